@@ -1,0 +1,236 @@
+"""Python environments as layers, one folder each in the user's cache, linked below `.venvs/`.
+
+A layer is one requirements.txt on top of lower layers, the way an image stands on its base. It is built once per machine in
+a folder named by the hash of what it holds, so that a second clone finds it ready. A `.pth` file names the lower layers'
+site-packages: the upper layer's packages win, and pip sees the lower ones as installed.
+
+Standard library only, because this module makes the environments that everything else needs:
+
+    python3 -m registry.environment clip            # .venvs/clip and the layers below it
+    python3 -m registry.environment --clone         # .venv: registry, server, tests, and this clone's own packages
+    python3 -m registry.environment --debian clip   # Debian packages of docker/clip/packages.txt
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import venv
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+COMPLETE = "layer.complete"  # written last: a folder without it was interrupted
+
+
+class BrokenEnvironmentError(RuntimeError):
+    """An environment could not be built; the message says which, why and what to type."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One requirements.txt and the layers it stands on, nearest first."""
+
+    name: str
+    requirements: Path
+    below: tuple[Layer, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """Hash of this layer's requirements, its lower layers' and the interpreter: 12 hexadecimal digits."""
+        parts = [sys.version, sys.platform, os.path.realpath(sys.executable), self.requirements.read_text()]
+        parts += [layer.key for layer in self.below]
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
+
+    @property
+    def folder(self) -> Path:
+        return cache_folder() / "envs" / f"{self.name}-{self.key}"
+
+    @property
+    def python(self) -> Path:
+        return self.folder / "bin" / "python"
+
+    @property
+    def is_complete(self) -> bool:
+        return (self.folder / COMPLETE).exists() and self.python.exists()
+
+
+def cache_folder() -> Path:
+    """Where environments, stamps and wheels are kept: outside every checkout."""
+    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(root) / "clearml-workloads"
+
+
+def image_names() -> list[str]:
+    """Every image: a folder below docker/ that holds a Dockerfile."""
+    return sorted(path.parent.name for path in (ROOT / "docker").glob("*/Dockerfile"))
+
+
+def layer_named(name: str) -> Layer:
+    """The layer of an image's name, or one of `harness`, `torch`, `registry`, `testing`."""
+    docker = ROOT / "docker"
+    harness = Layer("harness", docker / "harness/requirements.txt")
+    torch = Layer("torch", docker / "torch/requirements.txt")
+    registry = Layer("registry", ROOT / "requirements.txt", (harness,))
+    own = {
+        "harness": harness,
+        "torch": torch,
+        "registry": registry,
+        "testing": Layer("testing", ROOT / "tests/requirements.txt", (registry, harness)),
+    }
+    if name in own:
+        return own[name]
+    if name not in image_names():
+        known = ", ".join([*own, *image_names()])
+        raise BrokenEnvironmentError(f"no environment is called {name!r}; there are: {known}")
+    return Layer(name, docker / name / "requirements.txt", (harness, torch) if on_torch(name) else (harness,))
+
+
+def on_torch(image: str) -> bool:
+    """Whether the image's default base is a PyTorch image, for which the torch layer stands on a bare machine."""
+    base = re.search(r"^ARG BASE_IMAGE=(\S+)", (ROOT / "docker" / image / "Dockerfile").read_text(), re.MULTILINE)
+    return base is not None and "pytorch" in base[1]
+
+
+def site_packages(folder: Path) -> Path:
+    return folder / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold an exclusive lock on `path` between processes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def build(layer: Layer) -> Layer:
+    """Build a layer and those below it, independent ones side by side; a complete one is left alone."""
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(build, layer.below))
+    with locked(layer.folder.with_suffix(".lock")):
+        if not layer.is_complete:
+            install(layer)
+    return layer
+
+
+def install(layer: Layer) -> None:
+    """Make the layer's folder anew. A venv holds absolute paths, so it is built in place and marked when complete."""
+    say(f"environment {layer.name}: installing")
+    started = time.monotonic()
+    shutil.rmtree(layer.folder, ignore_errors=True)
+    make_venv(layer.folder, [site_packages(below.folder) for below in layer.below], with_pip=not layer.below)
+    command = [str(layer.python), "-m", "pip", "install", "--quiet", "--no-compile", "--disable-pip-version-check"]
+    log = layer.folder / "pip.log"
+    with log.open("wb") as output:
+        done = subprocess.run([*command, "-r", str(layer.requirements)], stdout=output, stderr=subprocess.STDOUT)
+    if done.returncode:
+        tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
+        raise BrokenEnvironmentError(f"environment {layer.name}: pip install -r {layer.requirements} failed:\n{tail}\n(all of it: {log})")
+    (layer.folder / COMPLETE).touch()
+    say(f"environment {layer.name}: ready after {time.monotonic() - started:.0f} s")
+
+
+def make_venv(folder: Path, below: list[Path], with_pip: bool) -> None:
+    """A virtual environment whose path goes on to the site-packages `below`."""
+    try:
+        venv.EnvBuilder(symlinks=True, with_pip=with_pip, clear=True).create(folder)
+    except subprocess.CalledProcessError as error:
+        raise BrokenEnvironmentError(f"{sys.executable} cannot make virtual environments; type: apt-get install -y python3-venv") from error
+    if below:
+        (site_packages(folder) / "layers.pth").write_text("".join(f"{path}\n" for path in below))
+
+
+def link(name: str) -> Path:
+    """Build an image's environment and link it at `.venvs/<name>`."""
+    place = ROOT / ".venvs" / name
+    target = build(layer_named(name)).folder
+    point(place, target)
+    return place
+
+
+def point(place: Path, target: Path) -> None:
+    """Let the symbolic link `place` lead to `target`, replaced in one step."""
+    place.parent.mkdir(exist_ok=True)
+    beside = place.with_name(f".{place.name}.{os.getpid()}")
+    beside.symlink_to(target)
+    beside.replace(place)
+
+
+def link_clone(*, testing: bool) -> Path:
+    """Make `.venv`: the registry's layer (and the tests') with this clone's own packages and commands in front."""
+    top = build(layer_named("testing" if testing else "registry"))
+    layers = [top, *top.below]
+    folder = ROOT / ".venv"
+    wanted = "".join(f"{path}\n" for path in [ROOT / "src", ROOT, *(site_packages(layer.folder) for layer in layers)])
+    listing = site_packages(folder) / "layers.pth"
+    if listing.exists() and (listing.read_text() == wanted or (not testing and "/testing-" in listing.read_text())):
+        return folder  # as wanted, or already with the tests' tools above the same registry
+    make_venv(folder, [], with_pip=False)
+    for layer in layers:
+        for command in layer.folder.glob("bin/*"):
+            if not command.name.lower().startswith(("python", "activate", "pip")) and not (folder / "bin" / command.name).exists():
+                (folder / "bin" / command.name).symlink_to(command)
+    script = folder / "bin" / "registry"
+    script.write_text(f"#!{folder / 'bin' / 'python'}\nfrom registry.cli import main\n\nmain()\n")
+    script.chmod(0o755)
+    listing.write_text(wanted)
+    return folder
+
+
+def install_debian(listing: Path) -> None:
+    """Install the Debian packages that `listing` names; without root, say the line to type."""
+    if not listing.exists():
+        return
+    names = [line for line in listing.read_text().split("\n") if line and not line.startswith("#")]
+    missing = [name for name in names if subprocess.run(["dpkg", "-s", name], capture_output=True).returncode]
+    if not missing:
+        return
+    line = ["apt-get", "install", "-y", "-q", "--no-install-recommends", *missing]
+    if os.geteuid():
+        raise BrokenEnvironmentError(f"Debian packages are missing; type: sudo {' '.join(line)}")
+    say(f"Debian packages: {' '.join(missing)}")
+    for command in (["apt-get", "update", "-q"], line):
+        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"})
+        if done.returncode:
+            raise BrokenEnvironmentError(f"{' '.join(command)} failed:\n{done.stdout[-1000:]}{done.stderr[-1000:]}")
+
+
+def say(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Build Python environments.")
+    parser.add_argument("names", nargs="*", metavar="IMAGE", help="images whose environment shall be linked at .venvs/IMAGE")
+    parser.add_argument("--clone", action="store_true", help="also make .venv for the registry and the server")
+    parser.add_argument("--testing", action="store_true", help="with --clone: with the tests' tools")
+    parser.add_argument("--debian", action="store_true", help="also install the Debian packages they name")
+    options = parser.parse_args()
+    try:
+        if options.debian:
+            for folder in [*(ROOT / "docker" / name for name in options.names), *([ROOT / "tests"] if options.testing else [])]:
+                install_debian(folder / "packages.txt")
+        with ThreadPoolExecutor() as pool:
+            jobs = [pool.submit(link, name) for name in options.names]
+            if options.clone:
+                jobs.append(pool.submit(link_clone, testing=options.testing))
+            for job in jobs:
+                job.result()
+    except BrokenEnvironmentError as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""The exceptions of the harness.
+
+HarnessError            anything below: its message is meant for the person who started the run
+├── WorkloadError       a workload.yaml that cannot be read
+├── ParameterError      arguments or settings that are wrong; `problems` lists all of them
+├── DataError           a dataset that is missing, unfinished or damaged
+├── CheckpointError     nothing to resume from, or a file that is not what it claims to be
+└── LaunchError         a rank that could not be started or that failed
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class HarnessError(Exception):
+    """A failure whose message tells what is wrong and what would be right."""
+
+
+class WorkloadError(HarnessError):
+    """A workload.yaml that cannot be read."""
+
+
+class ParameterError(HarnessError):
+    """Arguments or settings that are wrong: all problems at once."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = list(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class DataError(HarnessError):
+    """A dataset that is missing, unfinished or damaged."""
+
+
+class CheckpointError(HarnessError):
+    """Nothing to resume from, or a file that is not what it claims to be."""
+
+
+class LaunchError(HarnessError):
+    """A rank that could not be started or that failed; `code` is the exit code to end with."""
+
+    def __init__(self, message: str, code: int = 1) -> None:
+        self.code = code
+        super().__init__(message)

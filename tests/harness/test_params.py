@@ -1,0 +1,169 @@
+"""Arguments and settings: the grammar, the merge, and errors that name everything at once."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from omegaconf import MISSING
+
+from harness.errors import ParameterError
+from harness.params import RESERVED, describe, expand, resolve, setting
+from harness.workload import Command, Declaration
+
+
+@dataclass
+class Optim:
+    lr: float = setting(1e-3, "learning rate", gt=0, le=1)
+    name: str = setting("adamw", "optimizer", choices=["adamw", "sgd"])
+
+
+@dataclass
+class Train:
+    steps: int = setting(10, "optimizer steps", unit="steps", ge=1)
+    tag: str | None = setting(None, "free text")
+    sizes: list[int] = setting([1, 2], "layer widths", ge=1)
+    optim: Optim = field(default_factory=Optim)
+
+
+@dataclass
+class Strict:
+    target: str = setting(MISSING, "what to reach")
+
+
+COMMANDS = {
+    "train": Command("train", "torchrun", "training", f"{__name__}:Train", ("dataset_id",)),
+    "convert": Command("convert", "inline", "data_processing", f"{__name__}:Strict"),
+}
+
+
+@pytest.fixture
+def declaration(tmp_path: Path) -> Declaration:
+    folder = tmp_path / "clearml_tasks" / "toy"
+    folder.mkdir(parents=True)
+    (tmp_path / "configs/toy").mkdir(parents=True)
+    return Declaration("toy", folder, "a toy", "toy", "gpu01", {"dataset_id": "toys"}, COMMANDS)
+
+
+def config(declaration: Declaration, text: str, name: str = "smoke") -> None:
+    (declaration.configs / f"{name}.yaml").write_text(text)
+
+
+def problems(declaration: Declaration, *tokens: str) -> list[str]:
+    with pytest.raises(ParameterError) as caught:
+        resolve(declaration, tokens)
+    return caught.value.problems
+
+
+def test_defaults_then_config_then_arguments(declaration: Declaration) -> None:
+    config(declaration, "steps: 20\noptim: {lr: 1e-2, name: sgd}\n")
+    found = resolve(declaration, ["dataset_id=abc", "config=smoke", "optim.lr=1e-4", "seed=3"])
+    assert found.command.name == "train"
+    assert found.settings == Train(steps=20, optim=Optim(lr=1e-4, name="sgd"))
+    assert found.reserved["seed"] == 3
+    assert found.datasets == {"dataset_id": "abc"}
+    assert found.flat_settings() == {"steps": 20, "tag": None, "sizes": [1, 2], "optim.lr": 1e-4, "optim.name": "sgd"}
+
+
+def test_all_problems_are_named_at_once(declaration: Declaration) -> None:
+    config(declaration, "stepz: 20\n")
+    found = problems(
+        declaration, "config=smoke", "optim.rl=1", "steps=many", "optim.lr=2", "optim.name=adam", "nproc_per_node=two", "nnodes=0"
+    )
+    assert len(found) == 8
+    for problem in (
+        "smoke.yaml: stepz: there is no such key (did you mean steps?)",
+        "optim.rl: there is no such key (did you mean optim.lr?)",
+        "steps=many: must be int >= 1",
+        "optim.lr=2.0: must be float > 0 and <= 1",
+        "optim.name=adam: must be one of adamw, sgd",
+        "nproc_per_node=two: must be int",
+        "nnodes=0: must be at least 1",
+        "dataset_id is required: toys (or dataset_path=FOLDER)",
+    ):
+        assert problem in found
+
+
+@pytest.mark.parametrize(
+    ("tokens", "told"),
+    [
+        (["command=trian"], "command=trian: toy has no such command (did you mean train?); it has train, convert"),
+        (["command=convert"], "target is required: what to reach"),
+        (["command=convert", "target=x", "nproc_per_node=2"], "command=convert runs in one process"),
+        (["dataset_path=.", "config=smokey"], "config=smokey: neither a file nor one of configs/toy (did you mean smoke?)"),
+        (["dataset_path=.", "nnodes=2"], "nnodes=2 needs standalone=False"),
+        (["dataset_path=.", "steps=1,2"], "a sweep makes several runs"),
+        (["dataset_path=.", "steps"], "'steps' cannot be read"),
+        (["dataset_path=.", "+steps=1"], "without + or ~"),
+        (["dataset_path=.", "steps=1", "steps=2"], "steps is given 2 times"),
+        (["dataset_path=.", "sizes=[1,0]"], "sizes=[1, 0]: must be list[int] >= 1"),
+        (["dataset_path=.", "optim.lr=nan"], "optim.lr=nan: must be float > 0 and <= 1"),
+        (["dataset_path=.", "optim=5"], "optim: there is no such key"),
+    ],
+)
+def test_each_mistake_has_its_words(declaration: Declaration, tokens: list[str], told: str) -> None:
+    config(declaration, "steps: 2\n")
+    assert any(told in problem for problem in problems(declaration, *tokens))
+
+
+@pytest.mark.parametrize("identifier", ["12e34567", "00700700", "1e5", "True", "task:3f2a", "s3://bucket/a b"])
+def test_an_id_stays_as_typed(declaration: Declaration, identifier: str) -> None:
+    found = resolve(declaration, [f"dataset_id={identifier}", f"tag={identifier}"])
+    assert found.reserved["dataset_id"] == identifier
+    assert found.settings.tag == identifier
+
+
+def test_an_empty_value_is_the_default(declaration: Declaration) -> None:
+    found = resolve(declaration, ["dataset_path=x", "resume=", "seed=", "tag=null"])
+    assert (found.reserved["resume"], found.reserved["seed"], found.settings.tag) == (None, 0, None)
+
+
+def test_a_config_file_may_be_anywhere(declaration: Declaration, tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("steps: 7\n")
+    assert resolve(declaration, ["dataset_path=x", f"config={tmp_path}/mine.yaml"]).settings.steps == 7
+
+
+@pytest.mark.parametrize("text", ["- 1\n", "steps: [\n", "\tsteps: 1"])
+def test_a_broken_config_file_is_named(declaration: Declaration, text: str) -> None:
+    config(declaration, text)
+    assert any("smoke.yaml" in problem for problem in problems(declaration, "dataset_path=x", "config=smoke"))
+
+
+def test_expand_makes_the_product_of_sweeps() -> None:
+    assert expand(["a=1,2", "b=x", "c=range(0,2)"]) == [
+        ["a=1", "b=x", "c=0"],
+        ["a=1", "b=x", "c=1"],
+        ["a=2", "b=x", "c=0"],
+        ["a=2", "b=x", "c=1"],
+    ]
+    with pytest.raises(ParameterError, match="an interval has no list of values"):
+        expand(["a=interval(0,1)"])
+
+
+def test_describe_gives_type_unit_and_limits() -> None:
+    settings = {item.key: item for item in describe(Train)}
+    assert list(settings) == ["steps", "tag", "sizes", "optim.lr", "optim.name"]
+    assert (settings["steps"].type, settings["steps"].unit, settings["steps"].default) == ("int", "steps", 10)
+    assert settings["optim.lr"].allowed == "float > 0 and <= 1"
+    assert settings["sizes"].default == [1, 2]
+
+
+def test_no_setting_may_bear_a_reserved_name() -> None:
+    assert not RESERVED.keys() & {item.key for item in describe(Train)}
+
+
+@given(st.floats(min_value=1e-12, max_value=1.0), st.integers(1, 10**9))
+def test_numbers_survive_the_grammar(lr: float, steps: int) -> None:
+    declaration = Declaration("toy", Path("/nowhere/clearml_tasks/toy"), "", "toy", "q", {}, {"train": COMMANDS["train"]})
+    found = resolve(declaration, ["dataset_path=x", f"optim.lr={lr!r}", f"steps={steps}"])
+    assert (found.settings.optim.lr, found.settings.steps) == (lr, steps)
+
+
+def test_importing_the_harness_leaves_torch_and_clearml_out() -> None:
+    code = "import harness, harness.params, sys; print({'torch', 'clearml'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"

@@ -135,6 +135,8 @@ def merge(schema: type, file: Path | None, arguments: Iterable[tuple[str, Any]],
         where[key] = source
     for key, leaf in leaves.items():
         if OmegaConf.is_missing(config, key):
+            if key in where:  # given, but of the wrong type: already told
+                continue
             problems.append(f"{key} is required: {leaf.help or leaf.type}")
         elif not leaf.admits(value := OmegaConf.select(config, key)):
             problems.append(f"{where.get(key, '')}{key}={value}: must be {leaf.allowed}")

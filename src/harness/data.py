@@ -1,0 +1,147 @@
+"""Datasets on this machine: fetched once, checked, shared by every run.
+
+A dataset is named by a ClearML dataset ID, an alias (a ClearML dataset's name: its newest finished version), `task:<task id>`
+(what that task published), `s3://bucket/prefix`, or a local folder, which is used where it is. What is fetched goes to the cache
+under the ID that names its contents, with a manifest of checksums that is written last.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from .cache import Dataset, cache_folder, once
+from .errors import DataError
+from .s3 import fetch_s3
+
+log = logging.getLogger(__name__)
+
+PUBLIC_PROJECT = "[ClearML] public-dataset"
+PUBLISHED = "dataset_id"
+"""User property of a task: the dataset that it published."""
+WAIT = 5.0
+"""Seconds between two looks at a task that is waited for."""
+
+
+def materialise(source: str | None, path: str | None) -> Dataset:
+    """Bring a dataset onto this machine.
+
+    Args:
+        source: what `dataset_id` names, or None.
+        path: with a source, where the data shall appear (a link); alone, the folder that is the data.
+
+    Raises:
+        DataError: naming what is missing or damaged.
+    """
+    if source is None or Path(source).is_dir():
+        found = local(Path(source or path or "."))
+        return found if source is None else linked(found, path)
+    if source.startswith("s3://"):
+        return linked(fetch_s3(source, cache_folder() / "datasets"), path)
+    return linked(fetch_clearml(clearml_id(source)), path)
+
+
+def local(folder: Path) -> Dataset:
+    if not folder.is_dir():
+        raise DataError(f"dataset_path={folder}: there is no such folder")
+    if not any(folder.iterdir()):
+        raise DataError(f"dataset_path={folder}: the folder is empty")
+    return Dataset(str(folder.resolve()), folder.resolve())
+
+
+def linked(dataset: Dataset, path: str | None) -> Dataset:
+    """Let the data appear at `path` as well."""
+    if path is None or Path(path).resolve() == dataset.folder.resolve():
+        return dataset
+    place = Path(path)
+    if place.is_symlink():
+        place.unlink()
+    elif place.exists():
+        raise DataError(f"dataset_path={path}: something is there already; name a new path, or leave dataset_id out to use it")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.symlink_to(dataset.folder)
+    return Dataset(dataset.identity, place.absolute())
+
+
+def clearml_id(source: str) -> str:
+    """The ID of the dataset that an ID, a name or `task:<task id>` means."""
+    if source.startswith("task:"):
+        return published_by(source.removeprefix("task:"))
+    if re.fullmatch(r"[0-9a-f]{32}", source):
+        return source
+    from clearml import Dataset as ClearMLDataset
+
+    found = ClearMLDataset.list_datasets(partial_name=f"^{re.escape(source)}$", only_completed=True)
+    if not found:
+        raise DataError(f"dataset_id={source}: no finished dataset has this ID or name, and it is no folder")
+    return str(max(found, key=lambda entry: entry["created"])["id"])
+
+
+def published_by(task_id: str) -> str:
+    """The dataset that a task published, waiting for the task while it is queued or running."""
+    from clearml import Task
+
+    task = finished_task(Task, task_id)
+    found = task.get_user_properties(value_only=True).get(PUBLISHED)
+    if not found:
+        raise DataError(f"dataset_id=task:{task_id}: the task {task.name!r} published no dataset")
+    return str(found)
+
+
+def finished_task(tasks: Any, task_id: str) -> Any:
+    """A task once it has finished well.
+
+    Raises:
+        DataError: when there is no such task, or it failed or was stopped.
+    """
+    told = False
+    while True:
+        try:
+            task = tasks.get_task(task_id=task_id)
+        except ValueError as error:
+            raise DataError(f"task:{task_id}: there is no such task on the server") from error
+        status = str(task.get_status())
+        if status in {"completed", "published", "closed"}:
+            return task
+        if status not in {"queued", "in_progress"}:
+            raise DataError(f"task:{task_id}: the task {task.name!r} is {status}, so what it should have made is missing")
+        if not told:
+            log.warning("waiting for the task %s (%s), which is %s", task.name, task_id, status)
+            told = True
+        time.sleep(WAIT)
+
+
+def fetch_clearml(dataset_id: str) -> Dataset:
+    """Fetch a ClearML dataset into the cache, each file checked against the hash that the dataset states."""
+    from clearml import Dataset as ClearMLDataset
+
+    folder = cache_folder() / "datasets" / dataset_id
+
+    def download(beside: Path) -> Mapping[str, str]:
+        try:
+            dataset = ClearMLDataset.get(dataset_id=dataset_id, only_completed=True)
+        except ValueError as error:
+            raise DataError(f"dataset_id={dataset_id}: there is no finished dataset with this ID on the server") from error
+        log.warning("fetching dataset %s (%s)", dataset.name, dataset_id)
+        if dataset.get_mutable_local_copy(str(beside), overwrite=True) is None:
+            raise DataError(f"dataset_id={dataset_id}: its files could not be fetched from the file server")
+        return {entry.relative_path: entry.hash for entry in dataset.file_entries_dict.values() if entry.hash}
+
+    return Dataset(dataset_id, once(folder, download))
+
+
+def publish(folder: Path, name: str, project: str, tags: tuple[str, ...], task: Any) -> str:
+    """Make a finished ClearML dataset of a folder, note it at the task that made it, and return its ID."""
+    from clearml import Dataset as ClearMLDataset
+
+    dataset = ClearMLDataset.create(dataset_name=name, dataset_project=project, dataset_tags=list(tags))
+    dataset.add_files(str(folder))
+    dataset.upload(show_progress=False)
+    if not dataset.finalize():
+        raise DataError(f"dataset {name} could not be finished on the server")
+    task.set_user_properties(**{PUBLISHED: dataset.id})
+    return str(dataset.id)

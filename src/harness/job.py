@@ -1,0 +1,132 @@
+"""One run. `main` is called by every entry script, in the parent and in each rank.
+
+The parent settles what shall be done (arguments, datasets, checkpoint) and starts the ranks; a rank reads the plan back and
+calls the command's function with a `Job`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from . import workload
+from .checkpoint import Checkpoints
+from .data import PUBLIC_PROJECT, publish
+from .params import settings_class
+from .plan import PLAN, Plan
+from .report import ClearMLReport, Report, Silent, TerminalReport
+from .settings import merge
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a command's function is given."""
+
+    name: str
+    settings: Any
+    """An instance of the command's settings class."""
+    datasets: dict[str, Path]
+    """Folder of each dataset key."""
+    output_dir: Path
+    seed: int
+    report: Report
+    checkpoints: Checkpoints
+    resume: Path | None
+    """Checkpoint file to continue from."""
+    init_from: Path | None
+    """File to take weights from."""
+    rank: int = 0
+    local_rank: int = 0
+    world_size: int = 1
+    task: Any = None
+    """The ClearML task at rank 0; None without a server and at other ranks."""
+
+    @property
+    def dataset(self) -> Path | None:
+        return self.datasets.get("dataset_id")
+
+    def publish(self, folder: Path, name: str, project: str = PUBLIC_PROJECT, tags: tuple[str, ...] = ()) -> str:
+        """Make a folder a ClearML dataset that others find by `name`, and return its ID; without a server, its path."""
+        if self.task is None:
+            self.report.text(f"{name} is at {folder}; use it by dataset_path={folder}")
+            return str(folder)
+        identity = publish(folder, name, project, tags, self.task)
+        self.report.text(f"published {name}: use it by dataset_id={identity}")
+        return identity
+
+
+def main(script: str, **commands: Callable[[Job], None]) -> None:
+    """Run the workload of the entry script `script`; each command is a function of a `Job`."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    declaration = workload.load(Path(script).resolve().parent)
+    if os.environ.get(PLAN):
+        run_rank(declaration, commands)
+    else:
+        from .parent import run
+
+        sys.exit(run(declaration, sys.argv[1:], script))
+
+
+def run_rank(declaration: workload.Declaration, commands: dict[str, Callable[[Job], None]]) -> None:
+    """Call the planned command in this process; what goes wrong is written beside the plan for the parent."""
+    plan = Plan.read(Path(os.environ[PLAN]))
+    rank = int(os.environ.get("RANK", os.environ.get("PADDLE_TRAINER_ID", "0")))
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
+    try:
+        job, uploads = make_job(declaration, plan, rank)
+        commands[plan.command](job)
+        job.report.flush()
+        if uploads is not None:
+            uploads.close()
+    except Exception as error:
+        traceback.print_exc()
+        write_failure(Path(plan.output_dir), rank, error)
+        sys.stderr.flush()
+        sys.exit(1)
+
+
+def make_job(declaration: workload.Declaration, plan: Plan, rank: int) -> tuple[Job, Any]:
+    """The job of one rank, and what uploads its checkpoints."""
+    output, task, uploads = Path(plan.output_dir), None, None
+    report: Report = Silent()
+    if rank == 0:
+        if plan.task is None:
+            report = TerminalReport(output)
+        else:
+            from .tracking import UploadedCheckpoints, attach
+
+            task = attach()
+            report, uploads = ClearMLReport(task), UploadedCheckpoints(task)
+    job = Job(
+        name=plan.name,
+        settings=merge(settings_class(declaration.commands[plan.command]), None, plan.settings.items()),
+        datasets={key: Path(folder) for key, folder in plan.datasets.items()},
+        output_dir=output,
+        seed=plan.seed,
+        report=report,
+        checkpoints=Checkpoints(output / "checkpoints", uploaded=uploads),
+        resume=Path(plan.resume) if plan.resume else None,
+        init_from=Path(plan.init_from) if plan.init_from else None,
+        rank=rank,
+        local_rank=int(os.environ.get("LOCAL_RANK", "0")),
+        world_size=int(os.environ.get("WORLD_SIZE", os.environ.get("PADDLE_TRAINERS_NUM", "1"))),
+        task=task,
+    )
+    return job, uploads
+
+
+def write_failure(folder: Path, rank: int, error: BaseException) -> None:
+    (folder / f"failure-{rank}.txt").write_text(f"rank {rank}: {type(error).__name__}: {error}")
+
+
+def read_failure(folder: Path) -> str | None:
+    """What the rank that failed first said, or None."""
+    failures = sorted(folder.glob("failure-*.txt"), key=lambda path: path.stat().st_mtime_ns)
+    return failures[0].read_text() if failures else None

@@ -1,0 +1,111 @@
+"""The parent of a run: settles everything before the first rank starts, watches over the ranks, marks the task's end."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from .checkpoint import find
+from .data import materialise
+from .errors import HarnessError, LaunchError
+from .job import read_failure
+from .launch import Launch, image_python, supervise
+from .params import Arguments, path_key, resolve
+from .plan import PLAN, Plan
+from .tracking import Tracked, checkpoint_of, has_server, is_remote
+from .workload import Declaration
+
+BAD_INPUT = 2
+"""Exit code for arguments, data or checkpoints that are wrong."""
+
+
+def run(declaration: Declaration, argv: Sequence[str], script: str) -> int:
+    """Run the workload here, for the agent's task or for a person's command line, and return the exit code."""
+    tracked = Tracked(declaration, None) if is_remote(os.environ) else None
+    try:
+        tokens = tracked.tokens() if tracked else list(argv)
+        arguments = resolve(declaration, tokens)
+        if tracked is None and has_server(os.environ):
+            tracked = Tracked(declaration, arguments.command)
+        started = settle(declaration, arguments, tokens, tracked)
+        execute(declaration, arguments, started, script)
+    except LaunchError as error:
+        return end(tracked, str(error), error.code)
+    except HarnessError as error:
+        return end(tracked, str(error), BAD_INPUT)
+    if tracked:
+        tracked.close()
+    return 0
+
+
+def end(tracked: Tracked | None, reason: str, code: int) -> int:
+    """Say why the run ended badly: on the terminal, in the log and in the task's status."""
+    print(f"error: {reason}", file=sys.stderr, flush=True)
+    if tracked:
+        tracked.close()
+        (tracked.stop if reason.startswith("stopped by") else tracked.fail)(reason)
+    return code
+
+
+def settle(declaration: Declaration, arguments: Arguments, tokens: Sequence[str], tracked: Tracked | None) -> Plan:
+    """Bring data and checkpoint to this machine, write down what the run depends on, and plan it.
+
+    Raises:
+        HarnessError: for data or a checkpoint that cannot be had.
+    """
+    reserved = arguments.reserved
+    name = tracked.id if tracked else f"{arguments.command.name}-{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:4]}"
+    output = Path(reserved["output_dir"]).absolute() / declaration.name / name
+    wanted = {key: (arguments.datasets.get(key), reserved.get(path_key(key))) for key in declaration.datasets}
+    datasets = {key: materialise(source, path) for key, (source, path) in wanted.items() if source or path}
+    if tracked:
+        tracked.record(tokens, arguments, {key: dataset.identity for key, dataset in datasets.items()})
+    plan = Plan(
+        workload=declaration.name,
+        command=arguments.command.name,
+        name=name,
+        settings=arguments.flat_settings(),
+        datasets={key: str(dataset.folder) for key, dataset in datasets.items()},
+        output_dir=str(output),
+        seed=reserved["seed"],
+        resume=checkpoint(reserved["resume"], output),
+        init_from=checkpoint(reserved["init_from"], output),
+        task=tracked.id if tracked else None,
+    )
+    plan.write()
+    if tracked is None:
+        print(f"results go to {output}; to send them to a server: registry up, or set CLEARML_API_HOST and its keys", flush=True)
+    return plan
+
+
+def checkpoint(source: str | None, output: Path) -> str | None:
+    """The checkpoint file that `resume` or `init_from` names: a file, a folder or a task."""
+    if source is None:
+        return None
+    if Path(source).exists() or "/" in source or not has_server(os.environ):
+        return str(find(Path(source)).absolute())
+    return str(checkpoint_of(source, output / "resumed"))
+
+
+def execute(declaration: Declaration, arguments: Arguments, plan: Plan, script: str) -> None:
+    """Start the ranks and wait for their end.
+
+    Raises:
+        LaunchError: when they cannot be started or do not end well.
+    """
+    reserved, command = arguments.reserved, arguments.command
+    launch = Launch(command.launcher, reserved["nproc_per_node"], reserved["nnodes"], reserved["standalone"])
+    argv = launch.argv(image_python(declaration.image, declaration.root, os.environ), script, os.environ)
+    with (Path(plan.output_dir) / "log.txt").open("ab") as log:
+        supervise(argv, rank_environment(declaration, plan, os.environ), log, lambda: read_failure(Path(plan.output_dir)))
+
+
+def rank_environment(declaration: Declaration, plan: Plan, environment: Mapping[str, str]) -> dict[str, str]:
+    """The parent's environment, with the plan and the clone's own code first."""
+    path = [str(declaration.root / "src"), *filter(None, [environment.get("PYTHONPATH")])]
+    terminal = {"HARNESS_TERMINAL": "1"} if sys.stdout.isatty() else {}
+    return {**environment, PLAN: str(plan.file), "PYTHONPATH": os.pathsep.join(path), "PYTHONUNBUFFERED": "1", **terminal}

@@ -1,0 +1,48 @@
+"""What the parent decided, passed on to the ranks as one JSON file."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .files import write_json
+
+PLAN = "HARNESS_PLAN"
+"""The environment variable that names the plan's file; where it is set, a process is a rank."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that a rank needs to know."""
+
+    workload: str
+    command: str
+    name: str
+    settings: dict[str, Any]
+    """Every setting in dotted form."""
+    datasets: dict[str, str]
+    """Folder of each dataset key."""
+    output_dir: str
+    seed: int
+    resume: str | None
+    """Checkpoint file to continue from."""
+    init_from: str | None
+    """File to take weights from."""
+    task: str | None
+    """ID of the ClearML task; None without a server."""
+
+    @property
+    def file(self) -> Path:
+        return Path(self.output_dir) / "plan.json"
+
+    def write(self) -> Path:
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        write_json(self.file, dataclasses.asdict(self))
+        return self.file
+
+    @classmethod
+    def read(cls, file: Path) -> Plan:
+        return cls(**json.loads(file.read_text()))

@@ -1,0 +1,146 @@
+"""Checkpoints survive what happens to files: kills, full disks, torn and foreign files."""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from harness.checkpoint import Checkpoints, find
+from harness.errors import CheckpointError
+
+
+@pytest.fixture
+def checkpoints(tmp_path: Path) -> Checkpoints:
+    return Checkpoints(tmp_path / "checkpoints", keep=2)
+
+
+def text(content: str):
+    return lambda path: path.write_text(content)
+
+
+def test_the_newest_is_found_and_old_ones_go(checkpoints: Checkpoints) -> None:
+    assert checkpoints.latest() is None
+    for step in (5, 20, 100):
+        checkpoints.save(step, text(f"weights {step}"), {"loss": 1 / step})
+    latest = checkpoints.latest()
+    assert latest is not None
+    assert latest.read_text() == "weights 100"
+    assert json.loads(latest.with_suffix(".json").read_text())["metrics"] == {"loss": 0.01}
+    assert sorted(path.name for path in checkpoints.folder.iterdir()) == [
+        "step=00000020.ckpt",
+        "step=00000020.json",
+        "step=00000100.ckpt",
+        "step=00000100.json",
+    ]
+
+
+def cut(path: Path) -> None:
+    path.write_text("we")
+
+
+def flip(path: Path) -> None:
+    path.write_text("wEights 2")
+
+
+def lose_manifest(path: Path) -> None:
+    path.with_suffix(".json").unlink()
+
+
+def tear_manifest(path: Path) -> None:
+    path.with_suffix(".json").write_text('{"bytes":')
+
+
+@pytest.mark.parametrize("damage", [cut, flip, lose_manifest, tear_manifest])
+def test_a_torn_checkpoint_is_passed_over_with_a_warning(checkpoints: Checkpoints, damage, caplog: pytest.LogCaptureFixture) -> None:
+    first = checkpoints.save(1, text("weights 1"))
+    second = checkpoints.save(2, text("weights 2"))
+    damage(second)
+    with caplog.at_level(logging.WARNING):
+        assert checkpoints.latest() == first
+    assert str(second) in caplog.text
+
+
+def test_a_writer_that_fails_leaves_nothing_and_older_ones_stay(checkpoints: Checkpoints) -> None:
+    first = checkpoints.save(1, text("weights 1"))
+
+    def explode(path: Path) -> None:
+        path.write_text("half")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(CheckpointError, match=r"could not be written.*No space left.*earlier ones are kept"):
+        checkpoints.save(2, explode)
+    assert checkpoints.latest() == first
+    assert len(list(checkpoints.folder.iterdir())) == 2
+
+
+def test_a_file_size_limit_leaves_nothing(checkpoints: Checkpoints) -> None:
+    """A real refusal by the kernel, as a full disk gives one."""
+    checkpoints.save(1, text("small"))
+    code = f"""
+import pathlib, resource, signal, sys
+sys.path[:0] = {sys.path!r}
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+from harness.checkpoint import Checkpoints
+Checkpoints(pathlib.Path({str(checkpoints.folder)!r})).save(2, lambda path: path.write_bytes(bytes(10000)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "CheckpointError" in done.stderr
+    assert sorted(path.name for path in checkpoints.folder.iterdir()) == ["step=00000001.ckpt", "step=00000001.json"]
+
+
+def test_kill_9_at_any_moment_leaves_a_whole_checkpoint(checkpoints: Checkpoints) -> None:
+    code = f"""
+import pathlib, sys
+sys.path[:0] = {sys.path!r}
+from harness.checkpoint import Checkpoints
+checkpoints = Checkpoints(pathlib.Path({str(checkpoints.folder)!r}))
+for step in range(1, 100000):
+    checkpoints.save(step, lambda path: path.write_bytes(step.to_bytes(8, "big") * 50000))
+    print(step, flush=True)
+"""
+    for moment in range(4):
+        process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        acknowledged = [int(process.stdout.readline()) for _ in range(3)]
+        time.sleep(0.003 * moment)
+        process.send_signal(signal.SIGKILL)
+        acknowledged += [int(line) for line in process.stdout if line.endswith("\n")]
+        process.stdout.close()
+        process.wait()
+        latest = checkpoints.latest()
+        assert latest is not None
+        step = int(latest.stem.partition("=")[2])
+        assert step >= acknowledged[-1] or moment > 0  # a later round may start again below an earlier one's
+        assert latest.read_bytes() == step.to_bytes(8, "big") * 50000
+
+
+def test_find_takes_a_file_a_run_or_its_folder(checkpoints: Checkpoints, tmp_path: Path) -> None:
+    saved = checkpoints.save(3, text("weights"))
+    assert find(saved) == find(checkpoints.folder) == find(tmp_path) == saved
+    foreign = tmp_path / "ViT-B-32.pt"
+    foreign.write_text("somebody's weights")
+    assert find(foreign) == foreign
+
+
+def test_find_says_what_is_there_instead(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(CheckpointError, match=r"no whole checkpoint .* which holds notes.txt"):
+        find(tmp_path)
+    with pytest.raises(CheckpointError, match="does not exist"):
+        find(tmp_path / "nothing")
+
+
+def test_find_refuses_a_torn_file(checkpoints: Checkpoints) -> None:
+    saved = checkpoints.save(3, text("weights"))
+    cut(saved)
+    with pytest.raises(CheckpointError, match="has 2 bytes where its manifest says 7"):
+        find(saved)

@@ -1,0 +1,136 @@
+"""The camera: where it stands, and what it sees."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pybullet
+from PIL import Image, ImageFilter
+
+FIELD_OF_VIEW = 38.0  # degrees
+TARGET = (0.0, 0.0, 0.02)  # metres
+SHADOW_SIZE = 128  # pixels of the light's view: shadows are soft anyway
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """What the camera saw."""
+
+    image: np.ndarray  # (S, S, 3) uint8
+    mask: np.ndarray  # (S, S) uint8: the number of the object at each pixel, 0 for the table
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A pinhole camera that looks at the table's middle, and the lamp. Angles in degrees, lengths in metres."""
+
+    yaw: float
+    pitch: float
+    distance: float
+    lamp: tuple[float, float, float]
+    table: tuple[float, float, float]
+    """Colour of the table top, RGB in [0, 1]."""
+    size: int
+    supersampling: int
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator, size: int, supersampling: int) -> Camera:
+        """A camera near the usual place, so that left stays left."""
+        yaw, pitch, distance = rng.uniform([-12, 42, 0.74], [12, 54, 0.82])
+        lamp = rng.uniform([-0.9, -0.7, 1.5], [0.9, 0.3, 1.9])
+        table = np.array(TABLES[rng.integers(len(TABLES))]) + rng.uniform(-0.04, 0.04, 3)
+        return cls(float(yaw), -float(pitch), float(distance), tuple(lamp.tolist()), tuple(table.tolist()), size, supersampling)
+
+    @property
+    def axes(self) -> tuple[np.ndarray, np.ndarray]:
+        """Unit vectors on the table (x, y): to the right and away from the camera, as the viewer sees them."""
+        turn = np.radians(self.yaw)
+        return np.array([np.cos(turn), np.sin(turn)]), np.array([-np.sin(turn), np.cos(turn)])
+
+    @property
+    def view(self) -> list[float]:
+        """World to camera, column-major, as OpenGL has it."""
+        return list(pybullet.computeViewMatrixFromYawPitchRoll(TARGET, self.distance, self.yaw, self.pitch, 0, 2))
+
+    @property
+    def projection(self) -> list[float]:
+        return list(pybullet.computeProjectionMatrixFOV(FIELD_OF_VIEW, 1.0, 0.1, 4.0))
+
+    def photograph(self, client: int, numbers: Mapping[int, int]) -> Photograph:
+        """Render the bodies with PyBullet's software renderer, and the table top, an endless plane, by itself.
+
+        Args:
+            client: PyBullet's client.
+            numbers: the value in the mask of each body. A body without one is not seen.
+        """
+        fine = self.size * self.supersampling
+        colour, bodies = render(client, self.view, self.projection, fine, self.lamp)
+        label = np.zeros((fine, fine), np.uint8)
+        for body, number in numbers.items():
+            label[bodies == body] = number
+        covered = block_sum((label > 0)[..., None].astype(np.uint16), self.supersampling) / self.supersampling**2
+        things = block_sum(colour * (label > 0)[..., None].astype(np.uint16), self.supersampling) / self.supersampling**2
+        image = things + (1 - covered) * self.table_top(client) * 255
+        return Photograph(np.rint(image.clip(0, 255)).astype(np.uint8), majority(label, self.supersampling, len(numbers)))
+
+    def table_top(self, client: int) -> np.ndarray:
+        """The empty table's colours (S, S, 3): the lamp's fall-off, and the things' shadows.
+
+        A plane maps between two views by a homography, so a shadow is the lamp's own view of the things, blurred and carried over.
+        """
+        lamp_view = pybullet.computeViewMatrix(self.lamp, TARGET, (0, 1, 0))
+        lamp_projection = pybullet.computeProjectionMatrixFOV(24, 1.0, 0.1, 4.0)
+        _, bodies = render(client, lamp_view, lamp_projection, SHADOW_SIZE, self.lamp)
+        shadow = Image.fromarray(np.where(bodies >= 0, 255, 0).astype(np.uint8)).filter(ImageFilter.GaussianBlur(2.2))
+        middle = (np.arange(self.size) + 0.5) / self.size * 2 - 1
+        pixels = np.stack(np.broadcast_arrays(middle, -middle[:, None], 1.0), axis=-1)  # normalised device coordinates
+        ground = pixels @ np.linalg.inv(plane_to_view(self.view, self.projection)).T
+        seen = ground @ plane_to_view(lamp_view, lamp_projection).T
+        where = (seen[..., :2] / seen[..., 2:] * [1, -1] + 1) * SHADOW_SIZE / 2
+        x, y = np.clip(where.astype(int), 0, SHADOW_SIZE - 1).transpose(2, 0, 1)
+        light = 1 - 0.45 * np.asarray(shadow)[y, x] / 255
+        away = ground[..., :2] / ground[..., 2:] - np.array(self.lamp[:2]) * 0.3
+        light *= 1.12 / (1 + 0.9 * (away**2).sum(-1))
+        return light[..., None] * np.array(self.table)
+
+
+TABLES = ((0.8, 0.68, 0.53), (0.66, 0.6, 0.57), (0.5, 0.53, 0.57), (0.33, 0.35, 0.4), (0.78, 0.78, 0.74))
+
+
+def render(client: int, view: list[float], projection: list[float], size: int, lamp: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Colours (size, size, 3) uint8 and body numbers (size, size), -1 where there is none."""
+    _, _, rgba, _, bodies = pybullet.getCameraImage(
+        size,
+        size,
+        view,
+        projection,
+        lightDirection=lamp,
+        lightColor=(1, 1, 1),
+        lightAmbientCoeff=0.5,
+        lightDiffuseCoeff=0.55,
+        lightSpecularCoeff=0.2,
+        shadow=0,  # its shadow map leaves bands across the table
+        renderer=pybullet.ER_TINY_RENDERER,
+        physicsClientId=client,
+    )
+    return np.asarray(rgba, np.uint8).reshape(size, size, 4)[..., :3], np.asarray(bodies).reshape(size, size)
+
+
+def plane_to_view(view: list[float], projection: list[float]) -> np.ndarray:
+    """The homography from points (x, y, 1) of the table's plane z = 0 to clip coordinates (x, y, w)."""
+    matrix = np.reshape(projection, (4, 4)).T @ np.reshape(view, (4, 4)).T
+    return matrix[np.ix_([0, 1, 3], [0, 1, 3])]
+
+
+def block_sum(image: np.ndarray, block: int) -> np.ndarray:
+    """Sums over square blocks of the first two axes."""
+    rows = sum(image[start::block] for start in range(block))
+    return sum(rows[:, start::block] for start in range(block))
+
+
+def majority(label: np.ndarray, block: int, largest: int) -> np.ndarray:
+    """The most frequent label of each square block; of two equally frequent ones the higher, so that a thing beats the table."""
+    votes = np.stack([block_sum((label == number).astype(np.uint8), block) for number in range(largest, -1, -1)])
+    return (largest - votes.argmax(0)).astype(np.uint8)

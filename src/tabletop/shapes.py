@@ -1,0 +1,166 @@
+"""The objects' shapes, made procedurally: a closed mesh to see and a convex body, or a ring of them, to touch.
+
+All shapes are defined at size 1: about one unit wide, origin in the middle of their height, z upwards. A size in metres scales them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pybullet
+
+SEGMENTS = 32  # around the axis: few enough for a software renderer, many enough to look round
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """Triangles with a normal per vertex."""
+
+    vertices: np.ndarray  # (V, 3)
+    normals: np.ndarray  # (V, 3), unit length
+    triangles: np.ndarray  # (T, 3) indices, counter-clockwise seen from outside
+
+
+def revolve(profile: list[tuple[float, float]], smooth: bool) -> Mesh:
+    """The surface of revolution of a profile of (radius, z) points, ordered from the bottom's axis to the top's.
+
+    A sharp profile gets its own vertices per band, so that edges stay edges under interpolated shading.
+    """
+    points = np.asarray(profile, float)
+    bands = [points] if smooth else [points[i : i + 2] for i in range(len(points) - 1)]
+    angle = np.linspace(0, 2 * np.pi, SEGMENTS, endpoint=False)
+    vertices, normals, triangles, offset = [], [], [], 0
+    for band in bands:
+        slope = np.gradient(band, axis=0)
+        outward = np.stack([slope[:, 1], -slope[:, 0]], axis=1)
+        outward /= np.linalg.norm(outward, axis=1, keepdims=True).clip(1e-12)
+        for grid, into in ((band, vertices), (outward, normals)):
+            around = [grid[:, :1] * np.cos(angle), grid[:, :1] * np.sin(angle), np.repeat(grid[:, 1:], SEGMENTS, axis=1)]
+            into.append(np.stack(around, axis=-1).reshape(-1, 3))
+        low = offset + np.arange(len(band) - 1)[:, None] * SEGMENTS
+        here, there = np.arange(SEGMENTS), np.roll(np.arange(SEGMENTS), -1)
+        a, b, c, d = low + here, low + there, low + SEGMENTS + there, low + SEGMENTS + here
+        triangles += [np.stack([a, b, c], -1).reshape(-1, 3), np.stack([a, c, d], -1).reshape(-1, 3)]
+        offset += len(band) * SEGMENTS
+    return Mesh(np.concatenate(vertices), np.concatenate(normals), np.concatenate(triangles))
+
+
+def box_mesh() -> Mesh:
+    """A cube of side 1 with flat faces."""
+    vertices, normals, triangles = [], [], []
+    for axis in range(3):
+        for sign in (-1.0, 1.0):
+            u, v = (np.roll(np.eye(3)[axis], shift) for shift in (1, 2))
+            corners = [sign * np.eye(3)[axis] + s * u + t * sign * v for s, t in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
+            triangles += [np.array([0, 1, 2]) + len(vertices), np.array([0, 2, 3]) + len(vertices)]
+            vertices += [corner / 2 for corner in corners]
+            normals += [sign * np.eye(3)[axis]] * 4
+    return Mesh(np.array(vertices), np.array(normals), np.array(triangles))
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One kind of object."""
+
+    name: str
+    height: float
+    radius: float
+    """Half of the largest horizontal extent."""
+    build: Callable[[], Mesh]
+    hollow: bool = False
+    """Things can lie in it."""
+    flat_top: bool = False
+    """Things can stand on it."""
+
+    @cached_property
+    def mesh(self) -> Mesh:
+        return self.build()
+
+    def collision(self, client: int, size: float) -> int:
+        """A PyBullet collision shape; a bowl is a floor and a ring of boxes, because only convex parts collide when moving."""
+        if self.hollow:
+            return bowl_collision(client, size)
+        return int(pybullet.createCollisionShape(pybullet.GEOM_MESH, vertices=(self.mesh.vertices * size).tolist(), physicsClientId=client))
+
+    def visual(self, client: int, size: float, rgb: tuple[float, float, float]) -> int:
+        mesh = self.mesh
+        return int(
+            pybullet.createVisualShape(
+                pybullet.GEOM_MESH,
+                vertices=(mesh.vertices * size).tolist(),
+                normals=mesh.normals.tolist(),
+                uvs=np.zeros((len(mesh.vertices), 2)).tolist(),
+                indices=mesh.triangles.ravel().tolist(),
+                rgbaColor=[*rgb, 1],
+                specularColor=[0.15, 0.15, 0.15],
+                physicsClientId=client,
+            )
+        )
+
+
+BOWL_HEIGHT, BOWL_WALL = 0.5, 0.1
+
+
+def bowl_profile() -> list[tuple[float, float]]:
+    """Outside from the foot upwards, then the inside downwards: a round wall around a flat floor."""
+    low, top = -BOWL_HEIGHT / 2, BOWL_HEIGHT / 2
+    rise = np.linspace(0, np.pi / 2, 7)
+    outside = [(0.35 + 0.35 * np.sin(t), low + BOWL_HEIGHT * (1 - np.cos(t))) for t in rise]
+    floor = low + BOWL_WALL
+    inside = [(0.25 + 0.35 * np.sin(t), floor + (top - floor) * (1 - np.cos(t))) for t in rise[::-1]]
+    return [(0, low), *outside, *inside, (0, floor)]
+
+
+def bowl_collision(client: int, size: float) -> int:
+    angles = np.linspace(0, 2 * np.pi, 12, endpoint=False)
+    floor = np.array([0.3, 0.3, BOWL_WALL / 2]) * size
+    wall = np.array([0.06, 0.17, BOWL_HEIGHT / 2]) * size
+    ring = [[0.56 * size * np.cos(angle), 0.56 * size * np.sin(angle), 0] for angle in angles]
+    return int(
+        pybullet.createCollisionShapeArray(
+            shapeTypes=[pybullet.GEOM_BOX] * (1 + len(ring)),
+            halfExtents=[floor.tolist(), *[wall.tolist()] * len(ring)],
+            collisionFramePositions=[[0, 0, (BOWL_WALL - BOWL_HEIGHT) / 2 * size], *ring],
+            collisionFrameOrientations=[[0, 0, 0, 1], *(pybullet.getQuaternionFromEuler([0, 0, angle]) for angle in angles)],
+            physicsClientId=client,
+        )
+    )
+
+
+def ball() -> Mesh:
+    return revolve([(0.5 * np.sin(t), -0.5 * np.cos(t)) for t in np.linspace(0, np.pi, 17)], smooth=True)
+
+
+def plate() -> Mesh:
+    return revolve([(0, -0.08), (0.5, -0.08), (0.85, 0.08), (0.75, 0.08), (0.5, -0.02), (0, -0.02)], smooth=False)
+
+
+SHAPES = {
+    shape.name: shape
+    for shape in (
+        Shape("cube", 1.0, 0.71, box_mesh, flat_top=True),
+        Shape("ball", 1.0, 0.5, ball),
+        Shape("cylinder", 1.2, 0.45, lambda: revolve([(0, -0.6), (0.45, -0.6), (0.45, 0.6), (0, 0.6)], smooth=False), flat_top=True),
+        Shape("cone", 1.3, 0.6, lambda: revolve([(0, -0.65), (0.6, -0.65), (0, 0.65)], smooth=False)),
+        Shape("bowl", BOWL_HEIGHT, 0.7, lambda: revolve(bowl_profile(), smooth=False), hollow=True),
+        Shape("plate", 0.16, 0.85, plate, flat_top=True),
+    )
+}
+
+COLOURS: dict[str, tuple[float, float, float]] = {
+    "red": (0.86, 0.12, 0.12),
+    "green": (0.13, 0.62, 0.2),
+    "blue": (0.12, 0.3, 0.86),
+    "yellow": (0.98, 0.84, 0.1),
+    "purple": (0.52, 0.18, 0.68),
+    "orange": (0.98, 0.5, 0.08),
+    "cyan": (0.15, 0.78, 0.85),
+    "white": (0.97, 0.97, 0.97),
+}
+"""Linear-looking RGB in [0, 1], chosen to stay apart under shading."""
+
+SIZES = {"small": 0.058, "large": 0.08}
+"""Words for a shape's size and its unit in metres."""

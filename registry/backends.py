@@ -1,0 +1,260 @@
+"""The ClearML server, real or embedded, through the session of ClearML's SDK.
+
+The SDK takes two seconds to import, so it is imported when a server is asked for. Requests go through its session as plain
+end points: one request where its Task class makes ten, which is what submitting many runs rests on.
+"""
+
+from __future__ import annotations
+
+import getpass
+import logging
+import os
+import re
+import socket
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from .errors import ServerError
+from .home import embedded_server
+from .run import DOCKER_ARGUMENTS, Run
+
+RETRIES = {"total": 3, "connect": 1, "read": 3, "redirect": 3, "status": 3, "backoff_factor": 0.3}
+TASK_FIELDS = [
+    *("id", "name", "type", "status", "status_reason", "status_message", "project", "tags", "created", "started", "completed"),
+    *("last_update", "last_iteration", "active_duration", "last_metrics", "hyperparams", "execution.queue", "script"),
+]
+
+Json = dict[str, Any]
+
+
+class MissingError(Exception):
+    """The server knows nothing under that ID."""
+
+
+@dataclass(frozen=True)
+class Queue:
+    """A queue, and for how many GPUs per machine its agents have been set up: a tag or metadata `gpus=2`."""
+
+    id: str
+    name: str
+    gpus: int | None = None
+
+
+def choose_server() -> bool:
+    """Point the SDK at the embedded server where the user has configured none. False if there is none at all."""
+    if any(os.environ.get(name) for name in ("CLEARML_API_HOST", "CLEARML_CONFIG_FILE")) or Path("~/clearml.conf").expanduser().exists():
+        return True
+    server = embedded_server()
+    if server is None:
+        return False
+    os.environ["CLEARML_CONFIG_FILE"] = str(server.configuration)
+    return True
+
+
+def connect() -> Server:
+    """The server that is configured, else the embedded one.
+
+    Raises:
+        ServerError: there is none, it does not answer, or it refuses the keys.
+    """
+    if not choose_server():
+        raise ServerError(
+            "no ClearML server is configured: type `registry up` for one on this machine, "
+            "or set CLEARML_API_HOST, CLEARML_API_ACCESS_KEY and CLEARML_API_SECRET_KEY"
+        )
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # its retries are told once, below
+    from clearml.backend_api.session import Session
+    from clearml.backend_api.session.session import LoginError
+
+    host = Session.get_api_server_host()
+    try:
+        session = Session(http_retries_config=dict(RETRIES))
+    except LoginError as error:
+        refused = re.search(r"error (\d+) from", str(error))
+        if refused:
+            raise ServerError(f"{host} refuses the keys ({refused[1]}): check api.credentials in {configuration_in_use()}") from None
+        raise ServerError(f"no answer from the ClearML server at {host}; is it running? On this machine: registry up") from None
+    except Exception as error:
+        raise ServerError(f"cannot use the ClearML server at {host}: {error}") from error
+    server = embedded_server()
+    return Server(session, host, Session.get_app_server_host(), embedded=server is not None and same_place(server.url, host))
+
+
+def configuration_in_use() -> str:
+    return os.environ.get("CLEARML_CONFIG_FILE") or ("CLEARML_API_*" if os.environ.get("CLEARML_API_HOST") else "~/clearml.conf")
+
+
+def same_place(url: str, other: str) -> bool:
+    return url.replace("//localhost", "//127.0.0.1").rstrip("/") == other.replace("//localhost", "//127.0.0.1").rstrip("/")
+
+
+@dataclass
+class Server:
+    """A ClearML server. Every method is one or two requests."""
+
+    session: Any
+    host: str
+    web: str
+    embedded: bool
+    projects: dict[str, str] = field(default_factory=dict)
+
+    def call(self, endpoint: str, **body: Any) -> Json:
+        """Call an end point, `tasks.get_all`, and return its data.
+
+        Raises:
+            MissingError: the server answers that there is no such thing.
+            ServerError: it cannot be reached, or refuses.
+        """
+        service, action = endpoint.split(".")
+        try:
+            response = self.session.send_request(service, action, json=body)
+            answer = response.json()
+        except Exception as error:
+            raise ServerError(f"no answer from {self.host} to {endpoint}: {type(error).__name__}") from error
+        meta = answer.get("meta", {})
+        if response.status_code == 200:
+            data: Json = answer.get("data") or {}
+            return data
+        message = f"{self.host} refuses {endpoint} ({response.status_code}): {meta.get('result_msg', response.reason)}"
+        raise MissingError(message) if response.status_code in {400, 404} and endpoint.endswith(".get_by_id") else ServerError(message)
+
+    def link(self, task: Mapping[str, Any]) -> str:
+        """The address of a task's page."""
+        return f"{self.web.rstrip('/')}/projects/{task.get('project') or '*'}/experiments/{task['id']}/output/log"
+
+    def project(self, name: str) -> str:
+        """The ID of a project, created if need be."""
+        if name not in self.projects:
+            found = self.call("projects.get_all", name=exactly(name), only_fields=["id", "name"], search_hidden=True).get("projects")
+            self.projects[name] = found[0]["id"] if found else self.call("projects.create", name=name, description="")["id"]
+        return self.projects[name]
+
+    def queues(self) -> dict[str, Queue]:
+        """Every queue by name."""
+        found = self.call("queues.get_all", only_fields=["id", "name", "tags", "metadata"]).get("queues") or []
+        return {queue["name"]: Queue(queue["id"], queue["name"], gpus_of(queue)) for queue in found}
+
+    def create_queue(self, name: str) -> None:
+        self.call("queues.create", name=name)
+
+    def workers(self) -> dict[str, list[str]]:
+        """The agents that reported lately: ID and the IDs of the queues that each serves."""
+        found = self.call("workers.get_all").get("workers") or []
+        return {worker["id"]: [queue["id"] for queue in worker.get("queues") or []] for worker in found}
+
+    def is_served(self, queue: Queue) -> bool:
+        """Whether an agent takes tasks from the queue."""
+        return any(queue.id in served for served in self.workers().values())
+
+    def submit(self, run: Run, queue: Queue) -> str:
+        """Create a run's task and enqueue it: the same task that `clearml-task` makes of `run.argv()`. Returns its ID.
+
+        A task that cannot be enqueued is deleted again.
+        """
+        task = self.call("tasks.create", **created(run, self.project(run.project)))["id"]
+        try:
+            self.call("tasks.edit", task=task, force=True, runtime={"_CLEARML_TASK": True})
+            self.call("tasks.enqueue", task=task, queue=queue.id)
+        except ServerError:
+            self.call("tasks.delete", task=task, force=True)
+            raise
+        return str(task)
+
+    def task(self, identifier: str) -> Json:
+        """A task by its full ID."""
+        found = self.tasks(id=[identifier])
+        if not found:
+            raise MissingError(f"there is no task {identifier}")
+        return found[0]
+
+    def tasks(self, **query: Any) -> list[Json]:
+        """Tasks that match, newest first unless `order_by` says otherwise."""
+        query = {"order_by": ["-created"], "only_fields": TASK_FIELDS, **query}
+        return list(self.call("tasks.get_all", **query).get("tasks") or [])
+
+    def log_lines(self, task: str, since: float = 0) -> Iterator[tuple[float, str]]:
+        """Time stamp (ms) and text of a task's console output from `since` on."""
+        while True:
+            answer = self.call("events.get_task_log", task=task, order="asc", from_timestamp=since, navigate_earlier=False, batch_size=1000)
+            events = answer.get("events") or []
+            for event in events:
+                since = max(since, float(event["timestamp"]))
+                yield float(event["timestamp"]), str(event.get("msg", ""))
+            if len(events) < 1000:
+                return
+
+    def last_lines(self, task: str, count: int) -> list[str]:
+        """The end of a task's console output."""
+        answer = self.call("events.get_task_log", task=task, order="desc", batch_size=count)
+        events = sorted(answer.get("events") or [], key=lambda event: float(event["timestamp"]))
+        return "\n".join(str(event.get("msg", "")).rstrip("\n") for event in events).splitlines()[-count:]
+
+    def stop(self, task: Mapping[str, Any]) -> None:
+        """Take a task off its queue, or have its agent end it."""
+        if task["status"] == "queued":
+            self.call("tasks.dequeue", task=task["id"])
+        else:
+            self.call("tasks.stop", task=task["id"], status_reason="stopped from the command line")
+
+
+def created(run: Run, project: str) -> Json:
+    """The body of tasks.create that leaves what `clearml-task` leaves."""
+    now = datetime.now(UTC)
+    parameters = {
+        key: {"section": "Args", "name": key, "value": value, "description": "", "type": "str"} for key, value in run.parameters.items()
+    }
+    return {
+        "name": run.name,
+        "type": run.type,
+        "project": project,
+        "comment": f"Auto-generated at {now:%Y-%m-%d %H:%M:%S} UTC by {user_name()}@{socket.gethostname()}",
+        "system_tags": ["development"],
+        "tags": list(dict.fromkeys(run.tags)),
+        "script": {
+            "repository": run.repository,
+            "version_num": run.commit,
+            "branch": None,
+            "diff": "",
+            "working_dir": ".",
+            "entry_point": run.script,
+            "requirements": {"pip": ""},
+        },
+        "container": {"image": run.image, "arguments": DOCKER_ARGUMENTS, "setup_shell_script": ""},
+        **({"hyperparams": {"Args": parameters}} if parameters else {}),
+    }
+
+
+def user_name() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())  # a container's user may have no name
+
+
+def gpus_of(queue: Mapping[str, Any]) -> int | None:
+    """The number of GPUs that a queue's tags or metadata state."""
+    stated: Iterable[str] = list(queue.get("tags") or [])
+    for item in (queue.get("metadata") or {}).values():
+        stated = [*stated, f"{item.get('key')}={item.get('value')}"]
+    found = [re.fullmatch(r"gpus=(\d+)", entry) for entry in stated]
+    return next((int(match[1]) for match in found if match), None)
+
+
+def exactly(name: str) -> str:
+    """A regular expression for one name."""
+    return f"^{re.escape(name)}$"
+
+
+def hyperparameters(task: Mapping[str, Any], section: str) -> dict[str, str]:
+    """Key and value of one section of a task's hyper-parameters."""
+    found: Mapping[str, Any] = (task.get("hyperparams") or {}).get(section) or {}
+    return {key: str(item.get("value", "")) for key, item in found.items()}
+
+
+def scalars(task: Mapping[str, Any]) -> dict[str, Json]:
+    """`title/series` of each scalar: its last (`value`), `min_value` and `max_value`."""
+    variants: Sequence[Json] = [item for metric in (task.get("last_metrics") or {}).values() for item in metric.values()]
+    return {f"{item['metric']}/{item['variant']}": item for item in variants}

@@ -1,0 +1,181 @@
+"""Datasets: by ID, by name, by alias; made from a folder or by the run that the catalog holds for an alias."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .backends import Server, exactly
+from .errors import RegistryError, ServerError, UsageError
+from .run import SHORTEST_NAME
+
+PUBLIC_PROJECT = "[ClearML] public-dataset"
+FINISHED = ("completed", "published", "closed")
+FIELDS = ["id", "name", "project", "status", "tags", "created", "runtime"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One alias of catalog.yaml."""
+
+    alias: str
+    summary: str
+    project: str
+    workload: str
+    arguments: tuple[str, ...]
+    """`key=value` of the run that publishes the dataset."""
+
+    @property
+    def tag(self) -> str:
+        """Marks the task that makes it, so that two who want the same dataset wait for one task."""
+        return f"makes {self.alias}"
+
+
+def entry_named(alias: str, entries: Mapping[str, Entry]) -> Entry:
+    """The entry of an alias, or an error with the nearest right name."""
+    if alias not in entries:
+        from harness.params import nearest
+
+        raise UsageError(f"there is no alias {alias!r}{nearest(alias, entries)}; there are: {', '.join(entries)}")
+    return entries[alias]
+
+
+def being_made(server: Server, entry: Entry) -> str | None:
+    """The task that is making an alias's dataset at the moment."""
+    found = server.tasks(tags=[entry.tag], status=["queued", "in_progress"], only_fields=["id"])
+    return str(found[0]["id"]) if found else None
+
+
+def load(root: Path) -> dict[str, Entry]:
+    """The catalog of the clone at `root`, or the one that came with this package."""
+    places = (root / "registry" / "catalog.yaml", Path(__file__).with_name("catalog.yaml"))
+    path = next(place for place in places if place.exists())
+    return {alias: entry(alias, stated, path) for alias, stated in (yaml.safe_load(path.read_text()) or {}).items()}
+
+
+def entry(alias: str, stated: Mapping[str, Any], path: Path) -> Entry:
+    try:
+        build = dict(stated["build"])
+        workload = build.pop("workload")
+    except (TypeError, KeyError, ValueError) as error:
+        raise RegistryError(f"{path}: {alias}: must have summary, project and build: {{workload: ..., command: ...}}") from error
+    arguments = tuple(f"{key}={value}" for key, value in build.items())
+    return Entry(alias, stated.get("summary", ""), stated.get("project", PUBLIC_PROJECT), workload, arguments)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset as the server lists it."""
+
+    id: str
+    name: str
+    project: str
+    version: str
+    status: str
+    created: str
+    tags: tuple[str, ...] = ()
+
+    @property
+    def is_finished(self) -> bool:
+        return self.status in FINISHED
+
+
+def query(server: Server, **filters: Any) -> list[Dataset]:
+    """The datasets that match, newest first. ClearML keeps them as tasks in hidden projects."""
+    tasks = server.tasks(
+        type=["data_processing"], system_tags=["dataset"], search_hidden=True, order_by=["-created"], only_fields=FIELDS, **filters
+    )
+    ids = sorted({task["project"] for task in tasks if task.get("project")})
+    projects = server.call("projects.get_all", id=ids, only_fields=["id", "name"], search_hidden=True)["projects"] if ids else []
+    names = {project["id"]: project["name"].partition("/.datasets/")[0] for project in projects}
+    return [
+        Dataset(
+            task["id"],
+            task["name"],
+            names.get(task.get("project"), ""),
+            str((task.get("runtime") or {}).get("version", "")),
+            task["status"],
+            str(task.get("created", "")),
+            tuple(task.get("tags") or ()),
+        )
+        for task in tasks
+    ]
+
+
+def find(server: Server, reference: str) -> Dataset | None:
+    """A dataset by ID, or the newest finished one of that name (an alias is a name); an unfinished one if there is no other."""
+    if re.fullmatch(r"[0-9a-f]{32}", reference):
+        return next(iter(query(server, id=[reference])), None)
+    found = query(server, name=exactly(reference))
+    return next((dataset for dataset in found if dataset.is_finished), found[0] if found else None)
+
+
+def problem_of(server: Server, reference: str, aliases: Mapping[str, Entry]) -> tuple[str, str | None]:
+    """The ID that `reference` stands for, and what is wrong with it."""
+    found = find(server, reference)
+    if found is None:
+        if reference in aliases:
+            return "", f"dataset {reference!r} is not on the server yet; make it: registry dataset ensure {reference}"
+        from harness.params import nearest
+
+        names = [*aliases, *(dataset.name for dataset in query(server))]
+        return "", f"there is no dataset {reference!r}{nearest(reference, names)}; registry dataset list shows all"
+    if not found.is_finished:
+        return found.id, f"dataset {reference!r} ({found.id}) is not finished: its status is {found.status}"
+    return found.id, None
+
+
+def create(name: str, folder: Path, project: str, tags: Sequence[str]) -> str:
+    """Publish a folder as a dataset and return its ID. What the SDK says goes to stderr.
+
+    Raises:
+        ServerError: the upload failed; the unfinished dataset has been deleted.
+    """
+    import clearml
+
+    with contextlib.redirect_stdout(sys.stderr):
+        dataset = clearml.Dataset.create(dataset_name=name, dataset_project=project, dataset_tags=list(tags))
+        try:
+            dataset.add_files(str(folder))
+            done = dataset.upload(show_progress=sys.stderr.isatty()) is not False and dataset.finalize()
+            if not done:
+                raise ServerError(f"dataset {name}: the upload was not completed")
+        except BaseException as error:
+            with contextlib.suppress(Exception):
+                clearml.Dataset.delete(dataset_id=dataset.id, force=True)
+            if isinstance(error, Exception) and not isinstance(error, RegistryError):
+                raise ServerError(f"dataset {name}: {error}") from error
+            raise
+    return str(dataset.id)
+
+
+def local_copy(identifier: str) -> str:
+    """Download a dataset into the SDK's cache and return its folder."""
+    import clearml
+
+    with contextlib.redirect_stdout(sys.stderr):
+        return str(clearml.Dataset.get(dataset_id=identifier).get_local_copy())
+
+
+def problems_of_new(name: str, folder: Path, project: str) -> Iterator[str]:
+    for what, text in (("dataset", name), ("project", project)):
+        if len(text.strip()) < SHORTEST_NAME:
+            yield f"the {what} name {text!r} is shorter than {SHORTEST_NAME} characters"
+    if not folder.is_dir():
+        yield f"--folder {folder}: there is no such folder"
+    elif not any(path.is_file() for path in folder.rglob("*")):
+        yield f"--folder {folder}: there is no file in it"
+
+
+def check_new(name: str, folder: Path, project: str) -> None:
+    """Raise UsageError with all that keeps a folder from being published."""
+    problems = list(problems_of_new(name, folder, project))
+    if problems:
+        raise UsageError(*problems)

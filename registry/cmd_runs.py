@@ -1,0 +1,110 @@
+"""compare, status, logs, stop: what became of runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from .console import print_json, print_table, say
+
+RECENT = 20
+
+
+@click.command("compare")
+@click.argument("tasks", nargs=-1, required=True)
+@click.option("--json", "as_json", is_flag=True, help="As a JSON list, one object per task.")
+def compare_command(tasks: tuple[str, ...], as_json: bool) -> None:
+    """Compare tasks: settings that differ, last and best value of each scalar, status and duration.
+
+    Each TASK is an ID, the beginning of one or an exact name. A loss or an error is best at its minimum, anything else at its maximum.
+    """
+    from .backends import connect
+    from .compare import as_json as objects
+    from .compare import comparison
+    from .lookup import find_tasks
+
+    server = connect()
+    found = find_tasks(server, tasks)
+    if as_json:
+        print_json(objects(found))
+        return
+    columns = ["", *(f"{task['name']}\n{task['id'][:8]}" for task in found)]
+    rows: list[list[str]] = []
+    for part, values in comparison(found):
+        rows += [[f"-- {part}", *[""] * len(found)]]
+        rows += [[name, *row] for name, row in values] or [["(no difference)" if part == "settings" else "(none)", *[""] * len(found)]]
+    print_table(columns, rows)
+    if len(found) > 1:
+        say(f"page: {server.web.rstrip('/')}/compare?ids={','.join(task['id'] for task in found)}") if server.embedded else None
+
+
+@click.command()
+@click.argument("tasks", nargs=-1)
+@click.option("--json", "as_json", is_flag=True, help="As a JSON list of objects.")
+def status(tasks: tuple[str, ...], as_json: bool) -> None:
+    """Show the status of tasks; without any, of the most recent ones."""
+    from .backends import connect
+    from .lookup import find_tasks
+    from .watch import age, duration, numbers
+
+    server = connect()
+    found = find_tasks(server, tasks) if tasks else recent(server)
+    queues = {queue.id: queue.name for queue in server.queues().values()}
+    if as_json:
+        keys = ("id", "name", "status", "status_reason", "started", "completed", "last_iteration")
+        print_json(
+            [{key: task.get(key) for key in keys} | {"duration_s": duration(task), "queue": queue_of(task, queues)} for task in found]
+        )
+    else:
+        columns = ("ID", "task", "status", "queue", "time", "last scalars")
+        print_table(
+            columns, [(task["id"][:8], task["name"], told(task), queue_of(task, queues), age(task), numbers(task)) for task in found]
+        )
+
+
+def recent(server: Any) -> list[dict[str, Any]]:
+    """The newest runs; the tasks that hold datasets are hidden."""
+    found: list[dict[str, Any]] = server.tasks(page=0, page_size=RECENT)
+    return found
+
+
+def told(task: dict[str, Any]) -> str:
+    why = task.get("status_message") or task.get("status_reason") if task["status"] in ("failed", "stopped") else ""
+    return f"{task['status']}: {str(why).splitlines()[0][:80]}" if why else str(task["status"])
+
+
+def queue_of(task: dict[str, Any], queues: dict[str, str]) -> str:
+    return queues.get((task.get("execution") or {}).get("queue", ""), "")
+
+
+@click.command()
+@click.argument("task")
+@click.option("--follow", "-f", is_flag=True, help="Go on until the task ends.")
+def logs(task: str, follow: bool) -> None:
+    """Print a task's console output."""
+    from .backends import connect
+    from .lookup import find_task
+    from .watch import follow_log
+
+    server = connect()
+    follow_log(server, find_task(server, task)["id"], click.echo, until_end=follow)
+
+
+@click.command()
+@click.argument("task")
+def stop(task: str) -> None:
+    """Stop a task: off its queue, or ended by its agent. What it has saved stays, see enqueue --resume."""
+    from .backends import connect
+    from .errors import UsageError
+    from .lookup import find_task
+
+    server = connect()
+    found = find_task(server, task)
+    if found["status"] not in ("queued", "in_progress"):
+        raise UsageError(f"task {found['id']} ({found['name']}) is {found['status']}; there is nothing to stop")
+    server.stop(found)
+    say(f"{found['name']} ({found['id']}): {'taken off its queue' if found['status'] == 'queued' else 'stopping'}")
+
+
+COMMANDS = (compare_command, status, logs, stop)

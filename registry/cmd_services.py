@@ -1,0 +1,41 @@
+"""up, down: a server and agents on this machine."""
+
+from __future__ import annotations
+
+import click
+
+from . import workload
+from .console import say
+
+
+@click.command()
+@click.option("--port", type=click.IntRange(0, 65535), help="Port of the server; 0 takes a free one.  [default: 8008]")
+@click.option("--agents", type=click.IntRange(0), default=1, show_default=True, help="Number of agents, each runs one task at a time.")
+@click.option(
+    "--queue", "queues", metavar="QUEUE", multiple=True, help="Queue to serve; may be repeated; by default those of all workloads."
+)
+def up(port: int | None, agents: int, queues: tuple[str, ...]) -> None:
+    """Start the embedded server and agents on this machine, or tell where they are.
+
+    It is for one machine: everything listens on 127.0.0.1 and is kept below $REGISTRY_HOME. A team uses a ClearML server.
+    """
+    from . import services
+
+    running = services.up(port, agents, queues or workload.queues_of(workload.clone_root()), say)
+    say(f"server: {running.server.url}, agents: {', '.join(agent.name for agent in running.agents) or 'none'}")
+    say("for clients that are typed by hand:")
+    say(f"    export CLEARML_CONFIG_FILE={running.server.configuration}")
+    say("the page:")
+    click.echo(running.login)
+
+
+@click.command()
+def down() -> None:
+    """End the server and the agents that `registry up` started; the data stay."""
+    from . import services
+
+    if not services.down(say):
+        say("nothing was running")
+
+
+COMMANDS = (up, down)

@@ -1,0 +1,77 @@
+"""list, show, render: what can run."""
+
+from __future__ import annotations
+
+import click
+
+from . import workload
+from .console import print_json, print_table, say
+from .errors import RegistryError
+
+
+@click.command("list")
+@click.option("--json", "as_json", is_flag=True, help="As a JSON list of objects.")
+def list_command(as_json: bool) -> None:
+    """List the workloads: name, image, queue, commands."""
+    workloads = workload.discover(workload.clone_root()).values()
+    if as_json:
+        print_json(
+            [
+                {
+                    "name": found.name,
+                    "summary": found.summary,
+                    "image": found.image,
+                    "queue": found.queue,
+                    "datasets": dict(found.datasets),
+                    "commands": list(found.commands),
+                    "smoke": [dict(step) for step in found.smoke],
+                }
+                for found in workloads
+            ]
+        )
+    else:
+        rows = [(found.name, found.image, found.queue, ", ".join(found.commands), found.summary) for found in workloads]
+        print_table(("name", "image", "queue", "commands", "summary"), rows)
+
+
+@click.command()
+@click.argument("name")
+def show(name: str) -> None:
+    """Show a workload: image, queue, datasets, and every setting of every command."""
+    found = workload.named(name, workload.discover(workload.clone_root()))
+    click.echo(f"{found.name}: {found.summary}\nimage    {found.image}\nqueue    {found.queue}")
+    for key, what in found.datasets.items():
+        click.echo(f"dataset  {key}: {what}")
+    configs = sorted(path.relative_to(found.configs).with_suffix("").as_posix() for path in found.configs.rglob("*.yaml"))
+    click.echo(f"configs  {', '.join(configs) or 'none'}")
+    for command in found.commands.values():
+        needs = f", needs {', '.join(command.needs)}" if command.needs else ""
+        click.echo(f"\ncommand {command.name} ({command.type}, launcher {command.launcher}{needs})")
+        settings = workload.settings_of(command)
+        print_table(
+            ("setting", "type", "default", "unit", "meaning"),
+            [(each.key, each.allowed, shown(each.default), each.unit, each.help) for each in settings],
+        )
+
+
+def shown(default: object) -> str:
+    return "required" if default == "???" else str(default)  # OmegaConf's mark of a missing value
+
+
+@click.command()
+@click.option("--check", is_flag=True, help="Write nothing; fail if a rendered file is not up to date.")
+def render(check: bool) -> None:
+    """Render what follows from the declarations: example/*.sh and docker/compose.yaml."""
+    from . import render as rendering
+
+    root = workload.clone_root()
+    stale = rendering.stale_files(root)
+    if check and stale:
+        raise RegistryError(f"not up to date: {', '.join(stale)}; type: registry render")
+    if not check:
+        rendering.write(root)
+        for path in stale:
+            say(f"rendered {path}")
+
+
+COMMANDS = (list_command, show, render)

@@ -1,0 +1,40 @@
+"""The exceptions of the registry.
+
+RegistryError           anything below: its message is meant for the person at the terminal
+├── UsageError          something that was typed is wrong; `problems` lists all of it; exit code 2
+├── ServerError         there is no ClearML server, it does not answer, or it refuses
+├── ServiceError        a process that `registry up` starts did not come up
+└── RunFailedError           a task that was waited for did not complete
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class RegistryError(Exception):
+    """A failure whose message tells what is wrong and what would be right."""
+
+    exit_code = 1
+
+
+class UsageError(RegistryError):
+    """Something that was typed is wrong: all problems at once."""
+
+    exit_code = 2
+
+    def __init__(self, *problems: str) -> None:
+        self.problems: Sequence[str] = problems
+        super().__init__("\n".join(problems))
+
+
+class ServerError(RegistryError):
+    """There is no ClearML server, it does not answer, or it refuses."""
+
+
+class ServiceError(RegistryError):
+    """A process that `registry up` starts did not come up."""
+
+
+class RunFailedError(RegistryError):
+    """A task that was waited for did not complete."""

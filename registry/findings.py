@@ -1,0 +1,37 @@
+"""What a check finds out: problems, each said once and all of them together, and warnings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from harness.errors import ParameterError
+
+from .errors import UsageError
+
+T = TypeVar("T")
+
+
+@dataclass
+class Findings:
+    """With a problem nothing is submitted; a warning is only told."""
+
+    problems: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def add(self, problems: Iterable[str]) -> None:
+        self.problems += [problem for problem in dict.fromkeys(problems) if problem not in self.problems]
+
+    def attempt(self, step: Callable[[], T]) -> T | None:
+        """What `step` returns; the problems that it raises are collected instead."""
+        try:
+            return step()
+        except (UsageError, ParameterError) as error:
+            self.add(error.problems)
+            return None
+
+    def settle(self) -> None:
+        """Raise what has been found, if anything."""
+        if self.problems:
+            raise UsageError(*self.problems)

@@ -1,0 +1,52 @@
+"""The state folder of `registry up`: where the embedded server keeps its data and the agents their caches."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+def home() -> Path:
+    """`$REGISTRY_HOME`, by default below the user's data folder."""
+    given = os.environ.get("REGISTRY_HOME")
+    if given:
+        return Path(given).expanduser().resolve()
+    data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(data) / "clearml-workloads"
+
+
+@dataclass(frozen=True)
+class EmbeddedServer:
+    """A running embedded server, as it describes itself in server.json."""
+
+    pid: int
+    url: str
+    files_url: str
+    configuration: Path
+    """The clearml.conf by which a client uses it."""
+
+
+def embedded_server() -> EmbeddedServer | None:
+    """The embedded server of this state folder, if it is up."""
+    folder = home() / "server"
+    try:
+        stated = json.loads((folder / "server.json").read_text())
+        server = EmbeddedServer(int(stated["pid"]), stated["url"].rstrip("/"), stated["files_url"].rstrip("/"), folder / "clearml.conf")
+    except (OSError, ValueError, KeyError):
+        return None
+    return server if started_at(server.pid) else None
+
+
+def started_at(pid: int) -> str | None:
+    """When a process began, in ticks since the machine's start: with the process id its identity, for ids are used again.
+
+    None if it is gone, or has ended and only waits to be collected.
+    """
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    state, start = fields[0], fields[19]
+    return None if state in "ZX" else start

@@ -1,0 +1,212 @@
+"""From what was typed to runs: everything is checked before a task exists, and all that is wrong is told at once."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from harness.params import Arguments, nearest, resolve
+from harness.workload import Declaration
+
+from . import catalog, source, tokens
+from .backends import Queue, Server
+from .findings import Findings
+from .image import Image
+from .lookup import find_task
+from .run import Run, split
+from .workload import discover, named
+
+PROJECT = "clearml-example-project"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What `registry enqueue` was asked for."""
+
+    workload: str
+    arguments: tuple[str, ...] = ()
+    queue: str | None = None
+    dataset: str | None = None
+    name: str | None = None
+    project: str = PROJECT
+    branch: str | None = None
+    image: str | None = None
+    tags: tuple[str, ...] = ()
+    resume: str | None = None
+    smoke: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Runs that can be submitted as they are, in this order."""
+
+    runs: tuple[Run, ...]
+    commands: tuple[str, ...]
+    """The command of each run; `task:<command>` in a later run's arguments stands for the task of that one."""
+    queue: Queue | None
+    warnings: tuple[str, ...]
+
+
+def plan(request: Request, root: Path, server: Server | None) -> Plan:
+    """Check a request against the clone and the server. Without a server, what only it knows stays unchecked.
+
+    Raises:
+        UsageError: with every problem found.
+    """
+    findings = Findings()
+    workload = findings.attempt(lambda: named(request.workload, discover(root)))
+    embedded = server.embedded if server else source.remote_of(root) is None
+    code = source.read(root, request.branch, embedded=embedded)
+    findings.add(code.problems)
+    findings.warnings += code.warnings
+    queue_name = request.queue or (workload.queue if workload else "")
+    queue = queue_named(queue_name, server, findings) if server and queue_name else None
+    runs = []
+    if workload is not None:
+        if server and server.embedded:
+            findings.add(missing_environment(Image(workload.image, root)))
+        base = Run(
+            project=request.project,
+            name="",
+            type="",
+            repository=code.repository,
+            commit=code.commit,
+            script=workload.script,
+            image=Image(workload.image, root).reference(request.image),
+            queue=queue_name,
+            tags=request.tags,
+        )
+        references = References(workload, root, server, findings)
+        for arguments, label in findings.attempt(lambda: token_lists(request, workload, server)) or []:
+            run = checked_run(base, request, arguments, label, references, queue)
+            runs += [run] if run else []
+    findings.settle()
+    commands = tuple(run.parameters["command"] for run in runs)
+    return Plan(tuple(runs), commands, queue, tuple(findings.warnings))
+
+
+def token_lists(request: Request, workload: Declaration, server: Server | None) -> list[tuple[tokens.Tokens, str]]:
+    """The tokens of each run, and what its name says beside the command."""
+    typed = tokens.given(request.arguments, request.dataset, workload)
+    if request.smoke:
+        return tokens.smoke(workload, typed)
+    if request.resume and server:
+        typed = tokens.resumed(server, request.resume, workload, typed)
+    return tokens.sweep(typed)
+
+
+def checked_run(base: Run, request: Request, typed: tokens.Tokens, label: str, references: References, queue: Queue | None) -> Run | None:
+    """One run, or None with what is wrong with it among the findings."""
+    findings, workload = references.findings, references.workload
+    arguments = findings.attempt(lambda: resolve(workload, typed))
+    if arguments is None:
+        return None
+    findings.add(problems_of_gpus(arguments, queue))
+    command = arguments.command.name
+    values = references.resolved(arguments)
+    run = replace(
+        base,
+        name=" ".join(filter(None, [name_of(request, workload, arguments), label])),
+        type=arguments.command.type,
+        arguments=tuple(tokens.changed([f"command={command}"], tokens.replaced(typed, values))),
+    )
+    references.steps.append(command)
+    findings.add(run.problems())
+    return run
+
+
+def name_of(request: Request, workload: Declaration, arguments: Arguments) -> str:
+    if request.name:
+        return f"{request.name}-{arguments.command.name}" if request.smoke else request.name
+    config = arguments.reserved.get("config")
+    return "-".join(filter(None, [workload.name, arguments.command.name, Path(config).stem if config else None]))
+
+
+class References:
+    """What arguments refer to on the server: datasets, and tasks to continue or to start from. Each is looked up once."""
+
+    def __init__(self, workload: Declaration, root: Path, server: Server | None, findings: Findings) -> None:
+        self.workload, self.server, self.findings = workload, server, findings
+        self.aliases = catalog.load(root)
+        self.steps: list[str] = []
+        self.known: dict[str, str] = {}
+
+    def resolved(self, arguments: Arguments) -> Mapping[str, str]:
+        """The IDs in place of aliases, names and beginnings of IDs, by key."""
+        if self.server is None:
+            return {}
+        stated = dict(arguments.datasets)
+        values = {key: self.once(value, self.dataset) for key, value in stated.items()}
+        for key in ("resume", "init_from"):
+            value = arguments.reserved.get(key)
+            if value and not re.search(r"[/.~]", value):
+                values[key] = self.once(value, self.task)
+        return {key: value for key, value in values.items() if value}
+
+    def once(self, reference: str, look_up: Callable[[str], str]) -> str:
+        if reference not in self.known:
+            self.known[reference] = look_up(reference)
+        return self.known[reference]
+
+    def task(self, reference: str) -> str:
+        assert self.server is not None
+        server = self.server
+        found = self.findings.attempt(lambda: find_task(server, reference))
+        return str(found["id"]) if found else ""
+
+    def dataset(self, reference: str) -> str:
+        assert self.server is not None
+        if reference.startswith("task:"):
+            step = reference.removeprefix("task:")
+            return reference if step in self.steps else f"task:{self.task(step)}"
+        if "://" in reference:
+            return reference
+        identifier, problem = catalog.problem_of(self.server, reference, self.aliases)
+        self.findings.add([problem] if problem else [])
+        return identifier
+
+
+def queue_named(name: str, server: Server, findings: Findings) -> Queue | None:
+    """The queue called `name`; a missing one is a problem, one that no agent serves is worth a warning."""
+    queues = server.queues()
+    if name not in queues:
+        what = f"there are: {', '.join(sorted(queues))}" if queues else "there is none"
+        how = f"; make it: registry up --queue {name}" if server.embedded else ""
+        findings.add([f"there is no queue {name!r}{nearest(name, queues)}; {what}{how}"])
+        return None
+    if not server.is_served(queues[name]):
+        how = "registry up" if server.embedded else f"clearml-agent daemon --queue {name}"
+        findings.warnings.append(f"no agent serves queue {name!r} at the moment; start one: {how}")
+    return queues[name]
+
+
+def problems_of_gpus(arguments: Arguments, queue: Queue | None) -> Sequence[str]:
+    wanted = arguments.reserved["nproc_per_node"]
+    if queue is None or queue.gpus is None or wanted <= queue.gpus:
+        return []
+    return [
+        f"nproc_per_node={wanted}: queue {queue.name!r} has {queue.gpus} GPU(s) per machine, as its tag gpus={queue.gpus} says; "
+        "ask for fewer, take another queue, or change the tag (queues.update of the ClearML API)"
+    ]
+
+
+def missing_environment(image: Image) -> Sequence[str]:
+    """Without Docker a task runs in its image's environment, which has to be there."""
+    folder = Path(os.environ["HARNESS_ENVS"], image.name) if os.environ.get("HARNESS_ENVS") else image.environment
+    if (folder / "bin" / "python").exists():
+        return []
+    return [f"the environment of image {image.name!r} is not built on this machine ({folder}): make env/{image.name}"]
+
+
+def final(run: Run, tasks: Mapping[str, str]) -> Run:
+    """A run whose references to earlier steps, `task:<command>`, are those steps' task IDs."""
+
+    def value_of(argument: str) -> str:
+        key, value = split(argument)
+        step = value.removeprefix("task:")
+        return f"{key}=task:{tasks[step]}" if value.startswith("task:") and step in tasks else argument
+
+    return replace(run, arguments=tuple(value_of(argument) for argument in run.arguments))

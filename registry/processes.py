@@ -1,0 +1,108 @@
+"""Processes that outlive the command that starts them, each with a record by which it is found and ended again."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from .home import started_at
+
+GRACE = 15.0  # seconds that a process has to end by itself
+SHOWN = 12  # lines of a log in an error
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process of ours. The time it started tells it from a later one with the same ID."""
+
+    name: str
+    pid: int
+    started: str
+    log: str
+    queues: tuple[str, ...] = ()
+
+    @property
+    def is_alive(self) -> bool:
+        return started_at(self.pid) == self.started
+
+    def last_lines(self) -> str:
+        try:
+            lines = Path(self.log).read_text(errors="replace").splitlines()
+        except OSError:
+            return ""
+        return "\n".join(f"    {line}" for line in lines[-SHOWN:])
+
+
+def start(name: str, argv: Sequence[str], environment: Mapping[str, str], folder: Path, queues: Sequence[str] = ()) -> Process:
+    """Start a process in a session of its own, with its log and its record in `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    log = folder / f"{name}.log"
+    with log.open("ab") as output:
+        child = subprocess.Popen(
+            argv, env=dict(environment), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+        )
+    process = Process(name, child.pid, started_at(child.pid) or "", str(log), tuple(queues))
+    record = folder / f"{name}.json"
+    beside = record.with_suffix(".json.new")
+    beside.write_text(json.dumps(asdict(process)))
+    beside.replace(record)
+    return process
+
+
+def recorded(folder: Path) -> list[Process]:
+    """The processes with a record in `folder`, whether they still run or not."""
+    return [
+        Process(**{**json.loads(path.read_text()), "queues": tuple(json.loads(path.read_text())["queues"])})
+        for path in sorted(folder.glob("*.json"))
+    ]
+
+
+def forget(process: Process, folder: Path) -> None:
+    (folder / f"{process.name}.json").unlink(missing_ok=True)
+
+
+def end(processes: Sequence[Process], grace: float = GRACE) -> None:
+    """End processes and what they started: asked first, all at once; after `grace` seconds without choice."""
+    running = [process for process in processes if process.is_alive]
+    for process in running:
+        tell(process.pid, signal.SIGTERM)
+    deadline = time.monotonic() + grace
+    while time.monotonic() < deadline and any(process.is_alive or any(session_of(process)) for process in running):
+        collect(running)
+        time.sleep(0.1)
+    for process in running:
+        for pid in session_of(process):
+            tell(pid, signal.SIGKILL)
+    collect(running)
+
+
+def session_of(process: Process) -> Iterator[int]:
+    """The processes of the session that a process of ours opened. Its number is not given away while one of them lives."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and started_at(int(entry.name)):
+            try:
+                if os.getsid(int(entry.name)) == process.pid:
+                    yield int(entry.name)
+            except OSError:
+                continue
+
+
+def tell(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+def collect(processes: Sequence[Process]) -> None:
+    """Take note of children that ended, so that none stays behind as a zombie of this very command."""
+    for process in processes:
+        try:
+            os.waitpid(process.pid, os.WNOHANG)
+        except ChildProcessError:
+            continue

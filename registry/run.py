@@ -1,0 +1,89 @@
+"""A run: workload x image x dataset x queue x overrides, as one frozen value."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+SHORTEST_NAME = 3  # a ClearML server refuses shorter names of projects and tasks
+DOCKER_ARGUMENTS = "-e CLEARML_AGENT_SKIP_PYTHON_ENV_INSTALL=1"  # what `--skip-python-env-install` writes on the task
+
+
+@dataclass(frozen=True)
+class Run:
+    """One task before it exists."""
+
+    project: str
+    name: str
+    type: str
+    repository: str
+    commit: str
+    script: str
+    image: str
+    queue: str
+    arguments: tuple[str, ...] = ()
+    """`key=value` as typed, the harness's own keys first."""
+    tags: tuple[str, ...] = ()
+
+    def argv(self) -> list[str]:
+        """The `clearml-task` command line that leaves the same task on the server.
+
+        The image holds the packages and the entry script calls Task.init, hence the three flags.
+        """
+        return [
+            "clearml-task",
+            *option("--project", self.project),
+            *option("--name", self.name),
+            *option("--task-type", self.type),
+            *option("--repo", self.repository),
+            *option("--commit", self.commit),
+            *option("--script", self.script),
+            *option("--docker", self.image),
+            "--skip-task-init",
+            "--force-no-requirements",
+            "--skip-python-env-install",
+            *option("--queue", self.queue),
+            *(["--tags", *self.tags] if self.tags else []),
+            *(["--args", *self.arguments] if self.arguments else []),
+        ]
+
+    def command_line(self, steps: Collection[str] = ()) -> str:
+        """`argv()` as text that a shell reads back as it is; `task:<step>` with the step's shell variable `<step>_task`."""
+        return " ".join(quoted(word, steps) for word in self.argv())
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """Key and value of each argument, as they stand in the task's section Args."""
+        return dict(split(argument) for argument in self.arguments)
+
+    def problems(self) -> list[str]:
+        """What a server or `clearml-task` would refuse."""
+        found = [
+            f"the {what} name {name!r} is shorter than {SHORTEST_NAME} characters"
+            for what, name in (("project", self.project), ("task", self.name))
+            if len(name.strip()) < SHORTEST_NAME
+        ]
+        return found + [f"tag {tag!r}: must not be empty or begin with -" for tag in self.tags if not tag.strip() or tag.startswith("-")]
+
+
+def option(name: str, value: str) -> Sequence[str]:
+    """An option and its value; joined where the value looks like an option itself."""
+    return [f"{name}={value}"] if value.startswith("-") else [name, value]
+
+
+def quoted(word: str, steps: Collection[str]) -> str:
+    key, value = split(word)
+    step = value.removeprefix("task:")
+    return f'"{key}=task:${step}_task"' if value.startswith("task:") and step in steps else shlex.quote(word)
+
+
+def referenced_steps(run: Run, commands: Collection[str]) -> list[str]:
+    """The earlier steps whose tasks a run's arguments refer to."""
+    values = [value.removeprefix("task:") for value in run.parameters.values() if value.startswith("task:")]
+    return [value for value in values if value in commands]
+
+
+def split(argument: str) -> tuple[str, str]:
+    key, _, value = argument.partition("=")
+    return key, value

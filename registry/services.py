@@ -1,0 +1,222 @@
+"""The embedded server and its agents: `registry up` and `registry down`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import socket
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import processes
+from .backends import Server, connect
+from .environment import ROOT, locked
+from .errors import ServiceError
+from .home import EmbeddedServer, embedded_server, home
+from .processes import Process
+
+PORT = 8008  # that of a ClearML server's API
+PATIENCE = 60.0  # seconds that a process has to come up
+POLL = 1.0  # seconds between two looks of an agent at its queues
+
+
+@dataclass(frozen=True)
+class Up:
+    """What is running."""
+
+    server: EmbeddedServer
+    agents: tuple[Process, ...]
+    started: tuple[str, ...]
+    """The names of what was not running before."""
+
+    @property
+    def login(self) -> str:
+        """The page's address with the key that opens it."""
+        return login_url(self.server)
+
+
+def up(port: int | None, agents: int, queues: Sequence[str], say: Callable[[str], None]) -> Up:
+    """Start what is not running yet: the server, the queues, agents up to that number. Returns when all of them answer.
+
+    Raises:
+        ServiceError: something did not come up; with the last lines of its log.
+    """
+    home().mkdir(parents=True, exist_ok=True)
+    with locked(home() / "up.lock"):
+        server, process = embedded_server(), None
+        if server is None:
+            say("server: starting")
+            process = start_server(PORT if port is None else port)
+            import clearml  # noqa: F401  # slow to import, and the server needs a moment
+        elif port not in (None, int(server.url.rpartition(":")[2])):
+            say(f"server: already up at {server.url}; --port is for a new one: registry down")
+        server = wait_for_server(process)
+        client = connect_to(server)
+        for queue in set(queues) - set(client.queues()):
+            client.create_queue(queue)
+        running = [agent for agent in processes.recorded(agents_folder()) if agent.is_alive and set(queues) <= set(agent.queues)]
+        started = [start_agent(name, queues, server) for name in free_names(agents - len(running))]
+        if started:
+            say(f"agents: starting {len(started)}")
+            wait_for_agents(client, started)
+        names = [*(["server"] if process else []), *(agent.name for agent in started)]
+        return Up(server, (*running, *started), tuple(names))
+
+
+def down(say: Callable[[str], None]) -> list[Process]:
+    """End the agents, then the server, as far as `up` started them. Returns those that were running."""
+    if not home().exists():
+        return []
+    with locked(home() / "up.lock"):
+        ended = []
+        for folder in (agents_folder(), home()):
+            found = processes.recorded(folder)
+            alive = [process for process in found if process.is_alive]
+            if alive:
+                say(f"ending {', '.join(process.name for process in alive)}")
+                processes.end(alive)
+            for process in found:
+                processes.forget(process, folder)
+            ended += alive
+        return ended
+
+
+def agents_folder() -> Path:
+    return home() / "agents"
+
+
+def start_server(port: int) -> Process:
+    argv = [sys.executable, "-m", "local_server", "--data", str(home() / "server"), "--port", str(port)]
+    return processes.start("server", argv, clean_environment(), home())
+
+
+def wait_for_server(process: Process | None) -> EmbeddedServer:
+    """Wait until the server has said where it is, and answers there."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        server = embedded_server()
+        if server and (process is None or server.pid == process.pid) and answers(server.url):
+            return server
+        if process is None and server is None:
+            raise ServiceError("the server ended while it was being asked; type registry up again")
+        if process and not process.is_alive:
+            processes.forget(process, home())
+            raise ServiceError(f"the server did not start; its last words:\n{process.last_lines()}")
+        time.sleep(0.05)
+    raise ServiceError(f"the server does not answer after {PATIENCE:.0f} s; its log is {home() / 'server.log'}")
+
+
+def answers(url: str) -> bool:
+    """Whether something speaks HTTP there; it may refuse what is asked."""
+    try:
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=2):
+            return True
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
+
+
+def connect_to(server: EmbeddedServer) -> Server:
+    """A client of the embedded server, whatever server the user has configured otherwise."""
+    for name in client_settings():
+        del os.environ[name]
+    os.environ["CLEARML_CONFIG_FILE"] = str(server.configuration)
+    return connect()
+
+
+def client_settings() -> list[str]:
+    """The variables that would lead a client to some other server, or make it believe that it is inside a task."""
+    return [name for name in os.environ if name.startswith(("CLEARML_", "TRAINS_"))]
+
+
+def clean_environment() -> dict[str, str]:
+    dropped = client_settings()
+    return {name: value for name, value in os.environ.items() if name not in dropped}
+
+
+def free_names(count: int) -> list[str]:
+    """Names for new agents: those of ended ones are used again."""
+    taken = {agent.name for agent in processes.recorded(agents_folder()) if agent.is_alive}
+    names = (f"agent-{number}" for number in range(1, count + len(taken) + 1))
+    return [name for name in names if name not in taken][: max(count, 0)]
+
+
+def start_agent(name: str, queues: Sequence[str], server: EmbeddedServer) -> Process:
+    """Start a real clearml-agent that runs each task in its image's environment of this clone."""
+    folder = agents_folder() / name
+    argv = [sys.executable, "-m", "clearml_agent", "daemon", "--foreground", "--queue", *queues]
+    if shutil.which("nvidia-smi") is None:
+        argv.append("--cpu-only")
+    environment = clean_environment() | {
+        "CLEARML_CONFIG_FILE": str(agent_configuration(folder, server)),
+        "CLEARML_WORKER_ID": worker_id(name),
+        "CLEARML_AGENT_QUEUE_POLL_FREQ_SEC": str(POLL),
+        "CLEARML_AGENT_SKIP_PIP_VENV_INSTALL": sys.executable,
+        "GIT_CONFIG_GLOBAL": str(git_configuration(folder)),
+        "HARNESS_ENVS": os.environ.get("HARNESS_ENVS", str(ROOT / ".venvs")),
+        "HARNESS_CACHE": os.environ.get("HARNESS_CACHE", str(home() / "cache" / "harness")),
+        "PYTHONUNBUFFERED": "1",
+    }
+    return processes.start(name, argv, environment, agents_folder(), queues)
+
+
+def worker_id(name: str) -> str:
+    """A name that no other agent on this machine bears, one of another state folder included."""
+    return f"{socket.gethostname()}:{hashlib.sha256(str(home()).encode()).hexdigest()[:6]}-{name}"
+
+
+def agent_configuration(folder: Path, server: EmbeddedServer) -> Path:
+    """The agent's own clearml.conf: the server's keys, and caches that are not the user's."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "clearml.conf"
+    text = f"""{server.configuration.read_text()}
+agent {{
+    disable_agent_update_check: true
+    venvs_dir: "{folder}/venvs"
+    venvs_cache {{ path: "{folder}/venvs-cache" }}
+    vcs_cache {{ enabled: true, path: "{folder}/vcs-cache" }}
+    pip_download_cache {{ enabled: false, path: "{folder}/pip-download-cache" }}
+    docker_pip_cache: "{folder}/pip-cache"
+    docker_apt_cache: "{folder}/apt-cache"
+}}
+sdk {{ storage {{ cache {{ default_base_dir: "{home()}/cache/clearml" }} }} }}
+"""
+    path.touch(mode=0o600)
+    path.write_text(text)
+    return path
+
+
+def git_configuration(folder: Path) -> Path:
+    """What git may do for the agent: clone a local repository, also one of another user's. The agent writes into this file."""
+    path = folder / "gitconfig"
+    own = os.environ.get("GIT_CONFIG_GLOBAL") or str(Path.home() / ".gitconfig")
+    path.write_text(f'[include]\n\tpath = "{own}"\n[safe]\n\tdirectory = *\n[protocol "file"]\n\tallow = always\n')
+    return path
+
+
+def wait_for_agents(client: Server, agents: Sequence[Process]) -> None:
+    """Wait until the server lists every agent as a worker."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        if {worker_id(agent.name) for agent in agents} <= set(client.workers()):
+            return
+        for agent in agents:
+            if not agent.is_alive:
+                raise ServiceError(f"{agent.name} did not start; its last words:\n{agent.last_lines()}")
+        time.sleep(0.2)
+    logs = ", ".join(agent.log for agent in agents)
+    raise ServiceError(f"the agents have not reported after {PATIENCE:.0f} s; their logs: {logs}")
+
+
+def login_url(server: EmbeddedServer) -> str:
+    """The page's address with the key that opens it."""
+    keys = json.loads((server.configuration.parent / "keys.json").read_text())
+    return f"{server.url}/login?key={keys['page_key']}"

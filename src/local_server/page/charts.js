@@ -1,0 +1,168 @@
+// Charts by Plotly, which is loaded with the first one. Plotly reads a little HTML in texts (<b>, <a href>): names go through `plain` first.
+
+import { fileAddress, h, isLocal, replace } from "./dom.js";
+
+let loading;
+
+/** Plotly itself. It is a classic script of 5 MB, so only pages with charts ask for it. */
+export function plotly() {
+  loading ??= new Promise((resolve, reject) => {
+    const failed = () => reject(new Error("The chart library could not be loaded."));
+    document.head.append(h("script", { src: "/page/plotly/plotly.min.js", on: { load: () => resolve(window.Plotly), error: failed } }));
+  });
+  return loading;
+}
+
+/** A text as Plotly shows it literally. */
+export const plain = (text) => String(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+
+const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+/** Layout that fits the page's light or dark look. */
+function theme() {
+  const axis = { gridcolor: colour("--line"), linecolor: colour("--line-strong"), zerolinecolor: colour("--line"), tickcolor: colour("--line-strong"), automargin: true };
+  return {
+    paper_bgcolor: "rgba(0,0,0,0)",
+    plot_bgcolor: "rgba(0,0,0,0)",
+    font: { family: getComputedStyle(document.body).fontFamily, size: 11, color: colour("--muted") },
+    hoverlabel: { bgcolor: colour("--surface"), bordercolor: colour("--line-strong"), font: { color: colour("--text"), size: 12 }, namelength: 48, align: "left" },
+    xaxis: { ...axis },
+    yaxis: { ...axis },
+    margin: { l: 48, r: 12, t: 8, b: 36 },
+  };
+}
+
+const CONFIG = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
+
+/** Lines on shared axes. lines: [{id, name, x, y, color, dash, faint}]; a faint one has no name when pointed at. */
+export async function drawLines(place, lines, { xTitle, log, dates = false, legend = false, label }) {
+  const Plotly = await plotly();
+  const traces = lines.map(({ id, name, x, y, color, dash, faint }) => ({
+    type: "scatter",
+    mode: x.length === 1 ? "markers" : "lines",
+    name: plain(name),
+    uid: id,
+    x,
+    y,
+    line: { color, dash: faint ? "solid" : dash, width: faint ? 1 : 1.8 },
+    marker: { color, size: 7 },
+    opacity: faint ? 0.28 : 1,
+    hoverinfo: faint ? "skip" : "x+y+name",
+    showlegend: legend && !faint,
+    legendgroup: color + dash,
+  }));
+  const base = theme();
+  const layout = {
+    ...base,
+    xaxis: { ...base.xaxis, title: { text: xTitle, standoff: 6 }, type: dates ? "date" : "linear" },
+    yaxis: { ...base.yaxis, type: log ? "log" : "linear", hoverformat: ".5~g" },
+    hovermode: lines.length > 12 ? "closest" : "x unified",
+    showlegend: legend,
+    legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom" },
+    margin: { ...base.margin, t: legend ? 30 : base.margin.t },
+    height: 240,
+    uirevision: `${xTitle}${log}`, // a zoom stays while new points arrive
+  };
+  place.setAttribute("role", "img");
+  place.setAttribute("aria-label", label);
+  await Plotly.react(place, traces, layout, CONFIG);
+}
+
+/** A figure that a run reported, as JSON text. It is someone else's: its texts are cleaned, its pictures come from this server only. */
+export async function drawFigure(place, json, label) {
+  const Plotly = await plotly();
+  const { data = [], layout = {} } = cleanFigure(JSON.parse(json));
+  const base = theme();
+  const axes = Object.keys(layout).filter((key) => /^[xy]axis\d*$/.test(key));
+  const themed = Object.fromEntries(axes.map((key) => [key, { ...base[key.slice(0, 5)], ...layout[key] }]));
+  place.setAttribute("role", "img");
+  place.setAttribute("aria-label", label);
+  const figure = { ...layout, ...base, xaxis: base.xaxis, yaxis: base.yaxis, ...themed, title: undefined, width: undefined, height: 380, autosize: true, margin: { l: 56, r: 20, t: 24, b: 44 } };
+  await Plotly.react(place, data, figure, CONFIG);
+}
+
+const HARMLESS = /<(?!\/?(?:b|i|em|strong|br|sub|sup|extra)\s*\/?>)/gi;
+
+/** The figure with every tag but the plain ones shown as text, GL traces (which need eval) as SVG ones, foreign pictures and buttons left out. */
+export function cleanFigure(figure) {
+  const { data = [], layout = {} } = cleanTexts(figure);
+  const images = (Array.isArray(layout.images) ? layout.images : []).map((image) => ({ ...image, source: pictureSource(image?.source) }));
+  return {
+    data: (Array.isArray(data) ? data : []).map((trace) => ({ ...trace, type: trace?.type === "scattergl" ? "scatter" : trace?.type })),
+    layout: { ...layout, images: images.filter(({ source }) => source), updatemenus: undefined, sliders: undefined, template: undefined },
+  };
+}
+
+function cleanTexts(value) {
+  if (typeof value === "string") return value.replace(HARMLESS, "&lt;");
+  if (Array.isArray(value)) return value.map(cleanTexts);
+  if (value && typeof value === "object") return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, cleanTexts(item)]));
+  return value;
+}
+
+function pictureSource(source) {
+  if (/^data:image\/(png|jpeg|gif|webp);base64,/.test(source)) return source;
+  const address = fileAddress(source ?? "");
+  return isLocal(address) ? address : null;
+}
+
+/**
+ * A grid of chart cards, drawn when they come into sight. `update(cards)` takes [{key, title, group, draw(place)}] and redraws what is in sight;
+ * cards of a later group stand under its heading, closed until opened.
+ */
+export function createGrid() {
+  const element = h("div", { class: "charts" });
+  const cards = new Map(); // key -> {element, place, draw, stale, seen}
+  const observer = new IntersectionObserver((entries) => entries.forEach(({ target, isIntersecting }) => {
+    const card = cards.get(target.dataset.key);
+    if (!card) return;
+    card.seen = isIntersecting;
+    paint(card);
+  }), { rootMargin: "200px" }); // prettier-ignore
+
+  async function paint(card) {
+    if (!card.seen || !card.stale) return;
+    card.stale = false;
+    try {
+      await card.draw(card.place);
+    } catch (error) {
+      replace(card.place, h("p", { class: "muted" }, `This chart cannot be shown: ${error.message}`));
+    }
+  }
+
+  function make(key, title) {
+    const place = h("div", { class: "plot" });
+    const card = { element: h("section", { class: "card", "data-key": key }, h("h3", {}, title), place), place, seen: false };
+    observer.observe(card.element);
+    return card;
+  }
+
+  return {
+    element,
+    update(wanted) {
+      const keys = new Set(wanted.map(({ key }) => key));
+      for (const [key, card] of cards) if (!keys.has(key)) cards.delete(key) && (observer.unobserve(card.element), card.element.remove());
+      for (const { key, title, group, draw } of wanted) {
+        if (!cards.has(key)) cards.set(key, make(key, title));
+        const card = cards.get(key);
+        Object.assign(card, { draw, stale: true });
+        groupOf(element, group).append(card.element);
+        paint(card);
+      }
+      element.querySelectorAll("details.group").forEach((group) => (group.hidden = !group.querySelector(".card")));
+    },
+  };
+}
+
+function groupOf(element, name) {
+  const wanted = name ?? "";
+  const found = [...element.children].find((child) => child.dataset.group === wanted);
+  if (found) return found.querySelector(".cards") ?? found;
+  const cards = h("div", { class: "cards", "data-group": wanted });
+  if (!name) {
+    element.prepend(cards);
+    return cards;
+  }
+  element.append(h("details", { class: "group", "data-group": name }, h("summary", {}, name), h("div", { class: "cards" }, [])));
+  return element.lastChild.querySelector(".cards");
+}

@@ -41,7 +41,7 @@ class Entry:
 def entry_named(alias: str, entries: Mapping[str, Entry]) -> Entry:
     """The entry of an alias, or an error with the nearest right name."""
     if alias not in entries:
-        from harness.params import nearest
+        from harness.settings import nearest
 
         raise UsageError(f"there is no alias {alias!r}{nearest(alias, entries)}; there are: {', '.join(entries)}")
     return entries[alias]
@@ -123,7 +123,7 @@ def problem_of(server: Server, reference: str, aliases: Mapping[str, Entry]) -> 
     if found is None:
         if reference in aliases:
             return "", f"dataset {reference!r} is not on the server yet; make it: registry dataset ensure {reference}"
-        from harness.params import nearest
+        from harness.settings import nearest
 
         names = [*aliases, *(dataset.name for dataset in query(server))]
         return "", f"there is no dataset {reference!r}{nearest(reference, names)}; registry dataset list shows all"

@@ -6,6 +6,7 @@ The commands stand in cmd_*.py and call the nouns; what needs the server's SDK, 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 import click
 
@@ -25,10 +26,10 @@ for module in (cmd_workloads, cmd_enqueue, cmd_runs, cmd_dataset, cmd_services):
         cli.add_command(command)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; an error meant for the person becomes a message on stderr and an exit code."""
     try:
-        cli(standalone_mode=False)
+        cli(arguments, standalone_mode=False)
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
     except click.ClickException as error:

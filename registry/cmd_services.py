@@ -26,7 +26,7 @@ def up(port: int | None, agents: int, queues: tuple[str, ...]) -> None:
     say("for clients that are typed by hand:")
     say(f"    export CLEARML_CONFIG_FILE={running.server.configuration}")
     say("the page:")
-    click.echo(running.login)
+    click.echo(running.server.login_url)
 
 
 @click.command()

@@ -26,6 +26,8 @@ class EmbeddedServer:
     files_url: str
     configuration: Path
     """The clearml.conf by which a client uses it."""
+    login_url: str
+    """The page's address with the key that opens it: a secret."""
 
 
 def embedded_server() -> EmbeddedServer | None:
@@ -33,7 +35,8 @@ def embedded_server() -> EmbeddedServer | None:
     folder = home() / "server"
     try:
         stated = json.loads((folder / "server.json").read_text())
-        server = EmbeddedServer(int(stated["pid"]), stated["url"].rstrip("/"), stated["files_url"].rstrip("/"), folder / "clearml.conf")
+        url, files_url = stated["url"].rstrip("/"), stated["files_url"].rstrip("/")
+        server = EmbeddedServer(int(stated["pid"]), url, files_url, folder / "clearml.conf", stated["login_url"])
     except (OSError, ValueError, KeyError):
         return None
     return server if started_at(server.pid) else None

@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness.params import Arguments, nearest, resolve
+from harness.params import Arguments, resolve
+from harness.settings import nearest
 from harness.workload import Declaration
 
 from . import catalog, source, tokens

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 import socket
@@ -35,11 +34,6 @@ class Up:
     agents: tuple[Process, ...]
     started: tuple[str, ...]
     """The names of what was not running before."""
-
-    @property
-    def login(self) -> str:
-        """The page's address with the key that opens it."""
-        return login_url(self.server)
 
 
 def up(port: int | None, agents: int, queues: Sequence[str], say: Callable[[str], None]) -> Up:
@@ -214,9 +208,3 @@ def wait_for_agents(client: Server, agents: Sequence[Process]) -> None:
         time.sleep(0.2)
     logs = ", ".join(agent.log for agent in agents)
     raise ServiceError(f"the agents have not reported after {PATIENCE:.0f} s; their logs: {logs}")
-
-
-def login_url(server: EmbeddedServer) -> str:
-    """The page's address with the key that opens it."""
-    keys = json.loads((server.configuration.parent / "keys.json").read_text())
-    return f"{server.url}/login?key={keys['page_key']}"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.params import RESERVED, expand, nearest
+from harness.params import RESERVED, expand
+from harness.settings import nearest
 from harness.workload import Declaration
 
 from .backends import Server, hyperparameters

@@ -50,7 +50,7 @@ def discover(root: Path) -> dict[str, Declaration]:
 def named(name: str, workloads: Mapping[str, Declaration]) -> Declaration:
     """The workload called `name`, or an error with the nearest right name."""
     if name not in workloads:
-        from harness.params import nearest  # the grammar's parser is slow to import, and a list needs none
+        from harness.settings import nearest  # the grammar's parser is slow to import, and a list needs none
 
         raise UsageError(f"there is no workload {name!r}{nearest(name, workloads)}; there are: {', '.join(workloads)}")
     return workloads[name]
@@ -58,7 +58,8 @@ def named(name: str, workloads: Mapping[str, Declaration]) -> Declaration:
 
 def settings_of(command: Command) -> list[Setting]:
     """Every setting of a command with type, default, unit and limits."""
-    from harness.params import describe, settings_class
+    from harness.params import settings_class
+    from harness.settings import describe
 
     return describe(settings_class(command))
 

@@ -1,0 +1,130 @@
+"""The command line without a server: what it lists, what it renders, and how it says that something is wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from support.command_line import Registry, parse_clearml_task
+
+from registry.cli import cli
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def every_command(group: click.Group, path: str = "registry") -> list[tuple[str, click.Command]]:
+    found: list[tuple[str, click.Command]] = []
+    for name, command in group.commands.items():
+        found.append((f"{path} {name}", command))
+        if isinstance(command, click.Group):
+            found += every_command(command, f"{path} {name}")
+    return found
+
+
+def test_every_command_and_every_option_says_what_it_is_for() -> None:
+    for path, command in every_command(cli):
+        assert command.help, path
+        for parameter in command.params:
+            if isinstance(parameter, click.Option):
+                assert parameter.help, f"{path} {parameter.name}"
+
+
+def test_the_command_line_starts_without_the_sdk_and_without_torch() -> None:
+    code = "import registry.cli, sys; print([name for name in ('clearml', 'torch') if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+def test_python_m_registry_is_the_same_command(clone: Path) -> None:
+    done = subprocess.run([sys.executable, "-m", "registry", "list", "--json"], capture_output=True, text=True, check=True)
+    assert [workload["name"] for workload in json.loads(done.stdout)] == ["toy"]
+
+
+def test_workloads_are_found_by_looking(clone: Path, registry: Registry) -> None:
+    (workload,) = json.loads(registry("list", "--json").out)
+    assert (workload["name"], workload["image"], workload["queue"], workload["commands"]) == ("toy", "toy", "gpu01", ["train", "make"])
+    assert "toy" in registry("list").out
+
+
+def test_a_clone_is_found_from_a_folder_inside_it(clone: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(clone / "configs" / "toy")
+    assert [workload["name"] for workload in json.loads(registry("list", "--json").out)] == ["toy"]
+
+
+def test_show_tells_every_setting(clone: Path, registry: Registry) -> None:
+    shown = registry("show", "toy").out
+    for expected in ("dataset_id: numbers", "command train", "launcher torchrun", "steps", "int >= 1", "time per step", "configs  smoke"):
+        assert expected in shown
+
+
+def test_all_that_is_wrong_with_a_declaration_is_told(clone: Path, registry: Registry) -> None:
+    (clone / "clearml_tasks/toy/workload.yaml").write_text("summary: toy\nqeue: gpu01\ncommands: {train: {launcher: mpi}}\n")
+    outcome = registry("list")
+    assert outcome.code == 2
+    for expected in ("unknown key 'qeue'", "queue is missing", "launcher is 'mpi'", "config is None"):
+        assert expected in outcome.err
+
+
+def test_an_unknown_workload_gets_the_nearest_name(clone: Path, registry: Registry) -> None:
+    outcome = registry("show", "tyo")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "did you mean toy?" in outcome.err
+
+
+@pytest.mark.usefixtures("no_server")
+class TestWithoutServer:
+    def test_whatever_needs_one_says_how_to_get_one(self, clone: Path, registry: Registry) -> None:
+        for command in (["enqueue", "toy"], ["status"], ["dataset", "list"], ["stop", "x"], ["compare", "x"]):
+            outcome = registry(*command)
+            assert (outcome.code, outcome.out) == (1, "")
+            assert "registry up" in outcome.err
+            assert len(outcome.err.splitlines()) == 1
+
+    def test_a_dry_run_prints_lines_that_can_be_pasted(self, clone: Path, registry: Registry) -> None:
+        outcome = registry("enqueue", "toy", "--dataset", "numbers", "--name", "a 'quoted' name", "steps=1,2", "--tag", "x y", "--dry-run")
+        assert outcome.code == 0
+        first, second = map(parse_clearml_task, outcome.lines)
+        assert (first.name, second.name) == ("a 'quoted' name steps=1", "a 'quoted' name steps=2")
+        assert first.args == ["command=train", "dataset_id=numbers", "steps=1"]
+        assert (first.tags, first.queue, first.repo) == (["x y"], "gpu01", clone.as_uri())
+
+    def test_smoke_lines_pass_the_task_on(self, clone: Path, registry: Registry) -> None:
+        make, train = registry("enqueue", "toy", "--smoke", "steps=5", "--dry-run").lines
+        assert make.startswith("make_task=$(clearml-task ")
+        assert train.endswith('--args command=train "dataset_id=task:$make_task" steps=5')
+
+    def test_all_problems_are_told_at_once(self, clone: Path, registry: Registry) -> None:
+        outcome = registry("enqueue", "toy", "stesp=3", "pause=-1", "steps=two", "--name", "x", "--branch", "none", "--dry-run")
+        assert (outcome.code, outcome.out) == (2, "")
+        for expected in ("did you mean steps?", "pause=-1: must be float >= 0", "steps=two", "dataset_id is required", "no branch 'none'"):
+            assert expected in outcome.err
+
+    def test_an_extra_argument_that_suits_no_smoke_step_is_refused(self, clone: Path, registry: Registry) -> None:
+        outcome = registry("enqueue", "toy", "--smoke", "stepz=5", "--dry-run")
+        assert outcome.code == 2
+        assert "did you mean steps?" in outcome.err
+
+    def test_options_that_exclude_each_other(self, clone: Path, registry: Registry) -> None:
+        outcome = registry("enqueue", "toy", "--smoke", "--resume", "abc", "--dry-run", "--wait")
+        assert outcome.code == 2
+        assert "--smoke and --resume" in outcome.err
+        assert "nothing to --wait for" in outcome.err
+
+
+def test_a_server_that_does_not_answer_is_one_line(clone: Path) -> None:
+    environment = {**os.environ, "CLEARML_API_HOST": "http://127.0.0.1:9", "CLEARML_API_ACCESS_KEY": "k", "CLEARML_API_SECRET_KEY": "s"}
+    done = subprocess.run([sys.executable, "-m", "registry", "status"], capture_output=True, text=True, env=environment)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines() == [
+        "error: no answer from the ClearML server at http://127.0.0.1:9; is it running? On this machine: registry up"
+    ]
+
+
+def test_a_recipe_that_is_not_there_is_said_honestly(clone: Path, registry: Registry) -> None:
+    outcome = registry("dataset", "create", "name", "--folder", ".", "--subset", "coco-min")
+    assert outcome.code == 2
+    assert "there are: none yet" in outcome.err

@@ -1,0 +1,153 @@
+"""Keys, tokens and the cookie: who may talk to the server.
+
+The keys are made at the first start. A client changes its key and secret (HTTP Basic) for a signed token at `auth.login` and sends
+that from then on; the page's address carries a key of its own, which becomes a cookie that scripts cannot read. What comes by cookie must
+come from the server's own page, and every request must be addressed to this machine: no other site can reach in through a browser.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+import json
+import os
+import secrets
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import jwt
+from starlette.requests import HTTPConnection
+
+from harness.files import replaced
+
+from .documents import COMPANY, USER
+from .errors import Forbidden, InvalidRequest, StartError, Unauthorized
+
+API_VERSION = "2.30"
+SERVER_VERSION = "2.3.0"
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+_DAY = 24 * 3600
+_LONGEST = 30 * _DAY
+_ALGORITHM = "HS256"
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The secrets of one data folder."""
+
+    access_key: str
+    secret_key: str
+    page_key: str
+    signing_key: str
+
+    @classmethod
+    def of(cls, folder: Path) -> Keys:
+        """Those of a data folder, made at its first use and readable by its owner alone.
+
+        Raises:
+            StartError: the file is damaged, or cannot be written.
+        """
+        path = folder / "keys.json"
+        try:
+            if not path.exists():
+                made = cls(secrets.token_hex(10).upper(), secrets.token_urlsafe(32), secrets.token_urlsafe(32), secrets.token_urlsafe(48))
+                write_private(path, json.dumps(asdict(made), indent=1) + "\n")
+            return cls(**json.loads(path.read_text()))
+        except (OSError, ValueError, TypeError) as error:
+            raise StartError(f"cannot use the keys in {path}: {error}") from error
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner may read, whole or not at all."""
+    with replaced(path) as beside, os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as handle:
+        handle.write(text)
+
+
+class Guard:
+    """Checks requests against the keys; `port` is the one the server answers on."""
+
+    def __init__(self, keys: Keys, port: int) -> None:
+        self._keys = keys
+        self._hosts = {f"{host}:{port}" for host in LOOPBACK}
+        self.cookie = f"clearml_workloads_{port}"  # browsers keep cookies per host, not per port
+
+    def check_host(self, request: HTTPConnection) -> None:
+        """Raises Forbidden unless the request is addressed to this machine: a foreign name that resolves to it is refused."""
+        if request.headers.get("host", "") not in self._hosts:
+            raise Forbidden("this server answers to 127.0.0.1 and localhost only")
+
+    def check(self, request: HTTPConnection) -> None:
+        """Raises Unauthorized without a valid token, key or cookie; Forbidden for a cookie sent from another site."""
+        scheme, _, value = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer":
+            self._verify(value.strip(), "api")
+        elif scheme.lower() == "basic":
+            self.check_key(value.strip())
+        elif self.cookie in request.cookies:
+            self._check_same_site(request)
+            self._verify(request.cookies[self.cookie], "page")
+        else:
+            raise Unauthorized("Unauthorized (missing credentials)", subcode=20)
+
+    def check_key(self, value: str) -> None:
+        """Raises Unauthorized unless HTTP Basic's value is the access key with its secret."""
+        try:
+            access_key, _, secret_key = base64.b64decode(value, validate=True).decode().partition(":")
+        except (binascii.Error, UnicodeDecodeError):
+            raise Unauthorized("Unauthorized (malformed credentials)", subcode=21) from None
+        right = hmac.compare_digest(access_key.encode(), self._keys.access_key.encode())
+        if not hmac.compare_digest(secret_key.encode(), self._keys.secret_key.encode()) or not right:
+            raise Unauthorized("Unauthorized (invalid credentials: failed to locate provided credentials)", subcode=21)
+
+    def token(self, expiration_sec: int | None = None) -> str:
+        """A token for the API, valid for a day unless asked otherwise (30 days at most)."""
+        if expiration_sec is not None and expiration_sec <= 0:
+            raise InvalidRequest("Validation error: expiration_sec must be positive")
+        return self._sign("api", min(expiration_sec or _DAY, _LONGEST))
+
+    def page_cookie(self, key: str) -> tuple[str, int]:
+        """The cookie's value and its life in seconds, for the key in the page's address. Raises Unauthorized for another key."""
+        if not hmac.compare_digest(key.encode(), self._keys.page_key.encode()):
+            raise Unauthorized("this address is not valid; `registry up` prints the right one")
+        return self._sign("page", _LONGEST), _LONGEST
+
+    def _sign(self, use: str, seconds: int) -> str:
+        now = int(time.time())
+        claims = {
+            "iat": now,
+            "exp": now + seconds,
+            "auth_type": "Bearer",
+            "use": use,
+            "identity": {
+                "user": USER["id"],
+                "company": COMPANY["id"],
+                "user_name": USER["name"],
+                "company_name": COMPANY["name"],
+                "role": "user",
+            },
+            "api_version": API_VERSION,
+            "server_version": SERVER_VERSION,
+            "feature_set": "basic",
+        }
+        return jwt.encode(claims, self._keys.signing_key, algorithm=_ALGORITHM)
+
+    def _verify(self, token: str, use: str) -> None:
+        try:
+            claims: dict[str, Any] = jwt.decode(token, self._keys.signing_key, algorithms=[_ALGORITHM])
+        except jwt.InvalidTokenError:
+            raise Unauthorized("Unauthorized (invalid token)", subcode=22) from None
+        if claims.get("use") != use:
+            raise Unauthorized("Unauthorized (invalid token)", subcode=22)
+
+    def _check_same_site(self, request: HTTPConnection) -> None:
+        """Browsers say where a request comes from; one that changes something must come from this server's page."""
+        site = request.headers.get("sec-fetch-site", "same-origin")
+        origin = request.headers.get("origin")
+        if site not in ("same-origin", "none") or (origin is not None and urlsplit(origin).netloc not in self._hosts):
+            raise Forbidden("this request was made by a page of another site")
+        if request.scope.get("method") != "GET" and origin is None and "sec-fetch-site" not in request.headers:
+            raise Forbidden("a request with the page's cookie must say where it comes from")

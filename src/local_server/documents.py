@@ -1,0 +1,145 @@
+"""Collections of JSON documents: projects, tasks, models, queues, workers."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from .errors import InvalidRequest, UnknownID
+from .query import Where, order_by, where
+
+Json = dict[str, Any]
+
+USER = {"id": "local", "name": "local"}
+COMPANY = {"id": "local", "name": "local"}
+SHORTEST_NAME = 3
+ANY_PAGE = 500
+
+
+def now() -> str:
+    """The time as documents hold it: ISO 8601 in UTC with microseconds, so that text order is time order."""
+    return datetime.now(UTC).isoformat(timespec="microseconds")
+
+
+def new_id() -> str:
+    return uuid.uuid4().hex
+
+
+def check_name(noun: str, name: str) -> str:
+    """Refuse a name that ClearML refuses.
+
+    Raises:
+        InvalidRequest: it is shorter than three characters.
+    """
+    name = name.strip()
+    if len(name) < SHORTEST_NAME:
+        raise InvalidRequest(f"Validation error: {noun} name '{name}' is too short (at least {SHORTEST_NAME} characters)")
+    return name
+
+
+@dataclass(frozen=True)
+class Collection:
+    """One kind of document, each with an `id`; `missing` is ClearML's subcode for an unknown one."""
+
+    name: str
+    missing: int
+
+    def get(self, db: sqlite3.Connection, id: str) -> Json:
+        """Raises UnknownID if there is none."""
+        row = db.execute(f"SELECT doc FROM {self.name} WHERE id = ?", (id,)).fetchone()
+        if row is None:
+            raise UnknownID(f"Invalid {self.name} id: id={id}", subcode=self.missing)
+        document: Json = json.loads(row[0])
+        return document
+
+    def require(self, db: sqlite3.Connection, ids: Iterable[str]) -> None:
+        """Raises UnknownID for the first of `ids` that does not exist."""
+        for id in ids:
+            if db.execute(f"SELECT 1 FROM {self.name} WHERE id = ?", (id,)).fetchone() is None:
+                raise UnknownID(f"Invalid {self.name} id: id={id}", subcode=self.missing)
+
+    def insert(self, db: sqlite3.Connection, document: Mapping[str, Any]) -> str:
+        """Add a document, under a new ID unless it brings one."""
+        id: str = document.get("id") or new_id()
+        db.execute(f"INSERT INTO {self.name} (id, doc) VALUES (?, ?)", (id, json.dumps({"id": id, **document})))
+        return id
+
+    def save(self, db: sqlite3.Connection, document: Mapping[str, Any]) -> None:
+        db.execute(f"UPDATE {self.name} SET doc = ? WHERE id = ?", (json.dumps(document), document["id"]))
+
+    def delete(self, db: sqlite3.Connection, id: str) -> None:
+        db.execute(f"DELETE FROM {self.name} WHERE id = ?", (id,))
+
+    def select(self, db: sqlite3.Connection, condition: str, *values: Any) -> list[Json]:
+        """The documents for which an SQL condition of this package holds."""
+        return [json.loads(doc) for (doc,) in db.execute(f"SELECT doc FROM {self.name} WHERE {condition}", values)]
+
+    def find(self, db: sqlite3.Connection, asked: Mapping[str, Any], *extra: Where, default_order: Sequence[str] = ()) -> list[Json]:
+        """What a `get_all` request asks for: filtered, ordered, one page of it; whole documents.
+
+        Raises:
+            InvalidRequest: a pattern or a field name that cannot be used.
+        """
+        conditions = [*where(self.name, asked), *extra]
+        clause = " AND ".join(condition.sql for condition in conditions) or "1"
+        values = [value for condition in conditions for value in condition.values]
+        order, order_values = order_by(self.name, asked.get("order_by") or default_order)
+        offset, limit = page(asked)
+        sql = f"SELECT doc FROM {self.name} WHERE {clause} ORDER BY {order} LIMIT ? OFFSET ?"
+        return [json.loads(doc) for (doc,) in db.execute(sql, (*values, *order_values, limit, offset))]
+
+
+def page(asked: Mapping[str, Any]) -> tuple[int, int]:
+    """Offset and limit that `page` and `page_size`, or `scroll_id` and `size`, stand for; -1 is no limit."""
+    if asked.get("scroll_id") is not None or asked.get("size") is not None:
+        size = max(1, int(asked.get("size") or ANY_PAGE))
+        start = str(asked.get("scroll_id") or "0")
+        if not start.isdecimal():
+            raise InvalidRequest(f"Invalid scroll id: {start}")
+        return int(start), size
+    if asked.get("page") is None and asked.get("page_size") is None:
+        return 0, -1
+    size = max(1, int(asked.get("page_size") or ANY_PAGE))
+    return int(asked.get("page") or 0) * size, size
+
+
+def scroll(asked: Mapping[str, Any], found: Sequence[Any]) -> Json:
+    """The `scroll_id` with which a scrolled request goes on."""
+    if asked.get("scroll_id") is None and asked.get("size") is None:
+        return {}
+    return {"scroll_id": str(page(asked)[0] + len(found))}
+
+
+def pick(document: Json, fields: Sequence[str] | None) -> Json:
+    """The parts of a document named by dotted `fields`, always with its ID; keys may contain dots themselves."""
+    if not fields:
+        return document
+    picked: Json = {"id": document["id"]}
+    for field in fields:
+        _pick(document, field, picked)
+    return picked
+
+
+def _pick(source: Any, field: str, target: Json) -> None:
+    if not isinstance(source, dict):
+        return
+    if field in source:
+        target[field] = source[field]
+        return
+    head = max((key for key in source if field.startswith(key + ".")), key=len, default=None)
+    if head is not None and isinstance(source[head], dict):
+        inner = target.setdefault(head, {})
+        if inner is not source[head]:
+            _pick(source[head], field[len(head) + 1 :], inner)
+
+
+PROJECTS = Collection("project", 401)
+TASKS = Collection("task", 101)
+MODELS = Collection("model", 201)
+QUEUES = Collection("queue", 701)
+WORKERS = Collection("worker", 1001)

@@ -1,0 +1,112 @@
+"""The table of end points: each is a plain function whose signature is its schema.
+
+A handler takes the database and its request's fields as keyword arguments, and returns the `data` of the answer. The dispatcher runs it
+as one change of the database (`writes=True`) or on a consistent view of it. Fields that a handler does not name are ignored, as newer
+clients may send them; a handler with `**asked` gets them all.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sqlite3
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Union
+
+from .errors import InvalidRequest, UnknownEndpoint
+
+Answer = dict[str, Any]
+Handler = Callable[..., Answer]
+
+_TABLE: dict[str, Endpoint] = {}
+_LARGEST = 2**63
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One end point; `batch` ones take a body of JSON lines as `requests`."""
+
+    name: str
+    handler: Handler
+    writes: bool
+    batch: bool
+
+    def call(self, db: sqlite3.Connection, body: Any) -> Answer:
+        """Check the fields of a request and run it.
+
+        Raises:
+            InvalidRequest: a field is missing or of a wrong type.
+        """
+        if self.batch:
+            return self.handler(db, requests=body)
+        return self.handler(db, **self._arguments(body))
+
+    def _arguments(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        parameters = list(inspect.signature(self.handler).parameters.values())[1:]
+        hints = _hints(self.handler)
+        rest = parameters and parameters[-1].kind is inspect.Parameter.VAR_KEYWORD
+        arguments = {key: value for key, value in body.items() if value is not None} if rest else {}
+        for parameter in parameters:
+            if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+                continue
+            value = body.get(parameter.name)
+            if value is None:
+                if parameter.default is inspect.Parameter.empty:
+                    raise InvalidRequest(f"Validation error: required field '{parameter.name}' is missing in {self.name}")
+                continue
+            if not conforms(value, hints[parameter.name]):
+                kind = getattr(hints[parameter.name], "__name__", hints[parameter.name])
+                raise InvalidRequest(f"Validation error: field '{parameter.name}' of {self.name} must be of type {kind}")
+            arguments[parameter.name] = value
+        return arguments
+
+
+def endpoint(name: str, *, writes: bool = False, batch: bool = False) -> Callable[[Handler], Handler]:
+    """Enter a handler into the table."""
+
+    def enter(handler: Handler) -> Handler:
+        _TABLE[name] = Endpoint(name, handler, writes, batch)
+        return handler
+
+    return enter
+
+
+def lookup(name: str) -> Endpoint:
+    """Raises UnknownEndpoint if the server does not have it."""
+    try:
+        return _TABLE[name]
+    except KeyError:
+        raise UnknownEndpoint(f"Invalid endpoint: {name} is not part of this embedded server") from None
+
+
+def endpoints() -> Sequence[Endpoint]:
+    """All of them, by name."""
+    return [_TABLE[name] for name in sorted(_TABLE)]
+
+
+def conforms(value: Any, hint: Any) -> bool:
+    """Is a JSON value of an annotated type? Knows str, int, float, bool, lists, dicts, unions and Any."""
+    if hint is Any:
+        return True
+    origin = typing.get_origin(hint)
+    if origin in (Union, types.UnionType):
+        return any(conforms(value, option) for option in typing.get_args(hint))
+    if origin is list:
+        return isinstance(value, list) and all(conforms(item, typing.get_args(hint)[0]) for item in value)
+    if origin is dict:
+        return isinstance(value, dict) and all(conforms(item, typing.get_args(hint)[1]) for item in value.values())
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool) and abs(value) < _LARGEST
+    return isinstance(value, hint)
+
+
+def _hints(handler: Handler) -> dict[str, Any]:
+    hints: dict[str, Any] | None = getattr(handler, "_hints", None)
+    if hints is None:
+        hints = typing.get_type_hints(handler)
+        handler._hints = hints  # type: ignore[attr-defined]
+    return hints

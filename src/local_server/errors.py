@@ -1,0 +1,88 @@
+"""The exceptions of the embedded server.
+
+ServerError
+├── StartError              the server cannot start: one line, exit code 2
+└── AnswerError             becomes an answer in ClearML's form, with a status and a subcode
+    ├── InvalidRequest      400: what was asked makes no sense
+    │   ├── UnknownID       400: no such task, model, project or queue
+    │   └── IllegalStatus   400: the task's status does not allow it
+    ├── Unauthorized        401: no key, or a wrong one
+    ├── Forbidden           403: a request that another site's page made
+    ├── UnknownEndpoint     404: an end point this server does not have
+    ├── TooLarge            413: a body over the limit
+    └── StorageError        500: the disk refused; nothing of the request was kept
+"""
+
+from __future__ import annotations
+
+
+class ServerError(Exception):
+    """Anything below."""
+
+
+class StartError(ServerError):
+    """The server cannot start; the message is one line for the person who started it."""
+
+
+class AnswerError(ServerError):
+    """A refusal that a client is told; `status` is HTTP's, `subcode` ClearML's."""
+
+    status = 500
+    subcode = 0
+
+    def __init__(self, message: str, *, subcode: int | None = None) -> None:
+        super().__init__(message)
+        if subcode is not None:
+            self.subcode = subcode
+
+
+class InvalidRequest(AnswerError):
+    """What was asked makes no sense."""
+
+    status = 400
+    subcode = 12
+
+
+class UnknownID(InvalidRequest):
+    """No such task, model, project or queue."""
+
+
+class IllegalStatus(InvalidRequest):
+    """The task's status does not allow it."""
+
+    subcode = 110
+
+
+class Unauthorized(AnswerError):
+    """No key, or a wrong one."""
+
+    status = 401
+    subcode = 20
+
+
+class Forbidden(AnswerError):
+    """A request that a page of another site made, or that came under another host's name."""
+
+    status = 403
+
+
+class UnknownEndpoint(AnswerError):
+    """An end point this server does not have."""
+
+    status = 404
+
+
+class TooLarge(AnswerError):
+    """A body over the limit."""
+
+    status = 413
+
+
+class StorageError(AnswerError):
+    """The disk refused a write; nothing of the request was kept.
+
+    The status stays at 500: the SDK repeats anything above it for ever, and its caller would never learn the reason.
+    """
+
+    status = 500
+    subcode = 100

@@ -1,0 +1,158 @@
+"""What runs report: scalars, log lines, plots, images. Written in batches; read in metrics.py and reports.py."""
+
+from __future__ import annotations
+
+import json
+import math
+import sqlite3
+import time
+from collections import Counter, defaultdict
+from typing import Any
+
+from . import curves
+from .documents import Json, now
+from .endpoints import endpoint
+from .errors import AnswerError, InvalidRequest, UnknownID
+
+SCALAR, VECTOR, IMAGE, PLOT, LOG = "training_stats_scalar", "training_stats_vector", "training_debug_image", "plot", "log"
+TYPES = {SCALAR, VECTOR, IMAGE, PLOT, LOG}
+_LARGEST = 2**63
+
+
+@endpoint("events.add_batch", writes=True, batch=True)
+def add_batch(db: sqlite3.Connection, requests: list[Any]) -> Json:
+    """Add events; bad ones are counted and told, the others are kept.
+
+    Raises:
+        InvalidRequest: none of the events can be kept.
+    """
+    errors: Counter[str] = Counter()
+    scalars: defaultdict[tuple[str, str, str], list[curves.Point]] = defaultdict(list)
+    others: list[Json] = []
+    states: dict[tuple[str, bool], str | None] = {}
+    reached: dict[str, int] = {}
+    added = 0
+    for event in requests:
+        try:
+            owner = _owner(db, event, states)
+            iteration = _iteration(event)
+            if event["type"] == SCALAR:
+                scalars[owner, str(event.get("metric", "")), str(event.get("variant", ""))].append(
+                    (iteration, _timestamp(event), _value(event))
+                )
+            else:
+                others.append(event)
+        except AnswerError as error:
+            errors[str(error)] += 1
+            continue
+        added += 1
+        reached[owner] = max(reached.get(owner, 0), iteration)
+    if errors and not added:
+        raise InvalidRequest("Events not added: " + "; ".join(errors), subcode=400)
+    for (owner, metric, variant), points in scalars.items():
+        curves.add(db, owner, metric, variant, points)
+    _add_others(db, others)
+    _touch(db, reached)
+    return {"added": added, "errors": errors.total(), "errors_info": dict(errors)}
+
+
+@endpoint("events.add", writes=True)
+def add(db: sqlite3.Connection, **event: Any) -> Json:
+    return add_batch(db, requests=[event])
+
+
+@endpoint("events.delete_for_task", writes=True)
+def delete_for_task(db: sqlite3.Connection, task: str) -> Json:
+    curves.forget(db, task)
+    return {"deleted": True}
+
+
+@endpoint("events.delete_for_model", writes=True)
+def delete_for_model(db: sqlite3.Connection, model: str) -> Json:
+    curves.forget(db, model)
+    return {"deleted": True}
+
+
+@endpoint("events.clear_task_log", writes=True)
+def clear_task_log(db: sqlite3.Connection, task: str, threshold_sec: int | None = None) -> Json:
+    """Delete the log, or what in it is older than `threshold_sec` seconds."""
+    before = int(time.time() * 1000) - threshold_sec * 1000 if threshold_sec is not None else _LARGEST - 1
+    deleted = db.execute("DELETE FROM event WHERE owner = ? AND type = ? AND timestamp < ?", (task, LOG, before)).rowcount
+    return {"deleted": deleted}
+
+
+def _owner(db: sqlite3.Connection, event: Any, states: dict[tuple[str, bool], str | None]) -> str:
+    """The task or model of an event. Raises InvalidRequest if it has none that can take it."""
+    if not isinstance(event, dict) or event.get("type") not in TYPES:
+        raise InvalidRequest("unknown event type")
+    owner, of_model = event.get("task"), bool(event.get("model_event"))
+    if not isinstance(owner, str) or not owner:
+        raise InvalidRequest("event without a task")
+    if (owner, of_model) not in states:
+        status = "CASE WHEN doc ->> '$.ready' THEN 'published' ELSE '' END" if of_model else "doc ->> '$.status'"
+        row = db.execute(f"SELECT {status} FROM {'model' if of_model else 'task'} WHERE id = ?", (owner,)).fetchone()
+        states[owner, of_model] = row and row[0]
+    state = states[owner, of_model]
+    if state is None:
+        raise UnknownID(f"Invalid {'model' if of_model else 'task'} id: id={owner}", subcode=201 if of_model else 101)
+    if state == "published" and not event.get("allow_locked"):
+        raise InvalidRequest(f"{owner} is published")
+    return owner
+
+
+def _iteration(event: Json) -> int:
+    iteration = event.get("iter") or 0
+    if not isinstance(iteration, int | float) or not math.isfinite(iteration) or abs(iteration) >= _LARGEST:
+        raise InvalidRequest("iter must be a number")
+    event["iter"] = int(iteration)
+    return int(iteration)
+
+
+def _timestamp(event: Json) -> int:
+    given = event.get("timestamp") or event.get("ts")
+    if not isinstance(given, int | float) or not 0 < given < _LARGEST:
+        return int(time.time() * 1000)
+    return int(given)
+
+
+def _value(event: Json) -> float:
+    value = event.get("value")
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        raise InvalidRequest("value must be a finite number")
+    return float(value)
+
+
+def _add_others(db: sqlite3.Connection, events: list[Json]) -> None:
+    """A plot replaces the one of the same name and iteration, an image the one whose file it overwrote."""
+    rows = []
+    for event in events:
+        owner, kind = event["task"], event["type"]
+        metric, variant = event.get("metric"), event.get("variant")
+        if kind == PLOT:
+            sql = "DELETE FROM event WHERE owner = ? AND type = ? AND metric IS ? AND variant IS ? AND iter = ?"
+            db.execute(sql, (owner, kind, metric, variant, event["iter"]))
+        elif kind == IMAGE and event.get("url"):
+            sql = "DELETE FROM event WHERE owner = ? AND type = ? AND metric IS ? AND variant IS ? AND doc ->> '$.url' = ?"
+            db.execute(sql, (owner, kind, metric, variant, event["url"]))
+        timestamp = _timestamp(event)
+        document = {key: value for key, value in event.items() if key not in ("model_event", "allow_locked")} | {"timestamp": timestamp}
+        row = (owner, kind, timestamp, metric, variant, event["iter"], json.dumps(document))
+        if kind in (PLOT, IMAGE):
+            _insert(db, [row])
+        else:
+            rows.append(row)
+    _insert(db, rows)
+
+
+def _insert(db: sqlite3.Connection, rows: list[Any]) -> None:
+    db.executemany("INSERT INTO event (owner, type, timestamp, metric, variant, iter, doc) VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+
+
+def _touch(db: sqlite3.Connection, reached: dict[str, int]) -> None:
+    """Reporting is a sign of life, and moves the task's last iteration on."""
+    moment = now()
+    for owner, iteration in reached.items():
+        db.execute(
+            "UPDATE task SET doc = json_set(doc, '$.last_update', ?, '$.last_iteration', max(doc ->> '$.last_iteration', ?)) WHERE id = ?",
+            (moment, iteration, owner),
+        )

@@ -1,0 +1,129 @@
+"""Scalars as they are read: curves of one run, curves of many on shared axes, single values."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from . import curves
+from .documents import TASKS, Json
+from .endpoints import endpoint
+from .errors import InvalidRequest
+
+SAMPLES = 6000
+LARGEST_COMPARISON = 100
+_KEYS = ("iter", "timestamp", "iso_time")
+
+
+@endpoint("events.scalar_metrics_iter_histogram")
+def scalar_metrics_iter_histogram(
+    db: sqlite3.Connection,
+    task: str,
+    samples: int = SAMPLES,
+    key: str = "iter",
+    metrics: list[dict[str, Any]] | None = None,
+    model_events: bool = False,
+) -> Json:
+    """{metric: {variant: {name, x, y}}}, each curve with at most `samples` points (0: all)."""
+    _check(db, [task], key, model_events)
+    answer: Json = {}
+    for one in curves.series(db, [task], metrics):
+        x, y = curves.curve(db, one, samples, key)
+        if x:
+            answer.setdefault(one.metric, {})[one.variant] = {"name": one.variant, "x": _axis(x, key), "y": y}
+    return answer
+
+
+@endpoint("events.multi_task_scalar_metrics_iter_histogram")
+def multi_task_scalar_metrics_iter_histogram(
+    db: sqlite3.Connection,
+    tasks: list[str],
+    samples: int = SAMPLES,
+    key: str = "iter",
+    metrics: list[dict[str, Any]] | None = None,
+    model_events: bool = False,
+) -> Json:
+    """{metric: {variant: {task: {name, x, y}}}}, where `name` is the task's."""
+    if len(tasks) > LARGEST_COMPARISON:
+        raise InvalidRequest(f"Validation error: up to {LARGEST_COMPARISON} tasks can be compared, not {len(tasks)}")
+    _check(db, tasks, key, model_events)
+    table = "model" if model_events else "task"
+    names = dict(db.execute(f"SELECT id, doc ->> '$.name' FROM {table} WHERE id IN ({', '.join('?' * len(tasks))})", tasks).fetchall())
+    answer: Json = {}
+    for one in curves.series(db, tasks, metrics):
+        x, y = curves.curve(db, one, samples, key)
+        if x:
+            line = {"name": names[one.owner], "x": _axis(x, key), "y": y}
+            answer.setdefault(one.metric, {}).setdefault(one.variant, {})[one.owner] = line
+    return answer
+
+
+def _check(db: sqlite3.Connection, tasks: Sequence[str], key: str, model_events: bool) -> None:
+    if key not in _KEYS:
+        raise InvalidRequest(f"Validation error: key '{key}', expected one of {', '.join(_KEYS)}")
+    if not model_events:
+        TASKS.require(db, tasks)
+
+
+def _axis(x: list[int], key: str) -> list[Any]:
+    if key != "iso_time":
+        return x
+    return [datetime.fromtimestamp(moment / 1000, UTC).isoformat(timespec="milliseconds") for moment in x]
+
+
+@endpoint("events.get_task_single_value_metrics")
+def get_task_single_value_metrics(db: sqlite3.Connection, tasks: list[str], model_events: bool = False) -> Json:
+    answer: dict[str, list[Json]] = {task: [] for task in tasks}
+    for one in curves.series(db, tasks):
+        sql = "SELECT timestamp, value FROM point WHERE series = ? AND iter = ? ORDER BY timestamp DESC LIMIT 1"
+        row = db.execute(sql, (one.id, curves.SINGLE_VALUE)).fetchone()
+        if row:
+            answer[one.owner].append({"metric": one.metric, "variant": one.variant, "timestamp": row[0], "value": row[1]})
+    return {"tasks": [{"task": task, "values": values} for task, values in answer.items() if values]}
+
+
+@endpoint("events.get_scalar_metrics_and_variants")
+def get_scalar_metrics_and_variants(db: sqlite3.Connection, task: str) -> Json:
+    return {"metrics": curves.variants(db, task)}
+
+
+@endpoint("events.get_task_latest_scalar_values")
+def get_task_latest_scalar_values(db: sqlite3.Connection, task: str) -> Json:
+    TASKS.get(db, task)
+    answer: dict[str, list[Json]] = {}
+    for one in curves.series(db, [task]):
+        sql = "SELECT avg(value) FROM (SELECT value FROM point WHERE series = ? ORDER BY iter DESC, timestamp DESC LIMIT 100)"
+        recent = db.execute(sql, (one.id,)).fetchone()[0]
+        answer.setdefault(one.metric, []).append({"name": one.variant, "last_value": one.value, "last_100_value": recent})
+    return {"metrics": [{"name": metric, "variants": variants} for metric, variants in answer.items()]}
+
+
+@endpoint("events.scalar_metrics_iter_raw")
+def scalar_metrics_iter_raw(
+    db: sqlite3.Connection,
+    task: str,
+    metric: dict[str, Any],
+    key: str = "iter",
+    batch_size: int = 10000,
+    count_total: bool = False,
+    scroll_id: str | None = None,
+    model_events: bool = False,
+) -> Json:
+    """All points of a metric as they were reported, `batch_size` at a time over its variants."""
+    start = int(scroll_id) if scroll_id and scroll_id.isdecimal() else 0
+    chosen = {one.id: one.variant for one in curves.series(db, [task], [metric])}
+    marks = ", ".join("?" * len(chosen))
+    sql = f"SELECT series, iter, timestamp, value FROM point WHERE series IN ({marks}) ORDER BY series, iter, timestamp LIMIT ? OFFSET ?"
+    variants: Json = {}
+    returned = 0
+    for series, iteration, timestamp, value in db.execute(sql, (*chosen, batch_size, start)):
+        line = variants.setdefault(chosen[series], {"iter": [], "timestamp": [], "value": []})
+        for name, item in (("iter", iteration), ("timestamp", timestamp), ("value", value)):
+            line[name].append(item)
+        returned += 1
+    answer: Json = {"variants": variants, "returned": returned, "scroll_id": str(start + returned)}
+    if count_total:
+        answer["total"] = db.execute(f"SELECT count(*) FROM point WHERE series IN ({marks})", tuple(chosen)).fetchone()[0]
+    return answer

@@ -1,0 +1,189 @@
+"""Models: where weights lie, what they are, and which task made them."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+from .documents import COMPANY, MODELS, PROJECTS, TASKS, USER, Json, check_name, now, pick, scroll
+from .endpoints import endpoint
+from .errors import InvalidRequest
+
+_FIELDS = ("name", "uri", "comment", "tags", "system_tags", "framework", "design", "labels", "ready", "project", "parent", "task")
+
+
+def _fields(db: sqlite3.Connection, asked: Json) -> Json:
+    fields = {key: asked[key] for key in _FIELDS if key in asked}
+    if "name" in fields:
+        fields["name"] = check_name("model", fields["name"])
+    PROJECTS.require(db, [fields["project"]] if fields.get("project") else [])
+    TASKS.require(db, [fields["task"]] if fields.get("task") else [])
+    MODELS.require(db, [fields["parent"]] if fields.get("parent") else [])
+    if "metadata" in asked:
+        fields["metadata"] = _metadata(asked["metadata"])
+    return fields
+
+
+def _metadata(items: Any) -> Json:
+    """By key, whether given as a list or already by key."""
+    return {item["key"]: item for item in (items.values() if isinstance(items, dict) else items)}
+
+
+def _new(db: sqlite3.Connection, fields: Json) -> str:
+    time = now()
+    made: Json = {
+        **{"comment": "", "tags": [], "system_tags": [], "framework": "", "design": {}, "labels": {}, "ready": False, "metadata": {}},
+        **{"project": None, "parent": None, "task": None, "user": USER["id"], "company": COMPANY["id"]},
+        **{"created": time, "last_update": time},
+    }
+    return MODELS.insert(db, made | fields)
+
+
+@endpoint("models.create", writes=True)
+def create(db: sqlite3.Connection, name: str, uri: str, **asked: Any) -> Json:
+    fields = _fields(db, {"name": name, "uri": uri, **asked})
+    if not fields.get("project") and fields.get("task"):
+        fields["project"] = TASKS.get(db, fields["task"])["project"]
+    return {"id": _new(db, fields), "created": True}
+
+
+@endpoint("models.edit", writes=True)
+@endpoint("models.update", writes=True)
+def edit(db: sqlite3.Connection, model: str, iteration: int | None = None, **asked: Any) -> Json:
+    document = MODELS.get(db, model)
+    fields = _fields(db, asked)
+    MODELS.save(db, document | fields | {"last_update": now()})
+    return {"updated": 1, "fields": fields}
+
+
+@endpoint("models.get_by_id")
+def get_by_id(db: sqlite3.Connection, model: str) -> Json:
+    return {"model": MODELS.get(db, model)}
+
+
+@endpoint("models.get_by_task_id")
+def get_by_task_id(db: sqlite3.Connection, task: str) -> Json:
+    made = TASKS.get(db, task)["models"].get("output") or []
+    if not made:
+        raise InvalidRequest(f"Task has no output model: {task}", subcode=202)
+    return {"model": MODELS.get(db, made[-1]["model"])}
+
+
+@endpoint("models.get_all")
+@endpoint("models.get_all_ex")
+def get_all(db: sqlite3.Connection, **asked: Any) -> Json:
+    found = MODELS.find(db, asked, default_order=["-last_update"])
+    return {"models": [pick(model, asked.get("only_fields")) for model in found], **scroll(asked, found)}
+
+
+@endpoint("models.get_frameworks")
+def get_frameworks(db: sqlite3.Connection) -> Json:
+    rows = db.execute("SELECT DISTINCT doc ->> '$.framework' FROM model WHERE doc ->> '$.framework' != '' ORDER BY 1")
+    return {"frameworks": [name for (name,) in rows]}
+
+
+@endpoint("models.update_for_task", writes=True)
+def update_for_task(
+    db: sqlite3.Connection,
+    task: str,
+    uri: str | None = None,
+    override_model_id: str | None = None,
+    name: str | None = None,
+    comment: str | None = None,
+    tags: list[str] | None = None,
+    system_tags: list[str] | None = None,
+    iteration: int | None = None,
+) -> Json:
+    """Point the task's output model at a new file; the model is made at the first time."""
+    document = TASKS.get(db, task)
+    made = document["models"].get("output") or []
+    if bool(uri) == bool(override_model_id):
+        raise InvalidRequest("Validation error: give exactly one of uri and override_model_id")
+    id = override_model_id or (made[-1]["model"] if made else None)
+    given = {"name": name, "uri": uri, "comment": comment, "tags": tags, "system_tags": system_tags}
+    fields = _fields(db, {key: value for key, value in given.items() if value is not None})
+    if id is not None:
+        MODELS.save(db, MODELS.get(db, id) | fields | {"last_update": now()})
+        answer: Json = {"id": id, "created": False, "updated": 1, "fields": fields}
+    else:
+        id = _new(db, {"name": document["name"], "task": task, "project": document["project"]} | fields)
+        answer = {"id": id, "created": True, "updated": 0}
+    if all(item["model"] != id for item in made):
+        document["models"] = document["models"] | {"output": [*made, {"name": MODELS.get(db, id)["name"], "model": id}]}
+    if iteration is not None:
+        document["last_iteration"] = max(document["last_iteration"], iteration)
+    TASKS.save(db, document | {"last_update": now()})
+    return answer
+
+
+def publish(db: sqlite3.Connection, model: str) -> None:
+    """Mark a model as final."""
+    MODELS.save(db, MODELS.get(db, model) | {"ready": True, "last_update": now()})
+
+
+@endpoint("models.set_ready", writes=True)
+def set_ready(db: sqlite3.Connection, model: str, publish_task: bool = True, force_publish_task: bool = False) -> Json:
+    """Publish a model, and by default the task that made it once that has ended."""
+    from .statuses import REACHED_FROM, published
+
+    publish(db, model)
+    task = MODELS.get(db, model)["task"]
+    answer: Json = {"updated": 1}
+    if publish_task and task:
+        document = TASKS.get(db, task)
+        if document["status"] in REACHED_FROM["published"] or (force_publish_task and document["status"] != "published"):
+            fields = published(db, document, models=False, force=force_publish_task)
+            answer["published_task"] = {"id": task, "data": {"updated": 1, "fields": fields}}
+    return answer
+
+
+@endpoint("models.delete", writes=True)
+def delete(db: sqlite3.Connection, model: str, force: bool = False) -> Json:
+    """Refused without force for a published model, or one that a task takes as input."""
+    document = MODELS.get(db, model)
+    sql = "SELECT count(*) FROM task, json_each(task.doc, '$.models.input') item WHERE item.value ->> '$.model' = ?"
+    used = db.execute(sql, (model,)).fetchone()[0]
+    if not force and (document["ready"] or used):
+        raise InvalidRequest(
+            f"Model is {'published' if document['ready'] else f'used by {used} tasks'}: {model}; use force=true", subcode=203
+        )
+    MODELS.delete(db, model)
+    return {"deleted": True, "url": document.get("uri")}
+
+
+@endpoint("models.archive_many", writes=True)
+def archive_many(db: sqlite3.Connection, ids: list[str]) -> Json:
+    return _tag(db, ids, "archived", True)
+
+
+@endpoint("models.unarchive_many", writes=True)
+def unarchive_many(db: sqlite3.Connection, ids: list[str]) -> Json:
+    return _tag(db, ids, "unarchived", False)
+
+
+def _tag(db: sqlite3.Connection, ids: list[str], result: str, archived: bool) -> Json:
+    from .tasks import many
+
+    def act(id: str) -> Json:
+        document = MODELS.get(db, id)
+        tags = {*document["system_tags"]} - {"archived"} | ({"archived"} if archived else set())
+        MODELS.save(db, document | {"system_tags": sorted(tags), "last_update": now()})
+        return {result: True}
+
+    return many(ids, db, act)
+
+
+@endpoint("models.add_or_update_metadata", writes=True)
+def add_or_update_metadata(db: sqlite3.Connection, model: str, metadata: list[dict[str, Any]], replace_metadata: bool = False) -> Json:
+    document = MODELS.get(db, model)
+    held = {} if replace_metadata else _metadata(document.get("metadata") or {})
+    MODELS.save(db, document | {"metadata": held | _metadata(metadata), "last_update": now()})
+    return {"updated": 1}
+
+
+@endpoint("models.delete_metadata", writes=True)
+def delete_metadata(db: sqlite3.Connection, model: str, keys: list[str]) -> Json:
+    document = MODELS.get(db, model)
+    kept = {key: item for key, item in _metadata(document.get("metadata") or {}).items() if key not in keys}
+    MODELS.save(db, document | {"metadata": kept, "last_update": now()})
+    return {"updated": 1}

@@ -1,0 +1,195 @@
+"""The filters of ClearML's `get_all` requests, as SQL conditions on JSON documents.
+
+Tags and other lists follow the SDK's grammar (Task.get_tasks): `["a", "b"]` is any of them, `-a` or `__$not, a` excludes,
+`__$all` first asks for all, and `__$or` / `__$and` begin a group of their own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from .errors import InvalidRequest
+
+# Fields that may be asked for with a single value. Others are ignored: clients also send what steers the answer, and the SDK its own `method`.
+_SINGLE = {"parent", "ready", "project", "user", "status", "type", "task", "framework", "uri"}
+_STEERING = {"only_fields", "order_by"}
+_LISTS = {"tags", "system_tags"}
+_TIMES = {"status_changed", "created", "started", "completed", "last_update", "last_change", "published", "added"}
+_TEXT_FIELDS = ("id", "name", "comment")
+_SERIES_COLUMNS = {"value": "value", "min_value": "min_value", "max_value": "max_value"}
+
+
+@dataclass(frozen=True)
+class Where:
+    """An SQL condition and the values of its question marks."""
+
+    sql: str
+    values: tuple[Any, ...] = ()
+
+
+def where(table: str, asked: Mapping[str, Any]) -> Iterator[Where]:
+    """The conditions of a `get_all` request.
+
+    Raises:
+        InvalidRequest: a pattern that is no regular expression, a time that is none, a field that cannot be searched.
+    """
+    for field, value in asked.items():
+        if field in _STEERING or value is None or value == []:
+            continue
+        if field in ("_all_", "_any_"):
+            yield _any_field(table, value, " AND " if field == "_all_" else " OR ")
+        elif field == "search_text":
+            yield _text(table, str(value))
+        elif field in ("name", "description", "basename") and isinstance(value, str):
+            yield _matching(_path(field), value)
+        elif field in _TIMES and isinstance(value, list):
+            yield from (_time(field, str(text)) for text in value)
+        elif isinstance(value, list):
+            yield _listed(table, field, value)
+        elif field in _SINGLE:
+            yield _equal(table, field, value)
+    if not (asked.get("search_hidden") or asked.get("id")) and table in ("project", "task"):
+        yield Where("NOT EXISTS (SELECT 1 FROM json_each(doc, '$.system_tags') WHERE value = 'hidden')")
+
+
+def order_by(table: str, fields: Sequence[str]) -> tuple[str, list[Any]]:
+    """An ORDER BY list; documents that lack a field come last, equal ones in the order of their making."""
+    terms: list[str] = []
+    values: list[Any] = []
+    for field in fields:
+        name = field.removeprefix("-")
+        if name == "@text_score":
+            continue
+        sql, given = _expression(table, name)
+        terms.append(f"{sql} {'DESC' if field.startswith('-') else 'ASC'} NULLS LAST")
+        values += given
+    return ", ".join([*terms, "rowid"]), values
+
+
+def _path(field: str) -> str:
+    """`doc ->> path` for a dotted field. The name of a hyper-parameter may itself contain dots."""
+    parts = field.split(".")
+    if parts[0] in ("hyperparams", "configuration") and len(parts) > 3:
+        depth = 2 if parts[0] == "hyperparams" else 1
+        parts = [*parts[:depth], ".".join(parts[depth:-1]), parts[-1]]
+    if not all(re.fullmatch(r"[^\"'\\]+", part) for part in parts):
+        raise InvalidRequest(f"Validation error: field '{field}' cannot be searched")
+    return "doc ->> '$" + "".join(f'."{part}"' if not part.isidentifier() else f".{part}" for part in parts) + "'"
+
+
+def _expression(table: str, field: str) -> tuple[str, list[Any]]:
+    """The SQL value of a field; a metric's last, least or greatest value comes from its series."""
+    parts = field.split(".")
+    if table == "task" and parts[0] == "last_metrics" and len(parts) == 4:
+        column = _SERIES_COLUMNS.get(parts[3])
+        if column is None:
+            raise InvalidRequest(f"Validation error: cannot order by '{field}'; use {', '.join(sorted(_SERIES_COLUMNS))}")
+        return f"(SELECT {column} FROM series WHERE owner = task.id AND metric_hash = ? AND variant_hash = ?)", parts[1:3]
+    return ("id" if field == "id" else _path(field)), []
+
+
+def _matching(sql: str, pattern: str) -> Where:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise InvalidRequest(f"Validation error: '{pattern}' is no regular expression: {error}") from error
+    return Where(f"matches(?, {sql})", (pattern,))
+
+
+def _equal(table: str, field: str, value: Any) -> Where:
+    sql, given = _expression(table, field)
+    return Where(f"{sql} = ?", (*given, int(value) if isinstance(value, bool) else value))
+
+
+def _any_field(table: str, pattern: Mapping[str, Any], joined: str) -> Where:
+    fields = pattern.get("fields") or []
+    if pattern.get("pattern") is not None:
+        terms = [_matching(_path(field), str(pattern["pattern"])) for field in fields]
+    elif pattern.get("datetime") is not None:
+        terms = [_time(field, str(text)) for field in fields for text in _as_list(pattern["datetime"])]
+    else:
+        terms = [_listed(table, field, _as_list(pattern.get("values") or [])) for field in fields]
+    return _joined(terms, joined)
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _joined(terms: Sequence[Where], operator: str) -> Where:
+    if not terms:
+        return Where("1")
+    return Where("(" + operator.join(term.sql for term in terms) + ")", tuple(value for term in terms for value in term.values))
+
+
+def _text(table: str, text: str) -> Where:
+    escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    fields = [*_TEXT_FIELDS, *(["tags", "system_tags", "models", "hyperparams", "execution"] if table == "task" else [])]
+    return _joined([Where(f"{_path(field)} LIKE ? ESCAPE '\\'", (f"%{escaped}%",)) for field in fields], " OR ")
+
+
+def _time(field: str, text: str) -> Where:
+    match = re.fullmatch(r"(>=|<=|>|<)?\s*(.+)", text.strip())
+    if match is None:
+        raise InvalidRequest(f"Validation error: '{text}' is no time")
+    return Where(f"{_path(field)} {match[1] or '='} ?", (_moment(match[2]),))
+
+
+def _moment(text: str) -> str:
+    """A time as documents hold it, from ISO 8601 (UTC unless it says otherwise) or seconds since the epoch."""
+    try:
+        moment = datetime.fromtimestamp(float(text), UTC) if re.fullmatch(r"[\d.]+", text) else datetime.fromisoformat(text)
+    except ValueError as error:
+        raise InvalidRequest(f"Validation error: '{text}' is no time (ISO 8601, or seconds since the epoch)") from error
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def _listed(table: str, field: str, values: Iterable[Any]) -> Where:
+    """A list in the SDK's grammar of tags."""
+    groups: list[tuple[str, list[tuple[Any, bool]]]] = [("any", [])]
+    together, negated = " OR ", False
+    for index, value in enumerate(values):
+        if value in ("__$all", "__$and", "__$or"):
+            if index == 0 and value != "__$or":
+                together = " AND "
+            groups.append(("or" if value == "__$or" else "and", []))
+        elif value == "__$not":
+            negated = True
+        else:
+            excluded = isinstance(value, str) and value.startswith("-") and field in _LISTS
+            groups[-1][1].append((value[1:] if excluded else value, excluded or negated))
+            negated = False
+    terms = [_group(table, field, operator, members) for operator, members in groups if members]
+    return _joined(terms, together)
+
+
+def _group(table: str, field: str, operator: str, members: Sequence[tuple[Any, bool]]) -> Where:
+    """`or` and `and` join all members; the group without an operator, `any`, asks for one of the wanted and none of the excluded."""
+    if operator != "any":
+        return _joined([_member(table, field, *member) for member in members], f" {operator.upper()} ")
+    wanted = [value for value, excluded in members if not excluded]
+    terms = [_has(table, field, wanted)] if wanted else []
+    return _joined([*terms, *(_member(table, field, value, True) for value, excluded in members if excluded)], " AND ")
+
+
+def _member(table: str, field: str, value: Any, excluded: bool) -> Where:
+    term = _has(table, field, [value])
+    return Where(f"NOT {term.sql}", term.values) if excluded else term
+
+
+def _has(table: str, field: str, values: Sequence[Any]) -> Where:
+    """The field, or one element of it if it is a list, is one of the values."""
+    marks = ", ".join("?" * len(values))
+    if field in _LISTS:
+        return Where(f"EXISTS (SELECT 1 FROM json_each(doc, '$.{field}') WHERE value IN ({marks}))", tuple(values))
+    sql, given = _expression(table, field)
+    if None in values:
+        present = [value for value in values if value is not None]
+        return Where(f"({sql} IS NULL OR {sql} IN ({', '.join('?' * len(present))}))", (*given, *given, *present))
+    return Where(f"ifnull({sql} IN ({marks}), 0)", (*given, *values))

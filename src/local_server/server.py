@@ -1,0 +1,147 @@
+"""The server's process: its data folder, its port, the files by which others find it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+
+from .app import application, log
+from .auth import SERVER_VERSION, Guard, Keys, write_private
+from .errors import StartError
+from .files import FileServer
+from .page import routes
+from .store import Store
+from .watch import Patience, stop_silent
+
+HOST = "127.0.0.1"
+SILENCE = 1800.0
+"""Seconds without a sign of life after which a running task counts as gone."""
+
+
+def serve(folder: Path, port: int, *, silence: float = SILENCE, around: Sequence[Middleware] = ()) -> None:
+    """Run the server on `folder` until SIGTERM or SIGINT. Port 0 picks a free one.
+
+    Raises:
+        StartError: the folder is in use, newer or not writable; the port is taken; the disk is full.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with _locked(folder):
+            _serve(folder, port, silence, around)
+    except OSError as error:
+        raise StartError(f"cannot use {folder}: {error.strerror or error}") from error
+
+
+def _serve(folder: Path, port: int, silence: float, around: Sequence[Middleware]) -> None:
+    keys = Keys.of(folder)
+    store = Store(folder / "server.db")
+    listener = _listen(port)
+    port = listener.getsockname()[1]
+    guard = Guard(keys, port)
+    app = application(store, guard, FileServer(folder, guard), routes(guard), list(around))
+    app.router.lifespan_context = _lifespan(folder, port, keys, store, silence)
+    config = uvicorn.Config(app, log_level="warning", access_log=False, lifespan="on", server_header=False, timeout_graceful_shutdown=5)
+    server = uvicorn.Server(config)
+    for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn ends well, then raises the signal once more
+        signal.signal(number, lambda *_: None)
+    server.run(sockets=[listener])
+    store.close()
+
+
+def _listen(port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((HOST, port))
+        listener.listen(512)
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise StartError(f"port {port} of {HOST} is taken by another program; choose another with --port") from error
+        raise StartError(f"cannot listen on {HOST}:{port}: {error.strerror}") from error
+    return listener
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """One server per data folder; the lock ends with the process, however it ends."""
+    with (folder / "lock").open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StartError(f"{folder} is in use by another server") from None
+        yield
+
+
+def _lifespan(folder: Path, port: int, keys: Keys, store: Store, silence: float):  # type: ignore[no-untyped-def]
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        watcher = asyncio.create_task(_watch(store, silence))
+        announced = folder / "server.json"
+        _announce(folder, port, keys)
+        try:
+            yield
+        finally:
+            announced.unlink(missing_ok=True)
+            watcher.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await watcher
+
+    return lifespan
+
+
+async def _watch(store: Store, silence: float) -> None:
+    patience = Patience()
+    while True:
+        await asyncio.sleep(min(30.0, silence / 4))
+        if patience.listened() < silence:
+            continue
+        try:
+            stopped = await asyncio.wrap_future(store.write(lambda db: stop_silent(db, silence)))
+        except Exception:
+            log.exception("could not look for silent tasks")
+        else:
+            for task in stopped:
+                log.warning("task %s gave no sign of life for %g s and was stopped", task, silence)
+
+
+def _announce(folder: Path, port: int, keys: Keys) -> None:
+    """Write clearml.conf, by which clients use this server, then server.json, which says that it is ready."""
+    url = f"http://{HOST}:{port}"
+    write_private(folder / "clearml.conf", configuration(url, keys))
+    facts = {
+        "pid": os.getpid(),
+        "url": url,
+        "files_url": f"{url}/files",
+        "version": SERVER_VERSION,
+        "login_url": f"{url}/login?key={keys.page_key}",
+    }
+    write_private(folder / "server.json", json.dumps(facts, indent=1) + "\n")
+
+
+def configuration(url: str, keys: Keys) -> str:
+    """A clearml.conf for this server. Written anew at each start, as the port may change; the keys stay."""
+    return f"""# How the ClearML SDK, clearml-task and clearml-agent reach this machine's embedded server. The keys below are secrets.
+api {{
+  api_server: "{url}"
+  web_server: "{url}"
+  files_server: "{url}/files"
+  credentials {{
+    access_key: "{keys.access_key}"
+    secret_key: "{keys.secret_key}"
+  }}
+}}
+"""

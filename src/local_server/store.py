@@ -1,0 +1,183 @@
+"""SQLite below the server: many readers, one writer that commits the changes of waiting requests together.
+
+Durability: a change is answered only after its commit, and commits are synced (WAL, synchronous=FULL), so whatever a client was told
+is kept outlives kill -9 and a loss of power. One sync costs milliseconds; under load it is shared by all requests that wait.
+"""
+
+from __future__ import annotations
+
+import queue
+import re
+import sqlite3
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from .errors import StartError, StorageError
+
+Result = TypeVar("Result")
+Work = Callable[[sqlite3.Connection], Result]
+
+VERSION = 1
+READERS = 4
+COMMITTED_TOGETHER = 64
+
+_DOCUMENTS = ("project", "task", "model", "queue", "worker")
+
+_SCHEMA = [
+    *(f"CREATE TABLE {name} (id TEXT PRIMARY KEY, doc TEXT NOT NULL)" for name in _DOCUMENTS),
+    "CREATE INDEX project_name ON project (doc ->> '$.name')",
+    "CREATE INDEX task_project ON task (doc ->> '$.project')",
+    "CREATE INDEX task_status ON task (doc ->> '$.status')",
+    "CREATE INDEX task_last_update ON task (doc ->> '$.last_update')",
+    "CREATE INDEX task_parent ON task (doc ->> '$.parent')",
+    "CREATE INDEX model_task ON model (doc ->> '$.task')",
+    "CREATE INDEX model_project ON model (doc ->> '$.project')",
+    # A task stands in one queue at most; the order is by position, which may be negative after a move to the front.
+    "CREATE TABLE entry (task TEXT PRIMARY KEY, queue TEXT NOT NULL, position INTEGER NOT NULL, added TEXT NOT NULL)",
+    "CREATE INDEX entry_order ON entry (queue, position)",
+    # One row per curve with its running statistics; its points lie together in the order of their iterations.
+    """CREATE TABLE series (
+        id INTEGER PRIMARY KEY, owner TEXT NOT NULL, metric TEXT NOT NULL, variant TEXT NOT NULL,
+        metric_hash TEXT NOT NULL, variant_hash TEXT NOT NULL, value REAL NOT NULL, iter INTEGER NOT NULL, timestamp INTEGER NOT NULL,
+        min_value REAL NOT NULL, min_iter INTEGER NOT NULL, max_value REAL NOT NULL, max_iter INTEGER NOT NULL,
+        UNIQUE (owner, metric, variant))""",
+    """CREATE TABLE point (
+        series INTEGER NOT NULL, iter INTEGER NOT NULL, timestamp INTEGER NOT NULL, value REAL NOT NULL,
+        PRIMARY KEY (series, iter, timestamp)) WITHOUT ROWID""",
+    # Everything else that a run reports: log lines, plots, images, vectors. `doc` is the event as it was sent.
+    """CREATE TABLE event (
+        id INTEGER PRIMARY KEY, owner TEXT NOT NULL, type TEXT NOT NULL, timestamp INTEGER NOT NULL,
+        metric TEXT, variant TEXT, iter INTEGER, doc TEXT NOT NULL)""",
+    "CREATE INDEX event_time ON event (owner, type, timestamp)",
+    "CREATE INDEX event_metric ON event (owner, type, metric, variant, iter)",
+]
+
+
+class Store:
+    """The data folder's database.
+
+    Raises:
+        StartError: a newer version wrote the file, it is not a database, or the disk is full.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._local = threading.local()
+        self._connections: list[sqlite3.Connection] = []
+        try:
+            self._writer = self._connect()
+            _prepare(self._writer, path)
+        except sqlite3.Error as error:
+            raise StartError(f"cannot use {path}: {error}") from error
+        self._waiting: queue.SimpleQueue[tuple[Work[Any], Future[Any]] | None] = queue.SimpleQueue()
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
+        self._thread = threading.Thread(target=self._write_loop, name="writer", daemon=True)
+        self._thread.start()
+
+    def read(self, work: Work[Result]) -> Future[Result]:
+        """Run `work` on one consistent state of the database."""
+        return self._readers.submit(self._read, work)
+
+    def write(self, work: Work[Result]) -> Future[Result]:
+        """Run `work` as one change, all of it or nothing; done once it is on disk."""
+        future: Future[Result] = Future()
+        self._waiting.put((work, future))
+        return future
+
+    def close(self) -> None:
+        """Finish what waits and close the file."""
+        self._waiting.put(None)
+        self._thread.join()
+        self._readers.shutdown()
+        for connection in self._connections:
+            connection.close()
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, cached_statements=256, timeout=30)
+        self._connections.append(connection)
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA cache_size=-32000")
+        connection.create_function("matches", 2, _matches, deterministic=True)
+        return connection
+
+    def _read(self, work: Work[Result]) -> Result:
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._local.connection = self._connect()
+            connection.execute("PRAGMA query_only=ON")
+        connection.execute("BEGIN")
+        try:
+            return work(connection)
+        except sqlite3.OperationalError as error:
+            raise StorageError(f"the server could not read its data: {error}") from error
+        finally:
+            connection.execute("COMMIT")
+
+    def _write_loop(self) -> None:
+        while (first := self._waiting.get()) is not None:
+            together = [first]
+            with suppress(queue.Empty):
+                while len(together) < COMMITTED_TOGETHER and (more := self._waiting.get_nowait()) is not None:
+                    together.append(more)
+                if len(together) < COMMITTED_TOGETHER:
+                    self._waiting.put(None)  # the end was among them: meet it again after this commit
+            self._commit(together)
+
+    def _commit(self, together: list[tuple[Work[Any], Future[Any]]]) -> None:
+        results: list[tuple[Future[Any], Any, Exception | None]] = []
+        try:
+            self._writer.execute("BEGIN IMMEDIATE")
+            for work, future in together:
+                results.append((future, *self._change(work)))
+            self._writer.execute("COMMIT")
+        except sqlite3.Error as error:
+            with suppress(sqlite3.Error):
+                self._writer.execute("ROLLBACK")
+            refusal = StorageError(f"the server could not store it, nothing of this request was kept: {error}")
+            results = [(future, None, refusal) for _, future in together]
+        for future, result, problem in results:
+            if problem is None:
+                future.set_result(result)
+            else:
+                future.set_exception(problem)
+
+    def _change(self, work: Work[Any]) -> tuple[Any, Exception | None]:
+        """One request's change, undone alone if it is refused."""
+        self._writer.execute("SAVEPOINT change")
+        try:
+            result, problem = work(self._writer), None
+        except sqlite3.OperationalError:
+            raise  # the disk: the whole transaction is gone
+        except Exception as error:
+            result, problem = None, error
+            self._writer.execute("ROLLBACK TO change")
+        self._writer.execute("RELEASE change")
+        return result, problem
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > VERSION:
+        raise StartError(f"{path.parent} was written by a newer version of this server (format {version}, this one reads {VERSION})")
+    if version == 0:
+        connection.execute("BEGIN IMMEDIATE")
+        for statement in _SCHEMA:
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version={VERSION}")
+        connection.execute("COMMIT")
+
+
+@lru_cache(maxsize=256)
+def _pattern(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern)
+
+
+def _matches(pattern: str, value: Any) -> bool:
+    """SQL function: does the regular expression occur in the value?"""
+    return value is not None and _pattern(pattern).search(str(value)) is not None

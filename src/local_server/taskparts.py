@@ -1,0 +1,179 @@
+"""The parts of a task: hyper-parameters, configuration, artifacts, models, requirements."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from typing import Any
+
+from .documents import MODELS, TASKS, Json, now
+from .endpoints import endpoint
+from .errors import IllegalStatus, InvalidRequest
+
+# Users annotate finished runs in this section.
+ALWAYS_EDITABLE_SECTION = "properties"
+
+
+def _open(db: sqlite3.Connection, task: str, force: bool, *, running: bool = False) -> Json:
+    """The task, if its parts may be edited: a draft's always, others' by force, or while it runs where `running` allows that."""
+    document = TASKS.get(db, task)
+    allowed = {"created", "in_progress"} if running else {"created"}
+    if document["status"] not in allowed and not force:
+        raise IllegalStatus(f"Invalid task status: id={task}, status={document['status']}, expected to be {' or '.join(sorted(allowed))}")
+    return document
+
+
+def _save(db: sqlite3.Connection, document: Json) -> None:
+    time = now()
+    TASKS.save(db, document | {"last_change": time, "last_update": time})
+
+
+@endpoint("tasks.get_hyper_params")
+def get_hyper_params(db: sqlite3.Connection, tasks: list[str]) -> Json:
+    found = [TASKS.get(db, id) for id in tasks]
+    items = ([item for section in (task["hyperparams"] or {}).values() for item in section.values()] for task in found)
+    return {"params": [{"task": task["id"], "hyperparams": each} for task, each in zip(found, items, strict=True)]}
+
+
+@endpoint("tasks.edit_hyper_params", writes=True)
+def edit_hyper_params(
+    db: sqlite3.Connection, task: str, hyperparams: list[dict[str, Any]], replace_hyperparams: str = "none", force: bool = False
+) -> Json:
+    """Set single parameters; `replace_hyperparams` drops all others, or the others of the named sections."""
+    named = [(item.get("section") or "", item.get("name") or "", item) for item in hyperparams]
+    if not all(section and name for section, name, _ in named):
+        raise InvalidRequest("Validation error: each hyper-parameter needs a section and a name")
+    sections = {section for section, _, _ in named}
+    document = _open(db, task, force or sections <= {ALWAYS_EDITABLE_SECTION})
+    held: Json = dict(document["hyperparams"] or {})
+    if replace_hyperparams == "all":
+        held = {}
+    elif replace_hyperparams == "section":
+        held = {section: items for section, items in held.items() if section not in sections}
+    for section, name, item in named:
+        held[section] = dict(held.get(section) or {}) | {name: ((held.get(section) or {}).get(name) or {}) | item}
+    _save(db, document | {"hyperparams": held})
+    return {"updated": 1}
+
+
+@endpoint("tasks.delete_hyper_params", writes=True)
+def delete_hyper_params(db: sqlite3.Connection, task: str, hyperparams: list[dict[str, Any]], force: bool = False) -> Json:
+    """A key without a name stands for its whole section."""
+    document = _open(db, task, force or {key.get("section") for key in hyperparams} <= {ALWAYS_EDITABLE_SECTION})
+    held: Json = dict(document["hyperparams"] or {})
+    deleted = 0
+    for key in hyperparams:
+        section = dict(held.get(key.get("section") or "") or {})
+        gone = [name for name in section if not key.get("name") or name == key["name"]]
+        deleted += len(gone)
+        rest = {name: item for name, item in section.items() if name not in gone}
+        if rest:
+            held[key["section"]] = rest
+        else:
+            held.pop(key.get("section") or "", None)
+    _save(db, document | {"hyperparams": held})
+    return {"deleted": deleted}
+
+
+@endpoint("tasks.get_configurations")
+def get_configurations(db: sqlite3.Connection, tasks: list[str], names: list[str] | None = None) -> Json:
+    found = [TASKS.get(db, id) for id in tasks]
+    chosen = ([item for name, item in (task["configuration"] or {}).items() if names is None or name in names] for task in found)
+    return {"configurations": [{"task": task["id"], "configuration": items} for task, items in zip(found, chosen, strict=True)]}
+
+
+@endpoint("tasks.get_configuration_names")
+def get_configuration_names(db: sqlite3.Connection, tasks: list[str], skip_empty: bool = True) -> Json:
+    found = [TASKS.get(db, id) for id in tasks]
+    return {
+        "configurations": [
+            {
+                "task": task["id"],
+                "names": sorted(name for name, item in (task["configuration"] or {}).items() if item.get("value") or not skip_empty),
+            }
+            for task in found
+        ]
+    }
+
+
+@endpoint("tasks.edit_configuration", writes=True)
+def edit_configuration(
+    db: sqlite3.Connection, task: str, configuration: list[dict[str, Any]], replace_configuration: bool = False, force: bool = False
+) -> Json:
+    document = _open(db, task, force)
+    held: Json = {} if replace_configuration else dict(document["configuration"] or {})
+    for item in configuration:
+        if not item.get("name"):
+            raise InvalidRequest("Validation error: each configuration needs a name")
+        held[item["name"]] = (held.get(item["name"]) or {}) | item
+    _save(db, document | {"configuration": held})
+    return {"updated": 1}
+
+
+@endpoint("tasks.delete_configuration", writes=True)
+def delete_configuration(db: sqlite3.Connection, task: str, configuration: list[str], force: bool = False) -> Json:
+    document = _open(db, task, force)
+    held: Json = document["configuration"] or {}
+    _save(db, document | {"configuration": {name: item for name, item in held.items() if name not in configuration}})
+    return {"deleted": len(set(configuration) & set(held))}
+
+
+@endpoint("tasks.set_requirements", writes=True)
+def set_requirements(db: sqlite3.Connection, task: str, requirements: dict[str, Any]) -> Json:
+    document = TASKS.get(db, task)
+    document["script"] = (document["script"] or {}) | {"requirements": requirements}
+    _save(db, document)
+    return {"updated": 1, "fields": {"script.requirements": requirements}}
+
+
+@endpoint("tasks.add_or_update_artifacts", writes=True)
+def add_or_update_artifacts(db: sqlite3.Connection, task: str, artifacts: list[dict[str, Any]], force: bool = False) -> Json:
+    """An artifact is known by its key and mode."""
+    document = _open(db, task, force, running=True)
+    held = {_key(artifact): artifact for artifact in document["execution"].get("artifacts") or []}
+    for artifact in artifacts:
+        if not artifact.get("key") or not artifact.get("type"):
+            raise InvalidRequest("Validation error: each artifact needs a key and a type")
+        held[_key(artifact)] = {"mode": "output"} | artifact
+    _save(db, document | {"execution": document["execution"] | {"artifacts": list(held.values())}})
+    return {"updated": 1}
+
+
+@endpoint("tasks.delete_artifacts", writes=True)
+def delete_artifacts(db: sqlite3.Connection, task: str, artifacts: list[dict[str, Any]], force: bool = False) -> Json:
+    document = _open(db, task, force, running=True)
+    held = document["execution"].get("artifacts") or []
+    unwanted = {_key(artifact) for artifact in artifacts}
+    kept = [artifact for artifact in held if _key(artifact) not in unwanted]
+    _save(db, document | {"execution": document["execution"] | {"artifacts": kept}})
+    return {"deleted": len(held) - len(kept)}
+
+
+def _key(artifact: Json) -> tuple[str, str]:
+    return artifact.get("key") or "", artifact.get("mode") or "output"
+
+
+@endpoint("tasks.add_or_update_model", writes=True)
+def add_or_update_model(db: sqlite3.Connection, task: str, name: str, model: str, type: str, iteration: int | None = None) -> Json:
+    """Enter a model under a name as the task's input or output."""
+    if type not in ("input", "output"):
+        raise InvalidRequest(f"Validation error: model type '{type}', expected input or output")
+    document = TASKS.get(db, task)
+    MODELS.require(db, [model])
+    held = [item for item in document["models"].get(type) or [] if item["name"] != name]
+    document["models"] = document["models"] | {type: [*held, {"name": name, "model": model}]}
+    if iteration is not None:
+        document["last_iteration"] = max(document["last_iteration"], iteration)
+    _save(db, document)
+    return {"updated": 1}
+
+
+@endpoint("tasks.delete_models", writes=True)
+def delete_models(db: sqlite3.Connection, task: str, models: list[dict[str, Any]]) -> Json:
+    document = TASKS.get(db, task)
+    unwanted: Iterable[tuple[Any, Any]] = {(item.get("type"), item.get("name")) for item in models}
+    document["models"] = {
+        type: [item for item in items or [] if (type, item["name"]) not in unwanted] for type, items in document["models"].items()
+    }
+    _save(db, document)
+    return {"updated": 1}

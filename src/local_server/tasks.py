@@ -1,0 +1,360 @@
+"""Tasks: made, found, edited, cloned, queued, reset and deleted. Their statuses are in statuses.py, their parts in taskparts.py."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from . import curves, projects, queues, statuses
+from .documents import COMPANY, MODELS, PROJECTS, QUEUES, TASKS, USER, Json, check_name, now, pick, scroll
+from .endpoints import endpoint
+from .errors import AnswerError, IllegalStatus, InvalidRequest
+from .query import Where
+
+EDITABLE = (
+    *("name", "type", "comment", "parent", "project", "tags", "system_tags"),
+    *("script", "execution", "hyperparams", "configuration", "models", "container", "runtime", "input"),
+)
+# Edits of these carry single fields; of anything else, the whole.
+_MERGED = ("script", "execution")
+_ALWAYS_EDITABLE = {"name", "project", "comment", "tags", "system_tags", "runtime"}
+_ARCHIVED = "archived"
+
+
+def new(db: sqlite3.Connection, fields: Json) -> str:
+    """Make a draft of the given fields.
+
+    Raises:
+        InvalidRequest: its name is too short, or it names a project or a parent that does not exist.
+    """
+    check_name("task", fields["name"])
+    PROJECTS.require(db, [fields["project"]] if fields.get("project") else [])
+    TASKS.require(db, [fields["parent"]] if fields.get("parent") else [])
+    time = now()
+    document: Json = {
+        **{"type": "training", "comment": "", "project": None, "parent": None, "tags": [], "system_tags": []},
+        **{"script": {}, "hyperparams": {}, "configuration": {}, "container": {}, "runtime": {}},
+        **{"user": USER["id"], "company": COMPANY["id"], "created": time, "last_update": time, "last_change": time},
+        **{"status": "created", "status_changed": time, "status_reason": "", "status_message": "", "last_iteration": 0},
+        **{key: value for key, value in fields.items() if value is not None},
+        "output": {"destination": fields.get("output_dest") or ""},
+        "execution": {"artifacts": [], "model_labels": {}} | (fields.get("execution") or {}),
+        "models": {"input": [], "output": []} | (fields.get("models") or {}),
+    }
+    document.pop("output_dest", None)
+    if document["project"]:
+        db.execute("UPDATE project SET doc = json_set(doc, '$.last_update', ?) WHERE id = ?", (time, document["project"]))
+    return TASKS.insert(db, document)
+
+
+@endpoint("tasks.create", writes=True)
+def create(db: sqlite3.Connection, name: str, type: str, **asked: Any) -> Json:
+    return {"id": new(db, {"name": name, "type": type} | {key: asked[key] for key in (*EDITABLE, "output_dest") if key in asked})}
+
+
+@endpoint("tasks.validate")
+def validate(db: sqlite3.Connection, name: str, type: str, **asked: Any) -> Json:
+    check_name("task", name)
+    return {}
+
+
+@endpoint("tasks.get_by_id")
+def get_by_id(db: sqlite3.Connection, task: str) -> Json:
+    return {"task": TASKS.get(db, task) | {"last_metrics": curves.last_metrics(db, [task])[task]}}
+
+
+@endpoint("tasks.get_all")
+@endpoint("tasks.get_all_ex")
+def get_all(db: sqlite3.Connection, **asked: Any) -> Json:
+    """Every filter of query.py; `only_fields` may reach into nested fields, `last_metrics` included."""
+    extra = []
+    if asked.get("include_subprojects") and asked.get("project"):
+        ids = projects.with_descendants(db, asked.pop("project"))
+        extra.append(Where(f"doc ->> '$.project' IN ({', '.join('?' * len(ids))})", tuple(ids)))
+    found = TASKS.find(db, asked, *extra, default_order=["-last_update"])
+    fields = asked.get("only_fields")
+    if not fields or any(field.split(".")[0] == "last_metrics" for field in fields):
+        metrics = curves.last_metrics(db, [task["id"] for task in found])
+        for task in found:
+            task["last_metrics"] = metrics[task["id"]]
+    return {"tasks": [pick(task, fields) for task in found], **scroll(asked, found)}
+
+
+@endpoint("tasks.get_types")
+def get_types(db: sqlite3.Connection, projects: list[str] | None = None) -> Json:
+    condition, values = ("1", []) if not projects else (f"doc ->> '$.project' IN ({', '.join('?' * len(projects))})", projects)
+    return {"types": [row[0] for row in db.execute(f"SELECT DISTINCT doc ->> '$.type' FROM task WHERE {condition} ORDER BY 1", values)]}
+
+
+@endpoint("tasks.edit", writes=True)
+def edit(db: sqlite3.Connection, task: str, force: bool = False, **asked: Any) -> Json:
+    """Drafts are edited freely, others by force or in what is always free: name, project, comment, tags, runtime."""
+    document = TASKS.get(db, task)
+    fields = {key: asked[key] for key in EDITABLE if key in asked}
+    if document["status"] != "created" and not force and not set(fields) <= _ALWAYS_EDITABLE:
+        raise IllegalStatus(f"Invalid task status: id={task}, status={document['status']}, expected to be created")
+    if "name" in fields:
+        fields["name"] = check_name("task", fields["name"])
+    PROJECTS.require(db, [fields["project"]] if fields.get("project") else [])
+    TASKS.require(db, [fields["parent"]] if fields.get("parent") else [])
+    for key in _MERGED:
+        if key in fields:
+            fields[key] = (document.get(key) or {}) | fields[key]
+    if "output_dest" in asked:
+        fields["output"] = (document.get("output") or {}) | {"destination": asked["output_dest"]}
+    return _updated(db, document, fields)
+
+
+@endpoint("tasks.update", writes=True)
+def update(
+    db: sqlite3.Connection,
+    task: str,
+    name: str | None = None,
+    comment: str | None = None,
+    project: str | None = None,
+    tags: list[str] | None = None,
+    system_tags: list[str] | None = None,
+    output__error: str | None = None,
+) -> Json:
+    document = TASKS.get(db, task)
+    given = {"name": name and check_name("task", name), "comment": comment, "project": project, "tags": tags, "system_tags": system_tags}
+    PROJECTS.require(db, [project] if project else [])
+    if output__error is not None:
+        given["output"] = (document.get("output") or {}) | {"error": output__error}
+    return _updated(db, document, {key: value for key, value in given.items() if value is not None})
+
+
+def _updated(db: sqlite3.Connection, document: Json, fields: Json) -> Json:
+    time = now()
+    TASKS.save(db, document | fields | {"last_change": time, "last_update": time})
+    return {"updated": 1, "fields": fields}
+
+
+@endpoint("tasks.clone", writes=True)
+def clone(
+    db: sqlite3.Connection,
+    task: str,
+    new_task_name: str | None = None,
+    new_task_comment: str | None = None,
+    new_task_tags: list[str] | None = None,
+    new_task_system_tags: list[str] | None = None,
+    new_task_parent: str | None = None,
+    new_task_project: str | None = None,
+    new_project_name: str | None = None,
+    new_task_hyperparams: dict[str, Any] | None = None,
+    new_task_configuration: dict[str, Any] | None = None,
+    new_task_container: dict[str, Any] | None = None,
+    new_task_input_models: list[Any] | None = None,
+    execution_overrides: dict[str, Any] | None = None,
+) -> Json:
+    """A draft of the same script, settings and inputs; what the original produced stays with it."""
+    original = TASKS.get(db, task)
+    if new_project_name and not new_task_project:
+        new_task_project = projects.ensure(db, new_project_name)
+    execution = (original["execution"] or {}) | (execution_overrides or {})
+    execution["artifacts"] = [artifact for artifact in execution.get("artifacts") or [] if artifact.get("mode") == "input"]
+    execution.pop("queue", None)
+    fields = {
+        key: original.get(key)
+        for key in ("type", "script", "tags", "comment", "project", "parent", "hyperparams", "configuration", "container")
+    }
+    given = {
+        **{"name": new_task_name or original["name"], "comment": new_task_comment, "tags": new_task_tags, "project": new_task_project},
+        **{"parent": new_task_parent, "hyperparams": new_task_hyperparams, "configuration": new_task_configuration},
+        "container": new_task_container,
+    }
+    fields |= {key: value for key, value in given.items() if value is not None}
+    models = new_task_input_models if new_task_input_models is not None else original["models"].get("input") or []
+    id = new(db, fields | {"system_tags": new_task_system_tags or [], "execution": execution, "models": {"input": models, "output": []}})
+    answer: Json = {"id": id}
+    if new_project_name and new_task_project:
+        answer["new_project"] = {"id": new_task_project, "name": PROJECTS.get(db, new_task_project)["name"]}
+    return answer
+
+
+@endpoint("tasks.enqueue", writes=True)
+def enqueue(
+    db: sqlite3.Connection,
+    task: str,
+    queue: str | None = None,
+    queue_name: str | None = None,
+    status_reason: str = "",
+    status_message: str = "",
+    verify_watched_queue: bool = False,
+    force: bool = False,
+) -> Json:
+    """Queue a draft, or a stopped task that shall go on. `queue` is an ID; a queue that `queue_name` names is made if need be."""
+    from .workers import alive
+
+    document = TASKS.get(db, task)
+    if queue and queue_name:
+        raise InvalidRequest("Validation error: give either queue or queue_name")
+    id = queue or queues.ensure(db, queue_name or queues.DEFAULT)
+    QUEUES.require(db, [id])
+    if not (document["script"] or {}).get("entry_point") and not force:
+        raise InvalidRequest(f"Validation error: task {task} has no script.entry_point", subcode=112)
+    document["execution"] = document["execution"] | {"queue": id}
+    fields = statuses.change(db, document, "queued", reason=status_reason, message=status_message, force=force)
+    queues.join(db, id, task)
+    answer = {"queued": 1, "updated": 1, "fields": fields | {"execution.queue": id}}
+    if verify_watched_queue:
+        answer["queue_watched"] = any(id in worker["queues"] for worker in alive(db))
+    return answer
+
+
+@endpoint("tasks.dequeue", writes=True)
+def dequeue(
+    db: sqlite3.Connection,
+    task: str,
+    status_reason: str = "",
+    status_message: str = "",
+    new_status: str = "created",
+    remove_from_all_queues: bool = False,
+) -> Json:
+    """Take a task out of its queue: it becomes a draft, or what `new_status` says (the agent sends in_progress)."""
+    document = TASKS.get(db, task)
+    if document["status"] != "queued":
+        raise IllegalStatus(f"Invalid task status: id={task}, status={document['status']}, expected to be queued")
+    left = queues.leave(db, task)
+    if new_status == "created":
+        time = now()
+        fields = {"status": "created", "status_changed": time, "status_reason": status_reason, "status_message": status_message}
+        TASKS.save(db, document | fields | {"last_change": time, "last_update": time})
+    elif new_status in statuses.REACHED_FROM:
+        fields = statuses.change(db, document, new_status, reason=status_reason, message=status_message, force=True)
+    else:
+        raise InvalidRequest(f"Validation error: new_status '{new_status}'")
+    return {"dequeued": int(left), "updated": 1, "fields": fields}
+
+
+@endpoint("tasks.reset", writes=True)
+def reset(
+    db: sqlite3.Connection,
+    task: str,
+    force: bool = False,
+    clear_all: bool = False,
+    delete_output_models: bool = True,
+    return_file_urls: bool = False,
+    status_reason: str = "",
+    status_message: str = "",
+) -> Json:
+    """A draft again: what the task reported and produced is forgotten."""
+    document = TASKS.get(db, task)
+    if document["status"] in ("created", "queued", "completed", "published") and not force and document["status"] != "created":
+        raise IllegalStatus(f"Invalid task status: id={task}, status={document['status']}; use force=true")
+    if document["status"] == "published":
+        raise IllegalStatus(f"Invalid task status: id={task}, status=published")
+    queues.leave(db, task)
+    curves.forget(db, task)
+    if delete_output_models:
+        _remove_models(db, document)
+    document["execution"] = {"artifacts": [], "model_labels": {}} if clear_all else _kept(document["execution"])
+    if clear_all:
+        document |= {"script": {}, "hyperparams": {}, "configuration": {}}
+    document["models"] = {"input": document["models"].get("input") or [], "output": []}
+    for key in ("started", "completed", "published", "active_duration", "last_worker", "last_worker_report"):
+        document.pop(key, None)
+    time = now()
+    fields = {"status": "created", "status_changed": time, "status_reason": status_reason, "status_message": status_message}
+    TASKS.save(db, document | fields | {"last_iteration": 0, "runtime": {}, "last_change": time, "last_update": time})
+    return {"updated": 1, "fields": fields, "deleted_models": 0}
+
+
+def _kept(execution: Json) -> Json:
+    kept = {key: value for key, value in execution.items() if key != "queue"}
+    return kept | {"artifacts": [artifact for artifact in execution.get("artifacts") or [] if artifact.get("mode") == "input"]}
+
+
+@endpoint("tasks.delete", writes=True)
+def delete(
+    db: sqlite3.Connection, task: str, force: bool = False, return_file_urls: bool = False, delete_output_models: bool = True
+) -> Json:
+    """Refused without force for a task that runs, is published, or has children."""
+    document = TASKS.get(db, task)
+    children = db.execute("SELECT count(*) FROM task WHERE doc ->> '$.parent' = ?", (task,)).fetchone()[0]
+    if not force and document["status"] in ("in_progress", "queued", "published"):
+        raise IllegalStatus(f"Invalid task status: id={task}, status={document['status']}; use force=true")
+    if not force and children:
+        raise InvalidRequest(f"Task has children: {children}; use force=true", subcode=123)
+    urls = {"event_urls": curves.urls(db, task), "artifact_urls": _artifact_urls(document), "model_urls": []} if return_file_urls else None
+    remove(db, document, models=delete_output_models)
+    return {"deleted": True, "updated_children": children, "updated_models": 0} | ({"urls": urls} if urls else {})
+
+
+def _artifact_urls(document: Json) -> list[str]:
+    return [
+        artifact["uri"]
+        for artifact in document["execution"].get("artifacts") or []
+        if artifact.get("uri") and artifact.get("mode") != "input"
+    ]
+
+
+def remove(db: sqlite3.Connection, document: Json, *, models: bool = True) -> None:
+    """Delete a task with its events and its place in a queue; its children lose their parent."""
+    id = document["id"]
+    queues.leave(db, id)
+    curves.forget(db, id)
+    if models:
+        _remove_models(db, document)
+    for child in TASKS.select(db, "doc ->> '$.parent' = ?", id):
+        TASKS.save(db, child | {"parent": None})
+    TASKS.delete(db, id)
+
+
+def _remove_models(db: sqlite3.Connection, document: Json) -> None:
+    """Delete a task's own models that are not published and that no other task takes as input."""
+    for item in document["models"].get("output") or []:
+        used = db.execute(
+            "SELECT 1 FROM task, json_each(task.doc, '$.models.input') item WHERE item.value ->> '$.model' = ? AND task.id != ?",
+            (item["model"], document["id"]),
+        ).fetchone()
+        if not used and db.execute("SELECT 1 FROM model WHERE id = ? AND NOT doc ->> '$.ready'", (item["model"],)).fetchone():
+            MODELS.delete(db, item["model"])
+
+
+@endpoint("tasks.move", writes=True)
+def move(db: sqlite3.Connection, ids: list[str], project: str | None = None, project_name: str | None = None) -> Json:
+    if not (project or project_name):
+        raise InvalidRequest("Validation error: give project or project_name")
+    target = project or projects.ensure(db, project_name or "")
+    PROJECTS.require(db, [target])
+    for id in ids:
+        _updated(db, TASKS.get(db, id), {"project": target})
+    return {"project_id": target}
+
+
+def archive(db: sqlite3.Connection, id: str) -> Json:
+    """Set a task aside: system tag `archived`."""
+    document = TASKS.get(db, id)
+    if document["status"] == "queued":
+        dequeue(db, id)
+        document = TASKS.get(db, id)
+    return _updated(db, document, {"system_tags": sorted({*document["system_tags"], _ARCHIVED})})
+
+
+def unarchive(db: sqlite3.Connection, id: str) -> Json:
+    document = TASKS.get(db, id)
+    return _updated(db, document, {"system_tags": [tag for tag in document["system_tags"] if tag != _ARCHIVED]})
+
+
+@endpoint("tasks.archive", writes=True)
+def archive_some(db: sqlite3.Connection, tasks: list[str]) -> Json:
+    for id in tasks:
+        archive(db, id)
+    return {"archived": len(tasks)}
+
+
+def many(ids: Iterable[str], db: sqlite3.Connection, act: Callable[[str], Json]) -> Json:
+    """Do it for each ID; one that is refused does not hold up the others."""
+    succeeded: list[Json] = []
+    failed: list[Json] = []
+    for id in ids:
+        db.execute("SAVEPOINT one")
+        try:
+            succeeded.append({"id": id, **act(id)})
+        except AnswerError as error:
+            db.execute("ROLLBACK TO one")
+            failed.append({"id": id, "error": {"codes": [error.status, error.subcode], "msg": str(error), "data": {}}})
+        db.execute("RELEASE one")
+    return {"succeeded": succeeded, "failed": failed}

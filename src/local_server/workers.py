@@ -1,0 +1,141 @@
+"""Workers: the agents that serve queues, and the processes that run tasks without one."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from typing import Any
+
+from .documents import COMPANY, QUEUES, TASKS, USER, WORKERS, Json, now
+from .endpoints import endpoint
+from .errors import InvalidRequest
+
+TIMEOUT = 600
+RECENTLY = 120.0
+
+
+@endpoint("workers.register", writes=True)
+def register(
+    db: sqlite3.Connection,
+    worker: str,
+    timeout: int = TIMEOUT,
+    queues: list[str] | None = None,
+    tags: list[str] | None = None,
+    system_tags: list[str] | None = None,
+) -> Json:
+    QUEUES.require(db, queues or [])
+    moment = now()
+    document = {
+        "id": worker,
+        "register_time": moment,
+        "last_activity_time": moment,
+        "last_report_time": moment,
+        "timeout": timeout or TIMEOUT,
+        "seen": time.time(),
+        "queues": queues or [],
+        "tags": tags or [],
+        "system_tags": system_tags or [],
+        "task": None,
+        "queue": None,
+    }
+    _put(db, document)
+    return {}
+
+
+@endpoint("workers.unregister", writes=True)
+def unregister(db: sqlite3.Connection, worker: str) -> Json:
+    WORKERS.get(db, worker)
+    WORKERS.delete(db, worker)
+    return {}
+
+
+@endpoint("workers.status_report", writes=True)
+def status_report(
+    db: sqlite3.Connection,
+    worker: str,
+    timestamp: int = 0,
+    task: str | None = None,
+    queue: str | None = None,
+    queues: list[str] | None = None,
+    machine_stats: dict[str, Any] | None = None,
+    tags: list[str] | None = None,
+    system_tags: list[str] | None = None,
+) -> Json:
+    """A sign of life; a worker that was forgotten registers itself by it."""
+    try:
+        document = WORKERS.get(db, worker)
+    except InvalidRequest:
+        register(db, worker)
+        document = WORKERS.get(db, worker)
+    moment = now()
+    document |= {"last_report_time": moment, "seen": time.time(), "task": task, "queue": queue, "machine_stats": machine_stats or {}}
+    document |= {key: value for key, value in {"queues": queues, "tags": tags, "system_tags": system_tags}.items() if value is not None}
+    if task:
+        document["last_activity_time"] = moment
+        db.execute(
+            "UPDATE task SET doc = json_set(doc, '$.last_worker', ?, '$.last_worker_report', ?, '$.last_update', ?) WHERE id = ?",
+            (worker, moment, moment, task),
+        )
+    _put(db, document)
+    return {}
+
+
+@endpoint("workers.get_all")
+def get_all(
+    db: sqlite3.Connection, last_seen: int | None = None, tags: list[str] | None = None, system_tags: list[str] | None = None
+) -> Json:
+    """Registered workers that reported within their own time limit, and within `last_seen` seconds."""
+    found = [worker for worker in alive(db) if not last_seen or time.time() - worker["seen"] <= last_seen]
+    for field, wanted in (("tags", tags), ("system_tags", system_tags)):
+        found = [worker for worker in found if _tagged(worker[field], wanted or [])]
+    return {"workers": [_answer(db, worker) for worker in found]}
+
+
+@endpoint("workers.get_runtime_properties")
+def get_runtime_properties(db: sqlite3.Connection, worker: str) -> Json:
+    return {"runtime_properties": []}
+
+
+def alive(db: sqlite3.Connection) -> list[Json]:
+    """The workers that have not been silent for longer than they said."""
+    return [worker for worker in WORKERS.select(db, "1 ORDER BY id") if time.time() - worker["seen"] <= worker["timeout"]]
+
+
+def running(db: sqlite3.Connection, task: str) -> bool:
+    """Does an agent that reported recently say that it runs this task?"""
+    return any(worker["task"] == task and time.time() - worker["seen"] <= RECENTLY for worker in alive(db))
+
+
+def _put(db: sqlite3.Connection, document: Json) -> None:
+    db.execute("INSERT OR REPLACE INTO worker (id, doc) VALUES (?, ?)", (document["id"], json.dumps(document)))
+
+
+def _tagged(tags: list[str], wanted: list[str]) -> bool:
+    excluded = {tag[1:] for tag in wanted if tag.startswith("-")}
+    included = {tag for tag in wanted if not tag.startswith("-")}
+    return not excluded & set(tags) and (not included or bool(included & set(tags)))
+
+
+def _answer(db: sqlite3.Connection, worker: Json) -> Json:
+    keys = ("id", "register_time", "last_activity_time", "last_report_time", "tags", "system_tags")
+    answer = {key: worker[key] for key in keys} | {"key": worker["id"], "ip": "127.0.0.1", "user": USER, "company": COMPANY}
+    answer["queues"] = [_queue(db, id) for id in worker["queues"] if _exists(db, "queue", id)]
+    if worker["queue"] and _exists(db, "queue", worker["queue"]):
+        answer["queue"] = _queue(db, worker["queue"])
+    if worker["task"] and _exists(db, "task", worker["task"]):
+        task = TASKS.get(db, worker["task"])
+        answer["task"] = {"id": task["id"], "name": task["name"], "last_iteration": task["last_iteration"]}
+        if task.get("project") and _exists(db, "project", task["project"]):
+            name = db.execute("SELECT doc ->> '$.name' FROM project WHERE id = ?", (task["project"],)).fetchone()[0]
+            answer["project"] = {"id": task["project"], "name": name}
+    return answer
+
+
+def _exists(db: sqlite3.Connection, table: str, id: str) -> bool:
+    return db.execute(f"SELECT 1 FROM {table} WHERE id = ?", (id,)).fetchone() is not None
+
+
+def _queue(db: sqlite3.Connection, id: str) -> Json:
+    count = db.execute("SELECT count(*) FROM entry WHERE queue = ?", (id,)).fetchone()[0]
+    return {"id": id, "name": QUEUES.get(db, id)["name"], "num_tasks": count}

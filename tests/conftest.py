@@ -1,0 +1,16 @@
+"""Fixtures for all tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from support.server import LocalServer
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServer]:
+    """An embedded server with an empty data folder, shared by the session: tests take names of their own on it."""
+    server = LocalServer(tmp_path_factory.mktemp("server") / "data")
+    yield server
+    server.stop()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Any
 
-from .documents import COMPANY, QUEUES, TASKS, USER, Json, check_name, now, pick, scroll
+from .documents import COMPANY, QUEUES, TASKS, USER, Json, now, pick, scroll
 from .endpoints import endpoint
 from .errors import InvalidRequest
 
@@ -19,7 +19,8 @@ def named(db: sqlite3.Connection, name: str) -> Json | None:
 
 def ensure(db: sqlite3.Connection, name: str, **properties: Any) -> str:
     """The ID of the queue of that name, made if there is none."""
-    found = named(db, check_name("queue", name))
+    name = _checked(name)
+    found = named(db, name)
     if found is not None:
         return str(found["id"])
     document = {
@@ -32,6 +33,13 @@ def ensure(db: sqlite3.Connection, name: str, **properties: Any) -> str:
         "created": now(),
     }
     return QUEUES.insert(db, document | {key: value for key, value in properties.items() if value is not None})
+
+
+def _checked(name: str) -> str:
+    """Unlike other names, a queue's may be short, but not empty."""
+    if not name.strip():
+        raise InvalidRequest("Validation error: the queue's name is empty")
+    return name.strip()
 
 
 def join(db: sqlite3.Connection, queue: str, task: str) -> None:
@@ -88,7 +96,7 @@ def update(
     db: sqlite3.Connection, queue: str, name: str | None = None, tags: list[str] | None = None, system_tags: list[str] | None = None
 ) -> Json:
     document = QUEUES.get(db, queue)
-    if name is not None and name != document["name"] and named(db, check_name("queue", name)) is not None:
+    if name is not None and name != document["name"] and named(db, _checked(name)) is not None:
         raise InvalidRequest(f"Value combination already exists: name={name}", subcode=704)
     fields = {key: value for key, value in {"name": name, "tags": tags, "system_tags": system_tags}.items() if value is not None}
     QUEUES.save(db, document | fields)

@@ -71,13 +71,11 @@ def settings_class(command: Command) -> type:
     return found
 
 
-def parse(tokens: Iterable[str]) -> list[Override]:
-    """Read `key=value` tokens in Hydra's grammar.
-
-    Raises:
-        ParameterError: naming every token that cannot be read.
-    """
-    parser, parsed, problems = OverridesParser.create(), [], []
+def read(tokens: Iterable[str]) -> tuple[list[Override], list[str]]:
+    """The tokens as overrides in Hydra's grammar, and what is wrong with those that cannot be read."""
+    parser = OverridesParser.create()
+    overrides: list[Override] = []
+    problems: list[str] = []
     for token in tokens:
         try:
             override = parser.parse_override(token)
@@ -88,21 +86,25 @@ def parse(tokens: Iterable[str]) -> list[Override]:
         if override.is_add() or override.is_force_add() or override.is_delete() or override.package:
             problems.append(f"{token!r}: write key=value without + or ~ or @")
         else:
-            parsed.append(override)
-    keys = [override.key_or_group for override in parsed]
+            overrides.append(override)
+    keys = [override.key_or_group for override in overrides]
     problems += [f"{key} is given {keys.count(key)} times" for key in dict.fromkeys(keys) if keys.count(key) > 1]
-    if problems:
-        raise ParameterError(problems)
-    return parsed
+    return overrides, problems
 
 
 def expand(tokens: Sequence[str]) -> list[list[str]]:
-    """Expand sweeps (`lr=1e-3,1e-4`) into the token lists of single runs, the last key varying fastest."""
+    """Expand sweeps (`lr=1e-3,1e-4`) into the token lists of single runs, the last key varying fastest.
+
+    Raises:
+        ParameterError: naming every token that cannot be read.
+    """
+    overrides, problems = read(tokens)
+    problems += [f"{item.input_line!r}: an interval has no list of values; write a=1,2,3" for item in overrides if item.is_interval_sweep()]
+    if problems:
+        raise ParameterError(problems)
     runs: list[list[str]] = [[]]
-    for override in parse(tokens):
+    for override in overrides:
         token, key = str(override.input_line), override.key_or_group
-        if override.is_interval_sweep():
-            raise ParameterError([f"{token!r}: an interval has no list of values; write {key}=1,2,3"])
         values = [f"{key}={text}" for text in override.sweep_string_iterator()] if override.is_sweep_override() else [token]
         runs = [[*run, value] for run in runs for value in values]
     return runs
@@ -114,8 +116,8 @@ def resolve(declaration: Declaration, tokens: Sequence[str]) -> Arguments:
     Raises:
         ParameterError: with every problem of command, keys, types, ranges and required values.
     """
-    overrides = parse(tokens)
-    problems = [
+    overrides, problems = read(tokens)
+    problems += [
         f"{item.input_line!r}: a sweep makes several runs; one run takes one value" for item in overrides if item.is_sweep_override()
     ]
     given = {item.key_or_group: item for item in overrides if not item.is_sweep_override()}

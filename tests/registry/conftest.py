@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import shutil
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support.command_line import Outcome, Registry
+from support.server import LocalServer
 from support.toy import make_repository
 
 from registry import cli
+from registry.backends import Queue, Server, connect
 
 
 @pytest.fixture
@@ -51,3 +54,24 @@ def registry(capfd: pytest.CaptureFixture[str]) -> Registry:
         return Outcome(code, out, err)
 
     return run
+
+
+@pytest.fixture
+def embedded(server: LocalServer, clone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Server:
+    """The embedded server, as `registry up` would have left it for this clone, and a client of it."""
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home/server").symlink_to(server.data)
+    monkeypatch.setenv("REGISTRY_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("CLEARML_CONFIG_FILE", str(server.conf))
+    monkeypatch.delenv("CLEARML_API_HOST", raising=False)
+    monkeypatch.delenv("HARNESS_ENVS", raising=False)
+    monkeypatch.delenv("IMAGE_REGISTRY", raising=False)
+    return connect()
+
+
+@pytest.fixture
+def queue(embedded: Server) -> Queue:
+    """A queue of this test alone, which no agent serves."""
+    name = f"queue-{uuid.uuid4().hex[:8]}"
+    embedded.create_queue(name)
+    return embedded.queues()[name]

@@ -100,7 +100,13 @@ class TestWithoutServer:
     def test_all_problems_are_told_at_once(self, clone: Path, registry: Registry) -> None:
         outcome = registry("enqueue", "toy", "stesp=3", "pause=-1", "steps=two", "--name", "x", "--branch", "none", "--dry-run")
         assert (outcome.code, outcome.out) == (2, "")
-        for expected in ("did you mean steps?", "pause=-1: must be float >= 0", "steps=two", "dataset_id is required", "no branch 'none'"):
+        for expected in (
+            "did you mean steps?",
+            "pause=-1.0: must be float >= 0",
+            "steps=two",
+            "dataset_id is required",
+            "no branch 'none'",
+        ):
             assert expected in outcome.err
 
     def test_an_extra_argument_that_suits_no_smoke_step_is_refused(self, clone: Path, registry: Registry) -> None:

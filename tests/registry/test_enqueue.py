@@ -1,0 +1,246 @@
+"""From the command line to tasks on a server: the right ones, or none and every reason."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.command_line import Registry, git
+
+from registry.backends import Queue, Server, hyperparameters
+
+pytestmark = pytest.mark.filterwarnings("ignore::pyparsing.warnings.PyparsingDeprecationWarning")  # of the SDK's
+Task = dict[str, Any]
+NEVER_EQUAL = {"id", "created", "last_update", "last_change", "last_changed_by", "status_changed", "comment"}  # times and what holds one
+
+
+def whole(server: Server, identifier: str) -> Task:
+    found: Task = server.call("tasks.get_by_id", task=identifier)["task"]
+    return found
+
+
+def count(server: Server) -> int:
+    return len(server.tasks(only_fields=["id"], search_hidden=True))
+
+
+def dataset_on(server: Server, name: str, status: str = "completed") -> str:
+    """A dataset as the SDK leaves one, without its files."""
+    project = server.project(f"[ClearML] public-dataset/.datasets/{name}")
+    body = {"name": name, "type": "data_processing", "project": project, "system_tags": ["dataset"]}
+    identifier = str(server.call("tasks.create", **body)["id"])
+    server.call("tasks.started", task=identifier)
+    if status == "completed":
+        server.call("tasks.completed", task=identifier)
+    return identifier
+
+
+@pytest.fixture
+def numbers(embedded: Server) -> str:
+    return dataset_on(embedded, f"numbers-{uuid.uuid4().hex[:6]}")
+
+
+def test_a_task_holds_all_that_its_run_needs(clone: Path, embedded: Server, queue: Queue, numbers: str, registry: Registry) -> None:
+    outcome = registry("enqueue", "toy", "--queue", queue.name, "--dataset", numbers, "steps=2", "--tag", "first", "--image", "latest")
+    assert outcome.code == 0, outcome.err
+    (identifier,) = outcome.lines
+    task = whole(embedded, identifier)
+    assert (task["status"], task["type"], task["name"], task["tags"]) == ("queued", "training", "toy-train", ["first"])
+    assert task["execution"]["queue"] == queue.id
+    assert hyperparameters(task, "Args") == {"command": "train", "dataset_id": numbers, "steps": "2"}
+    assert task["script"]["repository"] == clone.as_uri()
+    assert task["script"]["version_num"] == git(clone, "rev-parse", "HEAD")
+    assert task["script"]["entry_point"] == "clearml_tasks/toy/clearml_train.py"
+    assert task["container"]["image"] == "toy:latest"
+
+
+@pytest.mark.slow
+def test_clearml_task_leaves_the_same_task(
+    clone: Path, server: Any, embedded: Server, queue: Queue, numbers: str, registry: Registry
+) -> None:
+    """Starts clearml-task, whose SDK takes seconds to import."""
+    arguments = ["enqueue", "toy", "--queue", queue.name, "--dataset", numbers, "steps=2", "pause=0.5", "--name", "it's the same"]
+    arguments += ["--tag", "a", "--tag", "b c", "--project", f"same {uuid.uuid4().hex[:4]}"]
+    (line,) = registry(*arguments, "--dry-run").lines
+    (ours,) = registry(*arguments).lines
+    command = Path(sys.executable).with_name("clearml-task")
+    done = subprocess.run(line.replace("clearml-task", str(command), 1), shell=True, env=server.env, capture_output=True, text=True)
+    found = re.search(r"New task created id=(\w+)", done.stdout)
+    assert found, done.stdout + done.stderr
+
+    def comparable(identifier: str) -> Task:
+        task = whole(embedded, identifier)
+        task["tags"] = sorted(task["tags"])
+        task["comment_without_time"] = re.sub(r"[-\d]+ [:\d]+", "", task["comment"])
+        return {key: value for key, value in task.items() if key not in NEVER_EQUAL}
+
+    assert comparable(ours) == comparable(found[1])
+
+
+def test_a_sweep_is_a_task_for_each_combination(embedded: Server, queue: Queue, numbers: str, registry: Registry) -> None:
+    outcome = registry("enqueue", "toy", "--queue", queue.name, f"dataset_id={numbers}", "steps=1,2", "pause=0.1,0.2")
+    tasks = [whole(embedded, identifier) for identifier in outcome.lines]
+    assert [task["name"] for task in tasks] == [f"toy-train steps={steps} pause={pause}" for steps in "12" for pause in ("0.1", "0.2")]
+    queued = embedded.call("queues.get_all", id=[queue.id])["queues"][0]["entries"]
+    assert [entry["task"] for entry in queued] == outcome.lines
+
+
+def test_everything_wrong_is_told_at_once_and_no_task_is_left(
+    clone: Path, embedded: Server, queue: Queue, numbers: str, registry: Registry
+) -> None:
+    before = count(embedded)
+    outcome = registry(
+        *("enqueue", "toy", "--queue", queue.name.upper(), "--dataset", "nubmers", "--project", "x", "--branch", "nowhere"),
+        *("stepps=1,2", "pause=fast"),
+    )
+    assert (outcome.code, outcome.out) == (2, "")
+    expected = [
+        f"there is no queue '{queue.name.upper()}'",
+        "there is no branch 'nowhere'",
+        "there is no such key (did you mean steps?)",
+        "pause=fast",
+    ]
+    for message in expected:
+        assert outcome.err.count(message) == 1, outcome.err
+    assert count(embedded) == before
+
+
+def test_a_run_that_is_right_but_for_its_surroundings_is_refused(
+    clone: Path, embedded: Server, queue: Queue, numbers: str, registry: Registry
+) -> None:
+    before = count(embedded)
+    unfinished = dataset_on(embedded, f"half-{uuid.uuid4().hex[:6]}", status="in_progress")
+    (clone / ".venvs/toy/bin/python").unlink()
+    outcome = registry("enqueue", "toy", "--queue", queue.name, "--dataset", unfinished, "--project", "x", "--name", "y", "resume=00ff00ff")
+    assert (outcome.code, outcome.out) == (2, "")
+    for message in (
+        "is not finished: its status is in_progress",
+        "project name 'x'",
+        "task name 'y'",
+        "make env/toy",
+        "no task '00ff00ff'",
+    ):
+        assert message in outcome.err
+    assert count(embedded) == before + 1  # the dataset
+
+
+def test_a_queue_states_its_gpus(embedded: Server, queue: Queue, numbers: str, registry: Registry) -> None:
+    command = ("enqueue", "toy", "--queue", queue.name, "--dataset", numbers, "nproc_per_node=3")
+    assert registry(*command).code == 0  # a queue that says nothing is not limited
+    embedded.call("queues.update", queue=queue.id, tags=["fast", "gpus=2"])
+    outcome = registry(*command)
+    assert outcome.code == 2
+    assert "nproc_per_node=3" in outcome.err
+    assert "gpus=2" in outcome.err
+
+
+class TestDataset:
+    def test_a_name_becomes_the_id_of_the_newest_finished_one(self, embedded: Server, queue: Queue, registry: Registry) -> None:
+        name = f"numbers-{uuid.uuid4().hex[:6]}"
+        dataset_on(embedded, name)
+        newest = dataset_on(embedded, name)
+        dataset_on(embedded, name, status="in_progress")
+        (task,) = registry("enqueue", "toy", "--queue", queue.name, "--dataset", name).lines
+        assert hyperparameters(whole(embedded, task), "Args")["dataset_id"] == newest
+
+    def test_an_alias_that_is_not_there_yet_says_how_to_make_it(self, embedded: Server, queue: Queue, registry: Registry) -> None:
+        outcome = registry("enqueue", "toy", "--queue", queue.name, "--dataset", "tabletop-pairs")
+        assert outcome.code == 2
+        assert "registry dataset ensure tabletop-pairs" in outcome.err
+
+    def test_a_typo_gets_the_nearest_name(self, embedded: Server, queue: Queue, registry: Registry) -> None:
+        outcome = registry("enqueue", "toy", "--queue", queue.name, "--dataset", "tabletop-pears")
+        assert "did you mean tabletop-pairs?" in outcome.err
+
+    def test_what_a_task_published_is_named_by_the_whole_id(self, embedded: Server, queue: Queue, registry: Registry) -> None:
+        (maker,) = registry("enqueue", "toy", "--queue", queue.name, "command=make").lines
+        (task,) = registry("enqueue", "toy", "--queue", queue.name, "--dataset", f"task:{maker[:12]}").lines
+        assert hyperparameters(whole(embedded, task), "Args")["dataset_id"] == f"task:{maker}"
+
+
+def test_smoke_steps_follow_each_other(embedded: Server, queue: Queue, registry: Registry) -> None:
+    make, train = registry("enqueue", "toy", "--smoke", "--queue", queue.name, "steps=7", "seed=3").lines
+    assert hyperparameters(whole(embedded, make), "Args") == {"command": "make", "n": "3", "seed": "3"}
+    assert hyperparameters(whole(embedded, train), "Args") == {"command": "train", "dataset_id": f"task:{make}", "steps": "7", "seed": "3"}
+
+
+class TestResume:
+    def test_it_takes_the_arguments_of_the_task_and_those_given(
+        self, embedded: Server, queue: Queue, numbers: str, registry: Registry
+    ) -> None:
+        (first,) = registry("enqueue", "toy", "--queue", queue.name, "--dataset", numbers, "steps=2", "pause=0.1").lines
+        (second,) = registry("enqueue", "toy", "--queue", queue.name, "--resume", first[:10], "steps=9").lines
+        expected = {"command": "train", "dataset_id": numbers, "pause": "0.1", "steps": "9", "resume": first}
+        assert hyperparameters(whole(embedded, second), "Args") == expected
+
+    def test_a_task_of_another_workload_is_refused(self, embedded: Server, queue: Queue, registry: Registry) -> None:
+        other = embedded.call("tasks.create", name="other", type="training", script={"entry_point": "clearml_tasks/clip/clearml_train.py"})
+        outcome = registry("enqueue", "toy", "--queue", queue.name, "--resume", other["id"])
+        assert outcome.code == 2
+        assert "that task ran clearml_tasks/clip/clearml_train.py" in outcome.err
+
+
+def test_what_is_not_committed_is_said(clone: Path, embedded: Server, queue: Queue, numbers: str, registry: Registry) -> None:
+    (clone / "configs/toy/new idea.yaml").write_text("steps: 3")
+    outcome = registry("enqueue", "toy", "--queue", queue.name, "--dataset", numbers)
+    assert outcome.code == 0
+    assert "warning: not committed, so not part of the run" in outcome.err
+    assert "new idea.yaml" in outcome.err
+
+
+def test_a_refused_key_is_one_line(clone: Path, server: Any, tmp_path: Path) -> None:
+    environment = {**server.env, "CLEARML_API_SECRET_KEY": "wrong", "CLEARML_API_ACCESS_KEY": "wrong"}
+    done = subprocess.run([sys.executable, "-m", "registry", "status"], capture_output=True, text=True, env=environment)
+    assert (done.returncode, done.stdout) == (1, "")
+    (line,) = done.stderr.splitlines()
+    assert "refuses the keys (401)" in line
+
+
+class TestWaiting:
+    @pytest.fixture
+    def waiting(self, clone: Path, server: Any, embedded: Server, queue: Queue, numbers: str) -> tuple[subprocess.Popen[str], str]:
+        argv = [sys.executable, "-m", "registry", "enqueue", "toy", "--queue", queue.name, "--dataset", numbers, "--wait"]
+        path = os.pathsep.join([str(clone / "clearml_tasks/toy"), os.environ.get("PYTHONPATH", "")])
+        child = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": path})
+        assert child.stdout is not None
+        return child, child.stdout.readline().strip()
+
+    def test_it_ends_with_the_task(self, waiting: tuple[subprocess.Popen[str], str], embedded: Server) -> None:
+        child, task = waiting
+        embedded.call("tasks.started", task=task)
+        time.sleep(2)
+        embedded.call("tasks.completed", task=task)
+        _, err = child.communicate(timeout=60)
+        assert child.returncode == 0
+        assert "in_progress" in err
+        assert "completed" in err
+
+    def test_a_failure_says_why_with_the_end_of_the_log(self, waiting: tuple[subprocess.Popen[str], str], embedded: Server) -> None:
+        child, task = waiting
+        embedded.call("tasks.started", task=task)
+        event = {"type": "log", "task": task, "level": "info", "worker": "w", "timestamp": int(time.time() * 1000), "msg": "out of luck"}
+        embedded.session.send_request("events", "add_batch", data=json.dumps(event) + "\n", headers={"Content-Type": "application/json"})
+        embedded.call("tasks.failed", task=task, status_reason="exit code 3", status_message="it broke")
+        _, err = child.communicate(timeout=60)
+        assert child.returncode == 1
+        for expected in ("failed: exit code 3; it broke", "    out of luck"):
+            assert expected in err
+
+    def test_an_interrupt_leaves_the_task(self, waiting: tuple[subprocess.Popen[str], str], embedded: Server) -> None:
+        child, task = waiting
+        assert child.stderr is not None
+        while "queued" not in child.stderr.readline():
+            assert child.poll() is None
+        child.send_signal(signal.SIGINT)
+        _, err = child.communicate(timeout=60)
+        assert child.returncode == 130
+        assert task in err
+        assert whole(embedded, task)["status"] == "queued"

@@ -71,7 +71,8 @@ class FileServer:
 
     def path(self, name: str) -> Path:
         """Where a file of this name lies. Raises InvalidRequest for a name that leads elsewhere, or that no file can have."""
-        parts = [part for part in name.split("/") if part]
+        # HTML's escape of a quote in field names, which the SDK writes in addresses too: both must lead to the same file
+        parts = [part for part in name.replace("%22", '"').split("/") if part]
         if not parts or any(part in (".", "..") or "\0" in part or "\\" in part or len(part.encode()) > 255 for part in parts):
             raise InvalidRequest(f"Invalid file name: {name!r}")
         return self._files.joinpath(*parts)
@@ -132,7 +133,7 @@ class _Upload:
     def _begin(self) -> None:
         options = parse_options_header(self._disposition)[1]
         name = options.get(b"name", b"").decode("utf-8", "replace")
-        target = self._path(name.replace("%22", '"'))  # the escape that HTML prescribes in field names
+        target = self._path(name)
         place = self._folder / str(len(self._places))
         self._open = place.open("wb")
         self._places.append((place, target))

@@ -1,8 +1,8 @@
 """The web page: its files, its addresses and its sign-in.
 
-Every address answers with the same shell, which holds no data: the scripts ask the API with the cookie that signing in has set. What runs in the
-page is named by the content security policy: this server's own files and nothing inline, so a name or a log line that gets into the document by
-mistake still could not run.
+Every address answers with the same shell, which holds no data: the scripts ask the API with the cookie that signing in has set. What may
+run in the page is named by the content security policy: this server's own files and nothing inline, so that a name or a log line which got
+into the document by mistake still could not run.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from .auth import Guard
 
 _LONGEST_FORM = 8192
-# Plotly, as pinned in requirements.txt, adds an empty style element that it fills through the object model, and the style of its maps; it also sets
-# style attributes. These two digests let it, and no other inline style element. The browser's tests fail when another version needs others.
+# Plotly, as pinned in requirements.txt, adds an empty style element that it fills through the object model, and the style of its maps; it
+# also sets style attributes. These two digests let it, and no other inline style element. The tests fail when a version needs others.
 _PLOTLY_STYLES = "'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=' 'sha256-ji27qzEtxXZW+7dun6UwjHXJ18e6WAin1VvNtkzIE/o='"
 _POLICY = (
     f"default-src 'none'; script-src 'self'; style-src-elem 'self' {_PLOTLY_STYLES}; style-src-attr 'unsafe-inline'; "
-    "img-src 'self' data: blob:; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    "img-src 'self' data: blob:; media-src 'self'; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
 _HEADERS = {
     "Content-Security-Policy": _POLICY,

@@ -44,17 +44,27 @@ function iteration(iter, images) {
 
 const nameOf = ({ metric, variant }) => seriesKey(metric, variant);
 
-/** A picture with its caption; it opens in large among `others`. Pictures on other servers are linked, not loaded. */
+const KINDS = [[/\.(png|jpe?g|gif|webp|bmp|avif)$/i, "image"], [/\.(mp4|webm|mov|m4v)$/i, "video"], [/\.(wav|mp3|ogg|flac|m4a)$/i, "audio"]]; // prettier-ignore
+const kindOf = (address) => KINDS.find(([ending]) => ending.test(new URL(address).pathname))?.[1] ?? "other";
+
+/** A sample with its caption. A picture opens in large among `others`; samples on other servers, and pages, are linked and not loaded. */
 function picture(image, others, caption) {
   const address = fileAddress(image.url);
   const name = `${nameOf(image)}, iteration ${image.iter}`;
-  if (!isLocal(address)) return h("figure", {}, address ? h("a", { href: address, rel: "noreferrer" }, "Stored elsewhere") : h("span", { class: "muted" }, "No web address"), h("figcaption", {}, caption));
-  return h("figure", {}, h("button", { type: "button", class: "thumb", "aria-label": `Enlarge ${name}`, on: { click: () => enlarge(image, others) } },
-    h("img", { src: address, alt: name, loading: "lazy" })), h("figcaption", { title: caption }, caption)); // prettier-ignore
+  return h("figure", {}, sample(address, name, () => enlarge(image, others)), h("figcaption", { title: caption }, caption));
+}
+
+function sample(address, name, open) {
+  if (!address) return h("span", { class: "muted" }, "No web address");
+  if (!isLocal(address)) return h("a", { href: address, rel: "noreferrer" }, "Stored elsewhere");
+  const kind = kindOf(address);
+  if (kind === "image") return h("button", { type: "button", class: "thumb", "aria-label": `Enlarge ${name}`, on: { click: open } }, h("img", { src: address, alt: name, loading: "lazy" }));
+  if (kind === "other") return h("a", { href: address, download: "" }, "Download");
+  return h(kind, { src: address, controls: true, preload: "metadata", class: "media", "aria-label": name });
 }
 
 function enlarge(image, others) {
-  const shown = others.filter(({ url }) => isLocal(fileAddress(url)));
+  const shown = others.filter(({ url }) => isLocal(fileAddress(url)) && kindOf(fileAddress(url)) === "image");
   let index = shown.indexOf(image);
   const img = h("img", {});
   const caption = h("p", {});

@@ -29,10 +29,11 @@ def run(declaration: Declaration, argv: Sequence[str], script: str) -> int:
     try:
         tokens = tracked.tokens() if tracked else list(argv)
         arguments = resolve(declaration, tokens)
+        python = image_python(declaration.image, declaration.root, os.environ)
         if tracked is None and has_server(os.environ):
             tracked = Tracked(declaration, arguments.command)
-        started = settle(declaration, arguments, tokens, tracked)
-        execute(declaration, arguments, started, script)
+        plan = settle(declaration, arguments, tokens, tracked)
+        execute(declaration, arguments, plan, (python, script))
     except LaunchError as error:
         return end(tracked, str(error), error.code)
     except HarnessError as error:
@@ -91,15 +92,15 @@ def checkpoint(source: str | None, output: Path) -> str | None:
     return str(checkpoint_of(source, output / "resumed"))
 
 
-def execute(declaration: Declaration, arguments: Arguments, plan: Plan, script: str) -> None:
-    """Start the ranks and wait for their end.
+def execute(declaration: Declaration, arguments: Arguments, plan: Plan, program: tuple[str, str]) -> None:
+    """Start the ranks, `program` being interpreter and script, and wait for their end.
 
     Raises:
         LaunchError: when they cannot be started or do not end well.
     """
     reserved, command = arguments.reserved, arguments.command
     launch = Launch(command.launcher, reserved["nproc_per_node"], reserved["nnodes"], reserved["standalone"])
-    argv = launch.argv(image_python(declaration.image, declaration.root, os.environ), script, os.environ)
+    argv = launch.argv(*program, os.environ)
     with (Path(plan.output_dir) / "log.txt").open("ab") as log:
         supervise(argv, rank_environment(declaration, plan, os.environ), log, lambda: read_failure(Path(plan.output_dir)))
 

@@ -60,6 +60,11 @@ def problems(declaration: Declaration, *tokens: str) -> list[str]:
     return caught.value.problems
 
 
+def test_a_token_that_cannot_be_read_hides_no_other_mistake(declaration: Declaration) -> None:
+    found = problems(declaration, "steps", "optim.rl=1")
+    assert len(found) == 3  # the dataset is missing, too
+
+
 def test_defaults_then_config_then_arguments(declaration: Declaration) -> None:
     config(declaration, "steps: 20\noptim: {lr: 1e-2, name: sgd}\n")
     found = resolve(declaration, ["dataset_id=abc", "config=smoke", "optim.lr=1e-4", "seed=3"])

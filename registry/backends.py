@@ -216,7 +216,7 @@ def created(run: Run, project: str) -> Json:
         "script": {
             "repository": run.repository,
             "version_num": run.commit,
-            "branch": None,
+            "binary": "python",
             "diff": "",
             "working_dir": ".",
             "entry_point": run.script,

@@ -16,6 +16,7 @@ from .home import started_at
 
 GRACE = 15.0  # seconds that a process has to end by itself
 SHOWN = 12  # lines of a log in an error
+_children: list[subprocess.Popen[bytes]] = []  # of this very command; once ended they have to be collected
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ class Process:
 
     @property
     def is_alive(self) -> bool:
+        for child in _children:
+            child.poll()
         return started_at(self.pid) == self.started
 
     def last_lines(self) -> str:
@@ -48,6 +51,7 @@ def start(name: str, argv: Sequence[str], environment: Mapping[str, str], folder
         child = subprocess.Popen(
             argv, env=dict(environment), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
         )
+    _children.append(child)
     process = Process(name, child.pid, started_at(child.pid) or "", str(log), tuple(queues))
     record = folder / f"{name}.json"
     beside = record.with_suffix(".json.new")
@@ -75,12 +79,10 @@ def end(processes: Sequence[Process], grace: float = GRACE) -> None:
         tell(process.pid, signal.SIGTERM)
     deadline = time.monotonic() + grace
     while time.monotonic() < deadline and any(process.is_alive or any(session_of(process)) for process in running):
-        collect(running)
         time.sleep(0.1)
     for process in running:
         for pid in session_of(process):
             tell(pid, signal.SIGKILL)
-    collect(running)
 
 
 def session_of(process: Process) -> Iterator[int]:
@@ -97,12 +99,3 @@ def session_of(process: Process) -> Iterator[int]:
 def tell(pid: int, number: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, number)
-
-
-def collect(processes: Sequence[Process]) -> None:
-    """Take note of children that ended, so that none stays behind as a zombie of this very command."""
-    for process in processes:
-        try:
-            os.waitpid(process.pid, os.WNOHANG)
-        except ChildProcessError:
-            continue

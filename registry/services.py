@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import socket
 import sys
@@ -42,6 +43,10 @@ def up(port: int | None, agents: int, queues: Sequence[str], say: Callable[[str]
     Raises:
         ServiceError: something did not come up; with the last lines of its log.
     """
+    if re.search(r"\s", str(home())):
+        raise ServiceError(
+            f"clearml-agent accepts no white space in its folders: set REGISTRY_HOME to something other than {str(home())!r}"
+        )
     home().mkdir(parents=True, exist_ok=True)
     with locked(home() / "up.lock"):
         server, process = embedded_server(), None

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from time import sleep
 from typing import Any
 
 from rich.console import Console, Group
@@ -44,7 +44,7 @@ def ended(server: Server, ids: Sequence[str], poll: float, show: Callable[[list[
         show(tasks)
         if not any(task["status"] in PENDING for task in tasks):
             return tasks
-        time.sleep(poll)
+        sleep(poll)
 
 
 def follow(server: Server, ids: Sequence[str], console: Console, poll: float) -> list[Task]:
@@ -129,4 +129,4 @@ def follow_log(server: Server, task: str, echo: Callable[[str], None], *, until_
         printed = {line for line in printed if line[0] >= since}
         if not until_end or status not in PENDING:
             return
-        time.sleep(poll)
+        sleep(poll)

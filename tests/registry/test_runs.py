@@ -1,0 +1,140 @@
+"""What became of runs: found by any name they have, compared, read and stopped."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from typing import Any
+
+import pytest
+from support.command_line import Registry
+
+from registry.backends import Queue, Server
+from registry.compare import comparison, differing, results, smaller_is_better
+
+pytestmark = pytest.mark.filterwarnings("ignore::pyparsing.warnings.PyparsingDeprecationWarning")  # of the SDK's
+
+
+def send_events(server: Server, events: list[dict[str, Any]]) -> None:
+    lines = "".join(json.dumps(event) + "\n" for event in events)
+    answer = server.session.send_request("events", "add_batch", data=lines, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 200
+
+
+def run_on(server: Server, name: str, settings: dict[str, str], losses: list[float]) -> str:
+    """A task that has run: its settings, a loss and an accuracy."""
+    section = {key: {"section": "Settings", "name": key, "value": value, "type": "str"} for key, value in settings.items()}
+    body = {"name": name, "type": "training", "project": server.project("clearml-example-project"), "hyperparams": {"Settings": section}}
+    task = str(server.call("tasks.create", **body)["id"])
+    server.call("tasks.started", task=task)
+    now = int(time.time() * 1000)
+    scalars = [
+        {
+            "type": "training_stats_scalar",
+            "task": task,
+            "metric": metric,
+            "variant": "value",
+            "value": value,
+            "iter": step,
+            "timestamp": now + step,
+        }
+        for step, loss in enumerate(losses)
+        for metric, value in (("loss", loss), ("accuracy", 1 - loss))
+    ]
+    log = [
+        {"type": "log", "task": task, "level": "info", "worker": "w", "timestamp": now + step, "msg": f"step {step}\n"} for step in range(3)
+    ]
+    send_events(server, scalars + log)
+    server.call("tasks.completed", task=task)
+    return task
+
+
+@pytest.fixture
+def pair(embedded: Server) -> tuple[str, str]:
+    name = uuid.uuid4().hex[:6]
+    first = run_on(embedded, f"{name}-first", {"lr": "0.1", "steps": "3"}, [0.9, 0.2, 0.4])
+    return first, run_on(embedded, f"{name}-second", {"lr": "0.01", "steps": "3"}, [0.9, 0.5, 0.3])
+
+
+class TestCompare:
+    def test_differing_settings_and_the_best_of_each_scalar(self, clone: Any, pair: tuple[str, str], registry: Registry) -> None:
+        outcome = registry("compare", *pair)
+        assert outcome.code == 0, outcome.err
+        rows = {line.split("  ")[0].strip(): line.split()[-2:] for line in outcome.lines if line}
+        assert rows["lr"] == ["0.1", "0.01"]
+        assert "steps" not in rows
+        assert rows["loss/value (last)"] == ["0.4", "0.3"]
+        assert rows["loss/value (best: min)"] == ["0.2", "0.3"]
+        assert rows["accuracy/value (best: max)"] == ["0.8", "0.7"]
+        assert rows["status"] == ["completed", "completed"]
+        assert "/compare?ids=" in outcome.err
+
+    def test_as_json(self, clone: Any, pair: tuple[str, str], registry: Registry) -> None:
+        first, second = json.loads(registry("compare", *pair, "--json").out)
+        assert (first["settings"], second["settings"]) == ({"lr": "0.1"}, {"lr": "0.01"})
+        assert first["scalars"]["loss/value"] == {"last": pytest.approx(0.4), "best": pytest.approx(0.2), "best_is": "min"}
+
+    def test_tasks_that_have_not_run(self) -> None:
+        created = {"id": "a", "name": "a", "status": "created", "hyperparams": {"Args": {"steps": {"value": "3"}}}}
+        other = {**created, "hyperparams": {"Args": {"steps": {"value": "4"}}}}
+        assert differing([created, other]) == [("steps", ["3", "4"])]
+        assert results([created, other]) == []
+        assert comparison([created, other])[-1] == ("run", [("status", ["created", "created"]), ("duration", ["", ""])])
+
+    @pytest.mark.parametrize(
+        ("scalar", "smaller"), [("train/loss", True), ("CER/test_err", True), ("recall/text-to-image", False), ("accuracy/top1", False)]
+    )
+    def test_what_is_better_goes_by_the_name(self, scalar: str, smaller: bool) -> None:
+        assert smaller_is_better(scalar) is smaller
+
+
+class TestFinding:
+    def test_by_id_by_its_beginning_and_by_name(self, clone: Any, embedded: Server, pair: tuple[str, str], registry: Registry) -> None:
+        first, _ = pair
+        for reference in (first, first[:10], embedded.task(first)["name"]):
+            (found,) = json.loads(registry("status", reference, "--json").out)
+            assert found["id"] == first
+
+    def test_all_that_are_unknown_are_named(self, clone: Any, pair: tuple[str, str], registry: Registry) -> None:
+        outcome = registry("compare", pair[0], "nobody", "ffffffffffffffffffffffffffffffff")
+        assert (outcome.code, outcome.out) == (2, "")
+        assert "no task 'nobody'" in outcome.err
+        assert "no task ffffffffffffffffffffffffffffffff" in outcome.err
+
+    def test_a_name_of_several_asks_for_an_id(self, clone: Any, embedded: Server, registry: Registry) -> None:
+        name = f"twin-{uuid.uuid4().hex[:6]}"
+        twins = [run_on(embedded, name, {}, []) for _ in range(2)]
+        outcome = registry("logs", name)
+        assert outcome.code == 2
+        assert all(twin in outcome.err for twin in twins)
+
+
+def test_logs_come_in_order(clone: Any, pair: tuple[str, str], registry: Registry) -> None:
+    assert registry("logs", pair[0]).lines == ["step 0", "step 1", "step 2"]
+    assert registry("logs", pair[0], "--follow").lines == ["step 0", "step 1", "step 2"]  # it has ended
+
+
+class TestStop:
+    def test_a_queued_task_leaves_its_queue(self, clone: Any, embedded: Server, queue: Queue, registry: Registry) -> None:
+        (task,) = registry("enqueue", "toy", "command=make", "--queue", queue.name).lines
+        assert registry("stop", task).code == 0
+        assert embedded.call("queues.get_all", id=[queue.id])["queues"][0]["entries"] == []
+        assert embedded.task(task)["status"] == "created"
+
+    def test_a_running_task_is_told_to_end(self, clone: Any, embedded: Server, queue: Queue, registry: Registry) -> None:
+        (task,) = registry("enqueue", "toy", "command=make", "--queue", queue.name).lines
+        embedded.call("tasks.started", task=task)
+        assert registry("stop", task).code == 0
+        assert embedded.task(task)["status"] in {"stopped", "in_progress"}  # a task with an agent is ended by it
+
+    def test_one_that_has_ended_is_refused(self, clone: Any, pair: tuple[str, str], registry: Registry) -> None:
+        outcome = registry("stop", pair[0])
+        assert outcome.code == 2
+        assert "is completed; there is nothing to stop" in outcome.err
+
+
+def test_status_lists_the_newest_first(clone: Any, embedded: Server, pair: tuple[str, str], registry: Registry) -> None:
+    listed = [task["id"] for task in json.loads(registry("status", "--json").out)]
+    assert listed[:2] == [pair[1], pair[0]]
+    assert embedded.task(pair[1])["name"] in registry("status").out

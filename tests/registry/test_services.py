@@ -1,0 +1,158 @@
+"""`registry up` and `down` with the real server and the real agent: what they start works, and what they end is theirs."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from support.command_line import Outcome, git
+
+from registry import processes
+from registry.home import started_at
+
+Command = Callable[..., Outcome]
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def command(clone: Path, home: Path, tmp_path: Path) -> Iterator[Command]:
+    """`registry ...` as a process of its own, with a state folder of its own; whatever is up at the end is ended."""
+    (clone / ".venvs/toy/bin/python").unlink()
+    (clone / ".venvs/toy/bin/python").symlink_to(sys.executable)
+    (tmp_path / "user").mkdir()
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("CLEARML_", "HARNESS_"))}
+    environment |= {
+        "REGISTRY_HOME": str(home),
+        "HARNESS_ENVS": str(clone / ".venvs"),
+        "HOME": str(tmp_path / "user"),
+        "PYTHONPATH": str(clone / "clearml_tasks/toy"),
+    }
+
+    def run(*arguments: str) -> Outcome:
+        argv = [sys.executable, "-m", "registry", *arguments]
+        done = subprocess.run(argv, env=environment, cwd=clone, capture_output=True, text=True, timeout=200)
+        return Outcome(done.returncode, done.stdout, done.stderr)
+
+    yield run
+    run("down")
+
+
+def process_of(name: str, home: Path) -> processes.Process:
+    (found,) = (each for folder in (home, home / "agents") for each in processes.recorded(folder) if each.name == name)
+    return found
+
+
+@pytest.mark.slow
+def test_from_nothing_to_a_published_dataset_and_a_run_on_it(command: Command, clone: Path, home: Path, tmp_path: Path) -> None:
+    """Starts a server and an agent, and has the agent run three tasks from its own clone of the repository."""
+    up = command("up", "--port", "0")
+    assert up.code == 0, up.err
+    (login,) = up.lines
+    assert f"export CLEARML_CONFIG_FILE={home}/server/clearml.conf" in up.err
+    with urllib.request.urlopen(login, timeout=5) as answer:  # the key becomes a cookie, and the page follows
+        assert answer.status == 200
+
+    smoke = command("enqueue", "toy", "--smoke", "--wait", "steps=2")
+    assert smoke.code == 0, smoke.err
+    _, train = smoke.lines
+    assert "rank 0 of 1: step 2" in command("logs", train).out
+    (result,) = json.loads(command("compare", train, "--json").out)
+    assert result["status"] == "completed"
+    assert result["scalars"]["sum/total"]["last"] == 6
+    (listed,) = json.loads(command("dataset", "list", "--json").out)
+    assert (listed["name"], listed["status"]) == ("toy-numbers", "completed")
+
+    failed = command("enqueue", "toy", "--dataset", "toy-numbers", "exit_code=3", "--wait")
+    assert failed.code == 1
+    assert "failed" in failed.err
+    assert "rank 0 of 1" in failed.err
+
+    assert stat.S_IMODE((home / "agents/agent-1/clearml.conf").stat().st_mode) == 0o600
+    assert not list((tmp_path / "user").glob(".gitconfig"))
+    assert not (tmp_path / "user/clearml.conf").exists()
+
+
+@pytest.mark.slow
+def test_up_again_starts_only_what_is_missing_and_down_ends_only_what_it_started(command: Command, home: Path) -> None:
+    """Starts a server and three agents."""
+    assert command("up", "--port", "0", "--queue", "blue").code == 0
+    first = [process_of(name, home) for name in ("server", "agent-1")]
+    again = command("up", "--queue", "blue", "--agents", "2")
+    assert "agents: agent-1, agent-2" in again.err
+    assert [process_of(name, home) for name in ("server", "agent-1")] == first
+
+    os.kill(first[1].pid, signal.SIGKILL)
+    while first[1].is_alive:
+        time.sleep(0.05)
+    assert command("up", "--queue", "blue", "--agents", "2").code == 0
+    renewed = process_of("agent-1", home)
+    assert renewed.pid != first[1].pid
+
+    other = subprocess.Popen(["sleep", "300"], start_new_session=True)
+    try:
+        borrowed = replace(process_of("agent-2", home), pid=other.pid)  # a record whose process ID has been given to another process
+        record = home / "agents/agent-3.json"
+        record.write_text(json.dumps({**vars(borrowed), "name": "agent-3"}))
+        running = [process_of(name, home) for name in ("server", "agent-1", "agent-2")]
+        assert command("down").code == 0
+        assert not any(process.is_alive for process in running)
+        assert started_at(other.pid)
+    finally:
+        other.kill()
+        other.wait()
+    assert "nothing was running" in command("down").err
+
+
+def test_a_taken_port_is_told_with_the_servers_own_words(command: Command) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        outcome = command("up", "--port", str(taken.getsockname()[1]))
+    assert (outcome.code, outcome.out) == (1, "")
+    assert "the server did not start" in outcome.err
+    assert "port" in outcome.err
+    assert "Traceback" not in outcome.err
+
+
+def test_a_process_is_asked_first_and_then_ended_with_what_it_started(tmp_path: Path) -> None:
+    code = "import signal, subprocess as s; signal.signal(15, signal.SIG_IGN); c = s.Popen(['sleep', '99']); print('up', flush=1); c.wait()"
+    stubborn = processes.start("stubborn", [sys.executable, "-c", code], dict(os.environ), tmp_path)
+    polite = processes.start("polite", ["sleep", "300"], dict(os.environ), tmp_path)
+    while "up" not in Path(stubborn.log).read_text():
+        time.sleep(0.02)
+    assert processes.recorded(tmp_path) == [polite, stubborn]
+    members = list(processes.session_of(stubborn))
+    assert len(members) == 2
+    processes.end([stubborn, polite], grace=0.5)
+    assert not any(started_at(pid) for pid in [*members, polite.pid])
+
+
+def test_a_state_folder_that_the_agent_would_refuse_is_refused_at_once(clone: Path, tmp_path: Path) -> None:
+    environment = {**os.environ, "REGISTRY_HOME": str(tmp_path / "a home")}
+    done = subprocess.run([sys.executable, "-m", "registry", "up"], env=environment, cwd=clone, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "no white space" in done.stderr
+
+
+def test_an_agent_clones_a_repository_of_another_user(clone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from registry import services
+
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(services.git_configuration(tmp_path)))
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")  # git's own way to test this
+    git(tmp_path, "clone", "-q", clone.as_uri(), str(tmp_path / "copy"))
+    assert (tmp_path / "copy/clearml_tasks/toy/workload.yaml").exists()

@@ -10,7 +10,11 @@ from support.server import LocalServer
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServer]:
-    """An embedded server with an empty data folder, shared by the session: tests take names of their own on it."""
-    server = LocalServer(tmp_path_factory.mktemp("server") / "data")
+    """An embedded server with an empty data folder, shared by the session: tests take names of their own on it.
+
+    Whatever it accepts and answers in the session must be what the SDK's schemas allow.
+    """
+    server = LocalServer(tmp_path_factory.mktemp("server") / "data", validated=True)
     yield server
     server.stop()
+    assert not server.violations.exists(), server.violations.read_text()

@@ -17,10 +17,10 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from . import bulk, events, metrics, models, organization, projects, queues, reports, statuses, taskparts, tasks, workers  # noqa: F401  (their end points)
+from . import bulk, events, metrics, models, organization, projects, queues, reports, taskparts, workers  # noqa: F401  (their end points)
 from .auth import API_VERSION, SERVER_VERSION, Guard
 from .endpoints import Endpoint, lookup
-from .errors import AnswerError, InvalidRequest, TooLarge
+from .errors import AnswerError, InvalidRequestError, TooLargeError
 from .files import FileServer
 from .store import Store
 
@@ -76,14 +76,14 @@ async def parameters(request: Request, *, batch: bool) -> Any:
     """The fields of a request: its JSON body, else its query. A batch is a list of them, one JSON value per line.
 
     Raises:
-        TooLarge: the body is over the limit.
-        InvalidRequest: it is not JSON.
+        TooLargeError: the body is over the limit.
+        InvalidRequestError: it is not JSON.
     """
     parts, size = [], 0
     async for part in request.stream():
         size += len(part)
         if size > LARGEST_BODY:
-            raise TooLarge(f"the request is over {LARGEST_BODY >> 20} MiB")
+            raise TooLargeError(f"the request is over {LARGEST_BODY >> 20} MiB")
         parts.append(part)
     text = b"".join(parts)
     try:
@@ -91,9 +91,9 @@ async def parameters(request: Request, *, batch: bool) -> Any:
             return [json.loads(line) for line in text.splitlines() if line.strip()]
         body = json.loads(text) if text.strip() else dict(request.query_params)
     except (ValueError, RecursionError) as error:
-        raise InvalidRequest(f"the request is not JSON: {error}") from error
+        raise InvalidRequestError(f"the request is not JSON: {error}") from error
     if not isinstance(body, dict):
-        raise InvalidRequest("the request is not a JSON object")
+        raise InvalidRequestError("the request is not a JSON object")
     return body
 
 

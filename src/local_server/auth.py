@@ -25,7 +25,7 @@ from starlette.requests import HTTPConnection
 from harness.files import replaced
 
 from .documents import COMPANY, USER
-from .errors import Forbidden, InvalidRequest, StartError, Unauthorized
+from .errors import ForbiddenError, InvalidRequestError, StartError, UnauthorizedError
 
 API_VERSION = "2.30"
 SERVER_VERSION = "2.3.0"
@@ -76,12 +76,12 @@ class Guard:
         self.cookie = f"clearml_workloads_{port}"  # browsers keep cookies per host, not per port
 
     def check_host(self, request: HTTPConnection) -> None:
-        """Raises Forbidden unless the request is addressed to this machine: a foreign name that resolves to it is refused."""
+        """Raises ForbiddenError unless the request is addressed to this machine: a foreign name that resolves to it is refused."""
         if request.headers.get("host", "") not in self._hosts:
-            raise Forbidden("this server answers to 127.0.0.1 and localhost only")
+            raise ForbiddenError("this server answers to 127.0.0.1 and localhost only")
 
     def check(self, request: HTTPConnection) -> None:
-        """Raises Unauthorized without a valid token, key or cookie; Forbidden for a cookie sent from another site."""
+        """Raises UnauthorizedError without a valid token, key or cookie; ForbiddenError for a cookie sent from another site."""
         scheme, _, value = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
             self._verify(value.strip(), "api")
@@ -91,28 +91,28 @@ class Guard:
             self._check_same_site(request)
             self._verify(request.cookies[self.cookie], "page")
         else:
-            raise Unauthorized("Unauthorized (missing credentials)", subcode=20)
+            raise UnauthorizedError("Unauthorized (missing credentials)", subcode=20)
 
     def check_key(self, value: str) -> None:
-        """Raises Unauthorized unless HTTP Basic's value is the access key with its secret."""
+        """Raises UnauthorizedError unless HTTP Basic's value is the access key with its secret."""
         try:
             access_key, _, secret_key = base64.b64decode(value, validate=True).decode().partition(":")
         except (binascii.Error, UnicodeDecodeError):
-            raise Unauthorized("Unauthorized (malformed credentials)", subcode=21) from None
+            raise UnauthorizedError("Unauthorized (malformed credentials)", subcode=21) from None
         right = hmac.compare_digest(access_key.encode(), self._keys.access_key.encode())
         if not hmac.compare_digest(secret_key.encode(), self._keys.secret_key.encode()) or not right:
-            raise Unauthorized("Unauthorized (invalid credentials: failed to locate provided credentials)", subcode=21)
+            raise UnauthorizedError("Unauthorized (invalid credentials: failed to locate provided credentials)", subcode=21)
 
     def token(self, expiration_sec: int | None = None) -> str:
         """A token for the API, valid for a day unless asked otherwise (30 days at most)."""
         if expiration_sec is not None and expiration_sec <= 0:
-            raise InvalidRequest("Validation error: expiration_sec must be positive")
+            raise InvalidRequestError("Validation error: expiration_sec must be positive")
         return self._sign("api", min(expiration_sec or _DAY, _LONGEST))
 
     def page_cookie(self, key: str) -> tuple[str, int]:
-        """The cookie's value and its life in seconds, for the key in the page's address. Raises Unauthorized for another key."""
+        """The cookie's value and its life in seconds, for the key in the page's address. Raises UnauthorizedError for another key."""
         if not hmac.compare_digest(key.encode(), self._keys.page_key.encode()):
-            raise Unauthorized("this address is not valid; `registry up` prints the right one")
+            raise UnauthorizedError("this address is not valid; `registry up` prints the right one")
         return self._sign("page", _LONGEST), _LONGEST
 
     def _sign(self, use: str, seconds: int) -> str:
@@ -139,15 +139,15 @@ class Guard:
         try:
             claims: dict[str, Any] = jwt.decode(token, self._keys.signing_key, algorithms=[_ALGORITHM])
         except jwt.InvalidTokenError:
-            raise Unauthorized("Unauthorized (invalid token)", subcode=22) from None
+            raise UnauthorizedError("Unauthorized (invalid token)", subcode=22) from None
         if claims.get("use") != use:
-            raise Unauthorized("Unauthorized (invalid token)", subcode=22)
+            raise UnauthorizedError("Unauthorized (invalid token)", subcode=22)
 
     def _check_same_site(self, request: HTTPConnection) -> None:
         """Browsers say where a request comes from; one that changes something must come from this server's page."""
         site = request.headers.get("sec-fetch-site", "same-origin")
         origin = request.headers.get("origin")
         if site not in ("same-origin", "none") or (origin is not None and urlsplit(origin).netloc not in self._hosts):
-            raise Forbidden("this request was made by a page of another site")
+            raise ForbiddenError("this request was made by a page of another site")
         if request.scope.get("method") != "GET" and origin is None and "sec-fetch-site" not in request.headers:
-            raise Forbidden("a request with the page's cookie must say where it comes from")
+            raise ForbiddenError("a request with the page's cookie must say where it comes from")

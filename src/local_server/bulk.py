@@ -4,47 +4,46 @@ from __future__ import annotations
 
 import sqlite3
 
-from . import statuses, tasks
+from . import deletion, tasks, transitions
 from .documents import Json
-from .endpoints import endpoint
-from .tasks import many
+from .endpoints import each, endpoint
 
 
 @endpoint("tasks.archive_many", writes=True)
 def archive_many(db: sqlite3.Connection, ids: list[str]) -> Json:
-    return many(ids, db, lambda id: {"archived": bool(tasks.archive(db, id))})
+    return each(db, ids, lambda id: {"archived": bool(tasks.archive(db, id))})
 
 
 @endpoint("tasks.unarchive_many", writes=True)
 def unarchive_many(db: sqlite3.Connection, ids: list[str]) -> Json:
-    return many(ids, db, lambda id: {"unarchived": bool(tasks.unarchive(db, id))})
+    return each(db, ids, lambda id: {"unarchived": bool(tasks.unarchive(db, id))})
 
 
 @endpoint("tasks.delete_many", writes=True)
 def delete_many(db: sqlite3.Connection, ids: list[str], force: bool = False, delete_output_models: bool = True) -> Json:
     def delete(id: str) -> Json:
-        answer = tasks.delete(db, id, force=force, delete_output_models=delete_output_models)
+        answer = deletion.delete_task(db, id, force=force, delete_output_models=delete_output_models)
         return {"deleted": answer["deleted"], "updated_children": answer["updated_children"], "updated_models": answer["updated_models"]}
 
-    return many(ids, db, delete)
+    return each(db, ids, delete)
 
 
 @endpoint("tasks.stop_many", writes=True)
 def stop_many(db: sqlite3.Connection, ids: list[str], force: bool = False, status_reason: str = "", status_message: str = "") -> Json:
-    return many(ids, db, lambda id: statuses.stop(db, id, force, status_reason, status_message))
+    return each(db, ids, lambda id: transitions.stop(db, id, force, status_reason, status_message))
 
 
 @endpoint("tasks.enqueue_many", writes=True)
 def enqueue_many(db: sqlite3.Connection, ids: list[str], queue: str | None = None, queue_name: str | None = None) -> Json:
     def enqueue(id: str) -> Json:
-        return tasks.enqueue(db, id, queue, queue_name) | {"queued": True}
+        return transitions.enqueue(db, id, queue, queue_name) | {"queued": True}
 
-    return many(ids, db, enqueue)
+    return each(db, ids, enqueue)
 
 
 @endpoint("tasks.dequeue_many", writes=True)
 def dequeue_many(db: sqlite3.Connection, ids: list[str]) -> Json:
-    return many(ids, db, lambda id: tasks.dequeue(db, id) | {"dequeued": True})
+    return each(db, ids, lambda id: transitions.dequeue(db, id) | {"dequeued": True})
 
 
 @endpoint("tasks.reset_many", writes=True)
@@ -52,11 +51,11 @@ def reset_many(
     db: sqlite3.Connection, ids: list[str], force: bool = False, clear_all: bool = False, delete_output_models: bool = True
 ) -> Json:
     def reset(id: str) -> Json:
-        return tasks.reset(db, id, force, clear_all, delete_output_models) | {"dequeued": False}
+        return deletion.reset(db, id, force, clear_all, delete_output_models) | {"dequeued": False}
 
-    return many(ids, db, reset)
+    return each(db, ids, reset)
 
 
 @endpoint("tasks.publish_many", writes=True)
 def publish_many(db: sqlite3.Connection, ids: list[str], force: bool = False, publish_model: bool = True) -> Json:
-    return many(ids, db, lambda id: statuses.publish(db, id, force, publish_model))
+    return each(db, ids, lambda id: transitions.publish(db, id, force, publish_model))

@@ -40,7 +40,8 @@ def add(db: sqlite3.Connection, owner: str, metric: str, variant: str, points: S
     lowest, highest, last = min(points, key=lambda p: p[2]), max(points, key=lambda p: p[2]), max(points)
     values = (owner, metric, variant, _md5(metric), _md5(variant), last[2], last[0], last[1], lowest[2], lowest[0], highest[2], highest[0])
     (series,) = db.execute(
-        """INSERT INTO series (owner, metric, variant, metric_hash, variant_hash, value, iter, timestamp, min_value, min_iter, max_value, max_iter)
+        """INSERT INTO series
+            (owner, metric, variant, metric_hash, variant_hash, value, iter, timestamp, min_value, min_iter, max_value, max_iter)
         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
         ON CONFLICT (owner, metric, variant) DO UPDATE SET
             value = CASE WHEN (excluded.iter, excluded.timestamp) >= (iter, timestamp) THEN excluded.value ELSE value END,
@@ -81,7 +82,8 @@ def curve(db: sqlite3.Connection, one: Series, samples: int, key: str = "iter") 
     if not count:
         return [], []
     if 0 < samples < count:
-        sql = f"""SELECT min({x}), avg(value) FROM point WHERE series = ?1 AND iter != ?2 GROUP BY ({x} - ?3) * ?4 / (?5 - ?3 + 1) ORDER BY 1"""
+        sql = f"""SELECT min({x}), avg(value) FROM point WHERE series = ?1 AND iter != ?2
+                  GROUP BY ({x} - ?3) * ?4 / (?5 - ?3 + 1) ORDER BY 1"""
         rows = db.execute(sql, (one.id, SINGLE_VALUE, low, samples, high)).fetchall()
     else:
         order = "iter, timestamp" if key == "iter" else "timestamp, iter"

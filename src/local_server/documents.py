@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from .errors import InvalidRequest, UnknownID
+from .errors import InvalidRequestError, UnknownIDError
 from .query import Where, order_by, where
 
 Json = dict[str, Any]
@@ -34,11 +34,11 @@ def check_name(noun: str, name: str) -> str:
     """Refuse a name that ClearML refuses.
 
     Raises:
-        InvalidRequest: it is shorter than three characters.
+        InvalidRequestError: it is shorter than three characters.
     """
     name = name.strip()
     if len(name) < SHORTEST_NAME:
-        raise InvalidRequest(f"Validation error: {noun} name '{name}' is too short (at least {SHORTEST_NAME} characters)")
+        raise InvalidRequestError(f"Validation error: {noun} name '{name}' is too short (at least {SHORTEST_NAME} characters)")
     return name
 
 
@@ -50,18 +50,18 @@ class Collection:
     missing: int
 
     def get(self, db: sqlite3.Connection, id: str) -> Json:
-        """Raises UnknownID if there is none."""
+        """Raises UnknownIDError if there is none."""
         row = db.execute(f"SELECT doc FROM {self.name} WHERE id = ?", (id,)).fetchone()
         if row is None:
-            raise UnknownID(f"Invalid {self.name} id: id={id}", subcode=self.missing)
+            raise UnknownIDError(f"Invalid {self.name} id: id={id}", subcode=self.missing)
         document: Json = json.loads(row[0])
         return document
 
     def require(self, db: sqlite3.Connection, ids: Iterable[str]) -> None:
-        """Raises UnknownID for the first of `ids` that does not exist."""
+        """Raises UnknownIDError for the first of `ids` that does not exist."""
         for id in ids:
             if db.execute(f"SELECT 1 FROM {self.name} WHERE id = ?", (id,)).fetchone() is None:
-                raise UnknownID(f"Invalid {self.name} id: id={id}", subcode=self.missing)
+                raise UnknownIDError(f"Invalid {self.name} id: id={id}", subcode=self.missing)
 
     def insert(self, db: sqlite3.Connection, document: Mapping[str, Any]) -> str:
         """Add a document, under a new ID unless it brings one."""
@@ -83,7 +83,7 @@ class Collection:
         """What a `get_all` request asks for: filtered, ordered, one page of it; whole documents.
 
         Raises:
-            InvalidRequest: a pattern or a field name that cannot be used.
+            InvalidRequestError: a pattern or a field name that cannot be used.
         """
         conditions = [*where(self.name, asked), *extra]
         clause = " AND ".join(condition.sql for condition in conditions) or "1"
@@ -100,7 +100,7 @@ def page(asked: Mapping[str, Any]) -> tuple[int, int]:
         size = max(1, int(asked.get("size") or ANY_PAGE))
         start = str(asked.get("scroll_id") or "0")
         if not start.isdecimal():
-            raise InvalidRequest(f"Invalid scroll id: {start}")
+            raise InvalidRequestError(f"Invalid scroll id: {start}")
         return int(start), size
     if asked.get("page") is None and asked.get("page_size") is None:
         return 0, -1

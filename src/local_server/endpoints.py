@@ -11,11 +11,11 @@ import inspect
 import sqlite3
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Union
 
-from .errors import InvalidRequest, UnknownEndpoint
+from .errors import AnswerError, InvalidRequestError, UnknownEndpointError
 
 Answer = dict[str, Any]
 Handler = Callable[..., Answer]
@@ -37,7 +37,7 @@ class Endpoint:
         """Check the fields of a request and run it.
 
         Raises:
-            InvalidRequest: a field is missing or of a wrong type.
+            InvalidRequestError: a field is missing or of a wrong type.
         """
         if self.batch:
             return self.handler(db, requests=body)
@@ -54,11 +54,11 @@ class Endpoint:
             value = body.get(parameter.name)
             if value is None:
                 if parameter.default is inspect.Parameter.empty:
-                    raise InvalidRequest(f"Validation error: required field '{parameter.name}' is missing in {self.name}")
+                    raise InvalidRequestError(f"Validation error: required field '{parameter.name}' is missing in {self.name}")
                 continue
             if not conforms(value, hints[parameter.name]):
                 kind = getattr(hints[parameter.name], "__name__", hints[parameter.name])
-                raise InvalidRequest(f"Validation error: field '{parameter.name}' of {self.name} must be of type {kind}")
+                raise InvalidRequestError(f"Validation error: field '{parameter.name}' of {self.name} must be of type {kind}")
             arguments[parameter.name] = value
         return arguments
 
@@ -74,11 +74,11 @@ def endpoint(name: str, *, writes: bool = False, batch: bool = False) -> Callabl
 
 
 def lookup(name: str) -> Endpoint:
-    """Raises UnknownEndpoint if the server does not have it."""
+    """Raises UnknownEndpointError if the server does not have it."""
     try:
         return _TABLE[name]
     except KeyError:
-        raise UnknownEndpoint(f"Invalid endpoint: {name} is not part of this embedded server") from None
+        raise UnknownEndpointError(f"Invalid endpoint: {name} is not part of this embedded server") from None
 
 
 def endpoints() -> Sequence[Endpoint]:
@@ -86,21 +86,33 @@ def endpoints() -> Sequence[Endpoint]:
     return [_TABLE[name] for name in sorted(_TABLE)]
 
 
+def each(db: sqlite3.Connection, ids: Iterable[str], act: Callable[[str], Answer]) -> Answer:
+    """Do one thing for each ID; one that is refused does not hold up the others."""
+    succeeded: list[Answer] = []
+    failed: list[Answer] = []
+    for id in ids:
+        db.execute("SAVEPOINT one")
+        try:
+            succeeded.append({"id": id, **act(id)})
+        except AnswerError as error:
+            db.execute("ROLLBACK TO one")
+            failed.append({"id": id, "error": {"codes": [error.status, error.subcode], "msg": str(error), "data": {}}})
+        db.execute("RELEASE one")
+    return {"succeeded": succeeded, "failed": failed}
+
+
 def conforms(value: Any, hint: Any) -> bool:
     """Is a JSON value of an annotated type? Knows str, int, float, bool, lists, dicts, unions and Any."""
     if hint is Any:
         return True
-    origin = typing.get_origin(hint)
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if origin in (Union, types.UnionType):
-        return any(conforms(value, option) for option in typing.get_args(hint))
-    if origin is list:
-        return isinstance(value, list) and all(conforms(item, typing.get_args(hint)[0]) for item in value)
-    if origin is dict:
-        return isinstance(value, dict) and all(conforms(item, typing.get_args(hint)[1]) for item in value.values())
-    if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool) and abs(value) < _LARGEST
+        return any(conforms(value, option) for option in inner)
+    if origin in (list, dict):
+        return isinstance(value, origin) and all(conforms(item, inner[-1]) for item in (value.values() if origin is dict else value))
+    if hint in (int, float):  # bool is an int to Python, not to JSON
+        kind = int | float if hint is float else int
+        return isinstance(value, kind) and not isinstance(value, bool) and abs(value) < _LARGEST
     return isinstance(value, hint)
 
 

@@ -1,16 +1,16 @@
 """The exceptions of the embedded server.
 
 ServerError
-├── StartError              the server cannot start: one line, exit code 2
-└── AnswerError             becomes an answer in ClearML's form, with a status and a subcode
-    ├── InvalidRequest      400: what was asked makes no sense
-    │   ├── UnknownID       400: no such task, model, project or queue
-    │   └── IllegalStatus   400: the task's status does not allow it
-    ├── Unauthorized        401: no key, or a wrong one
-    ├── Forbidden           403: a request that another site's page made
-    ├── UnknownEndpoint     404: an end point this server does not have
-    ├── TooLarge            413: a body over the limit
-    └── StorageError        500: the disk refused; nothing of the request was kept
+├── StartError                 the server cannot start: one line, exit code 2
+└── AnswerError                becomes an answer in ClearML's form, with a status and a subcode
+    ├── InvalidRequestError    400: what was asked makes no sense
+    │   ├── UnknownIDError     400: no such task, model, project or queue
+    │   └── IllegalStatusError 400: the task's status does not allow it
+    ├── UnauthorizedError      401: no key, or a wrong one
+    ├── ForbiddenError         403: a request that another site's page made
+    ├── UnknownEndpointError   404: an end point this server does not have
+    ├── TooLargeError          413: a body over the limit
+    └── StorageError           500: the disk refused; nothing of the request was kept
 """
 
 from __future__ import annotations
@@ -36,43 +36,43 @@ class AnswerError(ServerError):
             self.subcode = subcode
 
 
-class InvalidRequest(AnswerError):
+class InvalidRequestError(AnswerError):
     """What was asked makes no sense."""
 
     status = 400
     subcode = 12
 
 
-class UnknownID(InvalidRequest):
+class UnknownIDError(InvalidRequestError):
     """No such task, model, project or queue."""
 
 
-class IllegalStatus(InvalidRequest):
+class IllegalStatusError(InvalidRequestError):
     """The task's status does not allow it."""
 
     subcode = 110
 
 
-class Unauthorized(AnswerError):
+class UnauthorizedError(AnswerError):
     """No key, or a wrong one."""
 
     status = 401
     subcode = 20
 
 
-class Forbidden(AnswerError):
+class ForbiddenError(AnswerError):
     """A request that a page of another site made, or that came under another host's name."""
 
     status = 403
 
 
-class UnknownEndpoint(AnswerError):
+class UnknownEndpointError(AnswerError):
     """An end point this server does not have."""
 
     status = 404
 
 
-class TooLarge(AnswerError):
+class TooLargeError(AnswerError):
     """A body over the limit."""
 
     status = 413

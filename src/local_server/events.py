@@ -12,7 +12,7 @@ from typing import Any
 from . import curves
 from .documents import Json, now
 from .endpoints import endpoint
-from .errors import AnswerError, InvalidRequest, UnknownID
+from .errors import AnswerError, InvalidRequestError, UnknownIDError
 
 SCALAR, VECTOR, IMAGE, PLOT, LOG = "training_stats_scalar", "training_stats_vector", "training_debug_image", "plot", "log"
 TYPES = {SCALAR, VECTOR, IMAGE, PLOT, LOG}
@@ -24,7 +24,7 @@ def add_batch(db: sqlite3.Connection, requests: list[Any]) -> Json:
     """Add events; bad ones are counted and told, the others are kept.
 
     Raises:
-        InvalidRequest: none of the events can be kept.
+        InvalidRequestError: none of the events can be kept.
     """
     errors: Counter[str] = Counter()
     scalars: defaultdict[tuple[str, str, str], list[curves.Point]] = defaultdict(list)
@@ -48,7 +48,7 @@ def add_batch(db: sqlite3.Connection, requests: list[Any]) -> Json:
         added += 1
         reached[owner] = max(reached.get(owner, 0), iteration)
     if errors and not added:
-        raise InvalidRequest("Events not added: " + "; ".join(errors), subcode=400)
+        raise InvalidRequestError("Events not added: " + "; ".join(errors), subcode=400)
     for (owner, metric, variant), points in scalars.items():
         curves.add(db, owner, metric, variant, points)
     _add_others(db, others)
@@ -82,28 +82,28 @@ def clear_task_log(db: sqlite3.Connection, task: str, threshold_sec: int | None 
 
 
 def _owner(db: sqlite3.Connection, event: Any, states: dict[tuple[str, bool], str | None]) -> str:
-    """The task or model of an event. Raises InvalidRequest if it has none that can take it."""
+    """The task or model of an event. Raises InvalidRequestError if it has none that can take it."""
     if not isinstance(event, dict) or event.get("type") not in TYPES:
-        raise InvalidRequest("unknown event type")
+        raise InvalidRequestError("unknown event type")
     owner, of_model = event.get("task"), bool(event.get("model_event"))
     if not isinstance(owner, str) or not owner:
-        raise InvalidRequest("event without a task")
+        raise InvalidRequestError("event without a task")
     if (owner, of_model) not in states:
         status = "CASE WHEN doc ->> '$.ready' THEN 'published' ELSE '' END" if of_model else "doc ->> '$.status'"
         row = db.execute(f"SELECT {status} FROM {'model' if of_model else 'task'} WHERE id = ?", (owner,)).fetchone()
         states[owner, of_model] = row and row[0]
     state = states[owner, of_model]
     if state is None:
-        raise UnknownID(f"Invalid {'model' if of_model else 'task'} id: id={owner}", subcode=201 if of_model else 101)
+        raise UnknownIDError(f"Invalid {'model' if of_model else 'task'} id: id={owner}", subcode=201 if of_model else 101)
     if state == "published" and not event.get("allow_locked"):
-        raise InvalidRequest(f"{owner} is published")
+        raise InvalidRequestError(f"{owner} is published")
     return owner
 
 
 def _iteration(event: Json) -> int:
     iteration = event.get("iter") or 0
     if not isinstance(iteration, int | float) or not math.isfinite(iteration) or abs(iteration) >= _LARGEST:
-        raise InvalidRequest("iter must be a number")
+        raise InvalidRequestError("iter must be a number")
     event["iter"] = int(iteration)
     return int(iteration)
 
@@ -118,7 +118,7 @@ def _timestamp(event: Json) -> int:
 def _value(event: Json) -> float:
     value = event.get("value")
     if not isinstance(value, int | float) or not math.isfinite(value):
-        raise InvalidRequest("value must be a finite number")
+        raise InvalidRequestError("value must be a finite number")
     return float(value)
 
 

@@ -20,7 +20,7 @@ from starlette.types import Receive, Scope, Send
 from harness.files import sync
 
 from .auth import Guard
-from .errors import AnswerError, InvalidRequest
+from .errors import AnswerError, InvalidRequestError
 
 _WRITTEN_AT_ONCE = 2**20
 # Files come from runs, and are shown on the page's own site: they must not run there.
@@ -70,17 +70,17 @@ class FileServer:
         return PlainTextResponse("GET, HEAD, POST or DELETE", 405)
 
     def path(self, name: str) -> Path:
-        """Where a file of this name lies. Raises InvalidRequest for a name that leads elsewhere, or that no file can have."""
+        """Where a file of this name lies. Raises InvalidRequestError for a name that leads elsewhere, or that no file can have."""
         # HTML's escape of a quote in field names, which the SDK writes in addresses too: both must lead to the same file
         parts = [part for part in name.replace("%22", '"').split("/") if part]
         if not parts or any(part in (".", "..") or "\0" in part or "\\" in part or len(part.encode()) > 255 for part in parts):
-            raise InvalidRequest(f"Invalid file name: {name!r}")
+            raise InvalidRequestError(f"Invalid file name: {name!r}")
         return self._files.joinpath(*parts)
 
     async def _store(self, request: Request) -> list[str]:
         kind, options = parse_options_header(request.headers.get("content-type"))
         if kind != b"multipart/form-data" or not options.get(b"boundary"):
-            raise InvalidRequest("an upload must be multipart/form-data")
+            raise InvalidRequestError("an upload must be multipart/form-data")
         upload = _Upload(self._arriving, self.path)
         parser = MultipartParser(options[b"boundary"], upload.callbacks())
         try:
@@ -90,7 +90,7 @@ class FileServer:
                     await run_in_threadpool(upload.drain)
             await run_in_threadpool(upload.finish)
         except MultipartParseError as error:
-            raise InvalidRequest(f"the upload is damaged: {error}") from error
+            raise InvalidRequestError(f"the upload is damaged: {error}") from error
         finally:
             await run_in_threadpool(upload.clear)
         return upload.names
@@ -162,9 +162,9 @@ class _Upload:
     def finish(self) -> None:
         """Give the files their names, once all of them are on disk."""
         if not self._ended:
-            raise InvalidRequest("the upload was cut off")
+            raise InvalidRequestError("the upload was cut off")
         if not self._places:
-            raise InvalidRequest("the upload holds no file")
+            raise InvalidRequestError("the upload holds no file")
         for place, _ in self._places:
             sync(place)
         for place, target in self._places:
@@ -172,7 +172,7 @@ class _Upload:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 place.replace(target)
             except (NotADirectoryError, FileExistsError, IsADirectoryError):
-                raise InvalidRequest(f"the name is taken by a folder, or a folder of it by a file: {target.name}") from None
+                raise InvalidRequestError(f"the name is taken by a folder, or a folder of it by a file: {target.name}") from None
             sync(target.parent)
 
     def clear(self) -> None:

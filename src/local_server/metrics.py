@@ -10,7 +10,7 @@ from typing import Any
 from . import curves
 from .documents import TASKS, Json
 from .endpoints import endpoint
-from .errors import InvalidRequest
+from .errors import InvalidRequestError
 
 SAMPLES = 6000
 LARGEST_COMPARISON = 100
@@ -47,7 +47,7 @@ def multi_task_scalar_metrics_iter_histogram(
 ) -> Json:
     """{metric: {variant: {task: {name, x, y}}}}, where `name` is the task's."""
     if len(tasks) > LARGEST_COMPARISON:
-        raise InvalidRequest(f"Validation error: up to {LARGEST_COMPARISON} tasks can be compared, not {len(tasks)}")
+        raise InvalidRequestError(f"Validation error: up to {LARGEST_COMPARISON} tasks can be compared, not {len(tasks)}")
     _check(db, tasks, key, model_events)
     table = "model" if model_events else "task"
     names = dict(db.execute(f"SELECT id, doc ->> '$.name' FROM {table} WHERE id IN ({', '.join('?' * len(tasks))})", tasks).fetchall())
@@ -62,7 +62,7 @@ def multi_task_scalar_metrics_iter_histogram(
 
 def _check(db: sqlite3.Connection, tasks: Sequence[str], key: str, model_events: bool) -> None:
     if key not in _KEYS:
-        raise InvalidRequest(f"Validation error: key '{key}', expected one of {', '.join(_KEYS)}")
+        raise InvalidRequestError(f"Validation error: key '{key}', expected one of {', '.join(_KEYS)}")
     if not model_events:
         TASKS.require(db, tasks)
 

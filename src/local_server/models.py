@@ -6,8 +6,8 @@ import sqlite3
 from typing import Any
 
 from .documents import COMPANY, MODELS, PROJECTS, TASKS, USER, Json, check_name, now, pick, scroll
-from .endpoints import endpoint
-from .errors import InvalidRequest
+from .endpoints import each, endpoint
+from .errors import InvalidRequestError
 
 _FIELDS = ("name", "uri", "comment", "tags", "system_tags", "framework", "design", "labels", "ready", "project", "parent", "task")
 
@@ -65,7 +65,7 @@ def get_by_id(db: sqlite3.Connection, model: str) -> Json:
 def get_by_task_id(db: sqlite3.Connection, task: str) -> Json:
     made = TASKS.get(db, task)["models"].get("output") or []
     if not made:
-        raise InvalidRequest(f"Task has no output model: {task}", subcode=202)
+        raise InvalidRequestError(f"Task has no output model: {task}", subcode=202)
     return {"model": MODELS.get(db, made[-1]["model"])}
 
 
@@ -98,7 +98,7 @@ def update_for_task(
     document = TASKS.get(db, task)
     made = document["models"].get("output") or []
     if bool(uri) == bool(override_model_id):
-        raise InvalidRequest("Validation error: give exactly one of uri and override_model_id")
+        raise InvalidRequestError("Validation error: give exactly one of uri and override_model_id")
     id = override_model_id or (made[-1]["model"] if made else None)
     given = {"name": name, "uri": uri, "comment": comment, "tags": tags, "system_tags": system_tags}
     fields = _fields(db, {key: value for key, value in given.items() if value is not None})
@@ -121,22 +121,6 @@ def publish(db: sqlite3.Connection, model: str) -> None:
     MODELS.save(db, MODELS.get(db, model) | {"ready": True, "last_update": now()})
 
 
-@endpoint("models.set_ready", writes=True)
-def set_ready(db: sqlite3.Connection, model: str, publish_task: bool = True, force_publish_task: bool = False) -> Json:
-    """Publish a model, and by default the task that made it once that has ended."""
-    from .statuses import REACHED_FROM, published
-
-    publish(db, model)
-    task = MODELS.get(db, model)["task"]
-    answer: Json = {"updated": 1}
-    if publish_task and task:
-        document = TASKS.get(db, task)
-        if document["status"] in REACHED_FROM["published"] or (force_publish_task and document["status"] != "published"):
-            fields = published(db, document, models=False, force=force_publish_task)
-            answer["published_task"] = {"id": task, "data": {"updated": 1, "fields": fields}}
-    return answer
-
-
 @endpoint("models.delete", writes=True)
 def delete(db: sqlite3.Connection, model: str, force: bool = False) -> Json:
     """Refused without force for a published model, or one that a task takes as input."""
@@ -144,7 +128,7 @@ def delete(db: sqlite3.Connection, model: str, force: bool = False) -> Json:
     sql = "SELECT count(*) FROM task, json_each(task.doc, '$.models.input') item WHERE item.value ->> '$.model' = ?"
     used = db.execute(sql, (model,)).fetchone()[0]
     if not force and (document["ready"] or used):
-        raise InvalidRequest(
+        raise InvalidRequestError(
             f"Model is {'published' if document['ready'] else f'used by {used} tasks'}: {model}; use force=true", subcode=203
         )
     MODELS.delete(db, model)
@@ -162,15 +146,13 @@ def unarchive_many(db: sqlite3.Connection, ids: list[str]) -> Json:
 
 
 def _tag(db: sqlite3.Connection, ids: list[str], result: str, archived: bool) -> Json:
-    from .tasks import many
-
     def act(id: str) -> Json:
         document = MODELS.get(db, id)
         tags = {*document["system_tags"]} - {"archived"} | ({"archived"} if archived else set())
         MODELS.save(db, document | {"system_tags": sorted(tags), "last_update": now()})
         return {result: True}
 
-    return many(ids, db, act)
+    return each(db, ids, act)
 
 
 @endpoint("models.add_or_update_metadata", writes=True)

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from .errors import InvalidRequest
+from .errors import InvalidRequestError
 
-# Fields that may be asked for with a single value. Others are ignored: clients also send what steers the answer, and the SDK its own `method`.
+# Fields that may be asked for with a single value. Others steer the answer, or are the SDK's own (`method`): no filters.
 _SINGLE = {"parent", "ready", "project", "user", "status", "type", "task", "framework", "uri"}
 _STEERING = {"only_fields", "order_by"}
 _LISTS = {"tags", "system_tags"}
@@ -35,7 +35,7 @@ def where(table: str, asked: Mapping[str, Any]) -> Iterator[Where]:
     """The conditions of a `get_all` request.
 
     Raises:
-        InvalidRequest: a pattern that is no regular expression, a time that is none, a field that cannot be searched.
+        InvalidRequestError: a pattern that is no regular expression, a time that is none, a field that cannot be searched.
     """
     for field, value in asked.items():
         if field in _STEERING or value is None or value == []:
@@ -77,7 +77,7 @@ def _path(field: str) -> str:
         depth = 2 if parts[0] == "hyperparams" else 1
         parts = [*parts[:depth], ".".join(parts[depth:-1]), parts[-1]]
     if not all(re.fullmatch(r"[^\"'\\]+", part) for part in parts):
-        raise InvalidRequest(f"Validation error: field '{field}' cannot be searched")
+        raise InvalidRequestError(f"Validation error: field '{field}' cannot be searched")
     return "doc ->> '$" + "".join(f'."{part}"' if not part.isidentifier() else f".{part}" for part in parts) + "'"
 
 
@@ -87,7 +87,7 @@ def _expression(table: str, field: str) -> tuple[str, list[Any]]:
     if table == "task" and parts[0] == "last_metrics" and len(parts) == 4:
         column = _SERIES_COLUMNS.get(parts[3])
         if column is None:
-            raise InvalidRequest(f"Validation error: cannot order by '{field}'; use {', '.join(sorted(_SERIES_COLUMNS))}")
+            raise InvalidRequestError(f"Validation error: cannot order by '{field}'; use {', '.join(sorted(_SERIES_COLUMNS))}")
         return f"(SELECT {column} FROM series WHERE owner = task.id AND metric_hash = ? AND variant_hash = ?)", parts[1:3]
     return ("id" if field == "id" else _path(field)), []
 
@@ -96,7 +96,7 @@ def _matching(sql: str, pattern: str) -> Where:
     try:
         re.compile(pattern)
     except re.error as error:
-        raise InvalidRequest(f"Validation error: '{pattern}' is no regular expression: {error}") from error
+        raise InvalidRequestError(f"Validation error: '{pattern}' is no regular expression: {error}") from error
     return Where(f"matches(?, {sql})", (pattern,))
 
 
@@ -135,7 +135,7 @@ def _text(table: str, text: str) -> Where:
 def _time(field: str, text: str) -> Where:
     match = re.fullmatch(r"(>=|<=|>|<)?\s*(.+)", text.strip())
     if match is None:
-        raise InvalidRequest(f"Validation error: '{text}' is no time")
+        raise InvalidRequestError(f"Validation error: '{text}' is no time")
     return Where(f"{_path(field)} {match[1] or '='} ?", (_moment(match[2]),))
 
 
@@ -144,7 +144,7 @@ def _moment(text: str) -> str:
     try:
         moment = datetime.fromtimestamp(float(text), UTC) if re.fullmatch(r"[\d.]+", text) else datetime.fromisoformat(text)
     except ValueError as error:
-        raise InvalidRequest(f"Validation error: '{text}' is no time (ISO 8601, or seconds since the epoch)") from error
+        raise InvalidRequestError(f"Validation error: '{text}' is no time (ISO 8601, or seconds since the epoch)") from error
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     return moment.astimezone(UTC).isoformat(timespec="microseconds")

@@ -7,7 +7,7 @@ from typing import Any
 
 from .documents import COMPANY, QUEUES, TASKS, USER, Json, now, pick, scroll
 from .endpoints import endpoint
-from .errors import InvalidRequest
+from .errors import InvalidRequestError
 
 DEFAULT = "default"
 
@@ -38,7 +38,7 @@ def ensure(db: sqlite3.Connection, name: str, **properties: Any) -> str:
 def _checked(name: str) -> str:
     """Unlike other names, a queue's may be short, but not empty."""
     if not name.strip():
-        raise InvalidRequest("Validation error: the queue's name is empty")
+        raise InvalidRequestError("Validation error: the queue's name is empty")
     return name.strip()
 
 
@@ -46,10 +46,10 @@ def join(db: sqlite3.Connection, queue: str, task: str) -> None:
     """Put a task at the end of a queue.
 
     Raises:
-        InvalidRequest: it stands in a queue already.
+        InvalidRequestError: it stands in a queue already.
     """
     if db.execute("SELECT 1 FROM entry WHERE task = ?", (task,)).fetchone():
-        raise InvalidRequest(f"queue already contains task: {task}", subcode=703)
+        raise InvalidRequestError(f"queue already contains task: {task}", subcode=703)
     last = db.execute("SELECT coalesce(max(position), 0) FROM entry WHERE queue = ?", (queue,)).fetchone()[0]
     db.execute("INSERT INTO entry (task, queue, position, added) VALUES (?, ?, ?, ?)", (task, queue, last + 1, now()))
 
@@ -68,7 +68,7 @@ def entries(db: sqlite3.Connection, queue: str, limit: int = -1) -> list[Json]:
 @endpoint("queues.create", writes=True)
 def create(db: sqlite3.Connection, name: str, tags: list[str] | None = None, system_tags: list[str] | None = None) -> Json:
     if named(db, name.strip()) is not None:
-        raise InvalidRequest(f"Value combination already exists (unique field already contains this value): name={name}", subcode=704)
+        raise InvalidRequestError(f"Value combination already exists (unique field already contains this value): name={name}", subcode=704)
     return {"id": ensure(db, name, tags=tags, system_tags=system_tags)}
 
 
@@ -97,7 +97,7 @@ def update(
 ) -> Json:
     document = QUEUES.get(db, queue)
     if name is not None and name != document["name"] and named(db, _checked(name)) is not None:
-        raise InvalidRequest(f"Value combination already exists: name={name}", subcode=704)
+        raise InvalidRequestError(f"Value combination already exists: name={name}", subcode=704)
     fields = {key: value for key, value in {"name": name, "tags": tags, "system_tags": system_tags}.items() if value is not None}
     QUEUES.save(db, document | fields)
     return {"updated": 1, "fields": fields}
@@ -109,7 +109,7 @@ def delete(db: sqlite3.Connection, queue: str, force: bool = False) -> Json:
     QUEUES.get(db, queue)
     waiting = entries(db, queue)
     if waiting and not force:
-        raise InvalidRequest(f"queue is not empty: {len(waiting)} tasks; use force=true", subcode=705)
+        raise InvalidRequestError(f"queue is not empty: {len(waiting)} tasks; use force=true", subcode=705)
     for entry in waiting:
         leave(db, entry["task"])
         task = TASKS.get(db, entry["task"])
@@ -178,11 +178,11 @@ def move_task_backward(db: sqlite3.Connection, queue: str, task: str, count: int
 
 
 def _position(db: sqlite3.Connection, queue: str, task: str) -> list[str]:
-    """The waiting tasks' IDs; raises InvalidRequest if `task` is not among them."""
+    """The waiting tasks' IDs; raises InvalidRequestError if `task` is not among them."""
     QUEUES.get(db, queue)
     order = [entry["task"] for entry in entries(db, queue)]
     if task not in order:
-        raise InvalidRequest(f"Task not found in queue: {task}", subcode=707)
+        raise InvalidRequestError(f"Task not found in queue: {task}", subcode=707)
     return order
 
 

@@ -10,10 +10,15 @@ from typing import Any
 from . import curves
 from .documents import TASKS, Json
 from .endpoints import endpoint
-from .errors import InvalidRequest
+from .errors import InvalidRequestError
 from .events import IMAGE, LOG, PLOT, SCALAR
 
 _LATEST = 2**63 - 1
+_SCALARS = f"""
+    SELECT point.timestamp AS time, point.iter AS place, json_object('task', owner, 'type', '{SCALAR}', 'metric', metric,
+        'variant', variant, 'iter', point.iter, 'timestamp', point.timestamp, 'value', point.value) AS doc
+    FROM series JOIN point ON point.series = series.id WHERE owner = :owner"""
+_OTHERS = "SELECT timestamp AS time, id AS place, doc FROM event WHERE owner = :owner AND type = ifnull(:type, type)"
 
 
 @endpoint("events.get_task_log")
@@ -33,12 +38,12 @@ def get_task_log(
     total = db.execute("SELECT count(*) FROM event WHERE owner = ? AND type = ?", (task, LOG)).fetchone()[0]
     beyond, direction = ("<", "DESC") if navigate_earlier else (">", "ASC")
     start = from_timestamp if from_timestamp is not None else _LATEST if navigate_earlier else -1
-    sql = f"SELECT timestamp, id, doc FROM event WHERE owner = ? AND type = ? AND timestamp {beyond} ? ORDER BY timestamp {direction}, id {direction}"
-    rows = db.execute(sql + " LIMIT ?", (task, LOG, start, max(1, batch_size))).fetchall()
+    sql = "SELECT timestamp, id, doc FROM event WHERE owner = ? AND type = ? AND timestamp "
+    nearest = f"{beyond} ? ORDER BY timestamp {direction}, id {direction} LIMIT ?"
+    rows = db.execute(sql + nearest, (task, LOG, start, max(1, batch_size))).fetchall()
     if len(rows) == batch_size:
-        last, seen = rows[-1][0], {row[1] for row in rows}
-        sql = f"SELECT timestamp, id, doc FROM event WHERE owner = ? AND type = ? AND timestamp = ? ORDER BY id {direction}"
-        rows += [row for row in db.execute(sql, (task, LOG, last)) if row[1] not in seen]
+        seen = {row[1] for row in rows}
+        rows += [row for row in db.execute(sql + f"= ? ORDER BY id {direction}", (task, LOG, rows[-1][0])) if row[1] not in seen]
     if order in ("asc", "desc"):
         rows.sort(key=lambda row: row[:2], reverse=order == "desc")
     return {"events": [json.loads(row[2]) for row in rows], "returned": len(rows), "total": total}
@@ -57,20 +62,11 @@ def get_task_events(
     """Events by time, `batch_size` at a time; `scroll_id` goes on where the last answer ended."""
     start = _start(scroll_id)
     direction = "DESC" if order == "desc" else "ASC"
-    parts, values = [], []
-    if event_type in (None, "", SCALAR):
-        columns = f"json_object('task', owner, 'type', '{SCALAR}', 'metric', metric, 'variant', variant, 'iter', p.iter, 'timestamp', p.timestamp, 'value', p.value)"
-        parts.append(
-            f"SELECT p.timestamp AS time, p.iter AS place, {columns} AS doc FROM series JOIN point p ON p.series = series.id WHERE owner = ?"
-        )
-        values.append(task)
-    if event_type != SCALAR:
-        parts.append("SELECT timestamp AS time, id AS place, doc FROM event WHERE owner = ?" + (" AND type = ?" if event_type else ""))
-        values += [task, event_type] if event_type else [task]
-    union = " UNION ALL ".join(parts)
+    union = " UNION ALL ".join(([_SCALARS] if event_type in (None, "", SCALAR) else []) + ([_OTHERS] if event_type != SCALAR else []))
+    values = {"owner": task, "type": event_type or None, "batch": batch_size, "start": start}
     total = db.execute(f"SELECT count(*) FROM ({union})", values).fetchone()[0]
-    sql = f"SELECT doc FROM ({union}) ORDER BY time {direction}, place {direction} LIMIT ? OFFSET ?"
-    events = [json.loads(doc) for (doc,) in db.execute(sql, (*values, batch_size, start))]
+    sql = f"SELECT doc FROM ({union}) ORDER BY time {direction}, place {direction} LIMIT :batch OFFSET :start"
+    events = [json.loads(doc) for (doc,) in db.execute(sql, values)]
     return {"events": events, "returned": len(events), "total": total, "scroll_id": str(start + len(events))}
 
 
@@ -172,7 +168,7 @@ def _by_iteration(db: sqlite3.Connection, kind: str, metrics: Sequence[Json], it
     wanted: dict[str, dict[str | None, set[str]]] = {}
     for item in metrics:
         if not isinstance(item.get("task"), str):
-            raise InvalidRequest("Validation error: each of metrics needs a task")
+            raise InvalidRequestError("Validation error: each of metrics needs a task")
         wanted.setdefault(item["task"], {})[item.get("metric")] = set(item.get("variants") or [])
     answer = []
     for task, chosen in wanted.items():
@@ -189,5 +185,5 @@ def _by_iteration(db: sqlite3.Connection, kind: str, metrics: Sequence[Json], it
 
 def _start(scroll_id: str | None) -> int:
     if scroll_id and not scroll_id.isdecimal():
-        raise InvalidRequest(f"Invalid scroll id: {scroll_id}")
+        raise InvalidRequestError(f"Invalid scroll id: {scroll_id}")
     return int(scroll_id or 0)

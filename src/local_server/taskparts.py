@@ -8,7 +8,7 @@ from typing import Any
 
 from .documents import MODELS, TASKS, Json, now
 from .endpoints import endpoint
-from .errors import IllegalStatus, InvalidRequest
+from .errors import IllegalStatusError, InvalidRequestError
 
 # Users annotate finished runs in this section.
 ALWAYS_EDITABLE_SECTION = "properties"
@@ -19,7 +19,9 @@ def _open(db: sqlite3.Connection, task: str, force: bool, *, running: bool = Fal
     document = TASKS.get(db, task)
     allowed = {"created", "in_progress"} if running else {"created"}
     if document["status"] not in allowed and not force:
-        raise IllegalStatus(f"Invalid task status: id={task}, status={document['status']}, expected to be {' or '.join(sorted(allowed))}")
+        raise IllegalStatusError(
+            f"Invalid task status: id={task}, status={document['status']}, expected to be {' or '.join(sorted(allowed))}"
+        )
     return document
 
 
@@ -42,7 +44,7 @@ def edit_hyper_params(
     """Set single parameters; `replace_hyperparams` drops all others, or the others of the named sections."""
     named = [(item.get("section") or "", item.get("name") or "", item) for item in hyperparams]
     if not all(section and name for section, name, _ in named):
-        raise InvalidRequest("Validation error: each hyper-parameter needs a section and a name")
+        raise InvalidRequestError("Validation error: each hyper-parameter needs a section and a name")
     sections = {section for section, _, _ in named}
     document = _open(db, task, force or sections <= {ALWAYS_EDITABLE_SECTION})
     held: Json = dict(document["hyperparams"] or {})
@@ -104,7 +106,7 @@ def edit_configuration(
     held: Json = {} if replace_configuration else dict(document["configuration"] or {})
     for item in configuration:
         if not item.get("name"):
-            raise InvalidRequest("Validation error: each configuration needs a name")
+            raise InvalidRequestError("Validation error: each configuration needs a name")
         held[item["name"]] = (held.get(item["name"]) or {}) | item
     _save(db, document | {"configuration": held})
     return {"updated": 1}
@@ -133,7 +135,7 @@ def add_or_update_artifacts(db: sqlite3.Connection, task: str, artifacts: list[d
     held = {_key(artifact): artifact for artifact in document["execution"].get("artifacts") or []}
     for artifact in artifacts:
         if not artifact.get("key") or not artifact.get("type"):
-            raise InvalidRequest("Validation error: each artifact needs a key and a type")
+            raise InvalidRequestError("Validation error: each artifact needs a key and a type")
         held[_key(artifact)] = {"mode": "output"} | artifact
     _save(db, document | {"execution": document["execution"] | {"artifacts": list(held.values())}})
     return {"updated": 1}
@@ -157,7 +159,7 @@ def _key(artifact: Json) -> tuple[str, str]:
 def add_or_update_model(db: sqlite3.Connection, task: str, name: str, model: str, type: str, iteration: int | None = None) -> Json:
     """Enter a model under a name as the task's input or output."""
     if type not in ("input", "output"):
-        raise InvalidRequest(f"Validation error: model type '{type}', expected input or output")
+        raise InvalidRequestError(f"Validation error: model type '{type}', expected input or output")
     document = TASKS.get(db, task)
     MODELS.require(db, [model])
     held = [item for item in document["models"].get(type) or [] if item["name"] != name]

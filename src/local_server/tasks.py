@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable
 from typing import Any
 
-from . import curves, projects, queues, statuses
-from .documents import COMPANY, MODELS, PROJECTS, QUEUES, TASKS, USER, Json, check_name, now, pick, scroll
+from . import curves, projects, transitions
+from .documents import COMPANY, PROJECTS, TASKS, USER, Json, check_name, now, pick, scroll
 from .endpoints import endpoint
-from .errors import AnswerError, IllegalStatus, InvalidRequest
+from .errors import IllegalStatusError, InvalidRequestError
 from .query import Where
 
 EDITABLE = (
@@ -26,7 +25,7 @@ def new(db: sqlite3.Connection, fields: Json) -> str:
     """Make a draft of the given fields.
 
     Raises:
-        InvalidRequest: its name is too short, or it names a project or a parent that does not exist.
+        InvalidRequestError: its name is too short, or it names a project or a parent that does not exist.
     """
     check_name("task", fields["name"])
     PROJECTS.require(db, [fields["project"]] if fields.get("project") else [])
@@ -93,7 +92,7 @@ def edit(db: sqlite3.Connection, task: str, force: bool = False, **asked: Any) -
     document = TASKS.get(db, task)
     fields = {key: asked[key] for key in EDITABLE if key in asked}
     if document["status"] != "created" and not force and not set(fields) <= _ALWAYS_EDITABLE:
-        raise IllegalStatus(f"Invalid task status: id={task}, status={document['status']}, expected to be created")
+        raise IllegalStatusError(f"Invalid task status: id={task}, status={document['status']}, expected to be created")
     if "name" in fields:
         fields["name"] = check_name("task", fields["name"])
     PROJECTS.require(db, [fields["project"]] if fields.get("project") else [])
@@ -118,7 +117,13 @@ def update(
     output__error: str | None = None,
 ) -> Json:
     document = TASKS.get(db, task)
-    given = {"name": name and check_name("task", name), "comment": comment, "project": project, "tags": tags, "system_tags": system_tags}
+    given: Json = {
+        "name": name and check_name("task", name),
+        "comment": comment,
+        "project": project,
+        "tags": tags,
+        "system_tags": system_tags,
+    }
     PROJECTS.require(db, [project] if project else [])
     if output__error is not None:
         given["output"] = (document.get("output") or {}) | {"error": output__error}
@@ -173,150 +178,10 @@ def clone(
     return answer
 
 
-@endpoint("tasks.enqueue", writes=True)
-def enqueue(
-    db: sqlite3.Connection,
-    task: str,
-    queue: str | None = None,
-    queue_name: str | None = None,
-    status_reason: str = "",
-    status_message: str = "",
-    verify_watched_queue: bool = False,
-    force: bool = False,
-) -> Json:
-    """Queue a draft, or a stopped task that shall go on. `queue` is an ID; a queue that `queue_name` names is made if need be."""
-    from .workers import alive
-
-    document = TASKS.get(db, task)
-    if queue and queue_name:
-        raise InvalidRequest("Validation error: give either queue or queue_name")
-    id = queue or queues.ensure(db, queue_name or queues.DEFAULT)
-    QUEUES.require(db, [id])
-    if not (document["script"] or {}).get("entry_point") and not force:
-        raise InvalidRequest(f"Validation error: task {task} has no script.entry_point", subcode=112)
-    document["execution"] = document["execution"] | {"queue": id}
-    fields = statuses.change(db, document, "queued", reason=status_reason, message=status_message, force=force)
-    queues.join(db, id, task)
-    answer = {"queued": 1, "updated": 1, "fields": fields | {"execution.queue": id}}
-    if verify_watched_queue:
-        answer["queue_watched"] = any(id in worker["queues"] for worker in alive(db))
-    return answer
-
-
-@endpoint("tasks.dequeue", writes=True)
-def dequeue(
-    db: sqlite3.Connection,
-    task: str,
-    status_reason: str = "",
-    status_message: str = "",
-    new_status: str = "created",
-    remove_from_all_queues: bool = False,
-) -> Json:
-    """Take a task out of its queue: it becomes a draft, or what `new_status` says (the agent sends in_progress)."""
-    document = TASKS.get(db, task)
-    if document["status"] != "queued":
-        raise IllegalStatus(f"Invalid task status: id={task}, status={document['status']}, expected to be queued")
-    left = queues.leave(db, task)
-    if new_status == "created":
-        time = now()
-        fields = {"status": "created", "status_changed": time, "status_reason": status_reason, "status_message": status_message}
-        TASKS.save(db, document | fields | {"last_change": time, "last_update": time})
-    elif new_status in statuses.REACHED_FROM:
-        fields = statuses.change(db, document, new_status, reason=status_reason, message=status_message, force=True)
-    else:
-        raise InvalidRequest(f"Validation error: new_status '{new_status}'")
-    return {"dequeued": int(left), "updated": 1, "fields": fields}
-
-
-@endpoint("tasks.reset", writes=True)
-def reset(
-    db: sqlite3.Connection,
-    task: str,
-    force: bool = False,
-    clear_all: bool = False,
-    delete_output_models: bool = True,
-    return_file_urls: bool = False,
-    status_reason: str = "",
-    status_message: str = "",
-) -> Json:
-    """A draft again: what the task reported and produced is forgotten."""
-    document = TASKS.get(db, task)
-    if document["status"] in ("created", "queued", "completed", "published") and not force and document["status"] != "created":
-        raise IllegalStatus(f"Invalid task status: id={task}, status={document['status']}; use force=true")
-    if document["status"] == "published":
-        raise IllegalStatus(f"Invalid task status: id={task}, status=published")
-    queues.leave(db, task)
-    curves.forget(db, task)
-    if delete_output_models:
-        _remove_models(db, document)
-    document["execution"] = {"artifacts": [], "model_labels": {}} if clear_all else _kept(document["execution"])
-    if clear_all:
-        document |= {"script": {}, "hyperparams": {}, "configuration": {}}
-    document["models"] = {"input": document["models"].get("input") or [], "output": []}
-    for key in ("started", "completed", "published", "active_duration", "last_worker", "last_worker_report"):
-        document.pop(key, None)
-    time = now()
-    fields = {"status": "created", "status_changed": time, "status_reason": status_reason, "status_message": status_message}
-    TASKS.save(db, document | fields | {"last_iteration": 0, "runtime": {}, "last_change": time, "last_update": time})
-    return {"updated": 1, "fields": fields, "deleted_models": 0}
-
-
-def _kept(execution: Json) -> Json:
-    kept = {key: value for key, value in execution.items() if key != "queue"}
-    return kept | {"artifacts": [artifact for artifact in execution.get("artifacts") or [] if artifact.get("mode") == "input"]}
-
-
-@endpoint("tasks.delete", writes=True)
-def delete(
-    db: sqlite3.Connection, task: str, force: bool = False, return_file_urls: bool = False, delete_output_models: bool = True
-) -> Json:
-    """Refused without force for a task that runs, is published, or has children."""
-    document = TASKS.get(db, task)
-    children = db.execute("SELECT count(*) FROM task WHERE doc ->> '$.parent' = ?", (task,)).fetchone()[0]
-    if not force and document["status"] in ("in_progress", "queued", "published"):
-        raise IllegalStatus(f"Invalid task status: id={task}, status={document['status']}; use force=true")
-    if not force and children:
-        raise InvalidRequest(f"Task has children: {children}; use force=true", subcode=123)
-    urls = {"event_urls": curves.urls(db, task), "artifact_urls": _artifact_urls(document), "model_urls": []} if return_file_urls else None
-    remove(db, document, models=delete_output_models)
-    return {"deleted": True, "updated_children": children, "updated_models": 0} | ({"urls": urls} if urls else {})
-
-
-def _artifact_urls(document: Json) -> list[str]:
-    return [
-        artifact["uri"]
-        for artifact in document["execution"].get("artifacts") or []
-        if artifact.get("uri") and artifact.get("mode") != "input"
-    ]
-
-
-def remove(db: sqlite3.Connection, document: Json, *, models: bool = True) -> None:
-    """Delete a task with its events and its place in a queue; its children lose their parent."""
-    id = document["id"]
-    queues.leave(db, id)
-    curves.forget(db, id)
-    if models:
-        _remove_models(db, document)
-    for child in TASKS.select(db, "doc ->> '$.parent' = ?", id):
-        TASKS.save(db, child | {"parent": None})
-    TASKS.delete(db, id)
-
-
-def _remove_models(db: sqlite3.Connection, document: Json) -> None:
-    """Delete a task's own models that are not published and that no other task takes as input."""
-    for item in document["models"].get("output") or []:
-        used = db.execute(
-            "SELECT 1 FROM task, json_each(task.doc, '$.models.input') item WHERE item.value ->> '$.model' = ? AND task.id != ?",
-            (item["model"], document["id"]),
-        ).fetchone()
-        if not used and db.execute("SELECT 1 FROM model WHERE id = ? AND NOT doc ->> '$.ready'", (item["model"],)).fetchone():
-            MODELS.delete(db, item["model"])
-
-
 @endpoint("tasks.move", writes=True)
 def move(db: sqlite3.Connection, ids: list[str], project: str | None = None, project_name: str | None = None) -> Json:
     if not (project or project_name):
-        raise InvalidRequest("Validation error: give project or project_name")
+        raise InvalidRequestError("Validation error: give project or project_name")
     target = project or projects.ensure(db, project_name or "")
     PROJECTS.require(db, [target])
     for id in ids:
@@ -328,7 +193,7 @@ def archive(db: sqlite3.Connection, id: str) -> Json:
     """Set a task aside: system tag `archived`."""
     document = TASKS.get(db, id)
     if document["status"] == "queued":
-        dequeue(db, id)
+        transitions.dequeue(db, id)
         document = TASKS.get(db, id)
     return _updated(db, document, {"system_tags": sorted({*document["system_tags"], _ARCHIVED})})
 
@@ -343,18 +208,3 @@ def archive_some(db: sqlite3.Connection, tasks: list[str]) -> Json:
     for id in tasks:
         archive(db, id)
     return {"archived": len(tasks)}
-
-
-def many(ids: Iterable[str], db: sqlite3.Connection, act: Callable[[str], Json]) -> Json:
-    """Do it for each ID; one that is refused does not hold up the others."""
-    succeeded: list[Json] = []
-    failed: list[Json] = []
-    for id in ids:
-        db.execute("SAVEPOINT one")
-        try:
-            succeeded.append({"id": id, **act(id)})
-        except AnswerError as error:
-            db.execute("ROLLBACK TO one")
-            failed.append({"id": id, "error": {"codes": [error.status, error.subcode], "msg": str(error), "data": {}}})
-        db.execute("RELEASE one")
-    return {"succeeded": succeeded, "failed": failed}

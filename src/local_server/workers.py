@@ -9,7 +9,7 @@ from typing import Any
 
 from .documents import COMPANY, QUEUES, TASKS, USER, WORKERS, Json, now
 from .endpoints import endpoint
-from .errors import InvalidRequest
+from .errors import InvalidRequestError
 
 TIMEOUT = 600
 RECENTLY = 120.0
@@ -65,7 +65,7 @@ def status_report(
     """A sign of life; a worker that was forgotten registers itself by it."""
     try:
         document = WORKERS.get(db, worker)
-    except InvalidRequest:
+    except InvalidRequestError:
         register(db, worker)
         document = WORKERS.get(db, worker)
     moment = now()

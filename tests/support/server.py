@@ -19,8 +19,11 @@ _ANSWERS_WITHIN = 30.0
 class LocalServer:
     """`python -m local_server` on a free port and a folder; `env` is the environment for clients, with a home of their own."""
 
-    def __init__(self, data: Path, *options: str) -> None:
+    def __init__(self, data: Path, *options: str, validated: bool = False) -> None:
         self.data = data
+        self.violations = data.with_name(data.name + ".violations")
+        if validated:
+            options = (*options, "--middleware", "support.validation:middleware")
         self.conf = data / "clearml.conf"
         self._options = options
         self._port = 0
@@ -31,8 +34,9 @@ class LocalServer:
     def start(self) -> None:
         """Start it and wait until it answers; after a stop or a kill on the same port again."""
         command = [sys.executable, "-m", "local_server", "--data", str(self.data), "--port", str(self._port), *self._options]
+        added = {"PYTHONPATH": str(Path(__file__).parents[1]), "VALIDATION_REPORT": str(self.violations)}
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])})
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, env=os.environ | added)
         deadline = time.monotonic() + _ANSWERS_WITHIN
         while (facts := self._facts()).get("pid") != self._process.pid:
             if self._process.poll() is not None or time.monotonic() > deadline:

@@ -1,0 +1,167 @@
+"""The end points by which a task's status changes: queued, started, stopped, ended, published."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from . import models, queues, statuses
+from .documents import MODELS, QUEUES, TASKS, Json, now
+from .endpoints import endpoint
+from .errors import IllegalStatusError, InvalidRequestError
+from .workers import alive, running
+
+
+@endpoint("tasks.enqueue", writes=True)
+def enqueue(
+    db: sqlite3.Connection,
+    task: str,
+    queue: str | None = None,
+    queue_name: str | None = None,
+    status_reason: str = "",
+    status_message: str = "",
+    verify_watched_queue: bool = False,
+    force: bool = False,
+) -> Json:
+    """Queue a draft, or a stopped task that shall go on. `queue` is an ID; a queue that `queue_name` names is made if need be."""
+    document = TASKS.get(db, task)
+    if queue and queue_name:
+        raise InvalidRequestError("Validation error: give either queue or queue_name")
+    id = queue or queues.ensure(db, queue_name or queues.DEFAULT)
+    QUEUES.require(db, [id])
+    if not (document["script"] or {}).get("entry_point") and not force:
+        raise InvalidRequestError(f"Validation error: task {task} has no script.entry_point", subcode=112)
+    document["execution"] = document["execution"] | {"queue": id}
+    fields = statuses.change(db, document, "queued", reason=status_reason, message=status_message, force=force)
+    queues.join(db, id, task)
+    answer = {"queued": 1, "updated": 1, "fields": fields | {"execution.queue": id}}
+    if verify_watched_queue:
+        answer["queue_watched"] = any(id in worker["queues"] for worker in alive(db))
+    return answer
+
+
+@endpoint("tasks.dequeue", writes=True)
+def dequeue(
+    db: sqlite3.Connection,
+    task: str,
+    status_reason: str = "",
+    status_message: str = "",
+    new_status: str = "created",
+    remove_from_all_queues: bool = False,
+) -> Json:
+    """Take a task out of its queue: it becomes a draft, or what `new_status` says (the agent sends in_progress)."""
+    document = TASKS.get(db, task)
+    if document["status"] != "queued":
+        raise IllegalStatusError(f"Invalid task status: id={task}, status={document['status']}, expected to be queued")
+    left = queues.leave(db, task)
+    if new_status == "created":
+        time = now()
+        fields = {"status": "created", "status_changed": time, "status_reason": status_reason, "status_message": status_message}
+        TASKS.save(db, document | fields | {"last_change": time, "last_update": time})
+    elif new_status in statuses.REACHED_FROM:
+        fields = statuses.change(db, document, new_status, reason=status_reason, message=status_message, force=True)
+    else:
+        raise InvalidRequestError(f"Validation error: new_status '{new_status}'")
+    return {"dequeued": int(left), "updated": 1, "fields": fields}
+
+
+@endpoint("tasks.started", writes=True)
+def started(db: sqlite3.Connection, task: str, force: bool = False, status_reason: str = "", status_message: str = "") -> Json:
+    fields = statuses.change(db, TASKS.get(db, task), "in_progress", reason=status_reason, message=status_message, force=force)
+    return {"started": 1, "updated": 1, "fields": fields}
+
+
+@endpoint("tasks.completed", writes=True)
+def completed(
+    db: sqlite3.Connection, task: str, force: bool = False, publish: bool = False, status_reason: str = "", status_message: str = ""
+) -> Json:
+    document = TASKS.get(db, task)
+    answer = {"updated": 1, "fields": statuses.change(db, document, "completed", reason=status_reason, message=status_message, force=force)}
+    if publish:
+        published(db, document)
+        answer["published"] = 1
+    return answer
+
+
+@endpoint("tasks.failed", writes=True)
+def failed(db: sqlite3.Connection, task: str, force: bool = False, status_reason: str = "", status_message: str = "") -> Json:
+    return {
+        "updated": 1,
+        "fields": statuses.change(db, TASKS.get(db, task), "failed", reason=status_reason, message=status_message, force=force),
+    }
+
+
+@endpoint("tasks.close", writes=True)
+def close(db: sqlite3.Connection, task: str, force: bool = False, status_reason: str = "", status_message: str = "") -> Json:
+    return {
+        "updated": 1,
+        "fields": statuses.change(db, TASKS.get(db, task), "closed", reason=status_reason, message=status_message, force=force),
+    }
+
+
+@endpoint("tasks.stopped", writes=True)
+def stopped(db: sqlite3.Connection, task: str, force: bool = False, status_reason: str = "", status_message: str = "") -> Json:
+    return {
+        "updated": 1,
+        "fields": statuses.change(db, TASKS.get(db, task), "stopped", reason=status_reason, message=status_message, force=force),
+    }
+
+
+@endpoint("tasks.stop", writes=True)
+def stop(db: sqlite3.Connection, task: str, force: bool = False, status_reason: str = "", status_message: str = "") -> Json:
+    """A task that an agent runs is asked to stop: the agent reads the message, ends it and says so. Any other is stopped at once."""
+    document = TASKS.get(db, task)
+    if document["status"] not in ("in_progress", "queued", "created") and not force:
+        raise IllegalStatusError(f"Invalid task status: id={task}, status={document['status']}, expected to be in_progress")
+    if document["status"] == "in_progress" and running(db, task):
+        time = now()
+        fields = {
+            "status_reason": status_reason,
+            "status_message": f"stopping {status_message}".strip(),
+            "last_change": time,
+            "last_update": time,
+        }
+        TASKS.save(db, document | fields)
+        return {"updated": 1, "fields": fields}
+    return {"updated": 1, "fields": statuses.change(db, document, "stopped", reason=status_reason, message=status_message, force=force)}
+
+
+@endpoint("tasks.publish", writes=True)
+def publish(
+    db: sqlite3.Connection, task: str, force: bool = False, publish_model: bool = True, status_reason: str = "", status_message: str = ""
+) -> Json:
+    document = TASKS.get(db, task)
+    fields = published(db, document, with_models=publish_model, force=force, reason=status_reason, message=status_message)
+    return {"updated": 1, "fields": fields, "committed_versions_results": []}
+
+
+def published(
+    db: sqlite3.Connection, task: Json, *, with_models: bool = True, force: bool = False, reason: str = "", message: str = ""
+) -> Json:
+    """Publish a task, and the models that it made."""
+    fields = statuses.change(db, task, "published", reason=reason, message=message, force=force)
+    if with_models:
+        for item in task["models"].get("output") or []:
+            models.publish(db, item["model"])
+    return fields
+
+
+@endpoint("tasks.ping", writes=True)
+def ping(db: sqlite3.Connection, task: str) -> Json:
+    """The task is alive."""
+    TASKS.get(db, task)
+    db.execute("UPDATE task SET doc = json_set(doc, '$.last_update', ?) WHERE id = ?", (now(), task))
+    return {}
+
+
+@endpoint("models.set_ready", writes=True)
+def set_ready(db: sqlite3.Connection, model: str, publish_task: bool = True, force_publish_task: bool = False) -> Json:
+    """Publish a model, and by default the task that made it once that has ended."""
+    models.publish(db, model)
+    task = MODELS.get(db, model)["task"]
+    answer: Json = {"updated": 1}
+    if publish_task and task:
+        document = TASKS.get(db, task)
+        if document["status"] in statuses.REACHED_FROM["published"] or (force_publish_task and document["status"] != "published"):
+            fields = published(db, document, with_models=False, force=force_publish_task)
+            answer["published_task"] = {"id": task, "data": {"updated": 1, "fields": fields}}
+    return answer

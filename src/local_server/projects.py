@@ -1,0 +1,158 @@
+"""Projects: a tree of names joined by slashes."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Iterable
+from typing import Any
+
+from .documents import COMPANY, PROJECTS, USER, Json, check_name, now, pick, scroll
+from .endpoints import endpoint
+from .errors import InvalidRequestError
+from .query import Where
+from .stats import project_stats
+
+
+def named(db: sqlite3.Connection, name: str) -> Json | None:
+    """The project of that name."""
+    return next(iter(PROJECTS.select(db, "doc ->> '$.name' = ?", name)), None)
+
+
+def ensure(db: sqlite3.Connection, name: str, **properties: Any) -> str:
+    """The ID of the project of that name, made with its parents if there is none."""
+    name = check_name("project", "/".join(part.strip() for part in name.split("/") if part.strip()))
+    return _ensure(db, name, properties)
+
+
+def _ensure(db: sqlite3.Connection, name: str, properties: Json) -> str:
+    """A parent may have a name of under three characters: it was not asked for by itself."""
+    found = named(db, name)
+    if found is not None:
+        return str(found["id"])
+    time = now()
+    document = {
+        **{**_place(db, name), "description": "", "tags": [], "system_tags": [], "default_output_destination": None},
+        **{"company": COMPANY["id"], "user": USER["id"], "created": time, "last_update": time},
+        **{key: value for key, value in properties.items() if value is not None},
+    }
+    return PROJECTS.insert(db, document)
+
+
+def _place(db: sqlite3.Connection, name: str) -> Json:
+    """What a project's name says about its place in the tree; the parents are made if need be."""
+    parent, _, basename = name.rpartition("/")
+    return {"name": name, "basename": basename, "parent": _ensure(db, parent, {}) if parent else None}
+
+
+def descendants(db: sqlite3.Connection, id: str) -> list[Json]:
+    """The projects below one."""
+    name = PROJECTS.get(db, id)["name"]
+    return PROJECTS.select(db, "substr(doc ->> '$.name', 1, ?) = ?", len(name) + 1, name + "/")
+
+
+def with_descendants(db: sqlite3.Connection, ids: Iterable[str]) -> list[str]:
+    """The IDs of some projects and of all below them; unknown ones stay."""
+    found: dict[str, None] = {}
+    for id in ids:
+        found[id] = None
+        if db.execute("SELECT 1 FROM project WHERE id = ?", (id,)).fetchone():
+            found.update(dict.fromkeys(str(child["id"]) for child in descendants(db, id)))
+    return list(found)
+
+
+@endpoint("projects.create", writes=True)
+def create(
+    db: sqlite3.Connection,
+    name: str,
+    description: str | None = None,
+    tags: list[str] | None = None,
+    system_tags: list[str] | None = None,
+    default_output_destination: str | None = None,
+) -> Json:
+    if named(db, name.strip()) is not None:
+        raise InvalidRequestError(f"Value combination already exists (unique field already contains this value): name={name}", subcode=402)
+    given = {"description": description, "tags": tags, "system_tags": system_tags, "default_output_destination": default_output_destination}
+    return {"id": ensure(db, name, **given)}
+
+
+@endpoint("projects.get_by_id")
+def get_by_id(db: sqlite3.Connection, project: str) -> Json:
+    return {"project": PROJECTS.get(db, project)}
+
+
+@endpoint("projects.get_all")
+@endpoint("projects.get_all_ex")
+def get_all(db: sqlite3.Connection, **asked: Any) -> Json:
+    """Besides the common filters: `shallow_search`, `include_stats`, `include_dataset_stats`."""
+    extra = []
+    if asked.get("shallow_search") and not asked.get("parent"):
+        extra.append(Where("doc ->> '$.parent' IS NULL"))
+    found = PROJECTS.find(db, asked, *extra, default_order=["-last_update"])
+    answers = [pick(project, asked.get("only_fields")) for project in found]
+    if asked.get("include_stats"):
+        for one, project in zip(answers, found, strict=True):
+            below = descendants(db, project["id"])
+            one["sub_projects"] = [{"id": child["id"], "name": child["name"]} for child in below]
+            one["stats"] = project_stats(db, [project["id"], *(child["id"] for child in below)])
+    return {"projects": answers, **scroll(asked, found)}
+
+
+@endpoint("projects.update", writes=True)
+def update(
+    db: sqlite3.Connection,
+    project: str,
+    name: str | None = None,
+    description: str | None = None,
+    tags: list[str] | None = None,
+    system_tags: list[str] | None = None,
+    default_output_destination: str | None = None,
+) -> Json:
+    document = PROJECTS.get(db, project)
+    given = {"description": description, "tags": tags, "system_tags": system_tags, "default_output_destination": default_output_destination}
+    fields = {key: value for key, value in given.items() if value is not None}
+    if name is not None and name != document["name"]:
+        fields |= _rename(db, document, name)
+    fields["last_update"] = now()
+    PROJECTS.save(db, document | fields)
+    return {"updated": 1, "fields": fields}
+
+
+def _rename(db: sqlite3.Connection, document: Json, name: str) -> Json:
+    name = check_name("project", name)
+    if named(db, name) is not None:
+        raise InvalidRequestError(f"Value combination already exists: name={name}", subcode=402)
+    if name.startswith(document["name"] + "/"):
+        raise InvalidRequestError(f"project '{document['name']}' cannot be moved below itself", subcode=403)
+    old = document["name"]
+    for child in descendants(db, document["id"]):
+        PROJECTS.save(db, child | {"name": re.sub(f"^{re.escape(old)}/", lambda _: name + "/", child["name"])})
+    return _place(db, name)
+
+
+@endpoint("projects.get_task_tags")
+def get_task_tags(db: sqlite3.Connection, projects: list[str] | None = None, include_system: bool = False) -> Json:
+    return _tags(db, "task", projects, include_system)
+
+
+@endpoint("projects.get_model_tags")
+def get_model_tags(db: sqlite3.Connection, projects: list[str] | None = None, include_system: bool = False) -> Json:
+    return _tags(db, "model", projects, include_system)
+
+
+@endpoint("projects.get_project_tags")
+def get_project_tags(db: sqlite3.Connection, projects: list[str] | None = None, include_system: bool = False) -> Json:
+    return _tags(db, "project", projects, include_system)
+
+
+def _tags(db: sqlite3.Connection, table: str, projects: list[str] | None, include_system: bool) -> Json:
+    clause, values = "1", []
+    if projects:
+        values = with_descendants(db, projects)
+        key = "id" if table == "project" else "doc ->> '$.project'"
+        clause = f"{table}.{key} IN ({', '.join('?' * len(values))})"
+    answers = {}
+    for field in ("tags", "system_tags") if include_system else ("tags",):
+        sql = f"SELECT DISTINCT item.value FROM {table}, json_each({table}.doc, '$.{field}') item WHERE {clause} ORDER BY 1"
+        answers[field] = [tag for (tag,) in db.execute(sql, values)]
+    return answers

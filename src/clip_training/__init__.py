@@ -1,0 +1,1 @@
+"""Contrastive language-image pre-training (Radford et al. 2021) of any open_clip model on image-text pairs."""

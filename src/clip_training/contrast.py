@@ -1,0 +1,143 @@
+"""The training step: embed, contrast across all ranks, clamp the temperature; and the evaluation on held-out pairs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import lightning.pytorch as lightning
+import torch
+from open_clip import ClipLoss
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from harness.errors import CheckpointError
+from harness.report import Report
+from training.distributed import gather_rows, rank, world_size
+
+from .config import OptimConfig
+from .model import Clip
+from .optim import cosine_with_warmup, make_optimizer
+from .pairs import Batch, HeldOut
+from .retrieval import KS, Retrieval, contrastive_loss, retrieval
+
+MAX_LOGIT_SCALE = math.log(100)
+
+
+class Contrast(lightning.LightningModule):
+    """CLIP's objective.
+
+    Args:
+        clip: the model.
+        optim: its optimiser.
+        total_steps: optimizer steps of the whole run.
+        heldout: the pairs that are evaluated.
+        batch_size: pairs that all ranks together contrast.
+        identity: what the order of the data follows from; a checkpoint with another one is refused.
+        report: where results go.
+        gallery: draws the images with their best captions, or None.
+    """
+
+    def __init__(
+        self,
+        clip: Clip,
+        optim: OptimConfig,
+        *,
+        total_steps: int,
+        heldout: HeldOut,
+        batch_size: int,
+        identity: dict[str, Any],
+        report: Report,
+        gallery: Callable[[list[int], list[str], Retrieval], Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self.model = clip.model
+        self.optim, self.total_steps, self.heldout, self.batch_size = optim, total_steps, heldout, batch_size
+        self.identity, self.report, self.gallery = identity, report, gallery
+        self.register_buffer("mean", clip.mean.view(3, 1, 1), persistent=False)
+        self.register_buffer("std", clip.std.view(3, 1, 1), persistent=False)
+        self.loss = ClipLoss(local_loss=True, gather_with_grad=True, rank=rank(), world_size=world_size())
+        self.skipped: dict[int, str] = {}
+        self.embedded: list[tuple[Tensor, Tensor, Tensor]] = []
+        self.validated_at = -1
+        self.metrics: dict[str, float] = {}
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """Unit embeddings `image_features`, `text_features` (B, D), and the `logit_scale` that they are multiplied by."""
+        images = (batch.images.float() / 255 - self.mean) / self.std
+        return self.model(images, batch.tokens)
+
+    def training_step(self, batch: Batch, _: int) -> Tensor:
+        self.skipped |= batch.skipped
+        out = self(batch)
+        return self.loss(out["image_features"], out["text_features"], out["logit_scale"], out.get("logit_bias"))
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        optimizer = make_optimizer(self.model, self.optim)
+        schedule = LambdaLR(optimizer, lambda step: cosine_with_warmup(step, self.optim.warmup, self.total_steps))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Optimizer, closure: Callable[[], Any] | None = None) -> None:
+        super().optimizer_step(epoch, batch_idx, optimizer, closure)
+        with torch.no_grad():
+            logit_scale = self.model.logit_scale
+            assert isinstance(logit_scale, nn.Parameter)
+            logit_scale.clamp_(0, MAX_LOGIT_SCALE)
+
+    def on_train_epoch_end(self) -> None:
+        if self.skipped:
+            examples = "; ".join(list(self.skipped.values())[:3])
+            self.report.text(f"{len(self.skipped)} pairs cannot be used and were skipped so far, others seen in their place: {examples}")
+
+    def validation_step(self, batch: Batch, _: int) -> None:
+        if len(batch.index):
+            out = self(batch)
+            self.embedded.append((batch.index, out["image_features"].float(), out["text_features"].float()))
+
+    def on_validation_epoch_end(self) -> None:
+        """Recall and loss over the embeddings of all ranks, in the order of the pairs."""
+        width = self.model.text_projection.shape[-1] if not self.embedded else self.embedded[0][1].shape[1]
+        empty = (torch.empty(0, dtype=torch.int64), torch.empty(0, width), torch.empty(0, width))
+        parts = zip(*(self.embedded or [tuple(part.to(self.device) for part in empty)]), strict=True)
+        index, images, texts = (gather_rows(torch.cat(part)) for part in parts)
+        self.embedded = []
+        self.validated_at = self.global_step
+        if rank() > 0 or not len(index):
+            return
+        order = index.argsort()
+        indices, images, texts = index[order].tolist(), images[order], texts[order]
+        captions = [self.heldout.read(i)[1][0] for i in indices]
+        result = retrieval(images, texts, captions)
+        loss = contrastive_loss(images, texts, self.model.logit_scale.exp(), self.batch_size)
+        self.report_evaluation(result, loss, len(indices))
+        if self.gallery is not None:
+            self.report.image("held-out images with best captions", "gallery", self.gallery(indices, captions, result), self.global_step)
+
+    def report_evaluation(self, result: Retrieval, loss: float, count: int) -> None:
+        step = self.global_step
+        self.report.scalar("loss", "held out", loss, step)
+        self.report.scalar("logit scale", "exp", float(self.model.logit_scale.exp()), step)
+        self.metrics = {"loss": loss}
+        for (direction, k), value in result.recall.items():
+            self.report.scalar(f"recall@{k}", direction, value, step)
+            self.metrics[f"recall@{k} {direction}"] = value
+        for k, value in result.chance.items():
+            self.report.scalar(f"recall@{k}", "chance", value, step)
+        said = ", ".join(
+            f"recall@{k} {result.recall['image to text', k]:.3f} / {result.recall['text to image', k]:.3f} (chance {result.chance[k]:.3f})"
+            for k in KS
+        )
+        self.report.text(f"step {step}: held-out loss {loss:.4f}, image to text / text to image over {count} pairs: {said}")
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["identity"] = self.identity
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        stored = checkpoint.get("identity", {})
+        differing = [f"{key} was {stored.get(key)}, is now {value}" for key, value in self.identity.items() if stored.get(key) != value]
+        if differing:
+            raise CheckpointError(
+                f"resume: this is another run than the checkpoint's: {'; '.join(differing)} (init_from takes weights only)"
+            )

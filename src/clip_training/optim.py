@@ -1,0 +1,45 @@
+"""The paper's optimiser: AdamW with decay on weight matrices only, and a cosine to zero after a linear warm-up."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from torch import nn
+from torch.optim import AdamW
+
+from .config import OptimConfig
+
+FAMILIES = {"vit": ((0.9, 0.98), 1e-6), "resnet": ((0.9, 0.999), 1e-8)}
+"""(beta1, beta2) and epsilon by family (Radford et al. 2021, table 19)."""
+
+
+def family_of(model: nn.Module) -> str:
+    """`resnet` for image towers with batch normalisation, `vit` for the others."""
+    visual = model.visual
+    assert isinstance(visual, nn.Module)
+    return "resnet" if any(isinstance(module, nn.BatchNorm2d) for module in visual.modules()) else "vit"
+
+
+def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Trainable parameters in two groups: matrices and embeddings, which decay, and gains, biases and logit_scale, which do not."""
+    decayed: list[nn.Parameter] = []
+    free: list[nn.Parameter] = []
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            is_free = parameter.ndim < 2 or name.rpartition(".")[2] in ("bias", "logit_scale", "logit_bias")
+            (free if is_free else decayed).append(parameter)
+    return [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
+
+
+def make_optimizer(model: nn.Module, settings: OptimConfig) -> AdamW:
+    (_, beta2), eps = FAMILIES[family_of(model)]
+    groups = parameter_groups(model, settings.weight_decay)
+    return AdamW(groups, lr=settings.lr, betas=(settings.beta1, settings.beta2 or beta2), eps=settings.eps or eps, fused=True)
+
+
+def cosine_with_warmup(step: int, warmup: int, total: int) -> float:
+    """Factor on the learning rate at optimizer step `step`, counted from 0: up to 1 in `warmup` steps, down to 0 at `total`."""
+    if step < warmup:
+        return (step + 1) / warmup
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup) / max(1, total - warmup))))

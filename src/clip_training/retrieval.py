@@ -1,0 +1,67 @@
+"""How well images find their captions and captions their images, beside what chance would give."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import comb
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+KS = (1, 5, 10)
+
+
+@dataclass(frozen=True)
+class Retrieval:
+    """Recall by direction and k, and the recall of a random ranking."""
+
+    recall: dict[tuple[str, int], float]
+    chance: dict[int, float]
+    best: Tensor
+    """(N, 3) captions that match each image best, best first."""
+
+
+def retrieval(images: Tensor, texts: Tensor, captions: Sequence[str]) -> Retrieval:
+    """Rank all captions for each image, and all images for each caption.
+
+    Captions of equal text are one caption: whichever of them, or of their images, is found counts as right. A wrong candidate that
+    scores the same as the best right one counts as ranked before it, so that a model which sees no difference finds nothing.
+
+    Args:
+        images: (N, D) unit vectors.
+        texts: (N, D) unit vectors of the captions.
+        captions: the N texts.
+    """
+    names = {text: number for number, text in enumerate(dict.fromkeys(captions))}
+    group = torch.tensor([names[text] for text in captions], device=images.device)
+    right = group[:, None] == group[None, :]
+    scores = images.double() @ texts.double().T
+    recall = {}
+    for direction, table in (("image to text", scores), ("text to image", scores.T)):
+        best_right = table.masked_fill(~right, -torch.inf).amax(1, keepdim=True)
+        before = (table.masked_fill(right, -torch.inf) >= best_right).sum(1)
+        recall |= {(direction, k): float((before < k).double().mean()) for k in KS}
+    sizes = right.sum(1).tolist()
+    chance = {k: sum(chance_of(len(captions), size, k) for size in sizes) / len(sizes) for k in KS}
+    return Retrieval(recall, chance, scores.topk(min(3, len(captions)), dim=1).indices)
+
+
+def chance_of(candidates: int, right: int, k: int) -> float:
+    """Probability that at least one of `right` among `candidates` is among the first `k` of a random order."""
+    return 1 - comb(candidates - right, k) / comb(candidates, k) if k < candidates else 1.0
+
+
+def contrastive_loss(images: Tensor, texts: Tensor, scale: Tensor, batch_size: int) -> float:
+    """Mean symmetric cross-entropy over consecutive batches (the last incomplete one dropped, unless it is the only one).
+
+    Evaluated on embeddings of all ranks, so that it does not depend on how many there are.
+    """
+    size = min(batch_size, len(images))
+    losses = []
+    for start in range(0, len(images) - size + 1, size):
+        logits = scale * images[start : start + size] @ texts[start : start + size].T
+        labels = torch.arange(size, device=logits.device)
+        losses.append((functional.cross_entropy(logits, labels) + functional.cross_entropy(logits.T, labels)) / 2)
+    return float(torch.stack(losses).mean())

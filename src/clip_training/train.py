@@ -1,0 +1,146 @@
+"""`command=train`: from settings and a folder of pairs to a trained model."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from functools import partial
+from pathlib import Path
+
+import lightning.pytorch as lightning
+import torch
+from torch.utils.data import DataLoader
+
+from harness.checkpoint import Checkpoints
+from harness.errors import ParameterError
+from harness.report import Report
+from training.callbacks import ReportTraining, SaveAndStop, SeedEachStep
+from training.distributed import rank, share_of_rank, world_size
+from training.seeds import seed_everything
+from training.trainer import make_trainer
+
+from .batches import Batches
+from .config import TrainConfig
+from .contrast import Contrast
+from .gallery import gallery
+from .model import Clip, make_clip
+from .pairs import HeldOut, Pairs, collate, split
+
+
+def train(
+    settings: TrainConfig,
+    folder: Path,
+    *,
+    seed: int,
+    output: Path,
+    report: Report,
+    checkpoints: Checkpoints,
+    resume: Path | None = None,
+    init_from: Path | None = None,
+) -> Path:
+    """Train on the pairs in `folder` and return the file of the final weights, a plain state dict that open_clip loads.
+
+    Args:
+        settings: of the run.
+        folder: image-text pairs, with or without train/ and heldout/.
+        seed: of weights, order, crops and captions.
+        output: the run's folder.
+        report: where results go.
+        checkpoints: where the whole state is saved.
+        resume: a checkpoint to continue from, as if the run had never stopped.
+        init_from: a file to take weights from.
+
+    Raises:
+        HarnessError: for settings, data or weights that do not do.
+        SystemExit: with 143, after a SIGTERM and a last checkpoint.
+    """
+    seed_everything(seed)
+    clip = make_clip(settings.model, init_from)
+    if not (settings.model.pretrained or init_from or resume):
+        report.text(f"{clip.name} starts from random weights")
+    training, heldout = datasets(clip, settings, folder, seed)
+    together = settings.train.batch_size * world_size()
+    position = Position()
+    batches = Batches(len(training), settings.train.batch_size, seed=seed, rank=rank(), ranks=world_size(), step=position)
+    total = len(batches) * settings.train.epochs
+    if settings.optim.warmup >= total:
+        raise ParameterError([f"optim.warmup={settings.optim.warmup}: must be below the run's {total} steps ({len(batches)} per epoch)"])
+    report.text(
+        f"{len(training)} pairs to train on, {len(heldout)} held out; {len(batches)} steps of {together} pairs per epoch, {total} in all"
+    )
+    module = Contrast(
+        clip,
+        settings.optim,
+        total_steps=total,
+        heldout=heldout,
+        batch_size=together,
+        identity={"model": clip.name, "seed": seed, "pairs": len(training), "train.batch_size over all processes": together},
+        report=report,
+        gallery=partial(gallery, heldout, settings.train.debug_images) if settings.train.debug_images else None,
+    )
+    saving = SaveAndStop(checkpoints, settings.train.checkpoint_every)
+    trainer = make_trainer(
+        epochs=settings.train.epochs,
+        validate_every=settings.train.validate_every,
+        precision=settings.train.precision,
+        deterministic=settings.train.deterministic,
+        output=output,
+        callbacks=[SeedEachStep(seed), ReportTraining(report, settings.train.report_every, together), saving],
+    )
+    position.trainer = trainer
+    loaders = make_loaders(training, heldout, batches, settings)
+    if resume is None:
+        trainer.validate(module, loaders[1], verbose=False)
+    trainer.fit(module, *loaders, ckpt_path=resume, weights_only=True)
+    if saving.stopped:
+        report.text(f"stopped after SIGTERM; continue with resume={output}")
+        report.flush()
+        sys.exit(128 + signal.SIGTERM)
+    if module.validated_at != trainer.global_step:
+        trainer.validate(module, loaders[1], verbose=False)
+    return publish(module, clip, output, report)
+
+
+class Position:
+    """Where the run stands, for the order of the data: known once there is a trainer."""
+
+    trainer: lightning.Trainer | None = None
+
+    def __call__(self) -> int:
+        return self.trainer.global_step if self.trainer else 0
+
+
+def datasets(clip: Clip, settings: TrainConfig, folder: Path, seed: int) -> tuple[Pairs, HeldOut]:
+    training, heldout = split(folder, settings.data.heldout, settings.data.split_seed)
+    common = (clip.tokenize, clip.resample, clip.size)
+    keep = settings.data.keep_in_memory
+    return Pairs(training, *common, seed=seed, keep=keep), HeldOut(heldout, *common, seed=seed, keep=keep, transform=clip.transform)
+
+
+def make_loaders(training: Pairs, heldout: HeldOut, batches: Batches, settings: TrainConfig) -> tuple[DataLoader, DataLoader]:
+    workers = settings.data.workers
+    common = {
+        "collate_fn": collate,
+        "num_workers": workers,
+        "persistent_workers": workers > 0,
+        "pin_memory": torch.cuda.is_available(),
+    }
+    mine = list(share_of_rank(range(len(heldout))))
+    return (
+        DataLoader(training, batch_sampler=batches, **common),
+        DataLoader(heldout, sampler=mine, batch_size=settings.train.batch_size, **common),
+    )
+
+
+def publish(module: Contrast, clip: Clip, output: Path, report: Report) -> Path:
+    """Write the plain model's weights, and report them with what they reached."""
+    path = output / "weights.pt"
+    if rank() == 0:
+        beside = path.with_suffix(".unfinished")
+        torch.save(clip.model.state_dict(), beside)
+        os.replace(beside, path)
+        report.artifact("weights", path)
+        report.artifact("result", {"model": clip.name, "steps": module.total_steps, **module.metrics})
+    report.flush()
+    return path

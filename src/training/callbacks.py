@@ -1,0 +1,119 @@
+"""Lightning callbacks: what a run reports, when it saves, and how it stops."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as lightning
+import torch
+from lightning.pytorch.callbacks import Callback
+
+from harness.checkpoint import Checkpoints
+from harness.report import Report
+
+from .distributed import rank
+from .seeds import seed_everything
+
+
+class SeedEachStep(Callback):
+    """Dropout and the like draw from (seed, step, rank): what is drawn does not depend on whether the run was broken before."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def on_train_batch_start(self, trainer: lightning.Trainer, *_: Any) -> None:
+        seed_everything(self.seed, trainer.global_step, rank())
+
+
+class ReportTraining(Callback):
+    """Progress bar, mean loss, learning rate and items per second, every so many steps.
+
+    Args:
+        report: where they go.
+        every: steps between two points.
+        items_per_step: samples that all ranks together see in one step.
+    """
+
+    def __init__(self, report: Report, every: int, items_per_step: int) -> None:
+        self.report, self.every, self.items_per_step = report, every, items_per_step
+        self.losses: list[torch.Tensor] = []
+        self.since = 0.0
+        self.bar: Iterator[int] = iter(())
+
+    def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        total = int(trainer.estimated_stepping_batches)
+        self.bar = iter(self.report.progress(range(trainer.global_step, total), total=total - trainer.global_step, description="steps"))
+        self.since = time.perf_counter()
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule, outputs: Any, *_: Any) -> None:
+        next(self.bar, None)
+        self.losses.append(outputs["loss"].detach())
+        step = trainer.global_step
+        if step % self.every == 0:
+            seconds = time.perf_counter() - self.since
+            self.report.scalar("loss", "train", float(torch.stack(self.losses).mean()), step)
+            self.report.scalar("learning rate", "lr", trainer.optimizers[0].param_groups[0]["lr"], step)
+            self.report.scalar("samples per second", "train", len(self.losses) * self.items_per_step / seconds, step)
+            self.losses.clear()
+            self.since = time.perf_counter()
+
+    def on_validation_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        if trainer.training:
+            self.losses.clear()  # the time spent on held-out data is no training speed
+            self.since = time.perf_counter()
+
+    def on_train_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        for _ in self.bar:
+            break
+        self.report.flush()
+
+
+class SaveAndStop(Callback):
+    """Saves the whole state every so many steps and at the end, and ends the run after SIGTERM, with a last checkpoint.
+
+    The signal only sets a flag. After each step the ranks agree on it, so that all of them save and stop at the same step.
+
+    Args:
+        checkpoints: where they go; rank 0 writes.
+        every: optimizer steps between two.
+    """
+
+    def __init__(self, checkpoints: Checkpoints, every: int) -> None:
+        self.checkpoints, self.every = checkpoints, every
+        self.asked = self.stopped = False
+        self.saved_at = -1
+        self.before: Any = None
+
+    def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        self.saved_at = trainer.global_step
+        self.before = signal.signal(signal.SIGTERM, self.ask)  # after Lightning's own, which would end the run without a checkpoint
+
+    def ask(self, *_: object) -> None:
+        self.asked = True
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule, *_: Any) -> None:
+        self.stopped = bool(trainer.strategy.reduce_boolean_decision(self.asked, all=False))
+        last = trainer.global_step >= trainer.estimated_stepping_batches
+        if self.stopped or last or trainer.global_step % self.every == 0:
+            self.save(trainer)
+        trainer.should_stop = trainer.should_stop or self.stopped
+
+    def save(self, trainer: lightning.Trainer) -> None:
+        """Write a checkpoint, which every rank takes part in."""
+        if self.saved_at == trainer.global_step:
+            return
+        self.saved_at = trainer.global_step
+        if trainer.is_global_zero:
+            self.checkpoints.save(trainer.global_step, trainer.save_checkpoint)
+        else:
+            trainer.save_checkpoint(Path(os.devnull))  # gathers what rank 0 writes, and waits for it
+
+    def teardown(self, trainer: lightning.Trainer, module: lightning.LightningModule, stage: str) -> None:
+        if self.before is not None:
+            signal.signal(signal.SIGTERM, self.before)
+            self.before = None

@@ -1,0 +1,38 @@
+"""What the ranks of a run tell each other."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+from torch import distributed as dist
+
+
+def rank() -> int:
+    return int(os.environ.get("RANK", "0"))
+
+
+def world_size() -> int:
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def share_of_rank(items: Sequence[int]) -> Iterator[int]:
+    """This rank's items: every world_size-th, so that shares differ by one at most."""
+    return iter(items[rank() :: world_size()])
+
+
+def gather_rows(rows: Tensor) -> Tensor:
+    """The rows (N_r, ...) of all ranks one below the other, in order of rank. The number of rows may differ; no gradient flows."""
+    if world_size() == 1:
+        return rows
+    count = torch.tensor([len(rows)], device=rows.device)
+    counts = [torch.zeros_like(count) for _ in range(world_size())]
+    dist.all_gather(counts, count)
+    longest = int(max(counts))
+    padded = torch.zeros((longest, *rows.shape[1:]), dtype=rows.dtype, device=rows.device)
+    padded[: len(rows)] = rows
+    parts = [torch.zeros_like(padded) for _ in counts]
+    dist.all_gather(parts, padded)
+    return torch.cat([part[: int(size)] for part, size in zip(parts, counts, strict=True)])

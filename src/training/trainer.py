@@ -1,0 +1,61 @@
+"""A Lightning trainer for a rank: device, precision and ranks as the launcher set them, results through the harness only."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import lightning.pytorch as lightning
+import torch
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.strategies import DDPStrategy, Strategy
+
+from .distributed import world_size
+
+PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
+
+
+def make_trainer(
+    *, epochs: int, validate_every: int, precision: str, deterministic: bool, output: Path, callbacks: Sequence[Callback]
+) -> lightning.Trainer:
+    """A trainer on this rank's GPU, or on the CPU where there is none.
+
+    Args:
+        epochs: passes over the data.
+        validate_every: epochs between two validations.
+        precision: a key of PRECISIONS; the two halves are mixed precision.
+        deterministic: only algorithms that give the same bits each time; slower on a GPU.
+        output: the run's folder.
+        callbacks: in the order in which they are called.
+    """
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", ".*does not have many workers.*")
+    warnings.filterwarnings("ignore", ".*dataloader is not resumable.*")  # ours goes on where the step counter stands
+    warnings.filterwarnings("ignore", ".*`isinstance\\(treespec, LeafSpec\\)` is deprecated.*")
+    torch.set_float32_matmul_precision("high")
+    gpu = torch.cuda.is_available()
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    strategy: str | Strategy = "auto"
+    if world_size() > 1:
+        strategy = DDPStrategy(process_group_backend="nccl" if gpu else "gloo", gradient_as_bucket_view=True)
+    return lightning.Trainer(
+        accelerator="gpu" if gpu else "cpu",
+        devices=local,
+        num_nodes=world_size() // local,
+        strategy=strategy,
+        precision=PRECISIONS[precision],
+        deterministic=deterministic,
+        max_epochs=epochs,
+        check_val_every_n_epoch=validate_every,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=output,
+        callbacks=list(callbacks),
+    )

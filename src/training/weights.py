@@ -1,0 +1,83 @@
+"""Weights from files that others wrote: read without running anything that is in them."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from pickle import UnpicklingError
+
+import torch
+from torch import Tensor, nn
+
+from harness.errors import CheckpointError
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """The state dict in a file: plain, a safetensors file, or wrapped by Lightning or open_clip's training program.
+
+    Prefixes that wrappers leave (`module.`, `model.`) are taken off.
+
+    Raises:
+        CheckpointError: for what is no state dict, and for a pickle with other types than tensors and plain containers, naming them.
+    """
+    if path.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        return load_file(path)
+    if is_torchscript(path):
+        raise CheckpointError(f"{path} is a TorchScript archive, which is a program; convert it to a state dict where you trust it")
+    try:
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except UnpicklingError as error:
+        refused = re.search(r"Unsupported (?:global|class|operand)[^\n]*?:? (?:GLOBAL )?([\w.]+)", str(error))
+        what = f"holds the type {refused[1]}" if refused else "is not a file of weights"
+        raise CheckpointError(f"{path} {what}; only tensors and plain containers are read: save model.state_dict()") from error
+    except (RuntimeError, EOFError, OSError) as error:
+        raise CheckpointError(f"{path} cannot be read as weights: {str(error).splitlines()[0]}") from error
+    return unwrapped(loaded, path)
+
+
+def unwrapped(loaded: object, path: Path) -> dict[str, Tensor]:
+    """The plain state dict inside what a file held."""
+    state = loaded["state_dict"] if isinstance(loaded, Mapping) and "state_dict" in loaded else loaded
+    if not isinstance(state, Mapping) or not state or not all(isinstance(value, Tensor) for value in state.values()):
+        raise CheckpointError(f"{path} holds no state dict: expected parameter names with tensors")
+    for prefix in ("module.", "model."):
+        if all(key.startswith(prefix) for key in state):
+            state = {key.removeprefix(prefix): value for key, value in state.items()}
+    return dict(state)
+
+
+def is_torchscript(path: Path) -> bool:
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any(name.endswith("/constants.pkl") for name in archive.namelist())
+
+
+def load_into(model: nn.Module, state: Mapping[str, Tensor], source: Path) -> None:
+    """Copy all weights into a model of the same form.
+
+    Raises:
+        CheckpointError: naming missing and unknown keys and differing shapes; the model is left as it was.
+    """
+    wanted = model.state_dict()
+    problems = [f"lacks {listed(wanted.keys() - state.keys())}"] if wanted.keys() - state.keys() else []
+    problems += [f"has {listed(state.keys() - wanted.keys())}, which the model lacks"] if state.keys() - wanted.keys() else []
+    shapes = [
+        f"{key} is {tuple(state[key].shape)}, in the model {tuple(wanted[key].shape)}"
+        for key in wanted.keys() & state.keys()
+        if wanted[key].numel() != state[key].numel() or (wanted[key].shape != state[key].shape and wanted[key].numel() > 1)
+    ]
+    problems += [f"shapes differ: {listed(shapes)}"] if shapes else []
+    if problems:
+        raise CheckpointError(f"{source} does not fit the model: {'; '.join(problems)}")
+    model.load_state_dict({key: value.reshape(wanted[key].shape) for key, value in state.items()})
+
+
+def listed(names: object) -> str:
+    """A few names and how many more there are."""
+    names = sorted(names)  # type: ignore[call-overload]
+    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")

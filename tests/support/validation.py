@@ -21,6 +21,7 @@ from typing import Any
 import clearml.backend_api.services as sdk_services
 import jsonschema
 from clearml.backend_api.session import BatchRequest, Request
+from clearml.backend_api.session.datamodel import DataModel
 from clearml.backend_api.utils import get_response_cls
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -54,13 +55,20 @@ def schemas(version: tuple[int, ...]) -> dict[str, Schemas]:
 
 
 def _service(module: Any) -> Iterator[tuple[str, Schemas]]:
+    models = {name: kind for name, kind in vars(module).items() if inspect.isclass(kind) and issubclass(kind, DataModel) and kind._schema}
+    # Some of the SDK's schemas refer to definitions that they do not hold.
+    named = {re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower(): kind._schema for name, kind in models.items()}
     for kind in vars(module).values():
         if not inspect.isclass(kind) or not issubclass(kind, Request) or kind.__module__ != module.__name__ or inspect.isabstract(kind):
             continue
         batch = issubclass(kind, BatchRequest)
         request = kind._batched_request_cls._schema if batch else kind._schema
         response = get_response_cls(kind)
-        yield f"{kind._service}.{kind._action}", Schemas(request or {}, (response and response._schema) or {}, batch)
+        yield f"{kind._service}.{kind._action}", Schemas(_whole(request, named), _whole(response and response._schema, named), batch)
+
+
+def _whole(schema: dict[str, Any] | None, named: dict[str, Any]) -> dict[str, Any]:
+    return {} if schema is None else schema | {"definitions": named | schema.get("definitions", {})}
 
 
 def violations(endpoint: str, version: str, request: bytes, answer: bytes) -> Iterator[str]:

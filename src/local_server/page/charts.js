@@ -34,14 +34,13 @@ function theme() {
 
 const CONFIG = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
 
-/** Lines on shared axes. lines: [{id, name, x, y, color, dash, faint}]; a faint one has no name when pointed at. */
+/** Lines on shared axes. lines: [{name, x, y, color, dash, faint}]; a faint one has no name when pointed at. */
 export async function drawLines(place, lines, { xTitle, log, dates = false, legend = false, label }) {
   const Plotly = await plotly();
-  const traces = lines.map(({ id, name, x, y, color, dash, faint }) => ({
+  const traces = lines.map(({ name, x, y, color, dash, faint }) => ({
     type: "scatter",
     mode: x.length === 1 ? "markers" : "lines",
     name: plain(name),
-    uid: id,
     x,
     y,
     line: { color, dash: faint ? "solid" : dash, width: faint ? 1 : 1.8 },
@@ -83,12 +82,15 @@ export async function drawFigure(place, json, label) {
 
 const HARMLESS = /<(?!\/?(?:b|i|em|strong|br|sub|sup|extra)\s*\/?>)/gi;
 
-/** The figure with every tag but the plain ones shown as text, GL traces (which need eval) as SVG ones, foreign pictures and buttons left out. */
+/**
+ * The figure with every tag but the plain ones shown as text and GL scatter traces (which need eval) as SVG ones, without foreign pictures, buttons,
+ * and the ids that Plotly would put into a selector.
+ */
 export function cleanFigure(figure) {
   const { data = [], layout = {} } = cleanTexts(figure);
   const images = (Array.isArray(layout.images) ? layout.images : []).map((image) => ({ ...image, source: pictureSource(image?.source) }));
   return {
-    data: (Array.isArray(data) ? data : []).map((trace) => ({ ...trace, type: trace?.type === "scattergl" ? "scatter" : trace?.type })),
+    data: (Array.isArray(data) ? data : []).map((trace) => ({ ...trace, uid: undefined, type: trace?.type === "scattergl" ? "scatter" : trace?.type })),
     layout: { ...layout, images: images.filter(({ source }) => source), updatemenus: undefined, sliders: undefined, template: undefined },
   };
 }

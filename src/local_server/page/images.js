@@ -90,7 +90,7 @@ function enlarge(image, others) {
 export function createImageComparison(state) {
   const element = h("div", { class: "images" });
   const shownAt = h("output", { for: "iteration" });
-  const slider = h("input", { type: "range", id: "iteration", min: "0", step: "1", on: { input: () => state.set({ at: iterations[Number(slider.value)] ?? -1 }, { push: false }) } });
+  const slider = h("input", { type: "range", id: "iteration", "aria-label": "Up to iteration", min: "0", step: "1", on: { input: () => state.set({ at: iterations[Number(slider.value)] ?? -1 }, { push: false }) } });
   const tools = h("div", { class: "tools" }, h("label", { class: "field" }, "Up to iteration ", slider, shownAt));
   const place = h("div", { class: "scroller", tabindex: "0", role: "region", "aria-label": "Images side by side" });
   element.append(tools, place);

@@ -12,7 +12,7 @@ const MISSING = "none"; // a run without the setting
 const SCALE = [[68, 92, 196], [34, 158, 150], [240, 164, 58]]; // low to high, readable on light and dark // prettier-ignore
 
 export function createParallel(state) {
-  const metric = h("select", { id: "metric", on: { change: () => state.set({ metric: metric.value }) } });
+  const metric = h("select", { id: "metric", "aria-label": "Metric", on: { change: () => state.set({ metric: metric.value }) } });
   const best = h("select", { "aria-label": "Value of the metric", on: { change: () => state.set({ best: best.value }) } }, Object.entries(VALUES).map(([value, label]) => h("option", { value }, label)));
   const choice = h("fieldset", {}, h("legend", {}, "Settings as axes"));
   const menu = h("details", { class: "menu" }, h("summary", {}, "Axes"), choice);

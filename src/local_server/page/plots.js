@@ -1,7 +1,7 @@
 // The figures that a run reported.
 
 import { plots as fetchPlots } from "./api.js";
-import { createGrid, drawFigure } from "./charts.js";
+import { createGrid, drawFigure, plotly } from "./charts.js";
 import { empty, h } from "./dom.js";
 import { seriesKey } from "./format.js";
 
@@ -13,6 +13,7 @@ export function createPlots(id) {
     element: h("div", { class: "plots" }, nothing, grid.element),
     async refresh(task) {
       if (seen === task.last_update) return;
+      plotly().catch(() => {}); // it loads while the figures do
       const latest = new Map();
       for (const plot of await fetchPlots(id)) {
         const key = seriesKey(plot.metric, plot.variant);

@@ -28,11 +28,12 @@ function fresh(live) {
 
 /**
  * Runs `work` now and then every `pause()` milliseconds, never twice at once and not while the tab is hidden.
- * Returns a function that runs it right away.
+ * Returns a function that runs it right away, or once more when it is running already: what it has asked may be out of date.
  */
 export function poll(work, pause) {
   let timer;
-  let running = null;
+  let running = false;
+  let again = false;
 
   async function turn() {
     clearTimeout(timer);
@@ -50,12 +51,14 @@ export function poll(work, pause) {
     timer = setTimeout(once, pause());
   }
 
-  const once = () => {
-    running ??= turn().finally(() => {
-      running = null;
-    });
-    return running;
-  };
+  async function once() {
+    again = running;
+    if (running) return;
+    running = true;
+    await turn();
+    running = false;
+    if (again) once();
+  }
   document.addEventListener("visibilitychange", () => !document.hidden && once());
   once();
   return once;

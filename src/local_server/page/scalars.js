@@ -1,7 +1,7 @@
 // Scalars of one run or of many: one chart per series (many runs) or per metric (one run), with smoothing, axes and a filter.
 
 import { scalars as fetchScalars } from "./api.js";
-import { createGrid, drawLines } from "./charts.js";
+import { createGrid, drawLines, plotly } from "./charts.js";
 import { empty, h } from "./dom.js";
 import { compareText, isMachine, seriesKey } from "./format.js";
 import { lineStyle } from "./marks.js";
@@ -26,8 +26,8 @@ export function smoothed(values, weight) {
 export function scalarTools(state) {
   const { smooth, x, log, series } = state.get();
   const shown = h("output", { for: "smooth" }, String(smooth));
-  const slider = h("input", { type: "range", id: "smooth", min: "0", max: "0.99", step: "0.01", value: String(smooth), on: { input: () => state.set({ smooth: Number(slider.value) }, { push: false }) } });
-  const axis = h("select", { id: "x-axis", on: { change: () => state.set({ x: axis.value }) } }, Object.entries(X_AXES).map(([value, label]) => h("option", { value, selected: value === x }, label)));
+  const slider = h("input", { type: "range", id: "smooth", "aria-label": "Smoothing", min: "0", max: "0.99", step: "0.01", value: String(smooth), on: { input: () => state.set({ smooth: Number(slider.value) }, { push: false }) } });
+  const axis = h("select", { id: "x-axis", "aria-label": "X axis", on: { change: () => state.set({ x: axis.value }) } }, Object.entries(X_AXES).map(([value, label]) => h("option", { value, selected: value === x }, label)));
   const logBox = h("input", { type: "checkbox", checked: log, on: { change: () => state.set({ log: logBox.checked }) } });
   const filter = h("input", { type: "search", placeholder: "Series…", value: series, on: { input: () => state.set({ series: filter.value }, { push: false }) } });
   state.subscribe((current) => {
@@ -61,6 +61,7 @@ export function createScalars(state, { byMetric = false } = {}) {
     const { x, smooth, log, series: wanted } = state.get();
     nothing.hidden = series.length > 0;
     const byId = new Map(runs.map((run) => [run.id, run]));
+    const place = new Map(runs.map((run, index) => [run.id, index]));
     const charts = new Map();
     for (const one of series) {
       const run = byId.get(one.task);
@@ -70,6 +71,7 @@ export function createScalars(state, { byMetric = false } = {}) {
       if (!charts.has(key)) charts.set(key, { machine: isMachine(one.metric), lines: [] });
       charts.get(key).lines.push({ ...one, run });
     }
+    for (const { lines } of charts.values()) lines.sort((a, b) => place.get(a.task) - place.get(b.task) || compareText(a.variant, b.variant));
     const cards = [...charts].sort(([a], [b]) => compareText(a, b)).map(([key, { machine, lines }]) => card(key, machine, lines, { x, smooth, log }));
     grid.update(cards);
   }
@@ -88,6 +90,7 @@ export function createScalars(state, { byMetric = false } = {}) {
     draw,
     /** Asks for the points of these runs and draws them. */
     async refresh(wanted) {
+      plotly().catch(() => {}); // it loads while the points do; drawing says when it cannot
       runs = wanted;
       const byTime = state.get().x !== "iter";
       const samples = Math.max(200, Math.min(2000, Math.round(20000 / Math.max(1, runs.length))));
@@ -114,9 +117,8 @@ const spanUnit = (lines) => {
 
 const axisTitle = (x, lines) => (x === "iter" ? "iteration" : x === "wall" ? "" : `${spanUnit(lines)[0]} since the first point`);
 
-function toLines({ metric, variant, task, x, y }, look, { x: axis, smooth, few, unit }) {
+function toLines({ x, y }, look, { x: axis, smooth, few, unit }) {
   const at = axis === "relative" ? x.map((time) => (time - x[0]) / unit) : axis === "wall" ? x.map((time) => new Date(time)) : x;
-  const id = `${task}/${metric}/${variant}`;
-  const line = { ...look, id, x: at, y: smoothed(y, smooth) };
-  return smooth && few ? [{ ...line, id: `${id}/raw`, y, faint: true }, line] : [line];
+  const line = { ...look, x: at, y: smoothed(y, smooth) };
+  return smooth && few ? [{ ...line, y, faint: true }, line] : [line];
 }

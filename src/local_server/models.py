@@ -62,7 +62,7 @@ def get_by_id(db: sqlite3.Connection, model: str) -> Json:
 
 
 @endpoint("models.get_by_task_id")
-def get_by_task_id(db: sqlite3.Connection, task: str) -> Json:
+def get_by_task_id(db: sqlite3.Connection, task: str = "") -> Json:
     made = TASKS.get(db, task)["models"].get("output") or []
     if not made:
         raise InvalidRequestError(f"Task has no output model: {task}", subcode=202)

@@ -76,17 +76,15 @@ def clear_scroll(db: sqlite3.Connection, scroll_id: str) -> Json:
 
 
 @endpoint("events.get_task_metrics")
-def get_task_metrics(db: sqlite3.Connection, tasks: list[str], event_type: str) -> Json:
-    """Per task the metrics, with their variants, that have events of a type."""
+def get_task_metrics(db: sqlite3.Connection, tasks: list[str], event_type: str | None = None) -> Json:
+    """Per task the metrics, with their variants, that have events of a type (of any, if none is named)."""
     answer = []
     for task in tasks:
-        if event_type == SCALAR:
-            found = curves.variants(db, task)
-        else:
-            found = {}
-            sql = "SELECT DISTINCT metric, variant FROM event WHERE owner = ? AND type = ? ORDER BY metric, variant"
-            for metric, variant in db.execute(sql, (task, event_type)):
-                found.setdefault(metric, []).append(variant)
+        found = curves.variants(db, task) if event_type in (None, SCALAR) else {}
+        sql = """SELECT DISTINCT metric, variant FROM event
+                 WHERE owner = ? AND type = ifnull(?, type) AND metric IS NOT NULL ORDER BY metric, variant"""
+        for metric, variant in db.execute(sql, (task, event_type)):
+            found.setdefault(metric, []).append(variant)
         answer.append({"task": task, "metrics": [{"metric": metric, "variants": variants} for metric, variants in found.items()]})
     return {"metrics": answer}
 

@@ -123,7 +123,7 @@ def fetch_clearml(dataset_id: str) -> Dataset:
 
     def download(beside: Path) -> Mapping[str, str]:
         try:
-            dataset = ClearMLDataset.get(dataset_id=dataset_id, only_completed=True)
+            dataset = ClearMLDataset.get(dataset_id=dataset_id, only_completed=True, silence_alias_warnings=True)
         except ValueError as error:
             raise DataError(f"dataset_id={dataset_id}: there is no finished dataset with this ID on the server") from error
         log.warning("fetching dataset %s (%s)", dataset.name, dataset_id)

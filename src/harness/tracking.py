@@ -33,15 +33,25 @@ def is_remote(environment: Mapping[str, str]) -> bool:
     return bool(environment.get("CLEARML_TASK_ID"))
 
 
+def sdk() -> Any:
+    """The SDK's Task class, set to report from a thread: its reporting process waits up to 5 s at every flush and at the exit.
+
+    The class attribute is where the SDK keeps `sdk.development.report_use_subprocess` of clearml.conf; no environment variable does.
+    """
+    from clearml import Task
+
+    Task._report_subprocess_enabled = False
+    return Task
+
+
 class Tracked:
     """The parent's side of the task."""
 
     def __init__(self, declaration: Declaration, command: Command | None, tags: Sequence[str] = ()) -> None:
         """Take the agent's task, or create one for a run by hand (`command` is known then)."""
-        from clearml import Task
-
-        Task.force_requirements_env_freeze(True, declaration.root / "docker" / declaration.image / "requirements.txt")
-        self.task = Task.init(
+        tasks = sdk()
+        tasks.force_requirements_env_freeze(True, declaration.root / "docker" / declaration.image / "requirements.txt")
+        self.task = tasks.init(
             project_name=EXAMPLE_PROJECT,
             task_name=f"{declaration.name} {command.name}" if command else declaration.name,
             task_type=command.type if command else None,
@@ -79,9 +89,7 @@ class Tracked:
 
 def attach() -> Any:
     """Rank 0's side of the parent's task, found through the environment that the parent left."""
-    from clearml import Task
-
-    return Task.init(
+    return sdk().init(
         auto_connect_arg_parser=False, auto_connect_frameworks=False, auto_connect_streams=False, auto_resource_monitoring=False
     )
 

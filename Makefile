@@ -1,0 +1,63 @@
+# Two commands do everything on a bare machine: `make demo` and `make test`.
+PYTHON ?= python3
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types changed smoke bench render clean env
+
+IMAGES := $(sort $(notdir $(patsubst %/Dockerfile,%,$(wildcard docker/*/Dockerfile))))
+WORKLOADS := $(sort $(notdir $(patsubst %/workload.yaml,%,$(wildcard clearml_tasks/*/workload.yaml))))
+TESTED := $(sort $(notdir $(patsubst %/,%,$(wildcard tests/workloads/*/))))
+BENCHMARKS := $(sort $(patsubst tests/benchmarks/%.py,%,$(filter-out %/__init__.py %/table.py,$(wildcard tests/benchmarks/*.py))))
+VENV := .venv/bin/python
+
+help:  ## what there is to type
+	@grep -hE '^[a-z/%]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+demo:  ## one task makes a data set, two training runs learn from it, and are compared (KEEP=1 leaves the server up)
+	@bash example/demo.sh
+
+test: env lint types  ## style, types and all tests; environments included
+	$(VENV) -m pytest tests --ignore=tests/workloads $(PYTEST)
+	@for tested in $(TESTED); do $(MAKE) --no-print-directory test/$$tested; done
+
+test/%:  ## the tests of tests/workloads/%, in the environment of its image
+	@image=$$(PYTHONPATH=tests $(VENV) -m support.image $*); \
+	tools=$$(PYTHONPATH=tests $(VENV) -m support.image --tools); \
+	PYTHONPATH=src:tests:$$tools .venvs/$$image/bin/python -m pytest tests/workloads/$* $(PYTEST)
+
+env:  ## every environment: .venv, and .venvs/<image> for each image
+	@$(PYTHON) -m registry.environment --clone --testing --debian $(IMAGES)
+
+env/%:  ## .venv and the environment of one image
+	@$(PYTHON) -m registry.environment --clone --debian $*
+
+lint: .venv  ## ruff, and whether the rendered files are fresh
+	$(VENV) -m ruff check .
+	$(VENV) -m ruff format --check .
+	$(VENV) -m registry render --check
+
+types: .venv  ## mypy, strict
+	$(VENV) -m mypy
+
+.venv:
+	@$(PYTHON) -m registry.environment --clone --testing
+
+changed: env  ## smoke runs of the workloads whose inputs have no green stamp in the cache
+	$(VENV) tests/smoke.py --changed
+
+smoke: $(WORKLOADS:%=smoke/%)  ## every workload's smoke run, on a server of its own
+
+smoke/%: env/%
+	$(VENV) tests/smoke.py $*
+
+bench: $(BENCHMARKS:%=bench/%)  ## every benchmark; tables on the terminal, rows in build/bench/
+
+bench/%: env
+	PYTHONPATH=tests $(VENV) -m benchmarks.$*
+
+render: .venv  ## example scripts and compose file from the declarations
+	$(VENV) -m registry render
+
+clean:  ## what was built or written in this clone; the cache stays
+	rm -rf .venv .venvs build outputs .mypy_cache .pytest_cache .ruff_cache .hypothesis

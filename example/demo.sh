@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# The whole way of a run on one machine: one task makes a data set, two training runs with different learning rates learn
+# from it, each taken from the queue and executed by a real agent; then they are compared.
+#
+#   make demo          # KEEP=1 leaves the server up, to look at the page
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+python=${PYTHON:-python3}
+queue=${QUEUE:-demo}
+
+say() { printf '\n== %s\n' "$*"; }
+
+say "environments (the first time takes minutes; later ones find them in the cache)"
+"$python" -m registry.environment --clone --debian tabletop
+"$python" -m registry.environment --debian clip & # goes on while the data set is made
+
+was_up=$(.venv/bin/registry status --server >/dev/null 2>&1 && echo yes || echo no)
+finish() {
+    [ "$was_up" = yes ] || [ -n "${KEEP:-}" ] || .venv/bin/registry down
+}
+trap finish EXIT
+
+say "server and agent"
+.venv/bin/registry up --queue "$queue"
+
+say "one task renders scenes and publishes them as a dataset"
+render=$(.venv/bin/registry enqueue tabletop --queue "$queue" --wait)
+
+wait
+say "two runs learn from it, with different learning rates"
+runs=$(.venv/bin/registry enqueue clip --queue "$queue" --dataset "task:$render" --wait config=smoke optim.lr=1e-3,1e-5)
+
+say "the comparison"
+# shellcheck disable=SC2086  # one argument for each run
+.venv/bin/registry compare $runs
+[ -z "${KEEP:-}" ] || .venv/bin/registry up --queue "$queue"

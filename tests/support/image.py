@@ -1,0 +1,22 @@
+"""Which image's environment a folder of tests/workloads runs in, and where the tests' tools are. For the Makefile."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.workload import load
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def image_of(tested: str) -> str:
+    """The image of a workload; what no workload bears the name of (`training`) runs in the image `clip`."""
+    folder = ROOT / "clearml_tasks" / tested
+    return load(folder).image if folder.exists() else "clip"
+
+
+if __name__ == "__main__":
+    print(Path(pytest.__file__).parents[1] if sys.argv[1] == "--tools" else image_of(sys.argv[1]))

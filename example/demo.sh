@@ -14,7 +14,7 @@ say "environments (the first time takes minutes; later ones find them in the cac
 "$python" -m registry.environment --clone --debian tabletop
 "$python" -m registry.environment --debian clip & # goes on while the data set is made
 
-was_up=$(.venv/bin/registry status --server >/dev/null 2>&1 && echo yes || echo no)
+was_up=$(.venv/bin/registry status >/dev/null 2>&1 && echo yes || echo no)
 finish() {
     [ "$was_up" = yes ] || [ -n "${KEEP:-}" ] || .venv/bin/registry down
 }

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Coloured objects on a table, settled by physics, with captions, masks and poses; everyone's small real data
+# Rendered by `registry render` from clearml_tasks/tabletop/workload.yaml.
 # Enqueues the smoke run of tabletop and waits for it. Needs a server and an agent: registry up
 #
 #   bash example/tabletop.sh [KEY=VALUE]...      # QUEUE=..., IMAGE_REGISTRY=HOST/NAMESPACE

@@ -22,6 +22,7 @@ from .home import embedded_server
 from .run import DOCKER_ARGUMENTS, Run
 
 RETRIES = {"total": 3, "connect": 1, "read": 3, "redirect": 3, "status": 3, "backoff_factor": 0.3}
+LOG_PAGE = 1000
 TASK_FIELDS = [
     *("id", "name", "type", "status", "status_reason", "status_message", "project", "tags", "created", "started", "completed"),
     *("last_update", "last_iteration", "active_duration", "last_metrics", "hyperparams", "execution.queue", "script"),
@@ -149,19 +150,25 @@ class Server:
         """Whether an agent takes tasks from the queue."""
         return any(queue.id in served for served in self.workers().values())
 
-    def submit(self, run: Run, queue: Queue) -> str:
-        """Create a run's task and enqueue it: the same task that `clearml-task` makes of `run.argv()`. Returns its ID.
-
-        A task that cannot be enqueued is deleted again.
-        """
+    def draft(self, run: Run) -> str:
+        """Create a run's task, the same that `clearml-task` makes of `run.argv()`, and return its ID."""
         task = self.call("tasks.create", **created(run, self.project(run.project)))["id"]
-        try:
-            self.call("tasks.edit", task=task, force=True, runtime={"_CLEARML_TASK": True})
-            self.call("tasks.enqueue", task=task, queue=queue.id)
-        except ServerError:
-            self.call("tasks.delete", task=task, force=True)
-            raise
+        self.call("tasks.edit", task=task, force=True, runtime={"_CLEARML_TASK": True})
         return str(task)
+
+    def enqueue(self, tasks: Sequence[str], queue: Queue) -> None:
+        """Put drafts on a queue, in this order.
+
+        Raises:
+            ServerError: naming those that the server refused.
+        """
+        answer = self.call("tasks.enqueue_many", ids=list(tasks), queue=queue.id)
+        if failed := answer.get("failed"):
+            raise ServerError(f"{self.host} did not enqueue: " + "; ".join(f"{item['id']}: {item['error'].get('msg')}" for item in failed))
+
+    def delete(self, tasks: Iterable[str]) -> None:
+        for task in tasks:
+            self.call("tasks.delete", task=task, force=True)
 
     def task(self, identifier: str) -> Json:
         """A task by its full ID."""
@@ -178,13 +185,14 @@ class Server:
     def log_lines(self, task: str, since: float = 0) -> Iterator[tuple[float, str]]:
         """Time stamp (ms) and text of a task's console output from `since` on."""
         while True:
-            answer = self.call("events.get_task_log", task=task, order="asc", from_timestamp=since, navigate_earlier=False, batch_size=1000)
-            events = answer.get("events") or []
+            body = {"order": "asc", "from_timestamp": since, "navigate_earlier": False, "batch_size": LOG_PAGE}
+            events = self.call("events.get_task_log", task=task, **body).get("events") or []
             for event in events:
-                since = max(since, float(event["timestamp"]))
                 yield float(event["timestamp"]), str(event.get("msg", ""))
-            if len(events) < 1000:
+            newest = max((float(event["timestamp"]) for event in events), default=since)
+            if len(events) < LOG_PAGE or newest == since:
                 return
+            since = newest  # events of that very moment come twice
 
     def last_lines(self, task: str, count: int) -> list[str]:
         """The end of a task's console output."""

@@ -86,7 +86,7 @@ def ensure(alias: str, queue: str | None, image: str | None) -> None:
     """Print the ID of an alias's dataset; make the dataset first if the server lacks it."""
     from . import catalog
     from .backends import connect
-    from .plan import Request, plan
+    from .plan import Request, plan, submit
     from .watch import wait
 
     root = workload.clone_root()
@@ -99,8 +99,7 @@ def ensure(alias: str, queue: str | None, image: str | None) -> None:
             request = Request(entry.workload, entry.arguments, queue, name=f"make {alias}", image=image, tags=(entry.tag,))
             made = plan(request, root, server)
             warn(made.warnings)
-            assert made.queue is not None
-            building = server.submit(made.runs[0], made.queue)
+            building = submit(made, server)[0]["id"]
         say(f"{alias}: being made by task {building}")
         wait(server, [building], notes)
         found = catalog.find(server, alias)

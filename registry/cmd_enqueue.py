@@ -36,7 +36,7 @@ def enqueue(name: str, arguments: tuple[str, ...], task_name: str | None, dry_ru
     A value with commas is a sweep: train.lr=1e-3,1e-4 makes two runs. Everything is checked before a task exists; what is wrong
     is told all at once, with exit code 2. Where stdout is not a terminal it gets the task IDs and nothing else.
     """
-    from .plan import PROJECT, Request, plan
+    from .plan import PROJECT, Request, plan, submit
 
     check_options(dry_run, wait, options)
     options["project"] = PROJECT if options["project"] is None else options["project"]
@@ -49,6 +49,7 @@ def enqueue(name: str, arguments: tuple[str, ...], task_name: str | None, dry_ru
         return
     assert server is not None
     tasks = submit(made, server)
+    print_tasks(tasks, server)
     if wait:
         wait_for(server, tasks)
 
@@ -83,21 +84,12 @@ def print_command_lines(plan: Plan) -> None:
         click.echo(f"{command}_task=$({line} | sed -n 's/^New task created id=//p')" if command in wanted else line)
 
 
-def submit(plan: Plan, server: Server) -> list[dict[str, Any]]:
-    """Create and enqueue the tasks of a plan, and print them."""
-    from .plan import final
-
-    assert plan.queue is not None
-    tasks: list[dict[str, Any]] = []
-    steps: dict[str, str] = {}
-    for run, command in zip(plan.runs, plan.commands, strict=True):
-        steps[command] = server.submit(final(run, steps), plan.queue)
-        tasks.append({"id": steps[command], "name": run.name, "project": server.project(run.project)})
-        if not sys.stdout.isatty():
-            click.echo(steps[command])
+def print_tasks(tasks: list[dict[str, Any]], server: Server) -> None:
+    """A table at a terminal, else the IDs alone."""
     if sys.stdout.isatty():
         print_table(("task", "ID", "page"), [(task["name"], task["id"], server.link(task)) for task in tasks])
-    return tasks
+    else:
+        click.echo("\n".join(task["id"] for task in tasks))
 
 
 def wait_for(server: Server, tasks: list[dict[str, Any]]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from .backends import MissingError, Server, exactly
 from .errors import UsageError
 
-RECENT = 1000  # tasks among which the beginning of an ID is looked for; the API has no filter for it
+RECENT = 500  # tasks among which the beginning of an ID is looked for; the API has no filter for it
 SHOWN = 5
 
 

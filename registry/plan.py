@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +15,7 @@ from harness.workload import Declaration
 
 from . import catalog, source, tokens
 from .backends import Queue, Server
+from .errors import ServerError
 from .findings import Findings
 from .image import Image
 from .lookup import find_task
@@ -200,6 +202,26 @@ def missing_environment(image: Image) -> Sequence[str]:
     if (folder / "bin" / "python").exists():
         return []
     return [f"the environment of image {image.name!r} is not built on this machine ({folder}): make env/{image.name}"]
+
+
+def submit(plan: Plan, server: Server) -> list[dict[str, str]]:
+    """Create the tasks of a plan, then enqueue all of them; returns ID, name and project ID of each.
+
+    Should the server fail halfway, the drafts are deleted again.
+    """
+    assert plan.queue is not None
+    tasks: list[dict[str, str]] = []
+    steps: dict[str, str] = {}
+    try:
+        for run, command in zip(plan.runs, plan.commands, strict=True):
+            steps[command] = server.draft(final(run, steps))
+            tasks.append({"id": steps[command], "name": run.name, "project": server.project(run.project)})
+        server.enqueue([task["id"] for task in tasks], plan.queue)
+    except BaseException:
+        with contextlib.suppress(ServerError):
+            server.delete(task["id"] for task in tasks)
+        raise
+    return tasks
 
 
 def final(run: Run, tasks: Mapping[str, str]) -> Run:

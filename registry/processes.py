@@ -77,12 +77,21 @@ def end(processes: Sequence[Process], grace: float = GRACE) -> None:
     running = [process for process in processes if process.is_alive]
     for process in running:
         tell(process.pid, signal.SIGTERM)
-    deadline = time.monotonic() + grace
-    while time.monotonic() < deadline and any(process.is_alive or any(session_of(process)) for process in running):
+    if not gone(running, grace):
+        for process in running:
+            for pid in session_of(process):
+                tell(pid, signal.SIGKILL)
+        gone(running, grace)
+
+
+def gone(processes: Sequence[Process], patience: float) -> bool:
+    """Wait until processes and what they started have ended; False if some have not after `patience` seconds."""
+    deadline = time.monotonic() + patience
+    while any(process.is_alive or any(session_of(process)) for process in processes):
+        if time.monotonic() > deadline:
+            return False
         time.sleep(0.1)
-    for process in running:
-        for pid in session_of(process):
-            tell(pid, signal.SIGKILL)
+    return True
 
 
 def session_of(process: Process) -> Iterator[int]:

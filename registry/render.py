@@ -14,9 +14,11 @@ from . import catalog
 from .image import service_name
 from .workload import discover
 
+MARK = "# Rendered by `registry render`"
 EXAMPLE = """\
 #!/usr/bin/env bash
 # {summary}
+# Rendered by `registry render` from clearml_tasks/{name}/workload.yaml.
 # Enqueues the smoke run of {name} and waits for it. Needs a server and an agent: registry up
 #
 #   bash example/{name}.sh [KEY=VALUE]...      # QUEUE=..., IMAGE_REGISTRY=HOST/NAMESPACE
@@ -45,14 +47,17 @@ def rendered(root: Path) -> dict[str, str]:
 
 
 def stale_files(root: Path) -> list[str]:
-    """Rendered files that are missing or differ, and example scripts that no workload stands behind any more."""
+    """Rendered files that are missing or differ, and rendered scripts that no workload stands behind any more."""
     files = rendered(root)
     stale = [path for path, contents in files.items() if not (root / path).exists() or (root / path).read_text() != contents]
     return stale + [path for path in leftover(root) if path not in files]
 
 
 def leftover(root: Path) -> Iterator[str]:
-    return (path.relative_to(root).as_posix() for path in sorted(root.glob("example/*.sh")))
+    """The example scripts that were rendered once; those written by hand are somebody else's."""
+    for path in sorted(root.glob("example/*.sh")):
+        if MARK in path.read_text():
+            yield path.relative_to(root).as_posix()
 
 
 def write(root: Path) -> None:

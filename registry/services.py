@@ -159,6 +159,7 @@ def start_agent(name: str, queues: Sequence[str], server: EmbeddedServer) -> Pro
         "CLEARML_WORKER_ID": worker_id(name),
         "CLEARML_AGENT_QUEUE_POLL_FREQ_SEC": str(POLL),
         "CLEARML_AGENT_SKIP_PIP_VENV_INSTALL": sys.executable,
+        "CLEARML_AGENT_SKIP_PYTHON_ENV_INSTALL": "1",  # or it would install an old pip into that very environment
         "GIT_CONFIG_GLOBAL": str(git_configuration(folder)),
         "HARNESS_ENVS": os.environ.get("HARNESS_ENVS", str(ROOT / ".venvs")),
         "HARNESS_CACHE": os.environ.get("HARNESS_CACHE", str(home() / "cache" / "harness")),

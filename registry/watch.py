@@ -19,6 +19,7 @@ PENDING = ("created", "queued", "in_progress")
 SUCCEEDED = ("completed", "published", "closed")
 POLL = 1.0  # seconds between two questions to the server
 LAST_LINES = 15  # of a failed task's log
+SETTLING = 3.0  # seconds that an agent needs to send the end of a log after the task has said that it failed
 
 Task = dict[str, Any]
 
@@ -32,6 +33,7 @@ def wait(server: Server, ids: Sequence[str], console: Console, poll: float = POL
     tasks = follow(server, ids, console, poll) if console.is_terminal else narrate(server, ids, console, poll)
     failed = [task for task in tasks if task["status"] not in SUCCEEDED]
     if failed:
+        sleep(SETTLING)
         raise RunFailedError("\n".join(obituary(server, task) for task in failed))
     return tasks
 

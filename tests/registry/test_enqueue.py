@@ -17,6 +17,7 @@ import pytest
 from support.command_line import Registry, git
 
 from registry.backends import Queue, Server, hyperparameters
+from registry.errors import ServerError
 
 pytestmark = pytest.mark.filterwarnings("ignore::pyparsing.warnings.PyparsingDeprecationWarning")  # of the SDK's
 Task = dict[str, Any]
@@ -110,6 +111,19 @@ def test_everything_wrong_is_told_at_once_and_no_task_is_left(
     ]
     for message in expected:
         assert outcome.err.count(message) == 1, outcome.err
+    assert count(embedded) == before
+
+
+def test_a_server_that_fails_halfway_is_left_without_drafts(
+    clone: Path, embedded: Server, queue: Queue, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise ServerError("the disk is full")
+
+    before = count(embedded)
+    monkeypatch.setattr(Server, "enqueue", refuse)
+    outcome = registry("enqueue", "toy", "command=make", "n=1,2,3", "--queue", queue.name)
+    assert (outcome.code, outcome.out, outcome.err.splitlines()[-1]) == (1, "", "error: the disk is full")
     assert count(embedded) == before
 
 

@@ -41,13 +41,15 @@ def test_a_stale_file_is_named(rendered: Path, registry: Registry) -> None:
     assert registry("render", "--check").code == 0
     declaration = rendered / "clearml_tasks/toy/workload.yaml"
     declaration.write_text(declaration.read_text().replace("gpu01", "gpu02"))
-    (rendered / "example/gone.sh").touch()
+    (rendered / "example/gone.sh").write_text((rendered / "example/toy.sh").read_text())
+    (rendered / "example/by hand.sh").write_text("#!/bin/sh\n")
     outcome = registry("render", "--check")
     assert outcome.code == 1
     assert "example/toy.sh, example/gone.sh" in outcome.err
     assert registry("render").code == 0
     assert registry("render", "--check").code == 0
     assert not (rendered / "example/gone.sh").exists()
+    assert (rendered / "example/by hand.sh").exists()
 
 
 class TestExample:

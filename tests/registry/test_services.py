@@ -138,7 +138,7 @@ def test_a_process_is_asked_first_and_then_ended_with_what_it_started(tmp_path: 
     assert processes.recorded(tmp_path) == [polite, stubborn]
     members = list(processes.session_of(stubborn))
     assert len(members) == 2
-    processes.end([stubborn, polite], grace=0.5)
+    processes.end([stubborn, polite], grace=1)
     assert not any(started_at(pid) for pid in [*members, polite.pid])
 
 

@@ -29,11 +29,11 @@ export async function call(endpoint, body = {}) {
 const PAGE = 500; // a task in the table takes about 1 kB
 
 /** Tasks that match `query` (a tasks.get_all body without paging), page by page, so that the first can be shown early. */
-export async function* taskPages(query) {
+export async function* taskPages(query, size = PAGE) {
   for (let page = 0; ; page += 1) {
-    const { tasks = [] } = await call("tasks.get_all", { ...query, page, page_size: PAGE });
+    const { tasks = [] } = await call("tasks.get_all", { ...query, page, page_size: size });
     yield tasks;
-    if (tasks.length < PAGE) return;
+    if (tasks.length < size) return;
   }
 }
 

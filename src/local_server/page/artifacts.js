@@ -47,7 +47,7 @@ function artifactRow(artifact) {
   const preview = artifact.type_data?.preview;
   return h("tr", {}, h("th", { scope: "row" }, download(artifact.key, artifact.uri)), h("td", {}, artifact.type), h("td", {}, bytes(artifact.content_size)),
     h("td", {}, artifact.timestamp ? when(new Date(artifact.timestamp * 1000)) : ""),
-    h("td", {}, preview && h("details", {}, h("summary", {}, "Show"), h("pre", {}, preview)))); // prettier-ignore
+    h("td", {}, preview && h("details", {}, h("summary", {}, "Show"), h("pre", {}, preview))));
 }
 
 function modelRow(model) {

@@ -43,7 +43,7 @@ export async function drawLines(place, lines, { xTitle, log, dates = false, lege
     name: plain(name),
     x,
     y,
-    line: { color, dash: faint ? "solid" : dash, width: faint ? 1 : 1.8 },
+    line: { color, dash: faint ? "solid" : dash, width: faint ? 1 : lines.length > 20 ? 1.2 : 1.8 },
     marker: { color, size: 7 },
     opacity: faint ? 0.28 : 1,
     hoverinfo: faint ? "skip" : "x+y+name",
@@ -120,7 +120,7 @@ export function createGrid() {
     if (!card) return;
     card.seen = isIntersecting;
     paint(card);
-  }), { rootMargin: "200px" }); // prettier-ignore
+  }), { rootMargin: "200px" });
 
   async function paint(card) {
     if (!card.seen || !card.stale) return;

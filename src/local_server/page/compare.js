@@ -28,7 +28,7 @@ export async function show(main) {
   const add = h("a", { class: "button" }, "Add or remove runs");
   const hint = h("p", { class: "muted", hidden: true });
   replace(main, h("div", { class: "view compare" }, h("header", { class: "title" }, title, hint, h("span", { class: "spacer" }), add),
-    h("div", { class: "with-legend" }, legend.element, tabs.element))); // prettier-ignore
+    h("div", { class: "with-legend" }, legend.element, tabs.element)));
 
   let tasks = [];
   const shown = () => {
@@ -50,7 +50,7 @@ export async function show(main) {
   const ask = poll(async () => {
     tasks = await tasksById(ids());
     await draw(true);
-  }, () => (tasks.some(isActive) ? 4000 : 30000)); // prettier-ignore
+  }, () => (tasks.some(isActive) ? 4000 : 30000));
   let before = String(ids());
   state.subscribe(() => {
     if (String(ids()) !== before) ask();
@@ -89,16 +89,19 @@ const imagePanel = (state) => lazily(createImageComparison(state), () => false);
 /** The runs with their colours: shown or hidden by check boxes, taken out by a button. */
 function createLegend(state) {
   const list = h("ul", { class: "legend" });
-  const element = h("aside", { class: "runs", "aria-label": "Runs" }, list);
+  const all = h("button", { type: "button", on: { click: () => state.set({ hide: [] }) } }, "Show all");
+  const none = h("button", { type: "button", on: { click: () => state.set({ hide: state.get().ids }) } }, "Hide all");
+  const many = h("div", { class: "legend-tools", hidden: true }, all, none);
+  const element = h("aside", { class: "runs", "aria-label": "Runs" }, many, list);
 
   function item(run) {
     const { hide, ids } = state.get();
     const box = h("input", {
       type: "checkbox", checked: !run.hidden, "aria-label": `Show ${run.name}`, "data-focus": `show:${run.id}`,
       on: { change: () => state.set({ hide: box.checked ? hide.filter((id) => id !== run.id) : [...hide, run.id] }) },
-    }); // prettier-ignore
+    });
     return h("li", { class: run.hidden ? "off" : null }, box, swatch(run.style), h("a", { href: `/task/${encodeURIComponent(run.id)}`, title: run.name }, run.name), statusMark(run.task),
-      h("button", { type: "button", class: "remove", "aria-label": `Take ${run.name} out`, title: "Take out", on: { click: () => state.set({ ids: ids.filter((id) => id !== run.id) }) } }, "×")); // prettier-ignore
+      h("button", { type: "button", class: "remove", "aria-label": `Take ${run.name} out`, title: "Take out", on: { click: () => state.set({ ids: ids.filter((id) => id !== run.id) }) } }, "×"));
   }
 
   return {
@@ -107,6 +110,7 @@ function createLegend(state) {
       const version = JSON.stringify([runs.map(({ id, name, hidden, task }) => [id, name, hidden, task.status]), state.get().ids, state.get().hide]);
       if (list.dataset.version === version) return;
       list.dataset.version = version;
+      many.hidden = runs.length < 6;
       const focus = list.contains(document.activeElement) ? document.activeElement.dataset.focus : null;
       replace(list, runs.map(item));
       if (focus) list.querySelector(`[data-focus="${CSS.escape(focus)}"]`)?.focus();

@@ -18,7 +18,7 @@ export async function show(main) {
   const count = h("p", { class: "count", role: "status" });
   const place = h("div", { class: "scroller", tabindex: "0", role: "region", "aria-label": "Datasets" });
   replace(main, h("div", { class: "view" }, h("h1", { class: "unseen" }, "Datasets"),
-    h("div", { class: "tools" }, h("label", { class: "field grow" }, h("span", { class: "unseen" }, "Filter"), filter), count), place)); // prettier-ignore
+    h("div", { class: "tools" }, h("label", { class: "field grow" }, h("span", { class: "unseen" }, "Filter"), filter), count), place));
   const table = createTable({ caption: "Datasets", rowKey: (task) => task.id, rowName: (task) => task.name, on: { sort: (sort) => state.set({ sort }) } });
   let tasks = [];
   let projects = new Map();
@@ -28,7 +28,7 @@ export async function show(main) {
     const words = q.toLowerCase().split(/\s+/);
     const columns = columnsFor(projects, tasks);
     const text = (task) => [task.name, projects.get(task.project), task.runtime?.version, ...(task.tags ?? []), task.id].join("\n").toLowerCase();
-    const rows = sorted(tasks.filter((task) => words.every((word) => text(task).includes(word))), columns, sort, compareText); // prettier-ignore
+    const rows = sorted(tasks.filter((task) => words.every((word) => text(task).includes(word))), columns, sort, compareText);
     table.update(rows, { columns, sort });
     count.textContent = rows.length === tasks.length ? plural(tasks.length, "version") : `${rows.length} of ${plural(tasks.length, "version")}`;
     if (document.activeElement !== filter) filter.value = q;
@@ -43,7 +43,7 @@ export async function show(main) {
     projects = await projectNames();
     tasks = found;
     draw();
-  }, () => (tasks.some(isActive) ? 4000 : 20000)); // prettier-ignore
+  }, () => (tasks.some(isActive) ? 4000 : 20000));
 }
 
 /** The project a person gave it: the SDK puts each dataset into a hidden one below, `PROJECT/.datasets/NAME`. */
@@ -78,5 +78,5 @@ function columnsFor(projects, tasks) {
     { key: "created", label: "Created", numeric: true, value: (task) => moment(task.created)?.getTime(), version: (task) => task.created, cell: (task) => when(moment(task.created)) },
     { key: "tags", label: "Tags", class: "tags", value: (task) => (task.tags ?? []).join(" "), version: (task) => JSON.stringify(task.tags), cell: (task) => tagList(task.tags) },
     { key: "id", label: "ID", sort: false, version: (task) => task.id, cell: (task) => copyable(task.id, "the dataset's ID") },
-  ]; // prettier-ignore
+  ];
 }

@@ -101,7 +101,7 @@ function fixedColumns(projectOf) {
     {
       key: "tags", label: "Tags", value: (task) => (task.tags ?? []).join(" "), version: (task) => JSON.stringify(task.tags), cell: (task) => tagList(task.tags), class: "tags",
     },
-  ]; // prettier-ignore
+  ];
 }
 
 const time = (date) => date && h("time", { datetime: date.toISOString(), title: date.toLocaleString() }, when(date));
@@ -116,7 +116,7 @@ function layout(state) {
   const filter = h("input", {
     type: "search", id: "filter", placeholder: "Name, tag, workload…", value: state.get().q, "aria-keyshortcuts": "/",
     on: { input: () => state.set({ q: filter.value, page: 1 }, { push: false }) },
-  }); // prettier-ignore
+  });
   const project = h("select", { id: "project", on: { change: () => state.set({ project: project.value, page: 1 }) } });
   const statuses = h("div", { class: "toggles", role: "group", "aria-label": "Status" });
   const metricChoice = h("fieldset", {}, h("legend", {}, "Columns of last values"));
@@ -130,7 +130,7 @@ function layout(state) {
     h("div", { class: "tools" }, h("label", { class: "field grow" }, h("span", { class: "unseen" }, "Filter"), filter),
       h("label", { class: "field" }, h("span", { class: "unseen" }, "Project"), project), statuses, metricMenu, count),
     place, pager, picked,
-  ); // prettier-ignore
+  );
   focusKey(filter);
 
   function drawMetrics(metrics, shownMetrics) {
@@ -141,7 +141,7 @@ function layout(state) {
     const box = (name) => h("label", {}, h("input", {
       type: "checkbox", checked: shownMetrics.includes(name),
       on: { change: (event) => state.set({ metrics: event.target.checked ? [...shownMetrics, name] : shownMetrics.filter((other) => other !== name) }) },
-    }), name); // prettier-ignore
+    }), name);
     const names = [...new Set([...shownMetrics, ...metrics])].sort(compareText);
     replace(metricChoice, metricChoice.querySelector("legend"), names.map(box));
   }
@@ -197,7 +197,7 @@ function drawStatuses(group, state, tasks) {
   const toggle = (name) => h("button", {
     type: "button", "data-focus": `status:${name}`, "aria-pressed": String(status.includes(name)), class: `status-${name}`,
     on: { click: () => state.set({ page: 1, status: status.includes(name) ? status.filter((other) => other !== name) : [...status, name] }) },
-  }, statusLabel(name), h("span", { class: "tally" }, String(counts.get(name) ?? 0))); // prettier-ignore
+  }, statusLabel(name), h("span", { class: "tally" }, String(counts.get(name) ?? 0)));
   replace(group, present.map(toggle));
   if (focused) group.querySelector(`[data-focus="${focused}"]`)?.focus();
 }
@@ -228,5 +228,5 @@ function drawPicked(bar, state, tasks) {
   compare.setAttribute("aria-disabled", String(pick.length < 2 || many));
   const hint = many ? `At most ${MOST_COMPARED} can be compared.` : pick.length < 2 ? "Pick another to compare." : gone ? `${gone} not in this list.` : "";
   replace(bar, h("strong", {}, `${plural(pick.length, "run")} picked`), h("span", { class: "muted" }, hint),
-    h("button", { type: "button", on: { click: () => state.set({ pick: [] }) } }, "Clear"), compare); // prettier-ignore
+    h("button", { type: "button", on: { click: () => state.set({ pick: [] }) } }, "Clear"), compare);
 }

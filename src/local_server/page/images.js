@@ -44,7 +44,7 @@ function iteration(iter, images) {
 
 const nameOf = ({ metric, variant }) => seriesKey(metric, variant);
 
-const KINDS = [[/\.(png|jpe?g|gif|webp|bmp|avif)$/i, "image"], [/\.(mp4|webm|mov|m4v)$/i, "video"], [/\.(wav|mp3|ogg|flac|m4a)$/i, "audio"]]; // prettier-ignore
+const KINDS = [[/\.(png|jpe?g|gif|webp|bmp|avif)$/i, "image"], [/\.(mp4|webm|mov|m4v)$/i, "video"], [/\.(wav|mp3|ogg|flac|m4a)$/i, "audio"]];
 const kindOf = (address) => KINDS.find(([ending]) => ending.test(new URL(address).pathname))?.[1] ?? "other";
 
 /** A sample with its caption. A picture opens in large among `others`; samples on other servers, and pages, are linked and not loaded. */
@@ -110,7 +110,7 @@ export function createImageComparison(state) {
     const names = [...new Set(images.map(nameOf))].sort(compareText);
     const cell = (name, run) => {
       const image = images.find((one) => one.task === run.id && one.iter <= limit && nameOf(one) === name);
-      return h("td", {}, image && picture(image, images.filter((one) => nameOf(one) === name && one.iter === image.iter), `iteration ${image.iter}`)); // prettier-ignore
+      return h("td", {}, image && picture(image, images.filter((one) => nameOf(one) === name && one.iter === image.iter), `iteration ${image.iter}`));
     };
     const head = h("tr", {}, h("td", {}), shown.map((run) => h("th", { scope: "col" }, swatch(run.style), run.name)));
     const rows = names.map((name) => h("tr", {}, h("th", { scope: "row" }, name), shown.map((run) => cell(name, run))));
@@ -122,7 +122,7 @@ export function createImageComparison(state) {
     async refresh(wanted) {
       runs = wanted;
       const names = new Map(runs.map(({ id, name }) => [id, name]));
-      images = (await debugImages(runs.map(({ id }) => id), 100)).map((image) => ({ ...image, run: names.get(image.task) })); // prettier-ignore
+      images = (await debugImages(runs.map(({ id }) => id), 100)).map((image) => ({ ...image, run: names.get(image.task) }));
       iterations = [...new Set(images.map(({ iter }) => iter))].sort((a, b) => a - b);
       draw();
     },

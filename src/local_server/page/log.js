@@ -4,6 +4,7 @@ import { logLines } from "./api.js";
 import { empty, h } from "./dom.js";
 
 const MOST_LINES = 20_000; // kept in the page; earlier ones are a click away
+const BATCH = 1000;
 const ANSI = /\u001b(?:\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001b]*(?:\u0007|\u001b\\)|[@-_])/g;
 
 /** What a terminal would show in the end: colours left out, a progress bar's rewritten lines as the last one. */
@@ -24,6 +25,7 @@ export function createLog(id) {
   const element = h("div", { class: "log" }, h("div", { class: "tools" }, h("label", { class: "field" }, follow, " Follow"), earlier), nothing, output);
   let first = null; // time of the first line shown, ms since 1970
   let last = null; // time of the last one
+  let batch = BATCH;
   let atLast = new Set(); // the events of that time that are shown already
 
   const keyOf = (event) => event.id ?? event._id ?? `${event.timestamp} ${event.msg}`;
@@ -42,7 +44,7 @@ export function createLog(id) {
   }
 
   async function showEarlier() {
-    const { events } = await logLines(id, { before: first, count: 1000 });
+    const { events } = await logLines(id, { before: first, count: BATCH });
     const older = events.filter((event) => event.timestamp < first);
     const height = output.scrollHeight;
     output.prepend(...older.map(line));
@@ -51,12 +53,16 @@ export function createLog(id) {
     first = older[0]?.timestamp ?? first;
   }
 
-  /** Adds what came since; the last millisecond is asked for again, since it may have got more lines. */
+  /** Adds what came since; the last millisecond is asked for again, since it may have got more lines. Returns whether there may be more. */
   async function append() {
     const start = last === null;
-    const { events, total } = await logLines(id, start ? { count: 1000 } : { from: last, count: 1000 });
+    const { events, total } = await logLines(id, start ? { count: batch } : { from: last, count: batch });
     const fresh = events.filter((event) => start || event.timestamp > last || (event.timestamp === last && !atLast.has(keyOf(event))));
-    if (!fresh.length) return 0;
+    if (!fresh.length) {
+      if (start || events.length < batch) return false;
+      batch *= 4; // all of them are of that one millisecond
+      return true;
+    }
     first ??= fresh[0].timestamp;
     const newest = fresh.at(-1).timestamp;
     if (newest !== last) atLast = new Set();
@@ -64,14 +70,16 @@ export function createLog(id) {
     fresh.filter((event) => event.timestamp === newest).forEach((event) => atLast.add(keyOf(event)));
     output.append(...fresh.map(line));
     if (start) earlier.hidden = !(total > events.length);
-    return start ? 0 : fresh.length;
+    const more = !start && events.length === batch;
+    batch = BATCH;
+    return more;
   }
 
   return {
     element,
     async refresh() {
       const following = follow.checked;
-      for (let more = 1000; more === 1000; ) more = await append();
+      while (await append());
       while (output.childElementCount > MOST_LINES) {
         output.firstChild.remove();
         earlier.hidden = true; // what is cut off here is older than the first line shown

@@ -12,7 +12,7 @@ export function createOverview() {
   const sections = h("div", { class: "sections" });
   const facts = h("aside", { class: "card facts-card", "aria-label": "Origin" });
   const element = h("div", { class: "overview" },
-    h("div", {}, h("div", { class: "tools" }, h("label", { class: "field" }, h("span", { class: "unseen" }, "Filter the settings"), filter)), sections), facts); // prettier-ignore
+    h("div", {}, h("div", { class: "tools" }, h("label", { class: "field" }, h("span", { class: "unseen" }, "Filter the settings"), filter)), sections), facts);
 
   function apply() {
     const wanted = filter.value.toLowerCase();
@@ -37,7 +37,7 @@ export function createOverview() {
 const rank = (name) => (ORDER.includes(name) ? ORDER.indexOf(name) : ORDER.length);
 
 function section(name, items) {
-  const rows = Object.keys(items).sort(compareText).map((key) => h("tr", {}, h("th", { scope: "row" }, key), h("td", {}, value(key, items[key]?.value)))); // prettier-ignore
+  const rows = Object.keys(items).sort(compareText).map((key) => h("tr", {}, h("th", { scope: "row" }, key), h("td", {}, value(key, items[key]?.value))));
   return h("table", { class: "pairs card" }, h("caption", {}, TITLES[name] ?? name), h("tbody", {}, rows));
 }
 
@@ -72,5 +72,5 @@ function origin(task) {
     Parent: task.parent && h("a", { href: `/task/${encodeURIComponent(task.parent)}` }, task.parent),
   };
   const diff = script.diff && h("details", {}, h("summary", {}, "Show the changes"), h("pre", {}, script.diff));
-  return [h("dl", {}, Object.entries(facts).filter(([, fact]) => fact).map(([name, fact]) => [h("dt", {}, name), h("dd", {}, fact)])), diff]; // prettier-ignore
+  return [h("dl", {}, Object.entries(facts).filter(([, fact]) => fact).map(([name, fact]) => [h("dt", {}, name), h("dd", {}, fact)])), diff];
 }

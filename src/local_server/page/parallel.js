@@ -9,7 +9,7 @@ const SIZE = { height: 430, top: 54, bottom: 34, side: 70 };
 const MOST_AXES = 12;
 const VALUES = { value: "last", min: "least", max: "greatest" };
 const MISSING = "none"; // a run without the setting
-const SCALE = [[68, 92, 196], [34, 158, 150], [240, 164, 58]]; // low to high, readable on light and dark // prettier-ignore
+const SCALE = [[68, 92, 196], [34, 158, 150], [240, 164, 58]]; // low to high, readable on light and dark
 
 export function createParallel(state) {
   const metric = h("select", { id: "metric", "aria-label": "Metric", on: { change: () => state.set({ metric: metric.value }) } });
@@ -18,7 +18,7 @@ export function createParallel(state) {
   const menu = h("details", { class: "menu" }, h("summary", {}, "Axes"), choice);
   const place = h("div", { class: "parallel-place" });
   const told = h("p", { class: "count", role: "status" }, "");
-  const element = h("div", { class: "parallel" }, h("div", { class: "tools" }, h("label", { class: "field" }, "Metric ", metric), best, menu, told), place);
+  const element = h("div", { class: "parallel" }, h("div", { class: "tools" }, h("label", { class: "field" }, "Metric ", metric), best, menu), place, told);
   let runs = [];
   new ResizeObserver(() => draw()).observe(place);
 
@@ -54,7 +54,7 @@ export function createParallel(state) {
 
 function fillSelect(select, names, chosen) {
   const version = JSON.stringify(names);
-  if (select.dataset.version !== version) replace(select, names.map((name) => h("option", { value: name }, name))); // prettier-ignore
+  if (select.dataset.version !== version) replace(select, names.map((name) => h("option", { value: name }, name)));
   select.dataset.version = version;
   select.value = chosen ?? "";
 }
@@ -65,7 +65,7 @@ function fillChoice(fieldset, keys, axes, state) {
   fieldset.dataset.version = version;
   const focus = fieldset.contains(document.activeElement) ? document.activeElement.dataset.focus : null;
   const box = (key) => h("label", {}, h("input", { type: "checkbox", checked: axes.includes(key), "data-focus": `axis:${key}`,
-    on: { change: (event) => state.set({ axes: event.target.checked ? [...axes, key] : axes.filter((other) => other !== key) }) } }), key); // prettier-ignore
+    on: { change: (event) => state.set({ axes: event.target.checked ? [...axes, key] : axes.filter((other) => other !== key) }) } }), key);
   replace(fieldset, fieldset.querySelector("legend"), keys.map(box));
   if (focus) fieldset.querySelector(`[data-focus="${CSS.escape(focus)}"]`)?.focus();
 }
@@ -104,9 +104,9 @@ function chart(runs, columns, results, width, tell) {
     const summary = `${run.name}: ${columns.map(({ label, values }) => `${label} ${typeof values[row] === "number" ? number(values[row]) : values[row]}`).join(", ")}`;
     const listeners = { mouseenter: () => tell(summary), focus: () => tell(summary), mouseleave: () => tell(""), blur: () => tell("") };
     const path = curve(points);
-    const stroke = colourOf(results[row], results);
+    const stroke = typeof results[row] === "number" ? colourAt(scales.at(-1).at(results[row])) : "#8b8e94";
     return svg("a", { href: `/task/${encodeURIComponent(run.id)}`, "aria-label": summary, class: "run-line", on: listeners },
-      svg("path", { d: path, class: "halo" }), svg("path", { d: path, class: "ink", stroke }), points.map(([cx, cy]) => svg("circle", { cx, cy, r: 3, fill: stroke }))); // prettier-ignore
+      svg("path", { d: path, class: "halo" }), svg("path", { d: path, class: "ink", stroke }), points.map(([cx, cy]) => svg("circle", { cx, cy, r: 3, fill: stroke })));
   });
   const axes = columns.map(({ label }, index) => axis(label, scales[index], xOf(index), yOf, index === columns.length - 1));
   return svg("svg", { width: full, height, viewBox: `0 0 ${full} ${height}`, role: "group", "aria-label": "Parallel coordinates" }, lines, axes);
@@ -117,14 +117,14 @@ function axis(label, { ticks }, x, yOf, last) {
   return svg("g", { class: last ? "axis metric-axis" : "axis" },
     svg("line", { x1: x, x2: x, y1: yOf(0), y2: yOf(1) }),
     svg("text", { x, y: 26, class: "axis-name" }, svg("title", {}, label), short(label, 22)),
-    ticks.map(([part, text]) => tick(short(String(text), 16), text, x, yOf(part)))); // prettier-ignore
+    ticks.map(([part, text]) => tick(short(String(text), 16), text, x, yOf(part))));
 }
 
 /** A value beside its axis, on a plate that keeps it readable over the lines. */
 function tick(label, whole, x, y) {
   const width = label.length * 7 + 6;
   return [svg("line", { x1: x - 4, x2: x, y1: y, y2: y }), svg("rect", { class: "plate", x: x - 6 - width, y: y - 8, width, height: 16, rx: 3 }),
-    svg("text", { x: x - 8, y: y + 4, class: "tick" }, svg("title", {}, whole), label)]; // prettier-ignore
+    svg("text", { x: x - 8, y: y + 4, class: "tick" }, svg("title", {}, whole), label)];
 }
 
 /** A line through the points that leaves each axis level, so that runs which cross can be told apart. */
@@ -134,15 +134,12 @@ function curve(points) {
     const [before, level] = points[index - 1];
     const bend = (x - before) * 0.4;
     return `C${before + bend},${level} ${x - bend},${y} ${x},${y}`;
-  }).join(""); // prettier-ignore
+  }).join("");
 }
 
-function colourOf(value, all) {
-  const numbers = all.filter((one) => typeof one === "number");
-  if (typeof value !== "number") return "#8b8e94";
-  const [low, high] = [Math.min(...numbers), Math.max(...numbers)];
-  const place = high === low ? 1 : ((value - low) / (high - low)) * (SCALE.length - 1);
+/** The colour of a place on the metric's axis, 0 to 1. */
+function colourAt(part) {
+  const place = part * (SCALE.length - 1);
   const index = Math.min(Math.floor(place), SCALE.length - 2);
-  const mixed = SCALE[index].map((from, channel) => Math.round(from + (SCALE[index + 1][channel] - from) * (place - index)));
-  return `rgb(${mixed.join(",")})`;
+  return `rgb(${SCALE[index].map((from, channel) => Math.round(from + (SCALE[index + 1][channel] - from) * (place - index))).join(",")})`;
 }

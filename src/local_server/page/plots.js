@@ -23,7 +23,7 @@ export function createPlots(id) {
       nothing.hidden = latest.size > 0;
       grid.update([...latest].map(([key, plot]) => ({
         key, title: plot.iter > 0 ? `${key} · iteration ${plot.iter}` : key, draw: (place) => drawFigure(place, plot.plot_str, key),
-      }))); // prettier-ignore
+      })));
     },
   };
 }

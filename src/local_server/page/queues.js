@@ -23,8 +23,8 @@ export async function show(main) {
     keepingFocus(() => replace(place, [
       h("section", {}, h("h2", {}, "Queues"), queues.length ? queues.toSorted((a, b) => compareText(a.name, b.name)).map((queue) => queueCard(queue, tasks)) : noQueue()),
       h("section", {}, h("h2", {}, "Agents"), workers.length ? agents(workers, tasks) : empty("No agent is running. To start one, type:", "registry up --agents 1")),
-    ])); // prettier-ignore
-  }, () => 4000); // prettier-ignore
+    ]));
+  }, () => 4000);
 }
 
 const noQueue = () => empty("No queue yet. The server and its queue start with:", "registry up --queue gpu01");
@@ -38,12 +38,12 @@ function queueCard(queue, tasks) {
   const entries = queue.entries ?? [];
   const waited = (added) => (moment(added) ? `${duration((Date.now() - moment(added)) / 1000)}` : "");
   const rows = entries.map(({ task, added }, index) => h("tr", {}, h("td", { class: "muted" }, String(index + 1)), h("th", { scope: "row" }, taskLink(task, tasks)),
-    h("td", { class: "muted" }, tasks.has(task) ? workload(tasks.get(task)) : ""), h("td", { class: "numeric" }, waited(added)))); // prettier-ignore
+    h("td", { class: "muted" }, tasks.has(task) ? workload(tasks.get(task)) : ""), h("td", { class: "numeric" }, waited(added))));
   const heads = ["Place", "Run", "Workload", "Waiting"];
   return h("div", { class: "card queue" }, h("h3", {}, queue.name, h("span", { class: "tally" }, plural(entries.length, "waiting run"))),
     entries.length
       ? h("table", { class: "grid" }, h("caption", { class: "unseen" }, `Runs waiting in ${queue.name}`), h("thead", {}, h("tr", {}, heads.map((head, index) => h("th", { scope: "col", class: index === 3 ? "numeric" : null }, head)))), h("tbody", {}, rows))
-      : h("p", { class: "muted" }, "Nothing is waiting. ", h("code", {}, `registry enqueue WORKLOAD --queue ${queue.name}`))); // prettier-ignore
+      : h("p", { class: "muted" }, "Nothing is waiting. ", h("code", {}, `registry enqueue WORKLOAD --queue ${queue.name}`)));
 }
 
 function agents(workers, tasks) {
@@ -52,7 +52,7 @@ function agents(workers, tasks) {
     const gone = quiet !== null && quiet > SILENT;
     const doing = worker.task?.id ? taskLink(worker.task.id, tasks) : h("span", { class: "muted" }, gone ? "not heard of" : "idle");
     return h("tr", {}, h("th", { scope: "row" }, worker.id), h("td", {}, doing), h("td", {}, (worker.queues ?? []).map(({ name, id }) => name ?? id).join(", ")),
-      h("td", { class: "numeric" }, quiet === null ? "" : quiet < 60 ? "now" : `${duration(quiet)} ago`)); // prettier-ignore
+      h("td", { class: "numeric" }, quiet === null ? "" : quiet < 60 ? "now" : `${duration(quiet)} ago`));
   });
   const heads = ["Agent", "Doing", "Serves", "Heard"];
   return h("table", { class: "grid card" }, h("caption", { class: "unseen" }, "Agents"), h("thead", {}, h("tr", {}, heads.map((head) => h("th", { scope: "col", class: head === "Heard" ? "numeric" : null }, head)))), h("tbody", {}, rows));

@@ -6,8 +6,10 @@ import { moment } from "./format.js";
 const FIELDS = [
   "id", "name", "type", "project", "status", "status_reason", "status_message", "tags", "system_tags", "created", "started", "completed",
   "active_duration", "last_update", "last_change", "last_iteration", "last_metrics", "script.entry_point", "script.working_dir",
-]; // prettier-ignore
-const WHOLE = 60_000; // deleted runs are noticed by asking for all of them this often, ms
+];
+const WHOLE = 120_000; // deleted runs are noticed by asking for all of them this often, ms
+
+const FEW = 50; // more than change between two looks
 
 const isRun = (task) => !["dataset", "archived"].some((tag) => (task.system_tags ?? []).includes(tag));
 
@@ -44,7 +46,7 @@ export function createRuns() {
   /** Asks for what changed since the last time: tasks come newest first, so it stops at the first page that ends with an old one. */
   async function loadChanges() {
     const since = newest;
-    for await (const page of taskPages(query)) {
+    for await (const page of taskPages(query, FEW)) {
       take(page);
       if (page.some((task) => changed(task) < since)) break;
     }

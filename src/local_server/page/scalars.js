@@ -42,7 +42,7 @@ export function scalarTools(state) {
     h("label", { class: "field" }, "Smoothing ", slider, shown),
     h("label", { class: "field" }, "X axis ", axis),
     h("label", { class: "field" }, logBox, " Log scale"),
-  ); // prettier-ignore
+  );
 }
 
 /**

@@ -25,7 +25,7 @@ export function createSettings(state) {
   const place = h("div", { class: "scroller", tabindex: "0", role: "region", "aria-label": "Settings of the runs" });
   const element = h("div", { class: "settings" },
     h("div", { class: "tools" }, h("label", { class: "field" }, h("span", { class: "unseen" }, "Filter the settings"), filter),
-      h("label", { class: "field" }, differing, " Only differences"), count), place); // prettier-ignore
+      h("label", { class: "field" }, differing, " Only differences"), count), place);
 
   return {
     element,
@@ -40,7 +40,7 @@ export function createSettings(state) {
       element.dataset.version = version;
       const matches = (row) => row.name.toLowerCase().includes(find.toLowerCase());
       const kept = groups.map((group) => ({ ...group, rows: group.rows.filter((row) => matches(row) && (!diff || row.differs || group.always)) })).filter(({ rows }) => rows.length);
-      const differ = groups.filter(({ always }) => !always).flatMap(({ rows }) => rows).filter(({ differs }) => differs).length; // prettier-ignore
+      const differ = groups.filter(({ always }) => !always).flatMap(({ rows }) => rows).filter(({ differs }) => differs).length;
       count.textContent = shown.length < 2 ? "" : `${differ} of ${groups.filter(({ always }) => !always).flatMap(({ rows }) => rows).length} settings differ`;
       keepingFocus(() => replace(place, kept.length ? table(shown, kept) : empty(diff ? "No setting differs." : "These runs have no settings.")));
     },
@@ -63,10 +63,10 @@ function rowsOf(runs) {
     Tags: ({ task }) => (task.tags ?? []).join(", "),
   };
   return [
-    { title: "Settings", rows: names.map((name) => row(name, maps.map((map) => map.get(name) ?? null))) }, // prettier-ignore
-    { title: "Last value (least … greatest)", always: true, rows: metrics.map((name) => row(name, results.map((map) => spread(map.get(name))))) }, // prettier-ignore
+    { title: "Settings", rows: names.map((name) => row(name, maps.map((map) => map.get(name) ?? null))) },
+    { title: "Last value (least … greatest)", always: true, rows: metrics.map((name) => row(name, results.map((map) => spread(map.get(name))))) },
     { title: "Run", always: true, rows: Object.entries(origin).map(([name, of]) => row(name, runs.map(of))) },
-  ]; // prettier-ignore
+  ];
 }
 
 const spread = (metric) => (metric ? [number(metric.value), metric.min !== undefined && metric.max !== undefined ? `${number(metric.min)} … ${number(metric.max)}` : ""] : null);
@@ -75,7 +75,7 @@ function table(runs, groups) {
   const head = h("tr", {}, h("td", {}), runs.map((run) => h("th", { scope: "col" }, swatch(run.style), h("a", { href: `/task/${encodeURIComponent(run.id)}`, title: run.name }, run.name))));
   const bodies = groups.map(({ title, always, rows }) => h("tbody", {},
     h("tr", { class: "group-row" }, h("th", { scope: "rowgroup", colspan: String(runs.length + 1) }, title)),
-    rows.map((row) => h("tr", { class: row.differs && !always ? "differs" : null }, h("th", { scope: "row", title: row.name }, row.name), row.values.map((value) => cell(value, always)))))); // prettier-ignore
+    rows.map((row) => h("tr", { class: row.differs && !always ? "differs" : null }, h("th", { scope: "row", title: row.name }, row.name), row.values.map((value) => cell(value, always))))));
   return h("table", { class: "side-by-side" }, h("caption", { class: "unseen" }, "Settings of the runs"), h("thead", {}, head), bodies);
 }
 

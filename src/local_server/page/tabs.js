@@ -7,7 +7,7 @@ export function createTabs(labels, panels, state) {
   const names = Object.keys(labels);
   const tabs = new Map(names.map((name) => [name, h("button", {
     type: "button", role: "tab", id: `tab-${name}`, "aria-controls": "panel", on: { click: () => state.set({ tab: name }), keydown: (event) => arrow(event, name) },
-  }, labels[name])])); // prettier-ignore
+  }, labels[name])]));
   const panel = h("div", { role: "tabpanel", id: "panel", class: "panel" });
   const current = () => (names.includes(state.get().tab) ? state.get().tab : names[0]);
 

@@ -41,7 +41,7 @@ export async function show(main, { id }) {
     document.title = task.name;
     drawHeader(header, task, project, ask);
     await tabs.refresh(task);
-  }, () => (task && isActive(task) ? FAST : SLOW)); // prettier-ignore
+  }, () => (task && isActive(task) ? FAST : SLOW));
   state.subscribe(() => task && tabs.refresh(task).catch(notice));
 }
 
@@ -73,14 +73,14 @@ function drawHeader(header, task, project, ask) {
       h("a", { class: "button", href: `/?pick=${encodeURIComponent(task.id)}` }, "Compare with…"), isActive(task) && stopButton(task, ask)),
     h("p", { class: "muted facts" }, facts.join(" · "), " · ", copyable(task.id, "the run's ID")),
     task.status === "failed" && failure(task),
-  ); // prettier-ignore
+  );
   if (focused) header.querySelector(`.${CSS.escape(focused.split(" ")[0])}`)?.focus();
 }
 
 function failure(task) {
   const reason = [task.status_reason, task.status_message].filter(Boolean);
   return h("div", { class: "failure", role: "alert" }, h("strong", {}, "This run failed. "),
-    reason.length ? h("span", { class: "reason" }, reason.join("\n")) : "It left no reason: see the end of its log."); // prettier-ignore
+    reason.length ? h("span", { class: "reason" }, reason.join("\n")) : "It left no reason: see the end of its log.");
 }
 
 function stopButton(task, ask) {
@@ -100,6 +100,6 @@ function stopButton(task, ask) {
   }
   if (task.status === "queued") confirm.textContent = "Remove it";
   replace(dialog, h("p", { id: "stop-question" }, task.status === "queued" ? "Remove this run from its queue?" : "Stop this run? Its last checkpoint is kept."),
-    h("form", { method: "dialog", class: "actions" }, h("button", {}, "Cancel"), confirm)); // prettier-ignore
+    h("form", { method: "dialog", class: "actions" }, h("button", {}, "Cancel"), confirm));
   return [button, dialog];
 }

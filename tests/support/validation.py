@@ -78,13 +78,24 @@ def violations(endpoint: str, version: str, request: bytes, answer: bytes) -> It
         return
     lines = [json.loads(line) for line in request.splitlines() if line.strip()] if known.batch else [json.loads(request or b"{}")]
     for line in lines:
-        if line.get("type") == "log" and isinstance(line.get("level"), str):
-            line["level"] = line["level"].lower()  # the one place where the SDK itself breaks its schema
-        yield from _errors(f"request of {endpoint}", known.request, line)
+        yield from _errors(f"request of {endpoint}", known.request, _as_meant(line))
     content = json.loads(answer)
     if sorted(content) != ["data", "meta"] or content["meta"]["result_code"] != 200:
         yield f"answer of {endpoint}: not ClearML's envelope"
     yield from _errors(f"answer of {endpoint}", known.response, content["data"])
+
+
+def _as_meant(request: dict[str, Any]) -> dict[str, Any]:
+    """A request without the three things in which the clients themselves break the SDK's schemas.
+
+    They send null for what they leave out, the level of a log line in capitals, and fractions of machine statistics.
+    """
+    meant = {key: value for key, value in request.items() if value is not None}
+    if meant.get("type") == "log" and isinstance(meant.get("level"), str):
+        meant["level"] = meant["level"].lower()
+    if isinstance(meant.get("machine_stats"), dict):
+        meant["machine_stats"] = {key: int(value) if isinstance(value, float) else value for key, value in meant["machine_stats"].items()}
+    return meant
 
 
 def _errors(where: str, schema: dict[str, Any], instance: Any) -> Iterator[str]:

@@ -1,0 +1,165 @@
+"""The real `clearml-task` and the real clearml-agent against the server."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.events import wait_for
+from support.server import LocalServer
+
+QUEUE = "jobs"
+JOB = """\
+import sys
+import time
+from clearml import Task
+
+task = Task.init(auto_resource_monitoring=False)
+arguments = {key: value for key, value in task.get_parameters().items() if key.startswith("Args/")}
+print("my arguments:", arguments, flush=True)
+task.get_logger().report_scalar("done", "steps", 1.0, 1)
+time.sleep(float(arguments.get("Args/sleep", 0)))
+sys.exit(int(arguments.get("Args/code", 0)))
+"""
+
+
+@pytest.fixture(scope="module")
+def environment(server: LocalServer) -> dict[str, str]:
+    """For clients: quick agents that run tasks in this very environment and install nothing into it."""
+    server.call("queues.create", name=QUEUE)
+    quick = {"CLEARML_AGENT_QUEUE_POLL_FREQ_SEC": "0.5", "CLEARML_AGENT_SKIP_PYTHON_ENV_INSTALL": "1", "GIT_CONFIG_GLOBAL": os.devnull}
+    return server.env | quick
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone, and beside it the bare repository that it was pushed to."""
+    folder = tmp_path_factory.mktemp("git")
+    clone = folder / "clone"
+
+    def git(*arguments: str) -> None:
+        identity = ("-c", "user.name=nobody", "-c", "user.email=nobody@localhost", "-c", "init.defaultBranch=main")
+        subprocess.run(["git", *identity, *arguments], check=True, capture_output=True)
+
+    git("init", "--bare", str(folder / "remote.git"))
+    git("clone", str(folder / "remote.git"), str(clone))
+    (clone / "job.py").write_text(JOB)
+    for step in (("checkout", "-B", "main"), ("add", "-A"), ("commit", "-m", "a job"), ("push", "-u", "origin", "main")):
+        git("-C", str(clone), *step)
+    return clone
+
+
+def clearml_task(environment: dict[str, str], cwd: Path, *arguments: str) -> tuple[int, str]:
+    """Exit code and output of the command."""
+    command = [str(Path(sys.executable).parent / "clearml-task"), "--project", "jobs", "--force-no-requirements", *arguments]
+    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+def submit(server: LocalServer, environment: dict[str, str], repository: Path, name: str, *arguments: str) -> str:
+    """A queued task's ID."""
+    remote = repository.with_name("remote.git").as_uri()
+    given = ("--repo", remote, "--branch", "main", "--script", "job.py", "--skip-task-init", "--queue", QUEUE)
+    code, output = clearml_task(environment, repository.parent, "--name", name, *given, *(("--args", *arguments) if arguments else ()))
+    assert code == 0, output
+    found = re.search(r"New task created id=(\w+)", output)
+    assert found is not None
+    return found[1]
+
+
+def task_of(server: LocalServer, id: str) -> dict[str, Any]:
+    task: dict[str, Any] = server.call("tasks.get_by_id", task=id)["task"]
+    return task
+
+
+def log_of(server: LocalServer, id: str) -> str:
+    return "".join(event["msg"] for event in server.call("events.get_task_log", task=id, batch_size=1000, order="asc")["events"])
+
+
+def test_clearml_task_from_a_local_repository(server: LocalServer, environment: dict[str, str], repository: Path) -> None:
+    code, output = clearml_task(environment, repository, "--name", "local", "--script", "job.py", "--args", "lr=1e-3", "--tags", "mine")
+    assert code == 0, output
+    (task,) = server.call("tasks.get_all", name="^local$")["tasks"]
+    assert (task["status"], task["tags"], task["hyperparams"]["Args"]["lr"]["value"]) == ("created", ["mine"], "1e-3")
+    script = task["script"]
+    assert (script["repository"], script["entry_point"], script["branch"]) == (str(repository.with_name("remote.git")), "job.py", "main")
+    assert len(script["version_num"]) == 40
+
+
+def test_clearml_task_with_docker_and_queue(server: LocalServer, environment: dict[str, str], repository: Path) -> None:
+    server.call("queues.create", name="never served")
+    remote = repository.with_name("remote.git").as_uri()
+    given = ("--repo", remote, "--branch", "main", "--script", "job.py", "--queue", "never served")
+    code, output = clearml_task(
+        environment, repository, "--name", "docker", *given, "--docker", "image:tag", "--docker_args=--ipc=host", "--skip-task-init"
+    )
+    assert code == 0, output
+    (task,) = server.call("tasks.get_all", name="^docker$")["tasks"]
+    assert task["status"] == "queued"
+    assert (task["container"]["image"], task["container"]["arguments"]) == ("image:tag", "--ipc=host")
+    queue = server.call("queues.get_by_id", queue=task["execution"]["queue"])["queue"]
+    assert (queue["name"], [entry["task"] for entry in queue["entries"]]) == ("never served", [task["id"]])
+
+
+def test_clearml_task_with_a_missing_queue_fails(environment: dict[str, str], repository: Path) -> None:
+    remote = repository.with_name("remote.git").as_uri()
+    given = ("--repo", remote, "--branch", "main", "--script", "job.py", "--skip-task-init", "--queue", "no such queue")
+    code, output = clearml_task(environment, repository, "--name", "no queue", *given)
+    assert code == 1
+    assert "no such queue" in output
+
+
+@pytest.fixture(scope="module")
+def agents(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Two agents on the queue, each with a home of its own."""
+    running = []
+    folder = tmp_path_factory.mktemp("agents")
+    for name in ("one", "two"):
+        home = folder / name
+        home.mkdir()
+        mine = {"HOME": str(home), "CLEARML_WORKER_ID": f"agent:{name}", "TMPDIR": str(home)}
+        with (folder / f"{name}.log").open("wb") as log:
+            command = [sys.executable, "-m", "clearml_agent", "daemon", "--queue", QUEUE, "--foreground"]
+            running.append(subprocess.Popen(command, env=environment | mine, stdout=log, stderr=log, cwd=home, start_new_session=True))
+    yield
+    for agent in running:
+        os.killpg(agent.pid, signal.SIGTERM)
+        try:
+            agent.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(agent.pid, signal.SIGKILL)
+            agent.wait()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("agents")
+def test_two_agents_run_what_waits(server: LocalServer, environment: dict[str, str], repository: Path) -> None:
+    """Success, exit code 3, an abort in the midst of a run, by either agent. Slow: an agent takes 10 s to start, and 5 s per task."""
+    names = {"success": ("sleep=0", "lr=1e-3"), "failure": ("code=3",), "abort": ("sleep=300",), "another": ()}
+    ids = {name: submit(server, environment, repository, name, *arguments) for name, arguments in names.items()}
+    aborted = ids.pop("abort")
+
+    wait_for(lambda: "my arguments" in log_of(server, aborted), 150)
+    server.call("tasks.stop", task=aborted)
+    wait_for(lambda: task_of(server, aborted)["status"] == "stopped", 60)
+    wait_for(lambda: all(task_of(server, id)["status"] in ("completed", "failed") for id in ids.values()), 150)
+
+    seen = {name: task_of(server, id) for name, id in ids.items()}
+    statuses = {name: task["status"] for name, task in seen.items()}
+    assert statuses == {"success": "completed", "failure": "failed", "another": "completed"}, log_of(server, ids["another"])
+    assert "exit code 3" in seen["failure"]["status_reason"]
+    assert {task["last_worker"] for task in seen.values()} | {task_of(server, aborted)["last_worker"]} == {"agent:one", "agent:two"}
+    assert log_of(server, ids["success"]).count("my arguments: {'Args/sleep': '0', 'Args/lr': '1e-3'}") == 1
+    assert server.call("events.scalar_metrics_iter_histogram", task=ids["success"])["done"]["steps"]["y"] == [1.0]
+    queue = server.call("queues.get_all", name=f"^{QUEUE}$")["queues"][0]
+    assert queue["entries"] == []
+    assert {worker["id"] for worker in server.call("workers.get_all")["workers"]} >= {"agent:one", "agent:two"}

@@ -61,6 +61,8 @@ class Tracked:
             auto_connect_arg_parser=False,
             auto_connect_frameworks=False,
         )
+        if not self.task.output_uri:  # for an agent's task the SDK leaves the argument out
+            self.task.output_uri = True
         self.id = str(self.task.id)
 
     def tokens(self) -> list[str]:

@@ -1,7 +1,7 @@
 // The ClearML API as the page needs it: the same end points as the SDK's, signed in by the cookie.
 
 /** The server refused; `status` is the HTTP status, 0 when there was no answer at all. */
-export class ApiError extends Error {
+class ApiError extends Error {
   constructor(message, status) {
     super(message);
     this.status = status;
@@ -64,7 +64,8 @@ export async function scalars(ids, byTime, samples) {
   const series = [];
   for (const [metric, variants] of Object.entries(data.metrics ?? data)) {
     for (const [variant, runs] of Object.entries(variants)) {
-      for (const [task, points] of Object.entries(runs)) if (points?.x?.length) series.push({ metric, variant, task, x: points.x, y: points.y });
+      for (const [task, points] of Object.entries(runs))
+        if (points?.x?.length) series.push({ metric, variant, task, x: points.x, y: points.y });
     }
   }
   return series;
@@ -86,7 +87,9 @@ export async function logLines(task, { from = undefined, before = undefined, cou
 export async function debugImages(ids, iterations) {
   const data = await call("events.debug_images", { metrics: ids.map((task) => ({ task })), iters: iterations });
   const images = (data.metrics ?? []).flatMap(({ task, iterations: groups }) =>
-    (groups ?? []).flatMap(({ iter, events }) => (events ?? []).map((event) => ({ ...event, task: event.task ?? task, iter: event.iter ?? iter }))),
+    (groups ?? []).flatMap(({ iter, events }) =>
+      (events ?? []).map((event) => ({ ...event, task: event.task ?? task, iter: event.iter ?? iter })),
+    ),
   );
   return newestOfEachFile(images.sort((a, b) => b.iter - a.iter));
 }

@@ -34,22 +34,51 @@ async function inputModels(task) {
 }
 
 function table(title, heads, rows) {
-  return h("table", { class: "grid card" }, h("caption", {}, title), h("thead", {}, h("tr", {}, heads.map((head) => h("th", { scope: "col" }, head)))), h("tbody", {}, rows));
+  return h(
+    "table",
+    { class: "grid card" },
+    h("caption", {}, title),
+    h(
+      "thead",
+      {},
+      h(
+        "tr",
+        {},
+        heads.map((head) => h("th", { scope: "col" }, head)),
+      ),
+    ),
+    h("tbody", {}, rows),
+  );
 }
 
 /** A link that saves the file; its name as text where it lies elsewhere than on the web (s3://, a path). */
 function download(name, uri) {
   const address = uri && fileAddress(uri);
-  return address ? h("a", { href: address, download: uri.split("/").at(-1), rel: "noreferrer" }, name) : h("span", {}, name, h("br"), h("code", { class: "muted" }, uri ?? ""));
+  return address
+    ? h("a", { href: address, download: uri.split("/").at(-1), rel: "noreferrer" }, name)
+    : h("span", {}, name, h("br"), h("code", { class: "muted" }, uri ?? ""));
 }
 
 function artifactRow(artifact) {
   const preview = artifact.type_data?.preview;
-  return h("tr", {}, h("th", { scope: "row" }, download(artifact.key, artifact.uri)), h("td", {}, artifact.type), h("td", {}, bytes(artifact.content_size)),
+  return h(
+    "tr",
+    {},
+    h("th", { scope: "row" }, download(artifact.key, artifact.uri)),
+    h("td", {}, artifact.type),
+    h("td", {}, bytes(artifact.content_size)),
     h("td", {}, artifact.timestamp ? when(new Date(artifact.timestamp * 1000)) : ""),
-    h("td", {}, preview && h("details", {}, h("summary", {}, "Show"), h("pre", {}, preview))));
+    h("td", {}, preview && h("details", {}, h("summary", {}, "Show"), h("pre", {}, preview))),
+  );
 }
 
 function modelRow(model) {
-  return h("tr", {}, h("th", { scope: "row" }, download(model.name, model.uri)), h("td", {}, model.framework), h("td", {}, when(moment(model.created))), h("td", {}, model.ready ? "Published" : ""));
+  return h(
+    "tr",
+    {},
+    h("th", { scope: "row" }, download(model.name, model.uri)),
+    h("td", {}, model.framework),
+    h("td", {}, when(moment(model.created))),
+    h("td", {}, model.ready ? "Published" : ""),
+  );
 }

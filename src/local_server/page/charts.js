@@ -1,4 +1,4 @@
-// Charts by Plotly, which is loaded with the first one. Plotly reads a little HTML in texts (<b>, <a href>): names go through `plain` first.
+// Charts by Plotly, which is loaded with the first one. Plotly reads some HTML in texts (<b>, <a href>): names go through `plain`.
 
 import { fileAddress, h, isLocal, replace } from "./dom.js";
 
@@ -14,18 +14,30 @@ export function plotly() {
 }
 
 /** A text as Plotly shows it literally. */
-export const plain = (text) => String(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+const plain = (text) => String(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 /** Layout that fits the page's light or dark look. */
 function theme() {
-  const axis = { gridcolor: colour("--line"), linecolor: colour("--line-strong"), zerolinecolor: colour("--line"), tickcolor: colour("--line-strong"), automargin: true };
+  const axis = {
+    gridcolor: colour("--line"),
+    linecolor: colour("--line-strong"),
+    zerolinecolor: colour("--line"),
+    tickcolor: colour("--line-strong"),
+    automargin: true,
+  };
   return {
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
     font: { family: getComputedStyle(document.body).fontFamily, size: 11, color: colour("--muted") },
-    hoverlabel: { bgcolor: colour("--surface"), bordercolor: colour("--line-strong"), font: { color: colour("--text"), size: 12 }, namelength: 48, align: "left" },
+    hoverlabel: {
+      bgcolor: colour("--surface"),
+      bordercolor: colour("--line-strong"),
+      font: { color: colour("--text"), size: 12 },
+      namelength: 48,
+      align: "left",
+    },
     xaxis: { ...axis },
     yaxis: { ...axis },
     margin: { l: 48, r: 12, t: 8, b: 36 },
@@ -76,21 +88,36 @@ export async function drawFigure(place, json, label) {
   const themed = Object.fromEntries(axes.map((key) => [key, { ...base[key.slice(0, 5)], ...layout[key] }]));
   place.setAttribute("role", "img");
   place.setAttribute("aria-label", label);
-  const figure = { ...layout, ...base, xaxis: base.xaxis, yaxis: base.yaxis, ...themed, title: undefined, width: undefined, height: 380, autosize: true, margin: { l: 56, r: 20, t: 24, b: 44 } };
+  const figure = {
+    ...layout,
+    ...base,
+    xaxis: base.xaxis,
+    yaxis: base.yaxis,
+    ...themed,
+    title: undefined,
+    width: undefined,
+    height: 380,
+    autosize: true,
+    margin: { l: 56, r: 20, t: 24, b: 44 },
+  };
   await Plotly.react(place, data, figure, CONFIG);
 }
 
 const HARMLESS = /<(?!\/?(?:b|i|em|strong|br|sub|sup|extra)\s*\/?>)/gi;
 
 /**
- * The figure with every tag but the plain ones shown as text and GL scatter traces (which need eval) as SVG ones, without foreign pictures, buttons,
- * and the ids that Plotly would put into a selector.
+ * The figure with every tag but the plain ones shown as text and GL scatter traces (which need eval) as SVG ones, without foreign pictures,
+ * buttons, and the ids that Plotly would put into a selector.
  */
-export function cleanFigure(figure) {
+function cleanFigure(figure) {
   const { data = [], layout = {} } = cleanTexts(figure);
   const images = (Array.isArray(layout.images) ? layout.images : []).map((image) => ({ ...image, source: pictureSource(image?.source) }));
   return {
-    data: (Array.isArray(data) ? data : []).map((trace) => ({ ...trace, uid: undefined, type: trace?.type === "scattergl" ? "scatter" : trace?.type })),
+    data: (Array.isArray(data) ? data : []).map((trace) => ({
+      ...trace,
+      uid: undefined,
+      type: trace?.type === "scattergl" ? "scatter" : trace?.type,
+    })),
     layout: { ...layout, images: images.filter(({ source }) => source), updatemenus: undefined, sliders: undefined, template: undefined },
   };
 }
@@ -109,18 +136,22 @@ function pictureSource(source) {
 }
 
 /**
- * A grid of chart cards, drawn when they come into sight. `update(cards)` takes [{key, title, group, draw(place)}] and redraws what is in sight;
- * cards of a later group stand under its heading, closed until opened.
+ * A grid of chart cards, drawn when they come into sight. `update(cards)` takes [{key, title, group, draw(place)}] and redraws those in
+ * sight; cards of a group stand under its heading, closed until opened.
  */
 export function createGrid() {
   const element = h("div", { class: "charts" });
   const cards = new Map(); // key -> {element, place, draw, stale, seen}
-  const observer = new IntersectionObserver((entries) => entries.forEach(({ target, isIntersecting }) => {
-    const card = cards.get(target.dataset.key);
-    if (!card) return;
-    card.seen = isIntersecting;
-    paint(card);
-  }), { rootMargin: "200px" });
+  const observer = new IntersectionObserver(
+    (entries) =>
+      entries.forEach(({ target, isIntersecting }) => {
+        const card = cards.get(target.dataset.key);
+        if (!card) return;
+        card.seen = isIntersecting;
+        paint(card);
+      }),
+    { rootMargin: "200px" },
+  );
 
   async function paint(card) {
     if (!card.seen || !card.stale) return;

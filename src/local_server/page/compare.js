@@ -1,7 +1,7 @@
 // Up to 100 runs beside one another: settings, scalars, parallel coordinates, images. What is shown is in the address.
 
 import { tasksById } from "./api.js";
-import { empty, h, replace } from "./dom.js";
+import { empty, h, redraw, replace } from "./dom.js";
 import { isActive, plural } from "./format.js";
 import { createImageComparison } from "./images.js";
 import { lineStyle, statusMark, swatch } from "./marks.js";
@@ -11,8 +11,8 @@ import { createScalars, SCALAR_STATE } from "./scalars.js";
 import { createSettings } from "./settings.js";
 import { createState } from "./state.js";
 import { createTabs } from "./tabs.js";
+import { MOST_COMPARED } from "./toolbar.js";
 
-const MOST = 100; // what the server answers in one query
 const TABS = { scalars: "Scalars", settings: "Settings", parallel: "Parallel coordinates", images: "Images" };
 const DEFAULTS = { ids: [], tab: "scalars", hide: [], diff: true, find: "", metric: "", best: "value", axes: [], at: -1, ...SCALAR_STATE };
 
@@ -20,37 +20,60 @@ export async function show(main) {
   const state = createState(DEFAULTS);
   const asked = state.get().ids;
   if (!asked.length) return void replace(main, empty("Pick runs in the table of experiments, then press Compare."));
-  const ids = () => [...new Set(state.get().ids)].slice(0, MOST);
+  const ids = () => [...new Set(state.get().ids)].slice(0, MOST_COMPARED);
   const legend = createLegend(state);
-  const panels = { scalars: scalarPanel(state), settings: createSettings(state), parallel: createParallel(state), images: imagePanel(state) };
+  const panels = {
+    scalars: scalarPanel(state),
+    settings: createSettings(state),
+    parallel: createParallel(state),
+    images: imagePanel(state),
+  };
   const tabs = createTabs(TABS, panels, state);
   const title = h("h1", {});
   const add = h("a", { class: "button" }, "Add or remove runs");
   const hint = h("p", { class: "muted", hidden: true });
-  replace(main, h("div", { class: "view compare" }, h("header", { class: "title" }, title, hint, h("span", { class: "spacer" }), add),
-    h("div", { class: "with-legend" }, legend.element, tabs.element)));
+  replace(
+    main,
+    h(
+      "div",
+      { class: "view compare" },
+      h("header", { class: "title" }, title, hint, h("span", { class: "spacer" }), add),
+      h("div", { class: "with-legend" }, legend.element, tabs.element),
+    ),
+  );
 
   let tasks = [];
   const shown = () => {
     const hidden = new Set(state.get().hide);
     const names = distinctNames(tasks);
-    return tasks.map((task) => ({ id: task.id, task, name: names.get(task.id), style: lineStyle(ids().indexOf(task.id)), hidden: hidden.has(task.id) }));
+    return tasks.map((task) => ({
+      id: task.id,
+      task,
+      name: names.get(task.id),
+      style: lineStyle(ids().indexOf(task.id)),
+      hidden: hidden.has(task.id),
+    }));
   };
   async function draw(fresh) {
     const runs = shown();
     title.textContent = `Comparing ${plural(runs.length, "run")}`;
     document.title = title.textContent;
     const left = ids().length - tasks.length;
-    hint.hidden = !left && state.get().ids.length <= MOST;
-    hint.textContent = left ? `${plural(left, "run is", "runs are")} not on this server.` : `The first ${MOST} of ${state.get().ids.length}.`;
+    hint.hidden = !left && state.get().ids.length <= MOST_COMPARED;
+    hint.textContent = left
+      ? `${plural(left, "run is", "runs are")} not on this server.`
+      : `The first ${MOST_COMPARED} of ${state.get().ids.length}.`;
     add.href = `/?pick=${ids().map(encodeURIComponent).join(",")}`;
     legend.update(runs);
     await tabs.refresh(runs, fresh);
   }
-  const ask = poll(async () => {
-    tasks = await tasksById(ids());
-    await draw(true);
-  }, () => (tasks.some(isActive) ? 4000 : 30000));
+  const ask = poll(
+    async () => {
+      tasks = await tasksById(ids());
+      await draw(true);
+    },
+    () => (tasks.some(isActive) ? 4000 : 30000),
+  );
   let before = String(ids());
   state.subscribe(() => {
     if (String(ids()) !== before) ask();
@@ -97,23 +120,28 @@ function createLegend(state) {
   function item(run) {
     const { hide, ids } = state.get();
     const box = h("input", {
-      type: "checkbox", checked: !run.hidden, "aria-label": `Show ${run.name}`, "data-focus": `show:${run.id}`,
+      type: "checkbox",
+      checked: !run.hidden,
+      "aria-label": `Show ${run.name}`,
+      "data-focus": `show:${run.id}`,
       on: { change: () => state.set({ hide: box.checked ? hide.filter((id) => id !== run.id) : [...hide, run.id] }) },
     });
-    return h("li", { class: run.hidden ? "off" : null }, box, swatch(run.style), h("a", { href: `/task/${encodeURIComponent(run.id)}`, title: run.name }, run.name), statusMark(run.task),
-      h("button", { type: "button", class: "remove", "aria-label": `Take ${run.name} out`, title: "Take out", on: { click: () => state.set({ ids: ids.filter((id) => id !== run.id) }) } }, "×"));
+    const takeOut = () => state.set({ ids: ids.filter((id) => id !== run.id) });
+    const out = h(
+      "button",
+      { type: "button", class: "remove", "aria-label": `Take ${run.name} out`, title: "Take out", on: { click: takeOut } },
+      "×",
+    );
+    const name = h("a", { href: `/task/${encodeURIComponent(run.id)}`, title: run.name, "data-focus": `run:${run.id}` }, run.name);
+    return h("li", { class: run.hidden ? "off" : null }, box, swatch(run.style), name, statusMark(run.task), out);
   }
 
   return {
     element,
     update(runs) {
-      const version = JSON.stringify([runs.map(({ id, name, hidden, task }) => [id, name, hidden, task.status]), state.get().ids, state.get().hide]);
-      if (list.dataset.version === version) return;
-      list.dataset.version = version;
+      const { ids, hide } = state.get();
       many.hidden = runs.length < 6;
-      const focus = list.contains(document.activeElement) ? document.activeElement.dataset.focus : null;
-      replace(list, runs.map(item));
-      if (focus) list.querySelector(`[data-focus="${CSS.escape(focus)}"]`)?.focus();
+      redraw(list, [runs.map(({ id, name, hidden, task }) => [id, name, hidden, task.status]), ids, hide], () => runs.map(item));
     },
   };
 }

@@ -1,4 +1,4 @@
-// Building elements. Whatever comes from the server is untrusted text: it reaches the document only through text nodes and checked addresses.
+// Building elements. What comes from the server is untrusted text: it reaches the document through text nodes and checked addresses only.
 
 const PROPERTIES = new Set(["checked", "value", "disabled", "hidden", "indeterminate", "open", "selected"]);
 const SVG = "http://www.w3.org/2000/svg";
@@ -35,7 +35,7 @@ function setHref(element, address) {
 }
 
 /** The address when it is http(s), made absolute against this page; null for javascript:, data:, file: and what is no address. */
-export function webAddress(address) {
+function webAddress(address) {
   let url;
   try {
     url = new URL(String(address), location.href);
@@ -48,8 +48,8 @@ export function webAddress(address) {
 const LOOPBACK = new Set(["127.0.0.1", "localhost", "[::1]"]);
 
 /**
- * Where this page gets a stored file. The server keeps full addresses, while the page may have been opened by another of its names (localhost):
- * its own files are asked for under the page's origin, so that the cookie goes along. Null for what is not http(s).
+ * Where this page gets a stored file. The server keeps full addresses, while the page may have been opened by another of its names
+ * (localhost): its own files are asked for under the page's origin, so that the cookie goes along. Null for what is not http(s).
  */
 export function fileAddress(stored) {
   const safe = webAddress(stored);
@@ -68,6 +68,17 @@ export function isLocal(address) {
 export function replace(element, ...children) {
   element.replaceChildren(...children.flat(Infinity).filter(Boolean));
   return element;
+}
+
+const drawn = new WeakMap(); // element -> what it shows, as JSON
+
+/** Draws what an element holds anew when the facts it shows have changed, and keeps the keyboard where it was. */
+export function redraw(element, facts, draw) {
+  const version = JSON.stringify(facts);
+  if (drawn.get(element) === version) return false;
+  drawn.set(element, version);
+  keepingFocus(() => replace(element, draw()));
+  return true;
 }
 
 /** A short element that says nothing is here yet and what to type. */

@@ -22,7 +22,17 @@ export function createImages([id]) {
     seen = version;
     const iterations = [...new Set(images.map(({ iter }) => iter))];
     more.hidden = iterations.length < wanted;
-    replace(list, images.length ? iterations.map((iter) => iteration(iter, images.filter((image) => image.iter === iter))) : nothing());
+    replace(
+      list,
+      images.length
+        ? iterations.map((iter) =>
+            iteration(
+              iter,
+              images.filter((image) => image.iter === iter),
+            ),
+          )
+        : nothing(),
+    );
   }
 
   let update = null;
@@ -39,26 +49,49 @@ const nothing = () => empty("No images have been reported.", 'report.image("vali
 
 function iteration(iter, images) {
   const ordered = images.toSorted((a, b) => compareText(nameOf(a), nameOf(b)));
-  return h("section", { class: "iteration" }, h("h2", {}, `Iteration ${iter}`), h("div", { class: "thumbs" }, ordered.map((image) => picture(image, ordered, nameOf(image)))));
+  return h(
+    "section",
+    { class: "iteration" },
+    h("h2", {}, `Iteration ${iter}`),
+    h(
+      "div",
+      { class: "thumbs" },
+      ordered.map((image) => picture(image, ordered, nameOf(image))),
+    ),
+  );
 }
 
 const nameOf = ({ metric, variant }) => seriesKey(metric, variant);
 
-const KINDS = [[/\.(png|jpe?g|gif|webp|bmp|avif)$/i, "image"], [/\.(mp4|webm|mov|m4v)$/i, "video"], [/\.(wav|mp3|ogg|flac|m4a)$/i, "audio"]];
+const KINDS = [
+  [/\.(png|jpe?g|gif|webp|bmp|avif)$/i, "image"],
+  [/\.(mp4|webm|mov|m4v)$/i, "video"],
+  [/\.(wav|mp3|ogg|flac|m4a)$/i, "audio"],
+];
 const kindOf = (address) => KINDS.find(([ending]) => ending.test(new URL(address).pathname))?.[1] ?? "other";
 
 /** A sample with its caption. A picture opens in large among `others`; samples on other servers, and pages, are linked and not loaded. */
 function picture(image, others, caption) {
   const address = fileAddress(image.url);
   const name = `${nameOf(image)}, iteration ${image.iter}`;
-  return h("figure", {}, sample(address, name, () => enlarge(image, others)), h("figcaption", { title: caption }, caption));
+  return h(
+    "figure",
+    {},
+    sample(address, name, () => enlarge(image, others)),
+    h("figcaption", { title: caption }, caption),
+  );
 }
 
 function sample(address, name, open) {
   if (!address) return h("span", { class: "muted" }, "No web address");
   if (!isLocal(address)) return h("a", { href: address, rel: "noreferrer" }, "Stored elsewhere");
   const kind = kindOf(address);
-  if (kind === "image") return h("button", { type: "button", class: "thumb", "aria-label": `Enlarge ${name}`, on: { click: open } }, h("img", { src: address, alt: name, loading: "lazy" }));
+  if (kind === "image")
+    return h(
+      "button",
+      { type: "button", class: "thumb", "aria-label": `Enlarge ${name}`, on: { click: open } },
+      h("img", { src: address, alt: name, loading: "lazy" }),
+    );
   if (kind === "other") return h("a", { href: address, download: "" }, "Download");
   return h(kind, { src: address, controls: true, preload: "metadata", class: "media", "aria-label": name });
 }
@@ -80,7 +113,17 @@ function enlarge(image, others) {
     if (event.key === "ArrowLeft") turn(-1);
   }
   const button = (label, act) => h("button", { type: "button", on: { click: act } }, label);
-  dialog.append(img, caption, h("div", { class: "actions" }, button("Previous", () => turn(-1)), button("Next", () => turn(1)), button("Close", () => dialog.close())));
+  dialog.append(
+    img,
+    caption,
+    h(
+      "div",
+      { class: "actions" },
+      button("Previous", () => turn(-1)),
+      button("Next", () => turn(1)),
+      button("Close", () => dialog.close()),
+    ),
+  );
   turn(0);
   document.body.append(dialog);
   dialog.showModal();
@@ -90,7 +133,14 @@ function enlarge(image, others) {
 export function createImageComparison(state) {
   const element = h("div", { class: "images" });
   const shownAt = h("output", { for: "iteration" });
-  const slider = h("input", { type: "range", id: "iteration", "aria-label": "Up to iteration", min: "0", step: "1", on: { input: () => state.set({ at: iterations[Number(slider.value)] ?? -1 }, { push: false }) } });
+  const slider = h("input", {
+    type: "range",
+    id: "iteration",
+    "aria-label": "Up to iteration",
+    min: "0",
+    step: "1",
+    on: { input: () => state.set({ at: iterations[Number(slider.value)] ?? -1 }, { push: false }) },
+  });
   const tools = h("div", { class: "tools" }, h("label", { class: "field" }, "Up to iteration ", slider, shownAt));
   const place = h("div", { class: "scroller", tabindex: "0", role: "region", "aria-label": "Images side by side" });
   element.append(tools, place);
@@ -110,11 +160,43 @@ export function createImageComparison(state) {
     const names = [...new Set(images.map(nameOf))].sort(compareText);
     const cell = (name, run) => {
       const image = images.find((one) => one.task === run.id && one.iter <= limit && nameOf(one) === name);
-      return h("td", {}, image && picture(image, images.filter((one) => nameOf(one) === name && one.iter === image.iter), `iteration ${image.iter}`));
+      return h(
+        "td",
+        {},
+        image &&
+          picture(
+            image,
+            images.filter((one) => nameOf(one) === name && one.iter === image.iter),
+            `iteration ${image.iter}`,
+          ),
+      );
     };
-    const head = h("tr", {}, h("td", {}), shown.map((run) => h("th", { scope: "col" }, swatch(run.style), run.name)));
-    const rows = names.map((name) => h("tr", {}, h("th", { scope: "row" }, name), shown.map((run) => cell(name, run))));
-    replace(place, names.length ? h("table", { class: "side-by-side" }, h("caption", { class: "unseen" }, "Images side by side"), h("thead", {}, head), h("tbody", {}, rows)) : nothing());
+    const head = h(
+      "tr",
+      {},
+      h("td", {}),
+      shown.map((run) => h("th", { scope: "col" }, swatch(run.style), run.name)),
+    );
+    const rows = names.map((name) =>
+      h(
+        "tr",
+        {},
+        h("th", { scope: "row" }, name),
+        shown.map((run) => cell(name, run)),
+      ),
+    );
+    replace(
+      place,
+      names.length
+        ? h(
+            "table",
+            { class: "side-by-side" },
+            h("caption", { class: "unseen" }, "Images side by side"),
+            h("thead", {}, head),
+            h("tbody", {}, rows),
+          )
+        : nothing(),
+    );
   }
 
   return {
@@ -122,7 +204,12 @@ export function createImageComparison(state) {
     async refresh(wanted) {
       runs = wanted;
       const names = new Map(runs.map(({ id, name }) => [id, name]));
-      images = (await debugImages(runs.map(({ id }) => id), 100)).map((image) => ({ ...image, run: names.get(image.task) }));
+      images = (
+        await debugImages(
+          runs.map(({ id }) => id),
+          100,
+        )
+      ).map((image) => ({ ...image, run: names.get(image.task) }));
       iterations = [...new Set(images.map(({ iter }) => iter))].sort((a, b) => a - b);
       draw();
     },

@@ -8,7 +8,7 @@ const BATCH = 1000;
 const ANSI = /\u001b(?:\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001b]*(?:\u0007|\u001b\\)|[@-_])/g;
 
 /** What a terminal would show in the end: colours left out, a progress bar's rewritten lines as the last one. */
-export function terminalText(text) {
+function terminalText(text) {
   return text
     .replace(ANSI, "")
     .replace(/\r+\n/g, "\n")
@@ -20,16 +20,34 @@ export function terminalText(text) {
 export function createLog(id) {
   const follow = h("input", { type: "checkbox", checked: true, on: { change: () => follow.checked && toEnd() } });
   const earlier = h("button", { type: "button", hidden: true, on: { click: () => showEarlier() } }, "Show earlier lines");
-  const output = h("pre", { class: "console", role: "log", "aria-live": "off", "aria-label": "Console", tabindex: "0", on: { scroll: onScroll } });
+  const output = h("pre", {
+    class: "console",
+    role: "log",
+    "aria-live": "off",
+    "aria-label": "Console",
+    tabindex: "0",
+    on: { scroll: onScroll },
+  });
   const nothing = empty("No lines yet. They appear here as the run writes them.");
-  const element = h("div", { class: "log" }, h("div", { class: "tools" }, h("label", { class: "field" }, follow, " Follow"), earlier), nothing, output);
+  const element = h(
+    "div",
+    { class: "log" },
+    h("div", { class: "tools" }, h("label", { class: "field" }, follow, " Follow"), earlier),
+    nothing,
+    output,
+  );
   let first = null; // time of the first line shown, ms since 1970
   let last = null; // time of the last one
   let batch = BATCH;
   let atLast = new Set(); // the events of that time that are shown already
 
   const keyOf = (event) => event.id ?? event._id ?? `${event.timestamp} ${event.msg}`;
-  const line = (event) => h("span", { class: /error|critical|fatal/i.test(event.level ?? "") ? "line error" : "line" }, terminalText(String(event.msg ?? "")).replace(/\n?$/, "\n"));
+  const line = (event) =>
+    h(
+      "span",
+      { class: /error|critical|fatal/i.test(event.level ?? "") ? "line error" : "line" },
+      terminalText(String(event.msg ?? "")).replace(/\n?$/, "\n"),
+    );
   const atEnd = () => output.scrollHeight - output.scrollTop - output.clientHeight < 40;
   function toEnd() {
     output.scrollTop = output.scrollHeight;

@@ -6,11 +6,22 @@ import { statusLabel } from "./format.js";
 /** A run's status as a dot and a word; why it ended appears when pointed at. */
 export function statusMark(task) {
   const why = [task.status_reason, task.status_message].filter(Boolean).join(": ");
-  return h("span", { class: `status status-${task.status}`, title: why || null }, h("span", { class: "dot", "aria-hidden": "true" }), statusLabel(task.status));
+  return h(
+    "span",
+    { class: `status status-${task.status}`, title: why || null },
+    h("span", { class: "dot", "aria-hidden": "true" }),
+    statusLabel(task.status),
+  );
 }
 
 export function tagList(tags) {
-  return tags?.length ? h("ul", { class: "tag-list" }, tags.map((tag) => h("li", {}, tag))) : null;
+  return tags?.length
+    ? h(
+        "ul",
+        { class: "tag-list" },
+        tags.map((tag) => h("li", {}, tag)),
+      )
+    : null;
 }
 
 const HUES = ["#3b6fd4", "#e0762f", "#2f9e6e", "#c8436b", "#8a5bd1", "#b08a1e", "#1e9bb0", "#8c6450", "#d168b8", "#6f7a86"];

@@ -1,6 +1,6 @@
 // A run's settings and where it comes from.
 
-import { empty, h, replace } from "./dom.js";
+import { empty, h, redraw } from "./dom.js";
 import { compareText, moment, workload } from "./format.js";
 
 const ORDER = ["Settings", "Args", "properties"]; // sections people look for first
@@ -11,8 +11,17 @@ export function createOverview() {
   const filter = h("input", { type: "search", placeholder: "Setting…", on: { input: () => apply() } });
   const sections = h("div", { class: "sections" });
   const facts = h("aside", { class: "card facts-card", "aria-label": "Origin" });
-  const element = h("div", { class: "overview" },
-    h("div", {}, h("div", { class: "tools" }, h("label", { class: "field" }, h("span", { class: "unseen" }, "Filter the settings"), filter)), sections), facts);
+  const element = h(
+    "div",
+    { class: "overview" },
+    h(
+      "div",
+      {},
+      h("div", { class: "tools" }, h("label", { class: "field" }, h("span", { class: "unseen" }, "Filter the settings"), filter)),
+      sections,
+    ),
+    facts,
+  );
 
   function apply() {
     const wanted = filter.value.toLowerCase();
@@ -22,13 +31,13 @@ export function createOverview() {
   return {
     element,
     async refresh(task) {
-      const version = JSON.stringify([task.hyperparams, task.script, task.configuration, task.container, task.last_worker, task.completed, task.last_iteration]);
-      if (element.dataset.version === version) return;
-      element.dataset.version = version;
       const names = Object.keys(task.hyperparams ?? {}).sort((a, b) => rank(a) - rank(b) || compareText(a, b));
       const shown = names.filter((name) => Object.keys(task.hyperparams[name] ?? {}).length);
-      replace(sections, shown.length ? shown.map((name) => section(name, task.hyperparams[name])) : empty("This run has no settings."), configurations(task));
-      replace(facts, h("h2", {}, "Origin"), origin(task));
+      const settings = () =>
+        shown.length ? shown.map((name) => section(name, task.hyperparams[name])) : empty("This run has no settings.");
+      redraw(sections, [task.hyperparams, task.configuration], () => [settings(), configurations(task)]);
+      const { script, container, last_worker: agent, started, completed, last_iteration: iteration } = task;
+      redraw(facts, [script, container, agent, started, completed, iteration], () => [h("h2", {}, "Origin"), origin(task)]);
       apply();
     },
   };
@@ -37,7 +46,9 @@ export function createOverview() {
 const rank = (name) => (ORDER.includes(name) ? ORDER.indexOf(name) : ORDER.length);
 
 function section(name, items) {
-  const rows = Object.keys(items).sort(compareText).map((key) => h("tr", {}, h("th", { scope: "row" }, key), h("td", {}, value(key, items[key]?.value))));
+  const rows = Object.keys(items)
+    .sort(compareText)
+    .map((key) => h("tr", {}, h("th", { scope: "row" }, key), h("td", {}, value(key, items[key]?.value))));
   return h("table", { class: "pairs card" }, h("caption", {}, TITLES[name] ?? name), h("tbody", {}, rows));
 }
 
@@ -72,5 +83,14 @@ function origin(task) {
     Parent: task.parent && h("a", { href: `/task/${encodeURIComponent(task.parent)}` }, task.parent),
   };
   const diff = script.diff && h("details", {}, h("summary", {}, "Show the changes"), h("pre", {}, script.diff));
-  return [h("dl", {}, Object.entries(facts).filter(([, fact]) => fact).map(([name, fact]) => [h("dt", {}, name), h("dd", {}, fact)])), diff];
+  return [
+    h(
+      "dl",
+      {},
+      Object.entries(facts)
+        .filter(([, fact]) => fact)
+        .map(([name, fact]) => [h("dt", {}, name), h("dd", {}, fact)]),
+    ),
+    diff,
+  ];
 }

@@ -1,24 +1,31 @@
-// Parallel coordinates: an axis per setting, the last one a metric, a line per run coloured by the metric.
-// Drawn here because Plotly's own needs WebGL and eval, which the content security policy refuses.
+// Which settings and which metric the parallel coordinates show.
 
-import { empty, h, replace, svg } from "./dom.js";
-import { compareText, lastMetrics, number } from "./format.js";
+import { empty, h, redraw } from "./dom.js";
+import { compareText, lastMetrics } from "./format.js";
+import { createMenu } from "./menu.js";
+import { drawParallel, MISSING } from "./parallel_chart.js";
 import { settingsOf } from "./settings.js";
 
-const SIZE = { height: 430, top: 54, bottom: 34, side: 70 };
 const MOST_AXES = 12;
 const VALUES = { value: "last", min: "least", max: "greatest" };
-const MISSING = "none"; // a run without the setting
-const SCALE = [[68, 92, 196], [34, 158, 150], [240, 164, 58]]; // low to high, readable on light and dark
 
 export function createParallel(state) {
   const metric = h("select", { id: "metric", "aria-label": "Metric", on: { change: () => state.set({ metric: metric.value }) } });
-  const best = h("select", { "aria-label": "Value of the metric", on: { change: () => state.set({ best: best.value }) } }, Object.entries(VALUES).map(([value, label]) => h("option", { value }, label)));
-  const choice = h("fieldset", {}, h("legend", {}, "Settings as axes"));
-  const menu = h("details", { class: "menu" }, h("summary", {}, "Axes"), choice);
+  const best = h(
+    "select",
+    { "aria-label": "Value of the metric", on: { change: () => state.set({ best: best.value }) } },
+    Object.entries(VALUES).map(([value, label]) => h("option", { value }, label)),
+  );
+  const menu = createMenu("Axes", "Settings as axes", (axes) => state.set({ axes }));
   const place = h("div", { class: "parallel-place" });
   const told = h("p", { class: "count", role: "status" }, "");
-  const element = h("div", { class: "parallel" }, h("div", { class: "tools" }, h("label", { class: "field" }, "Metric ", metric), best, menu), place, told);
+  const element = h(
+    "div",
+    { class: "parallel" },
+    h("div", { class: "tools" }, h("label", { class: "field" }, "Metric ", metric), best, menu.element),
+    place,
+    told,
+  );
   let runs = [];
   new ResizeObserver(() => draw()).observe(place);
 
@@ -33,14 +40,16 @@ export function createParallel(state) {
     const axes = (wanted.length ? wanted.filter((key) => keys.includes(key)) : differing).slice(0, MOST_AXES);
     fillSelect(metric, metrics, name);
     best.value = kind;
-    fillChoice(choice, keys, axes, state);
-    menu.hidden = !keys.length;
+    menu.update(keys, axes);
     if (!place.clientWidth) return;
-    if (!name || shown.length < 2) return void replace(place, empty(name ? "Show two runs or more." : "No scalars have been reported by these runs."));
-    if (!axes.length) return void replace(place, empty("These runs have the same settings. Choose axes above."));
-    const results = shown.map(({ task }) => lastMetrics(task).get(name)?.[kind]);
-    const columns = [...axes.map((key) => ({ label: key, values: maps.map((map) => map.get(key) ?? MISSING) })), { label: `${name} (${VALUES[kind]})`, values: results.map((value) => value ?? MISSING) }];
-    replace(place, chart(shown, columns, results, place.clientWidth, (text) => (told.textContent = text)));
+    const results = shown.map(({ task }) => lastMetrics(task).get(name)?.[kind] ?? MISSING);
+    const columns = [
+      ...axes.map((key) => ({ label: key, values: maps.map((map) => map.get(key) ?? MISSING) })),
+      { label: `${name} (${VALUES[kind]})`, values: results },
+    ];
+    const problem = problemOf(shown.length, name, axes);
+    const picture = () => (problem ? empty(problem) : drawParallel(shown, columns, place.clientWidth, (text) => (told.textContent = text)));
+    redraw(place, [problem, columns, shown.map((run) => [run.id, run.name]), place.clientWidth], picture);
   }
 
   return {
@@ -53,93 +62,12 @@ export function createParallel(state) {
 }
 
 function fillSelect(select, names, chosen) {
-  const version = JSON.stringify(names);
-  if (select.dataset.version !== version) replace(select, names.map((name) => h("option", { value: name }, name)));
-  select.dataset.version = version;
+  redraw(select, names, () => names.map((name) => h("option", { value: name }, name)));
   select.value = chosen ?? "";
 }
 
-function fillChoice(fieldset, keys, axes, state) {
-  const version = JSON.stringify([keys, axes]);
-  if (fieldset.dataset.version === version) return;
-  fieldset.dataset.version = version;
-  const focus = fieldset.contains(document.activeElement) ? document.activeElement.dataset.focus : null;
-  const box = (key) => h("label", {}, h("input", { type: "checkbox", checked: axes.includes(key), "data-focus": `axis:${key}`,
-    on: { change: (event) => state.set({ axes: event.target.checked ? [...axes, key] : axes.filter((other) => other !== key) }) } }), key);
-  replace(fieldset, fieldset.querySelector("legend"), keys.map(box));
-  if (focus) fieldset.querySelector(`[data-focus="${CSS.escape(focus)}"]`)?.focus();
-}
-
-/**
- * Where an axis puts its values: numbers linearly, by powers of ten when they are positive and span ten times or more; words in order, evenly.
- * Returns {at(value) -> 0..1 from the bottom, ticks: [[place, label]]}.
- */
-export function scaleOf(values) {
-  const numbers = values.filter((value) => value !== MISSING).map(Number);
-  const distinct = [...new Set(values.map(String))];
-  if (numbers.length && numbers.every(Number.isFinite)) {
-    const [low, high] = [Math.min(...numbers), Math.max(...numbers)];
-    const log = low > 0 && high / low >= 10;
-    const bend = (value) => (log ? Math.log10(value) : value);
-    const base = values.includes(MISSING) ? 0.12 : 0; // room below for runs without a value
-    const at = (value) => (value === MISSING ? 0 : high === low ? 0.5 : base + ((1 - base) * (bend(Number(value)) - bend(low))) / (bend(high) - bend(low)));
-    const few = [...new Set(numbers)].sort((a, b) => a - b);
-    const marks = few.length <= 5 ? few : [0, 0.25, 0.5, 0.75, 1].map((part) => (log ? 10 ** (bend(low) + part * (bend(high) - bend(low))) : low + part * (high - low)));
-    return { at, ticks: [...marks.map((value) => [at(value), number(value)]), ...(base ? [[0, MISSING]] : [])] };
-  }
-  distinct.sort(compareText);
-  const at = (value) => (distinct.length === 1 ? 0.5 : distinct.indexOf(String(value)) / (distinct.length - 1));
-  const step = Math.ceil(distinct.length / 20);
-  return { at, ticks: distinct.filter((_, index) => index % step === 0).map((value) => [at(value), value]) };
-}
-
-function chart(runs, columns, results, width, tell) {
-  const { height, top, bottom, side } = SIZE;
-  const full = Math.max(width, columns.length * 120);
-  const xOf = (index) => side + (index * (full - 2 * side)) / (columns.length - 1);
-  const yOf = (part) => height - bottom - part * (height - top - bottom);
-  const scales = columns.map(({ values }) => scaleOf(values));
-  const lines = runs.map((run, row) => {
-    const points = columns.map(({ values }, index) => [xOf(index), yOf(scales[index].at(values[row]))]);
-    const summary = `${run.name}: ${columns.map(({ label, values }) => `${label} ${typeof values[row] === "number" ? number(values[row]) : values[row]}`).join(", ")}`;
-    const listeners = { mouseenter: () => tell(summary), focus: () => tell(summary), mouseleave: () => tell(""), blur: () => tell("") };
-    const path = curve(points);
-    const stroke = typeof results[row] === "number" ? colourAt(scales.at(-1).at(results[row])) : "#8b8e94";
-    return svg("a", { href: `/task/${encodeURIComponent(run.id)}`, "aria-label": summary, class: "run-line", on: listeners },
-      svg("path", { d: path, class: "halo" }), svg("path", { d: path, class: "ink", stroke }), points.map(([cx, cy]) => svg("circle", { cx, cy, r: 3, fill: stroke })));
-  });
-  const axes = columns.map(({ label }, index) => axis(label, scales[index], xOf(index), yOf, index === columns.length - 1));
-  return svg("svg", { width: full, height, viewBox: `0 0 ${full} ${height}`, role: "group", "aria-label": "Parallel coordinates" }, lines, axes);
-}
-
-function axis(label, { ticks }, x, yOf, last) {
-  const short = (text, length) => (text.length > length ? `${text.slice(0, length - 1)}…` : text);
-  return svg("g", { class: last ? "axis metric-axis" : "axis" },
-    svg("line", { x1: x, x2: x, y1: yOf(0), y2: yOf(1) }),
-    svg("text", { x, y: 26, class: "axis-name" }, svg("title", {}, label), short(label, 22)),
-    ticks.map(([part, text]) => tick(short(String(text), 16), text, x, yOf(part))));
-}
-
-/** A value beside its axis, on a plate that keeps it readable over the lines. */
-function tick(label, whole, x, y) {
-  const width = label.length * 7 + 6;
-  return [svg("line", { x1: x - 4, x2: x, y1: y, y2: y }), svg("rect", { class: "plate", x: x - 6 - width, y: y - 8, width, height: 16, rx: 3 }),
-    svg("text", { x: x - 8, y: y + 4, class: "tick" }, svg("title", {}, whole), label)];
-}
-
-/** A line through the points that leaves each axis level, so that runs which cross can be told apart. */
-function curve(points) {
-  return points.map(([x, y], index) => {
-    if (!index) return `M${x},${y}`;
-    const [before, level] = points[index - 1];
-    const bend = (x - before) * 0.4;
-    return `C${before + bend},${level} ${x - bend},${y} ${x},${y}`;
-  }).join("");
-}
-
-/** The colour of a place on the metric's axis, 0 to 1. */
-function colourAt(part) {
-  const place = part * (SCALE.length - 1);
-  const index = Math.min(Math.floor(place), SCALE.length - 2);
-  return `rgb(${SCALE[index].map((from, channel) => Math.round(from + (SCALE[index + 1][channel] - from) * (place - index))).join(",")})`;
+function problemOf(runs, metric, axes) {
+  if (!metric) return "No scalars have been reported by these runs.";
+  if (runs < 2) return "Show two runs or more.";
+  return axes.length ? null : "These runs have the same settings. Choose axes above.";
 }

@@ -21,9 +21,13 @@ export function createPlots(id) {
       }
       seen = task.last_update;
       nothing.hidden = latest.size > 0;
-      grid.update([...latest].map(([key, plot]) => ({
-        key, title: plot.iter > 0 ? `${key} · iteration ${plot.iter}` : key, draw: (place) => drawFigure(place, plot.plot_str, key),
-      })));
+      grid.update(
+        [...latest].map(([key, plot]) => ({
+          key,
+          title: plot.iter > 0 ? `${key} · iteration ${plot.iter}` : key,
+          draw: (place) => drawFigure(place, plot.plot_str, key),
+        })),
+      );
     },
   };
 }

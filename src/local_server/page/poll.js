@@ -4,7 +4,10 @@ import { h, replace } from "./dom.js";
 
 let heard = false; // whether the server has ever answered this page
 
-/** Shows an error above the page: one line, with the way out where there is one. Null takes it away. Somebody who was never signed in goes there at once. */
+/**
+ * Shows an error above the page: one line, with the way out where there is one. Null takes it away. Somebody who was never signed in goes
+ * there at once.
+ */
 export function notice(error) {
   const line = document.getElementById("notice");
   line.hidden = !error;

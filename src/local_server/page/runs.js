@@ -4,8 +4,25 @@ import { projectNames, taskPages, tasksById } from "./api.js";
 import { moment } from "./format.js";
 
 const FIELDS = [
-  "id", "name", "type", "project", "status", "status_reason", "status_message", "tags", "system_tags", "created", "started", "completed",
-  "active_duration", "last_update", "last_change", "last_iteration", "last_metrics", "script.entry_point", "script.working_dir",
+  "id",
+  "name",
+  "type",
+  "project",
+  "status",
+  "status_reason",
+  "status_message",
+  "tags",
+  "system_tags",
+  "created",
+  "started",
+  "completed",
+  "active_duration",
+  "last_update",
+  "last_change",
+  "last_iteration",
+  "last_metrics",
+  "script.entry_point",
+  "script.working_dir",
 ];
 const WHOLE = 120_000; // deleted runs are noticed by asking for all of them this often, ms
 
@@ -51,7 +68,12 @@ export function createRuns() {
       if (page.some((task) => changed(task) < since)) break;
     }
     const active = [...tasks.values()].filter((task) => task.status === "in_progress" || task.status === "queued");
-    take(await tasksById(active.map((task) => task.id), FIELDS)); // a change of status alone may leave last_update as it was
+    take(
+      await tasksById(
+        active.map((task) => task.id),
+        FIELDS,
+      ),
+    ); // a change of status alone may leave last_update as it was
     await names();
   }
 

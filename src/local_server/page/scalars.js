@@ -10,7 +10,7 @@ const X_AXES = { iter: "Iterations", relative: "Time since start", wall: "Clock 
 export const SCALAR_STATE = { x: "iter", smooth: 0, log: false, series: "" };
 
 /** Exponential moving average, corrected for its start at zero; weight in [0, 1). A gap (null) stays one. */
-export function smoothed(values, weight) {
+function smoothed(values, weight) {
   if (!weight) return values;
   let average = 0;
   let total = 0;
@@ -23,13 +23,31 @@ export function smoothed(values, weight) {
 }
 
 /** The bar that sets what all charts share. Its values are in the address. */
-export function scalarTools(state) {
+function scalarTools(state) {
   const { smooth, x, log, series } = state.get();
   const shown = h("output", { for: "smooth" }, String(smooth));
-  const slider = h("input", { type: "range", id: "smooth", "aria-label": "Smoothing", min: "0", max: "0.99", step: "0.01", value: String(smooth), on: { input: () => state.set({ smooth: Number(slider.value) }, { push: false }) } });
-  const axis = h("select", { id: "x-axis", "aria-label": "X axis", on: { change: () => state.set({ x: axis.value }) } }, Object.entries(X_AXES).map(([value, label]) => h("option", { value, selected: value === x }, label)));
+  const slider = h("input", {
+    type: "range",
+    id: "smooth",
+    "aria-label": "Smoothing",
+    min: "0",
+    max: "0.99",
+    step: "0.01",
+    value: String(smooth),
+    on: { input: () => state.set({ smooth: Number(slider.value) }, { push: false }) },
+  });
+  const axis = h(
+    "select",
+    { id: "x-axis", "aria-label": "X axis", on: { change: () => state.set({ x: axis.value }) } },
+    Object.entries(X_AXES).map(([value, label]) => h("option", { value, selected: value === x }, label)),
+  );
   const logBox = h("input", { type: "checkbox", checked: log, on: { change: () => state.set({ log: logBox.checked }) } });
-  const filter = h("input", { type: "search", placeholder: "Series…", value: series, on: { input: () => state.set({ series: filter.value }, { push: false }) } });
+  const filter = h("input", {
+    type: "search",
+    placeholder: "Series…",
+    value: series,
+    on: { input: () => state.set({ series: filter.value }, { push: false }) },
+  });
   state.subscribe((current) => {
     shown.textContent = current.smooth.toFixed(2);
     slider.value = String(current.smooth);
@@ -37,7 +55,9 @@ export function scalarTools(state) {
     logBox.checked = current.log;
     if (document.activeElement !== filter) filter.value = current.series;
   });
-  return h("div", { class: "tools" },
+  return h(
+    "div",
+    { class: "tools" },
     h("label", { class: "field" }, h("span", { class: "unseen" }, "Filter the series"), filter),
     h("label", { class: "field" }, "Smoothing ", slider, shown),
     h("label", { class: "field" }, "X axis ", axis),
@@ -71,18 +91,29 @@ export function createScalars(state, { byMetric = false } = {}) {
       if (!charts.has(key)) charts.set(key, { machine: isMachine(one.metric), lines: [] });
       charts.get(key).lines.push({ ...one, run });
     }
-    for (const { lines } of charts.values()) lines.sort((a, b) => place.get(a.task) - place.get(b.task) || compareText(a.variant, b.variant));
-    const cards = [...charts].sort(([a], [b]) => compareText(a, b)).map(([key, { machine, lines }]) => card(key, machine, lines, { x, smooth, log }));
+    for (const { lines } of charts.values())
+      lines.sort((a, b) => place.get(a.task) - place.get(b.task) || compareText(a.variant, b.variant));
+    const cards = [...charts]
+      .sort(([a], [b]) => compareText(a, b))
+      .map(([key, { machine, lines }]) => card(key, machine, lines, { x, smooth, log }));
     grid.update(cards);
   }
 
   function card(key, machine, lines, { x, smooth, log }) {
     const title = machine ? key.replace(":monitor:", "") : key;
     const shape = { x, smooth, few: lines.length <= 12, unit: spanUnit(lines)[1] };
-    const drawn = lines.flatMap((line, index) => toLines(line, byMetric ? { ...lineStyle(index), name: line.variant } : { ...line.run.style, name: line.run.name }, shape));
+    const drawn = lines.flatMap((line, index) =>
+      toLines(line, byMetric ? { ...lineStyle(index), name: line.variant } : { ...line.run.style, name: line.run.name }, shape),
+    );
     const names = lines.map((line) => (byMetric ? line.variant : line.run.name)).join(", ");
     const label = `${title}: ${names}`.slice(0, 300);
-    return { key, title, group: machine ? "Machine" : null, draw: (place) => drawLines(place, drawn, { xTitle: axisTitle(x, lines), log, dates: x === "wall", legend: byMetric && lines.length > 1, label }) };
+    return {
+      key,
+      title,
+      group: machine ? "Machine" : null,
+      draw: (place) =>
+        drawLines(place, drawn, { xTitle: axisTitle(x, lines), log, dates: x === "wall", legend: byMetric && lines.length > 1, label }),
+    };
   }
 
   return {
@@ -94,7 +125,11 @@ export function createScalars(state, { byMetric = false } = {}) {
       runs = wanted;
       const byTime = state.get().x !== "iter";
       const samples = Math.max(200, Math.min(2000, Math.round(20000 / Math.max(1, runs.length))));
-      series = await fetchScalars(runs.map(({ id }) => id), byTime, samples);
+      series = await fetchScalars(
+        runs.map(({ id }) => id),
+        byTime,
+        samples,
+      );
       askedByTime = byTime;
       draw();
     },

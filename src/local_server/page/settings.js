@@ -1,15 +1,17 @@
 // Settings and results of several runs in one table; what differs stands out.
 
-import { empty, h, keepingFocus, replace } from "./dom.js";
+import { empty, h, redraw } from "./dom.js";
 import { compareText, duration, lastMetrics, moment, number, runtime, settings, statusLabel, when, workload } from "./format.js";
 import { swatch } from "./marks.js";
 
 /**
- * Settings of each run as a map from key to text. Where two sections have the same key it is said as "section/key"; what was typed ("Args") is
- * left out where the resolved value ("Settings") is there.
+ * Settings of each run as a map from key to text. Where two sections have the same key it is said as "section/key"; what was typed ("Args")
+ * is left out where the resolved value ("Settings") is there.
  */
 export function settingsOf(runs) {
-  const all = runs.map(({ task }) => [...settings(task)].map(([path, value]) => [path.split("/")[0], path.slice(path.indexOf("/") + 1), value]));
+  const all = runs.map(({ task }) =>
+    [...settings(task)].map(([path, value]) => [path.split("/")[0], path.slice(path.indexOf("/") + 1), value]),
+  );
   const sections = new Map();
   for (const [section, key] of all.flat()) sections.set(key, (sections.get(key) ?? new Set()).add(section));
   for (const found of sections.values()) if (found.has("Settings")) found.delete("Args");
@@ -19,13 +21,31 @@ export function settingsOf(runs) {
 }
 
 export function createSettings(state) {
-  const differing = h("input", { type: "checkbox", checked: state.get().diff, on: { change: () => state.set({ diff: differing.checked }) } });
-  const filter = h("input", { type: "search", placeholder: "Setting…", value: state.get().find, on: { input: () => state.set({ find: filter.value }, { push: false }) } });
+  const differing = h("input", {
+    type: "checkbox",
+    checked: state.get().diff,
+    on: { change: () => state.set({ diff: differing.checked }) },
+  });
+  const filter = h("input", {
+    type: "search",
+    placeholder: "Setting…",
+    value: state.get().find,
+    on: { input: () => state.set({ find: filter.value }, { push: false }) },
+  });
   const count = h("p", { class: "count", role: "status" });
   const place = h("div", { class: "scroller", tabindex: "0", role: "region", "aria-label": "Settings of the runs" });
-  const element = h("div", { class: "settings" },
-    h("div", { class: "tools" }, h("label", { class: "field" }, h("span", { class: "unseen" }, "Filter the settings"), filter),
-      h("label", { class: "field" }, differing, " Only differences"), count), place);
+  const element = h(
+    "div",
+    { class: "settings" },
+    h(
+      "div",
+      { class: "tools" },
+      h("label", { class: "field" }, h("span", { class: "unseen" }, "Filter the settings"), filter),
+      h("label", { class: "field" }, differing, " Only differences"),
+      count,
+    ),
+    place,
+  );
 
   return {
     element,
@@ -35,19 +55,22 @@ export function createSettings(state) {
       if (document.activeElement !== filter) filter.value = find;
       const shown = runs.filter((run) => !run.hidden);
       const groups = rowsOf(shown);
-      const version = JSON.stringify([groups, diff, find, shown.map(({ id, name }) => [id, name])]);
-      if (element.dataset.version === version) return;
-      element.dataset.version = version;
-      const matches = (row) => row.name.toLowerCase().includes(find.toLowerCase());
-      const kept = groups.map((group) => ({ ...group, rows: group.rows.filter((row) => matches(row) && (!diff || row.differs || group.always)) })).filter(({ rows }) => rows.length);
-      const differ = groups.filter(({ always }) => !always).flatMap(({ rows }) => rows).filter(({ differs }) => differs).length;
-      count.textContent = shown.length < 2 ? "" : `${differ} of ${groups.filter(({ always }) => !always).flatMap(({ rows }) => rows).length} settings differ`;
-      keepingFocus(() => replace(place, kept.length ? table(shown, kept) : empty(diff ? "No setting differs." : "These runs have no settings.")));
+      const wanted = (row, always) => row.name.toLowerCase().includes(find.toLowerCase()) && (!diff || row.differs || always);
+      const kept = groups.map((group) => ({ ...group, rows: group.rows.filter((row) => wanted(row, group.always)) }));
+      const filled = kept.filter(({ rows }) => rows.length);
+      const settings = groups[0].rows;
+      const differ = settings.filter(({ differs }) => differs).length;
+      count.textContent = shown.length < 2 ? "" : `${differ} of ${settings.length} settings differ`;
+      const none = diff ? "No setting differs." : "These runs have no such settings.";
+      redraw(place, [filled, shown.map(({ id, name }) => [id, name])], () => (filled.length ? table(shown, filled) : empty(none)));
     },
   };
 }
 
-/** Groups of rows {name, values, differs}; a run without a setting has null there. */
+/**
+ * Groups of rows {name, values, differs}, the settings first; a run without a setting has null there. A group that is `always` shown shows
+ * what is alike, too.
+ */
 function rowsOf(runs) {
   const maps = settingsOf(runs);
   const row = (name, values) => ({ name, values, differs: new Set(values).size > 1 });
@@ -63,19 +86,58 @@ function rowsOf(runs) {
     Tags: ({ task }) => (task.tags ?? []).join(", "),
   };
   return [
-    { title: "Settings", rows: names.map((name) => row(name, maps.map((map) => map.get(name) ?? null))) },
-    { title: "Last value (least … greatest)", always: true, rows: metrics.map((name) => row(name, results.map((map) => spread(map.get(name))))) },
+    {
+      title: "Settings",
+      rows: names.map((name) =>
+        row(
+          name,
+          maps.map((map) => map.get(name) ?? null),
+        ),
+      ),
+    },
+    {
+      title: "Last value (least … greatest)",
+      always: true,
+      rows: metrics.map((name) =>
+        row(
+          name,
+          results.map((map) => spread(map.get(name))),
+        ),
+      ),
+    },
     { title: "Run", always: true, rows: Object.entries(origin).map(([name, of]) => row(name, runs.map(of))) },
   ];
 }
 
-const spread = (metric) => (metric ? [number(metric.value), metric.min !== undefined && metric.max !== undefined ? `${number(metric.min)} … ${number(metric.max)}` : ""] : null);
+const spread = (metric) =>
+  metric
+    ? [number(metric.value), metric.min !== undefined && metric.max !== undefined ? `${number(metric.min)} … ${number(metric.max)}` : ""]
+    : null;
 
 function table(runs, groups) {
-  const head = h("tr", {}, h("td", {}), runs.map((run) => h("th", { scope: "col" }, swatch(run.style), h("a", { href: `/task/${encodeURIComponent(run.id)}`, title: run.name }, run.name))));
-  const bodies = groups.map(({ title, always, rows }) => h("tbody", {},
-    h("tr", { class: "group-row" }, h("th", { scope: "rowgroup", colspan: String(runs.length + 1) }, title)),
-    rows.map((row) => h("tr", { class: row.differs && !always ? "differs" : null }, h("th", { scope: "row", title: row.name }, row.name), row.values.map((value) => cell(value, always))))));
+  const head = h(
+    "tr",
+    {},
+    h("td", {}),
+    runs.map((run) =>
+      h("th", { scope: "col" }, swatch(run.style), h("a", { href: `/task/${encodeURIComponent(run.id)}`, title: run.name }, run.name)),
+    ),
+  );
+  const bodies = groups.map(({ title, always, rows }) =>
+    h(
+      "tbody",
+      {},
+      h("tr", { class: "group-row" }, h("th", { scope: "rowgroup", colspan: String(runs.length + 1) }, title)),
+      rows.map((row) =>
+        h(
+          "tr",
+          { class: row.differs && !always ? "differs" : null },
+          h("th", { scope: "row", title: row.name }, row.name),
+          row.values.map((value) => cell(value, always)),
+        ),
+      ),
+    ),
+  );
   return h("table", { class: "side-by-side" }, h("caption", { class: "unseen" }, "Settings of the runs"), h("thead", {}, head), bodies);
 }
 

@@ -29,7 +29,9 @@ export function createState(defaults) {
 
 function read(defaults) {
   const query = new URLSearchParams(location.search);
-  return Object.fromEntries(Object.entries(defaults).map(([name, fallback]) => [name, query.has(name) ? parse(query.get(name), fallback) : fallback]));
+  return Object.fromEntries(
+    Object.entries(defaults).map(([name, fallback]) => [name, query.has(name) ? parse(query.get(name), fallback) : fallback]),
+  );
 }
 
 function parse(text, fallback) {
@@ -40,7 +42,7 @@ function parse(text, fallback) {
 }
 
 /** The query that stands for a state, "" for the default one. */
-export function write(state, defaults) {
+function write(state, defaults) {
   const parts = [];
   for (const [name, fallback] of Object.entries(defaults)) {
     const text = print(state[name]);

@@ -19,7 +19,17 @@ export function createTable({ caption, rowKey, rowName, on = {} }) {
     const version = JSON.stringify([columns.map(({ key, label }) => [key, label]), sort]);
     if (version === headVersion) return;
     headVersion = version;
-    keepingFocus(() => replace(head, h("tr", {}, on.pick && h("td", { class: "pick" }, all), columns.map((column) => headCell(column, sort)))));
+    keepingFocus(() =>
+      replace(
+        head,
+        h(
+          "tr",
+          {},
+          on.pick && h("td", { class: "pick" }, all),
+          columns.map((column) => headCell(column, sort)),
+        ),
+      ),
+    );
   }
 
   function headCell(column, sort) {
@@ -27,7 +37,11 @@ export function createTable({ caption, rowKey, rowName, on = {} }) {
     const label =
       column.sort === false || !on.sort
         ? column.label
-        : h("button", { type: "button", class: "sort", "data-focus": `sort:${column.key}`, on: { click: () => on.sort(nextSort(column, sort)) } }, column.label);
+        : h(
+            "button",
+            { type: "button", class: "sort", "data-focus": `sort:${column.key}`, on: { click: () => on.sort(nextSort(column, sort)) } },
+            column.label,
+          );
     return h("th", { scope: "col", class: classOf(column), "aria-sort": direction, title: column.title }, label);
   }
 

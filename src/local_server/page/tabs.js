@@ -5,9 +5,22 @@ import { h, replace } from "./dom.js";
 /** `labels`: name -> text; `panels`: name -> {element, refresh(...args)}; only the shown panel is refreshed. */
 export function createTabs(labels, panels, state) {
   const names = Object.keys(labels);
-  const tabs = new Map(names.map((name) => [name, h("button", {
-    type: "button", role: "tab", id: `tab-${name}`, "aria-controls": "panel", on: { click: () => state.set({ tab: name }), keydown: (event) => arrow(event, name) },
-  }, labels[name])]));
+  const tabs = new Map(
+    names.map((name) => [
+      name,
+      h(
+        "button",
+        {
+          type: "button",
+          role: "tab",
+          id: `tab-${name}`,
+          "aria-controls": "panel",
+          on: { click: () => state.set({ tab: name }), keydown: (event) => arrow(event, name) },
+        },
+        labels[name],
+      ),
+    ]),
+  );
   const panel = h("div", { role: "tabpanel", id: "panel", class: "panel" });
   const current = () => (names.includes(state.get().tab) ? state.get().tab : names[0]);
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -58,6 +59,7 @@ class Contrast(lightning.LightningModule):
         self.identity, self.report, self.gallery = identity, report, gallery
         self.register_buffer("mean", clip.mean.view(3, 1, 1), persistent=False)
         self.register_buffer("std", clip.std.view(3, 1, 1), persistent=False)
+        warnings.filterwarnings("ignore", ".*distributed.nn.functional.all_gather is deprecated.*", FutureWarning)  # in open_clip's loss
         self.loss = ClipLoss(local_loss=True, gather_with_grad=True, rank=rank(), world_size=world_size())
         self.skipped: dict[int, str] = {}
         self.embedded: list[tuple[Tensor, Tensor, Tensor]] = []

@@ -99,7 +99,9 @@ def train(
         sys.exit(128 + signal.SIGTERM)
     if module.validated_at != trainer.global_step:
         trainer.validate(module, loaders[1], verbose=False)
-    return publish(module, clip, output, report)
+    path = publish(module, clip, output, report)
+    trainer.strategy.barrier()  # for every rank the file is there
+    return path
 
 
 class Position:

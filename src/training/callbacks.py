@@ -113,7 +113,14 @@ class SaveAndStop(Callback):
         else:
             trainer.save_checkpoint(Path(os.devnull))  # gathers what rank 0 writes, and waits for it
 
-    def teardown(self, trainer: lightning.Trainer, module: lightning.LightningModule, stage: str) -> None:
+    def on_train_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        self.restore()
+
+    def on_exception(self, trainer: lightning.Trainer, module: lightning.LightningModule, exception: BaseException) -> None:
+        self.restore()
+
+    def restore(self) -> None:
+        """Give the signal back to Lightning, which gives it back to whoever had it."""
         if self.before is not None:
             signal.signal(signal.SIGTERM, self.before)
             self.before = None

@@ -12,5 +12,5 @@ def seed_everything(seed: int, *place: int) -> None:
     """Seed Python's, NumPy's and torch's global generators from `seed` and a place in the run, such as (step, rank)."""
     state = np.random.SeedSequence([seed, *place]).generate_state(3)
     random.seed(int(state[0]))
-    np.random.seed(int(state[1]))  # noqa: NPY002  libraries draw from the global one
+    np.random.seed(int(state[1]))
     torch.manual_seed(int(state[2]))

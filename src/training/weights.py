@@ -31,11 +31,11 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError as error:
-        refused = re.search(r"Unsupported (?:global|class|operand)[^\n]*?:? (?:GLOBAL )?([\w.]+)", str(error))
+        refused = re.search(r"unsupported (?:global:?|class) (?:GLOBAL )?([\w.]+)", str(error), re.IGNORECASE)
         what = f"holds the type {refused[1]}" if refused else "is not a file of weights"
         raise CheckpointError(f"{path} {what}; only tensors and plain containers are read: save model.state_dict()") from error
     except (RuntimeError, EOFError, OSError) as error:
-        raise CheckpointError(f"{path} cannot be read as weights: {str(error).splitlines()[0]}") from error
+        raise CheckpointError(f"{path} cannot be read as weights: {type(error).__name__} {error}".strip()) from error
     return unwrapped(loaded, path)
 
 

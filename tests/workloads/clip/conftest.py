@@ -1,0 +1,65 @@
+"""Small pairs and a small model. These tests run in the image's environment; without torch there is nothing to collect."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: threads that wait busily slow each other down on a shared machine
+
+if importlib.util.find_spec("open_clip") is None:
+    collect_ignore_glob = ["test_*.py"]
+
+COLOURS = {"red": (210, 40, 40), "green": (40, 170, 60), "blue": (40, 70, 210), "yellow": (230, 210, 40), "white": (240, 240, 240)}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for line in (
+        "ignore:.*isinstance.treespec, LeafSpec.*is deprecated:FutureWarning",
+        "ignore:.*isinstance.treespec, LeafSpec.*is deprecated:DeprecationWarning",
+        "ignore:.*will be deprecated.*:DeprecationWarning:torch.*",
+        "ignore::DeprecationWarning:lightning.*",
+        "ignore::DeprecationWarning:timm.*",
+        "ignore::FutureWarning:torch.*",
+        "ignore::UserWarning:torch.*",
+    ):
+        config.addinivalue_line("filterwarnings", line)
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of open_clip's form that takes milliseconds. Patch dropout makes it draw random numbers in each step."""
+    path = tmp_path_factory.mktemp("models") / "test-tiny.json"
+    vision = {"image_size": 32, "layers": 1, "width": 32, "head_width": 16, "patch_size": 8, "patch_dropout": 0.25}
+    text = {"context_length": 12, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1}
+    path.write_text(json.dumps({"embed_dim": 32, "vision_cfg": vision, "text_cfg": text}))
+    return path
+
+
+def write_pair(folder: Path, stem: str, inner: str, outer: str, size: int = 40) -> None:
+    """A square of one colour on a ground of another, and two captions that say so."""
+    pixels = np.full((size, size, 3), COLOURS[outer], np.uint8)
+    pixels[size // 4 : -size // 4, size // 4 : -size // 4] = COLOURS[inner]
+    folder.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(folder / f"{stem}.png")
+    (folder / f"{stem}.txt").write_text(f"a {inner} square on {outer}\n\n{outer} around {inner}\n")
+
+
+@pytest.fixture(scope="session")
+def squares(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pairs of all colours on all others, five to train on for each one held out."""
+    folder = tmp_path_factory.mktemp("squares")
+    number = 0
+    for inner in COLOURS:
+        for outer in COLOURS:
+            if inner != outer:
+                for part in ("train", "train", "train", "heldout"):
+                    write_pair(folder / part, f"{number:04d}", inner, outer)
+                    number += 1
+    return folder

@@ -1,0 +1,72 @@
+"""Two processes contrast their pairs with each other's: the same as one process with all of them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from harness.checkpoint import find
+from harness.report import Recorder
+from runs import run
+from two_ranks import gradients
+
+
+@pytest.fixture(scope="module")
+def ranks(squares: Path, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two ranks on gloo, ended by SIGTERM in their last, long run. Returns the folder that they wrote to."""
+    output = tmp_path_factory.mktemp("ranks")
+    program = [str(Path(__file__).with_name("two_ranks.py")), str(squares), str(output), str(tiny_model)]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", *program]
+    with (
+        (output / "log.txt").open("w") as log,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True) as process,
+    ):
+        assert process.stdout is not None
+        if not any(line.strip() == "step 40" for line in process.stdout):  # only the long run comes so far
+            process.wait()
+            pytest.fail((output / "log.txt").read_text()[-3000:])
+        os.killpg(process.pid, signal.SIGTERM)
+        process.stdout.read()
+    return output
+
+
+def test_gradients_are_those_of_one_process_with_the_whole_batch(ranks: Path, tiny_model: Path) -> None:
+    whole = gradients(tiny_model)
+    for rank in (0, 1):
+        shared = torch.load(ranks / f"gradients-{rank}.pt", weights_only=True)
+        assert shared.keys() == whole.keys()
+        assert "logit_scale" in whole
+        for name, gradient in whole.items():
+            assert torch.allclose(shared[name], gradient, rtol=1e-9, atol=1e-13), name
+
+
+def test_rows_of_uneven_shares_are_gathered_in_order_of_rank(ranks: Path) -> None:
+    for rank in (0, 1):
+        assert torch.load(ranks / f"rows-{rank}.pt", weights_only=True).tolist() == [[0, 0], [1, 1], [1, 1]]
+
+
+def test_a_run_of_two_processes_is_reported_once_and_evaluates_everything(
+    ranks: Path, squares: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    """Before the first step the weights are equal, so held-out loss and recall are those of one process with batches twice as large."""
+    report = Recorder()
+    run(squares, tmp_path, tiny_model, report, train__batch_size=10, train__epochs=1)
+    scalars = torch.load(ranks / "scalars-0.pt", weights_only=True)
+
+    assert torch.load(ranks / "scalars-1.pt", weights_only=True) == {}
+    assert [step for step, _ in scalars["loss", "train"]] == [1, 2, 3, 4, 5, 6]
+    for key in (("loss", "held out"), ("recall@1", "image to text"), ("recall@5", "text to image"), ("recall@5", "chance")):
+        assert scalars[key][0][1] == pytest.approx(report.scalars[key][0][1], rel=1e-5), key
+
+
+def test_sigterm_ends_both_ranks_at_one_step_with_a_checkpoint(ranks: Path, squares: Path, tiny_model: Path) -> None:
+    checkpoint = find(ranks / "long")
+    state = torch.load(checkpoint, weights_only=True)
+    assert state["global_step"] >= 40
+    assert checkpoint.name == f"step={state['global_step']:08d}.ckpt"
+    assert not (ranks / "long" / "weights.pt").exists()

@@ -1,0 +1,136 @@
+"""A run that was broken off and resumed ends with exactly the weights of an unbroken one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from harness.checkpoint import Checkpoints, find
+from harness.errors import CheckpointError
+from harness.report import Recorder
+from runs import Talking, run, same
+from training.callbacks import SaveAndStop
+
+STEPS = 16  # 4 epochs of 60 pairs in batches of 15
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Runs are compared to the last bit, so sums are taken in one order."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def unbroken(squares: Path, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, torch.Tensor]:
+    torch.set_num_threads(1)
+    return run(squares, tmp_path_factory.mktemp("unbroken"), tiny_model)
+
+
+def start(squares: Path, output: Path, model: Path, *options: str) -> subprocess.Popen[str]:
+    """The same run as a program of its own."""
+    program = [sys.executable, str(Path(__file__).with_name("runs.py")), str(squares), str(output), str(model), *options]
+    return subprocess.Popen(program, stdout=subprocess.PIPE, text=True)
+
+
+def wait_for(process: subprocess.Popen[str], text: str) -> None:
+    assert process.stdout is not None
+    assert any(line.strip() == text for line in process.stdout), f"the run ended before it said {text!r}"
+
+
+def test_a_run_that_was_killed_ends_as_an_unbroken_one(
+    squares: Path, tiny_model: Path, tmp_path: Path, unbroken: dict[str, torch.Tensor]
+) -> None:
+    """kill -9 in the middle of the second epoch; the newest checkpoint is some steps old, and in the middle of an epoch too."""
+    with start(squares, tmp_path, tiny_model) as process:
+        wait_for(process, "step 7")
+        process.kill()
+    assert process.returncode == -signal.SIGKILL
+    assert not (tmp_path / "weights.pt").exists()
+    checkpoint = find(tmp_path)
+    assert checkpoint.name in ("step=00000006.ckpt", "step=00000009.ckpt")  # it may have gone on while it was being killed
+
+    assert same(run(squares, tmp_path, tiny_model, resume=checkpoint), unbroken)
+
+
+class BrokenOffError(Exception):
+    """Ends a run in a test."""
+
+
+@pytest.mark.parametrize("step", [1, 3, 4, 5, 8, 11, 15, 16])
+def test_it_does_not_matter_where_a_run_is_broken(
+    step: int, squares: Path, tiny_model: Path, tmp_path: Path, unbroken: dict[str, torch.Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In and between epochs, with and without a validation between, before the last step and after it."""
+    saved = SaveAndStop.save
+
+    def save_and_break(self: SaveAndStop, trainer: object) -> None:
+        saved(self, trainer)
+        if self.saved_at == step:
+            raise BrokenOffError
+
+    with monkeypatch.context() as patch, pytest.raises(BrokenOffError):
+        patch.setattr(SaveAndStop, "save", save_and_break)
+        run(squares, tmp_path, tiny_model, train__checkpoint_every=1)
+    report = Recorder()
+    final = run(squares, tmp_path, tiny_model, report, resume=find(tmp_path), train__checkpoint_every=1)
+
+    assert same(final, unbroken)
+    assert [at for at, _ in report.scalars.get(("loss", "train"), [])] == list(range(step + 1, STEPS + 1))
+    assert report.scalars["loss", "held out"][-1][0] == STEPS  # evaluated at the end in any case
+
+
+def test_runs_of_one_seed_are_equal_and_of_two_are_not(
+    squares: Path, tiny_model: Path, tmp_path: Path, unbroken: dict[str, torch.Tensor]
+) -> None:
+    assert same(run(squares, tmp_path / "same", tiny_model), unbroken)
+    assert not same(run(squares, tmp_path / "other", tiny_model, seed=1), unbroken)
+
+
+def test_sigterm_saves_where_it_stands_and_says_so(
+    squares: Path, tiny_model: Path, tmp_path: Path, unbroken: dict[str, torch.Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Terminated(Talking):
+        def scalar(self, title: str, series: str, value: float, step: int) -> None:
+            super().scalar(title, series, value, step)
+            if (title, step) == ("learning rate", 7):
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    report, before = Terminated(), signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as ended:
+        run(squares, tmp_path, tiny_model, report)
+
+    assert ended.value.code == 128 + signal.SIGTERM
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert find(tmp_path).name == "step=00000007.ckpt"
+    assert any("continue with resume=" in text for text in report.texts)
+    assert same(run(squares, tmp_path, tiny_model, resume=find(tmp_path)), unbroken)
+
+
+def test_another_runs_checkpoint_is_refused(squares: Path, tiny_model: Path, tmp_path: Path) -> None:
+    run(squares, tmp_path, tiny_model, train__epochs=1)
+    with pytest.raises(CheckpointError, match="seed was 0, is now 5"):
+        run(squares, tmp_path / "other", tiny_model, seed=5, resume=find(tmp_path))
+    with pytest.raises(CheckpointError, match="batch_size over all processes was 15, is now 10"):
+        run(squares, tmp_path / "other", tiny_model, train__batch_size=10, resume=find(tmp_path))
+
+
+def test_init_from_takes_weights_and_nothing_else(squares: Path, tiny_model: Path, tmp_path: Path) -> None:
+    first = run(squares, tmp_path / "first", tiny_model, train__epochs=1)
+    report = Recorder()
+    run(squares, tmp_path / "second", tiny_model, report, init_from=find(tmp_path / "first"), train__epochs=1, optim__lr=1e-12)
+
+    assert [step for step, _ in report.scalars["loss", "train"]] == [1, 2, 3, 4]  # counted anew
+    first_loss, second_loss = (Checkpoints(tmp_path / name / "checkpoints").latest() for name in ("first", "second"))
+    assert first_loss is not None
+    assert second_loss is not None
+    second = torch.load(second_loss, weights_only=True)["state_dict"]
+    assert all(torch.allclose(second[f"model.{key}"], value, atol=1e-6) for key, value in first.items())

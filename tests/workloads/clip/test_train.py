@@ -1,0 +1,65 @@
+"""A whole run: it learns, shows what it learnt, and counts what it could not read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import open_clip
+import pytest
+import torch
+from clip_training.config import TrainConfig
+from harness.errors import ParameterError
+from harness.params import describe
+from harness.report import Recorder
+from harness.settings import merge
+from PIL import Image
+from runs import run
+
+CONFIGS = Path(__file__).resolve().parents[3] / "configs" / "clip"
+
+
+def test_a_small_model_learns_and_shows_it(squares: Path, tiny_model: Path, tmp_path: Path) -> None:
+    report = Recorder()
+    weights = run(squares, tmp_path, tiny_model, report, train__epochs=40, train__validate_every=20, train__debug_images=6)
+
+    recall, chance = report.scalars["recall@1", "image to text"], report.scalars["recall@1", "chance"]
+    assert [step for step, _ in recall] == [0, 80, 160]
+    assert chance[0][1] == pytest.approx(0.05)
+    assert recall[-1][1] > 8 * chance[-1][1]
+    assert report.scalars["loss", "held out"][-1][1] < 0.6 * report.scalars["loss", "held out"][0][1]
+    assert report.scalars["learning rate", "lr"][-1][1] < 1e-6
+    assert 0 < report.scalars["logit scale", "exp"][-1][1] <= 100
+    title, _, picture, step = report.images[-1]
+    assert (title, step) == ("held-out images with best captions", 160)
+    assert isinstance(picture, Image.Image)
+    assert report.artifacts["result"]["recall@1 image to text"] == recall[-1][1]
+    assert any("chance 0.050" in text for text in report.texts)
+    plain = open_clip.create_model("test-tiny", pretrained=str(tmp_path / "weights.pt"))
+    assert all(torch.equal(value, plain.state_dict()[key]) for key, value in weights.items())
+
+
+def test_unusable_pairs_are_counted_in_the_log(tiny_model: Path, tmp_path: Path, squares: Path) -> None:
+    for source in sorted((squares / "train").iterdir())[:40]:
+        (tmp_path / source.name).write_bytes(source.read_bytes())
+    (tmp_path / "0005.png").write_bytes(b"torn")
+    (tmp_path / "0006.txt").write_text("\n")
+    report = Recorder()
+    run(tmp_path, tmp_path / "out", tiny_model, report, train__epochs=2, train__batch_size=8, data__split_seed=1)
+    assert any("2 pairs cannot be used" in text and "0005.png" in text for text in report.texts)
+
+
+def test_a_warm_up_longer_than_the_run_is_refused(squares: Path, tiny_model: Path, tmp_path: Path) -> None:
+    with pytest.raises(ParameterError, match=r"optim\.warmup=16: must be below the run's 16 steps \(4 per epoch\)"):
+        run(squares, tmp_path, tiny_model, optim__warmup=16)
+
+
+@pytest.mark.parametrize("config", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_a_config_opens_with_its_command_and_is_valid(config: Path) -> None:
+    head = config.read_text().split("\nmodel:")[0]
+    assert all(line.startswith("#") for line in head.splitlines())
+    assert f"config={config.stem}" in head
+    merge(TrainConfig, config, ())
+
+
+def test_every_setting_says_what_it_means() -> None:
+    assert all(setting.help for setting in describe(TrainConfig))

@@ -1,0 +1,72 @@
+"""Weights are read without running anything that is in the file."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from datetime import date
+from pathlib import Path
+
+import pytest
+import torch
+from harness.errors import CheckpointError
+from training.weights import load_into, read_weights
+
+
+class Trap:
+    """Leaves a mark when it is unpickled."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.mkdir, ("trapped",)
+
+
+def test_a_refused_type_is_named_and_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    torch.save({"state_dict": {"weight": torch.zeros(2)}, "made": date(2024, 1, 1)}, "dated.pt")
+    torch.save({"weight": Trap()}, "trap.pt")
+    Path("plain.pkl").write_bytes(pickle.dumps(Trap()))
+
+    with pytest.raises(CheckpointError, match=r"dated\.pt holds the type datetime\.date"):
+        read_weights(Path("dated.pt"))
+    with pytest.raises(CheckpointError, match=r"trap\.pt holds the type posix\.mkdir"):
+        read_weights(Path("trap.pt"))
+    with pytest.raises(CheckpointError, match=r"plain\.pkl"):
+        read_weights(Path("plain.pkl"))
+    assert not Path("trapped").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"no weights at all", b"PK\x03\x04 torn"])
+def test_what_is_no_file_of_weights_is_said_to_be_none(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "x.pt").write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"x\.pt"):
+        read_weights(tmp_path / "x.pt")
+
+
+def test_a_program_is_not_run(tmp_path: Path) -> None:
+    with pytest.warns(FutureWarning):
+        torch.jit.script(torch.nn.Linear(2, 2)).save(tmp_path / "program.pt")
+    with pytest.raises(CheckpointError, match="TorchScript archive"):
+        read_weights(tmp_path / "program.pt")
+
+
+def test_a_state_dict_is_found_in_its_wrappers(tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    state = {"weight": torch.arange(4.0), "inner.bias": torch.ones(1)}
+    save_file(state, tmp_path / "plain.safetensors")
+    torch.save({"state_dict": {f"module.{key}": value for key, value in state.items()}}, tmp_path / "wrapped.pt")
+    for name in ("plain.safetensors", "wrapped.pt"):
+        read = read_weights(tmp_path / name)
+        assert read.keys() == state.keys()
+        assert all(torch.equal(read[key], state[key]) for key in state)
+    torch.save([1, 2], tmp_path / "list.pt")
+    with pytest.raises(CheckpointError, match="holds no state dict"):
+        read_weights(tmp_path / "list.pt")
+
+
+def test_weights_that_do_not_fit_leave_the_model_alone(tmp_path: Path) -> None:
+    model = torch.nn.Linear(2, 3)
+    before = model.weight.clone()
+    with pytest.raises(CheckpointError, match=r"lacks bias.*weight is \(2, 2\), in the model \(3, 2\)"):
+        load_into(model, {"weight": torch.zeros(2, 2)}, tmp_path / "w.pt")
+    assert torch.equal(model.weight, before)

@@ -25,6 +25,7 @@ import numpy as np
 import pybullet
 from PIL import Image
 
+from harness.errors import ParameterError
 from harness.report import Report
 from training.pictures import Line, captioned
 
@@ -44,7 +45,7 @@ def render(settings: RenderConfig, seed: int, output: Path, report: Report) -> P
     Scene `i` is a function of (seed, i) and the settings, whatever the number of worker processes.
     """
     if settings.min_objects > settings.max_objects:
-        raise ValueError(f"min_objects={settings.min_objects} is above max_objects={settings.max_objects}")
+        raise ParameterError([f"min_objects={settings.min_objects} is above max_objects={settings.max_objects}"])
     folder, unfinished = output / "tabletop-pairs", output / ".tabletop-pairs.unfinished"
     for stale in (unfinished, folder):
         shutil.rmtree(stale, ignore_errors=True)

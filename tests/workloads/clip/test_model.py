@@ -53,7 +53,9 @@ def test_weights_come_back_plain_and_from_a_file(tiny_model: Path, tmp_path: Pat
     torch.manual_seed(0)
     one = make_clip(ModelConfig(name=str(tiny_model)))
     torch.save(one.model.state_dict(), tmp_path / "plain.pt")
-    torch.save({"state_dict": {f"module.{key}": value for key, value in one.model.state_dict().items()}, "epoch": 3}, tmp_path / "open_clip.pt")
+    torch.save(
+        {"state_dict": {f"module.{key}": value for key, value in one.model.state_dict().items()}, "epoch": 3}, tmp_path / "open_clip.pt"
+    )
     torch.save({"state_dict": {f"model.{key}": value for key, value in one.model.state_dict().items()}}, tmp_path / "lightning.ckpt")
 
     def same(other: torch.nn.Module) -> bool:

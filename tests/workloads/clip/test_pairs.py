@@ -106,7 +106,9 @@ def test_empty_and_corrupt_pairs_are_replaced_and_named(photographs: Path, tmp_p
     assert "no caption" in samples[1].skipped[4]
     assert "utf-8" in samples[1].skipped[5]
     assert collate(samples).skipped == samples[1].skipped
-    heldout = HeldOut(pairs.pairs, tokens_of, Image.Resampling.BICUBIC, 32, seed=0, keep=False, transform=lambda image: image.resize((32, 32)))
+    heldout = HeldOut(
+        pairs.pairs, tokens_of, Image.Resampling.BICUBIC, 32, seed=0, keep=False, transform=lambda image: image.resize((32, 32))
+    )
     assert collate([heldout[index] for index in range(6)]).index.tolist() == [0]
 
 

@@ -86,7 +86,7 @@ def _login(guard: Guard) -> Callable[[Request], Awaitable[Response]]:
         try:
             value, seconds = guard.page_cookie(key)
         except AnswerError as error:
-            return _sign_in(target, str(error), error.status)
+            return _sign_in(target, "That is not the key of this server.", error.status)
         answer = RedirectResponse(target, 303, _HEADERS)
         answer.set_cookie(guard.cookie, value, max_age=seconds, httponly=True, samesite="strict")
         return answer

@@ -55,6 +55,11 @@ def choose_server() -> bool:
     return True
 
 
+def import_sdk() -> None:
+    """Import ClearML's SDK now: it takes seconds, which can be spent while something else starts."""
+    import clearml  # noqa: F401
+
+
 def connect() -> Server:
     """The server that is configured, else the embedded one.
 

@@ -64,8 +64,8 @@ def status(tasks: tuple[str, ...], as_json: bool) -> None:
 
 
 def recent(server: Any) -> list[dict[str, Any]]:
-    """The newest runs; the tasks that hold datasets are hidden."""
-    found: list[dict[str, Any]] = server.tasks(page=0, page_size=RECENT)
+    """The newest runs, without the tasks in which ClearML keeps datasets."""
+    found: list[dict[str, Any]] = server.tasks(page=0, page_size=RECENT, system_tags=["-dataset"])
     return found
 
 

@@ -21,7 +21,8 @@ def up(port: int | None, agents: int, queues: tuple[str, ...]) -> None:
     """
     from . import services
 
-    running = services.up(port, agents, queues or workload.queues_of(workload.clone_root()), say)
+    root = workload.clone_root()
+    running = services.up(root, port, agents, queues or workload.queues_of(root), say)
     say(f"server: {running.server.url}, agents: {', '.join(agent.name for agent in running.agents) or 'none'}")
     say("for clients that are typed by hand:")
     say(f"    export CLEARML_CONFIG_FILE={running.server.configuration}")

@@ -36,14 +36,22 @@ def scalar_names(tasks: Sequence[Task]) -> list[str]:
 
 
 def results(tasks: Sequence[Task]) -> list[Row]:
-    """Last and best value of each scalar."""
-    rows: list[Row] = []
-    for name in scalar_names(tasks):
-        best = "min" if smaller_is_better(name) else "max"
-        known = [scalars(task).get(name, {}) for task in tasks]
-        rows.append((f"{name} (last)", [number(item.get("value")) for item in known]))
-        rows.append((f"{name} (best: {best})", [number(item.get(f"{best}_value", item.get("value"))) for item in known]))
-    return rows
+    """Last and best value of each scalar: `0.4 (min 0.2)`."""
+    return [(name, [last_and_best(name, scalars(task).get(name)) for task in tasks]) for name in scalar_names(tasks)]
+
+
+def last_and_best(name: str, item: Mapping[str, Any] | None) -> str:
+    if item is None:
+        return ""
+    return f"{number(item.get('value'))} ({direction(name)} {number(best_of(name, item))})"
+
+
+def direction(name: str) -> str:
+    return "min" if smaller_is_better(name) else "max"
+
+
+def best_of(name: str, item: Mapping[str, Any]) -> Any:
+    return item.get(f"{direction(name)}_value", item.get("value"))
 
 
 def number(value: Any) -> str:
@@ -67,11 +75,7 @@ def as_json(tasks: Sequence[Task]) -> list[dict[str, Any]]:
             "duration_s": watch.duration(task),
             "settings": {key: settings_of(task).get(key) for key in keys},
             "scalars": {
-                name: {
-                    "last": item.get("value"),
-                    "best": item.get("min_value" if smaller_is_better(name) else "max_value", item.get("value")),
-                    "best_is": "min" if smaller_is_better(name) else "max",
-                }
+                name: {"last": item.get("value"), "best": best_of(name, item), "best_is": direction(name)}
                 for name, item in sorted(scalars(task).items())
                 if not name.startswith(":")
             },

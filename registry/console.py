@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
+from rich.text import Text
 
 notes = Console(stderr=True, highlight=False)
 
@@ -30,7 +31,7 @@ def print_json(value: Any) -> None:
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """A table that is never cut where it goes to a file or a pipe."""
-    table = Table(*columns, box=None, header_style="bold", pad_edge=False)
+    table = Table(*(Column(Text(name)) for name in columns), box=None, header_style="bold", pad_edge=False)
     for row in rows:
-        table.add_row(*(str(cell).replace("[", r"\[") for cell in row))
+        table.add_row(*map(Text, row))  # text as it is: names may hold what rich takes for markup
     Console(width=None if sys.stdout.isatty() else 10_000, highlight=False, soft_wrap=False).print(table)

@@ -61,8 +61,7 @@ def plan(request: Request, root: Path, server: Server | None) -> Plan:
     """
     findings = Findings()
     workload = findings.attempt(lambda: named(request.workload, discover(root)))
-    embedded = server.embedded if server else source.remote_of(root) is None
-    code = source.read(root, request.branch, embedded=embedded)
+    code = source.read(root, request.branch, embedded=server.embedded) if server else source.read_for_nobody(root, request.branch)
     findings.add(code.problems)
     findings.warnings += code.warnings
     queue_name = request.queue or (workload.queue if workload else "")

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import processes
-from .backends import Server, connect
-from .environment import ROOT, locked
+from .backends import Server, connect, import_sdk
+from .environment import locked
 from .errors import ServiceError
 from .home import EmbeddedServer, embedded_server, home
 from .processes import Process
@@ -37,8 +37,10 @@ class Up:
     """The names of what was not running before."""
 
 
-def up(port: int | None, agents: int, queues: Sequence[str], say: Callable[[str], None]) -> Up:
+def up(root: Path, port: int | None, agents: int, queues: Sequence[str], say: Callable[[str], None]) -> Up:
     """Start what is not running yet: the server, the queues, agents up to that number. Returns when all of them answer.
+
+    The agents run tasks in the environments of the clone at `root`.
 
     Raises:
         ServiceError: something did not come up; with the last lines of its log.
@@ -53,7 +55,7 @@ def up(port: int | None, agents: int, queues: Sequence[str], say: Callable[[str]
         if server is None:
             say("server: starting")
             process = start_server(PORT if port is None else port)
-            import clearml  # noqa: F401  # slow to import, and the server needs a moment
+            import_sdk()
         elif port not in (None, int(server.url.rpartition(":")[2])):
             say(f"server: already up at {server.url}; --port is for a new one: registry down")
         server = wait_for_server(process)
@@ -61,7 +63,7 @@ def up(port: int | None, agents: int, queues: Sequence[str], say: Callable[[str]
         for queue in set(queues) - set(client.queues()):
             client.create_queue(queue)
         running = [agent for agent in processes.recorded(agents_folder()) if agent.is_alive and set(queues) <= set(agent.queues)]
-        started = [start_agent(name, queues, server) for name in free_names(agents - len(running))]
+        started = [start_agent(name, root, queues, server) for name in free_names(agents - len(running))]
         if started:
             say(f"agents: starting {len(started)}")
             wait_for_agents(client, started)
@@ -148,8 +150,8 @@ def free_names(count: int) -> list[str]:
     return [name for name in names if name not in taken][: max(count, 0)]
 
 
-def start_agent(name: str, queues: Sequence[str], server: EmbeddedServer) -> Process:
-    """Start a real clearml-agent that runs each task in its image's environment of this clone."""
+def start_agent(name: str, root: Path, queues: Sequence[str], server: EmbeddedServer) -> Process:
+    """Start a real clearml-agent that runs each task in its image's environment below `root`."""
     folder = agents_folder() / name
     argv = [sys.executable, "-m", "clearml_agent", "daemon", "--foreground", "--queue", *queues]
     if shutil.which("nvidia-smi") is None:
@@ -161,7 +163,7 @@ def start_agent(name: str, queues: Sequence[str], server: EmbeddedServer) -> Pro
         "CLEARML_AGENT_SKIP_PIP_VENV_INSTALL": sys.executable,
         "CLEARML_AGENT_SKIP_PYTHON_ENV_INSTALL": "1",  # or it would install an old pip into that very environment
         "GIT_CONFIG_GLOBAL": str(git_configuration(folder)),
-        "HARNESS_ENVS": os.environ.get("HARNESS_ENVS", str(ROOT / ".venvs")),
+        "HARNESS_ENVS": os.environ.get("HARNESS_ENVS", str(root / ".venvs")),
         "HARNESS_CACHE": os.environ.get("HARNESS_CACHE", str(home() / "cache" / "harness")),
         "PYTHONUNBUFFERED": "1",
     }

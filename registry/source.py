@@ -28,10 +28,17 @@ def read(root: Path, branch: str | None, *, embedded: bool) -> Source:
         return Source("", "", problems=(str(error),))
 
 
+def read_for_nobody(root: Path, branch: str | None) -> Source:
+    """The source where it is not known which server will get the run: the remote if it has the commit, else the clone itself."""
+    remote = read(root, branch, embedded=False)
+    return read(root, branch, embedded=True) if remote.problems else remote
+
+
 def read_clone(root: Path, branch: str | None, *, embedded: bool) -> Source:
     top = git(root, "rev-parse", "--show-toplevel")
     if top is None:
-        raise NotACloneError(f"{root} is not a git clone; an agent needs a commit: git init && git add . && git commit")
+        why = run_git(root, "rev-parse", "--show-toplevel").stderr.strip().splitlines()[:1]
+        raise NotACloneError(f"{root} cannot be used as a git clone, and an agent needs a commit of one: {' '.join(why)}")
     if Path(top).resolve() != root.resolve():
         raise NotACloneError(f"{root} is a folder of the repository {top}; an agent needs a repository of its own")
     remote = None if embedded else remote_of(root)
@@ -111,10 +118,14 @@ def uncommitted(root: Path) -> list[str]:
 
 def git(root: Path, *arguments: str, strip: bool = True) -> str | None:
     """What git prints, or None when it fails."""
-    try:
-        done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True)
-    except FileNotFoundError as error:
-        raise NotACloneError("git is not installed: apt-get install git") from error
+    done = run_git(root, *arguments)
     if done.returncode:
         return None
     return done.stdout.strip() if strip else done.stdout
+
+
+def run_git(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=False)
+    except FileNotFoundError as error:
+        raise NotACloneError("git is not installed: apt-get install git") from error

@@ -56,10 +56,12 @@ def follow(server: Server, ids: Sequence[str], console: Console, poll: float) ->
         def show(tasks: list[Task]) -> None:
             table = Table("task", "ID", "status", "time", "iteration", "last scalars", box=None)
             for task in tasks:
-                table.add_row(task["name"], task["id"][:8], task["status"], age(task), str(task.get("last_iteration") or ""), numbers(task))
+                cells = (task["name"], task["id"][:8], task["status"], age(task), str(task.get("last_iteration") or ""), numbers(task))
+                table.add_row(*map(Text, cells))
             running = [task["id"] for task in tasks if task["status"] == "in_progress"]
             lines = [line for name in running for line in server.last_lines(name, 1)]
-            live.update(Group(table, *(Text(line[: console.width], style="dim") for line in lines)), refresh=True)
+            news = (Text.from_ansi(line, style="dim", no_wrap=True, overflow="ellipsis") for line in lines)
+            live.update(Group(table, *news), refresh=True)
 
         return ended(server, ids, poll, show)
 

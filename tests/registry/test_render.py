@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
-from support.command_line import Registry, git
+from support.command_line import Registry, git, parse_clearml_task
 
+from registry.workload import discover
+
+ROOT = Path(__file__).resolve().parents[2]
 CATALOG = """\
 toy-numbers:
   summary: a few numbers
@@ -109,9 +113,23 @@ def test_compose_has_a_service_per_image(rendered: Path) -> None:
 
 
 def test_the_files_of_this_repository_are_up_to_date(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
-    root = Path(__file__).resolve().parents[2]
-    monkeypatch.chdir(root)
+    monkeypatch.chdir(ROOT)
     outcome = registry("render", "--check")
     assert outcome.code == 0, outcome.err
-    for script in git(root, "ls-files", "example/*.sh").splitlines():
-        subprocess.run(["bash", "-n", root / script], check=True)
+    for script in git(ROOT, "ls-files", "example/*.sh").splitlines():
+        subprocess.run(["bash", "-n", ROOT / script], check=True)
+
+
+@pytest.mark.usefixtures("no_server")
+@pytest.mark.parametrize("name", discover(ROOT))
+def test_clearml_tasks_own_parser_reads_the_enqueue_of_every_example(
+    name: str, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    outcome = registry("enqueue", name, "--smoke", "--dry-run")
+    assert outcome.code == 0, outcome.err
+    for line in outcome.lines:
+        command = re.sub(r"^\w+_task=\$\((.*) \| sed .*\)$", r"\1", line)
+        parsed = parse_clearml_task(command)
+        assert parsed.script == f"clearml_tasks/{name}/clearml_train.py"
+        assert (ROOT / parsed.script).exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 import uuid
 from typing import Any
@@ -61,12 +62,11 @@ class TestCompare:
     def test_differing_settings_and_the_best_of_each_scalar(self, clone: Any, pair: tuple[str, str], registry: Registry) -> None:
         outcome = registry("compare", *pair)
         assert outcome.code == 0, outcome.err
-        rows = {line.split("  ")[0].strip(): line.split()[-2:] for line in outcome.lines if line}
+        rows = {name: rest for name, *rest in (re.split(r"\s{2,}", line.strip()) for line in outcome.lines)}
         assert rows["lr"] == ["0.1", "0.01"]
         assert "steps" not in rows
-        assert rows["loss/value (last)"] == ["0.4", "0.3"]
-        assert rows["loss/value (best: min)"] == ["0.2", "0.3"]
-        assert rows["accuracy/value (best: max)"] == ["0.8", "0.7"]
+        assert rows["loss/value"] == ["0.4 (min 0.2)", "0.3 (min 0.3)"]
+        assert rows["accuracy/value"] == ["0.6 (max 0.8)", "0.7 (max 0.7)"]
         assert rows["status"] == ["completed", "completed"]
         assert "/compare?ids=" in outcome.err
 

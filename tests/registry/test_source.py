@@ -85,7 +85,13 @@ def test_a_branch_is_the_remote_one_where_agents_fetch_from_it(pushed: Path) -> 
 def test_no_remote_and_no_repository(clone: Path, tmp_path: Path) -> None:
     assert "no remote" in source.read(clone, None, embedded=False).problems[0]
     (tmp_path / "bare folder").mkdir()
-    assert "not a git clone" in source.read(tmp_path / "bare folder", None, embedded=True).problems[0]
+    assert "not a git repository" in source.read(tmp_path / "bare folder", None, embedded=True).problems[0]
+
+
+def test_without_a_server_the_remote_is_named_if_it_has_the_commit(pushed: Path, tmp_path: Path) -> None:
+    assert source.read_for_nobody(pushed, None).repository == str(tmp_path / "remote.git")
+    commit(pushed, "new.txt")
+    assert source.read_for_nobody(pushed, None).repository == pushed.as_uri()
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 from support.server import LocalServer
 
 from browser.screenshot import CHROMIUM, LAPTOP, OPTIONS
 
 HERE = Path(__file__).parent
+PATIENCE = 20_000  # ms, for a machine that does other things, too
+expect.set_options(timeout=PATIENCE)
 
 
 class Runs:
@@ -81,7 +83,7 @@ def ids(filled: Runs) -> dict[str, str]:
 @pytest.fixture(scope="session")
 def signed_in(browser: Browser, filled: Runs) -> Iterator[BrowserContext]:
     context = browser.new_context(viewport=LAPTOP, base_url=filled.server.url)
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(PATIENCE)
     tab = context.new_page()
     tab.goto(filled.server.login_url)
     tab.close()
@@ -105,7 +107,7 @@ def page(signed_in: BrowserContext) -> Iterator[Page]:
 def visitor(browser: Browser, filled: Runs) -> Iterator[Page]:
     """A tab of somebody who is not signed in; its console may hold errors."""
     context = browser.new_context(viewport=LAPTOP, base_url=filled.server.url)
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(PATIENCE)
     yield context.new_page()
     context.close()
 

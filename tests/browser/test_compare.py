@@ -21,7 +21,7 @@ def test_scalars_share_their_axes(page: Page, both: str, traces: Traces) -> None
     assert [(trace["name"], len(trace["x"])) for trace in traces("train/loss")] == [("fast", 60), ("slow", 60)]
     assert [trace["name"] for trace in traces("validation/recall@1")] == ["fast", "slow"]
     page.get_by_role("checkbox", name="Show fast").uncheck()
-    page.wait_for_function("document.querySelector('.js-plotly-plot').data.length === 1")
+    expect(page.locator(".js-plotly-plot").first.locator(".scatterlayer .trace")).to_have_count(1)
     assert [trace["name"] for trace in traces("train/loss")] == ["slow"]
 
 
@@ -94,8 +94,10 @@ def test_parallel_coordinates_of_settings_against_a_metric(page: Page, both: str
 def test_images_side_by_side(page: Page, both: str) -> None:
     page.goto(f"{both}&tab=images")
     table = page.get_by_role("table", name="Images side by side")
-    expect(table.get_by_role("row", name="validation/sample 0").get_by_role("img")).to_have_count(2)
-    page.wait_for_function("[...document.querySelectorAll('.thumb img')].every(image => image.naturalWidth === 64)")
+    images = table.get_by_role("row", name="validation/sample 0").get_by_role("img")
+    expect(images).to_have_count(2)
+    for image in images.all():
+        expect(image).to_have_js_property("naturalWidth", 64)
     expect(table.get_by_text("iteration 40")).to_have_count(2)
     page.get_by_label("Up to iteration").fill("0")
     expect(table.get_by_text("iteration 20")).to_have_count(2)

@@ -81,7 +81,8 @@ def test_images_by_iteration(page: Page, ids: dict[str, str]) -> None:
     assert page.get_by_role("heading", level=2).all_inner_texts() == ["Iteration 40", "Iteration 20"]
     images = page.get_by_role("img", name=re.compile("sample 0"))
     expect(images).to_have_count(2)
-    page.wait_for_function("[...document.querySelectorAll('.thumb img')].every(image => image.naturalWidth === 64)")
+    for image in images.all():
+        expect(image).to_have_js_property("naturalWidth", 64)
     page.get_by_role("button", name="Enlarge validation/sample 0, iteration 20").click()
     expect(page.get_by_role("dialog")).to_contain_text("iteration 20")
     page.keyboard.press("Escape")

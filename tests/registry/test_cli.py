@@ -35,7 +35,7 @@ def test_every_command_and_every_option_says_what_it_is_for() -> None:
 
 
 def test_the_command_line_starts_without_the_sdk_and_without_torch() -> None:
-    code = "import registry.cli, sys; print([name for name in ('clearml', 'torch') if name in sys.modules])"
+    code = "import registry.cli, sys; print([name for name in ('clearml', 'torch', 'hydra', 'numpy') if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
 
 

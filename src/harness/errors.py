@@ -4,6 +4,7 @@ HarnessError            anything below: its message is meant for the person who 
 ├── WorkloadError       a workload.yaml that cannot be read
 ├── ParameterError      arguments or settings that are wrong; `problems` lists all of them
 ├── DataError           a dataset that is missing, unfinished or damaged
+├── ServerError         a ClearML server that does not answer
 ├── CheckpointError     nothing to resume from, or a file that is not what it claims to be
 └── LaunchError         a rank that could not be started or that failed
 """
@@ -31,6 +32,10 @@ class ParameterError(HarnessError):
 
 class DataError(HarnessError):
     """A dataset that is missing, unfinished or damaged."""
+
+
+class ServerError(HarnessError):
+    """A ClearML server that does not answer."""
 
 
 class CheckpointError(HarnessError):

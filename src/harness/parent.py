@@ -16,7 +16,7 @@ from .job import read_failure
 from .launch import Launch, image_python, supervise
 from .params import Arguments, path_key, resolve
 from .plan import PLAN, Plan
-from .tracking import Tracked, checkpoint_of, has_server, is_remote
+from .tracking import Tracked, check_server, checkpoint_of, has_server, is_remote
 from .workload import Declaration
 
 BAD_INPUT = 2
@@ -31,6 +31,7 @@ def run(declaration: Declaration, argv: Sequence[str], script: str) -> int:
         arguments = resolve(declaration, tokens)
         python = image_python(declaration.image, declaration.root, os.environ)
         if tracked is None and has_server(os.environ):
+            check_server()
             tracked = Tracked(declaration, arguments.command)
         plan = settle(declaration, arguments, tokens, tracked)
         execute(declaration, arguments, plan, (python, script))
@@ -47,8 +48,10 @@ def end(tracked: Tracked | None, reason: str, code: int) -> int:
     """Say why the run ended badly: on the terminal, in the log and in the task's status."""
     print(f"error: {reason}", file=sys.stderr, flush=True)
     if tracked:
-        tracked.close()
         (tracked.stop if reason.startswith("stopped by") else tracked.fail)(reason)
+        tracked.close()
+        sys.stdout.flush()
+        os._exit(code)  # the SDK's own exit handler would call a stopped task completed
     return code
 
 

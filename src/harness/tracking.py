@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .data import finished_task
-from .errors import CheckpointError
+from .errors import CheckpointError, ServerError
 from .files import sha256
 from .params import Arguments
 from .workload import Command, Declaration
@@ -42,6 +42,22 @@ def sdk() -> Any:
 
     Task._report_subprocess_enabled = False
     return Task
+
+
+def check_server() -> None:
+    """Ask the configured server whether it is there: the SDK would try again for minutes.
+
+    Raises:
+        ServerError: when it does not answer.
+    """
+    import requests
+    from clearml.backend_api import Session
+
+    host = Session.get_api_server_host()
+    try:
+        requests.get(f"{host}/debug.ping", timeout=10)
+    except requests.RequestException as error:
+        raise ServerError(f"the ClearML server at {host} does not answer") from error
 
 
 class Tracked:

@@ -1,0 +1,48 @@
+"""Imports go one way: what may import what, read from the sources."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+DOMAIN = sorted(
+    path.name for path in (ROOT / "src").iterdir() if path.is_dir() and path.name not in {"harness", "training", "local_server"}
+)
+
+
+def imports(package: Path) -> Iterator[tuple[str, str]]:
+    """File and full name of each absolute import below `package`."""
+    for path in package.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                yield from ((path.name, alias.name) for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+                yield path.name, node.module
+
+
+def breaches(package: Path, *forbidden: str) -> list[tuple[str, str]]:
+    return [(file, name) for file, name in imports(package) if name.partition(".")[0] in forbidden]
+
+
+@pytest.mark.parametrize("package", [name for name in DOMAIN if any((ROOT / "src" / name).rglob("*.py"))])
+def test_domain_code_knows_neither_clearml_nor_who_calls_it(package: str) -> None:
+    assert breaches(ROOT / "src" / package, "clearml", "clearml_agent", "registry", "local_server", "clearml_tasks") == []
+
+
+def test_the_harness_needs_neither_torch_nor_the_registry() -> None:
+    assert breaches(ROOT / "src/harness", "torch", "lightning", "registry", "training", "local_server", "clearml_tasks", *DOMAIN) == []
+
+
+def test_clearml_is_imported_in_the_few_places_that_speak_to_it() -> None:
+    allowed = {"data.py", "tracking.py"}
+    assert {file for file, _ in breaches(ROOT / "src/harness", "clearml")} <= allowed
+    assert {file for file, _ in breaches(ROOT / "registry", "clearml")} <= {"backends.py", "catalog.py"}
+    assert breaches(ROOT / "src/local_server", "clearml", "clearml_agent") == []
+
+
+def test_the_registry_imports_no_run_s_code_beyond_the_grammar() -> None:
+    assert breaches(ROOT / "registry", "torch", "training", "clearml_tasks", *DOMAIN) == []

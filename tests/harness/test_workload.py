@@ -1,0 +1,90 @@
+"""workload.yaml: read once, checked whole; the declarations of this repository are right."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from harness.errors import WorkloadError
+from harness.params import RESERVED, describe, resolve, settings_class
+from harness.workload import Declaration, load
+
+ROOT = Path(__file__).resolve().parents[2]
+WORKLOADS = [load(path.parent) for path in sorted((ROOT / "clearml_tasks").glob("*/workload.yaml"))]
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    folder = tmp_path / "Toy"
+    folder.mkdir()
+    (folder / "workload.yaml").write_text(text)
+    return folder
+
+
+def test_defaults_follow_from_the_folder(tmp_path: Path) -> None:
+    found = load(
+        written(
+            tmp_path, "summary: s\nqueue: q\ndatasets: {dataset_id: d}\ncommands: {go: {launcher: own, type: testing, config: 'm:C'}}\n"
+        )
+    )
+    assert (found.name, found.image, found.script) == ("Toy", "toy", "clearml_tasks/Toy/clearml_train.py")
+    assert found.commands["go"].needs == ("dataset_id",)
+
+
+def test_every_mistake_is_named(tmp_path: Path) -> None:
+    text = """\
+sumary: s
+queue: q
+commands: {go: {launcher: mpi, type: trainning, config: nothing, needs: [x], extra: 1}}
+smoke: [{command: stay}]
+"""
+    with pytest.raises(WorkloadError) as caught:
+        load(written(tmp_path, text))
+    told = str(caught.value)
+    for mistake in ("'sumary'", "summary is missing", "'mpi'", "'trainning'", "'nothing'", "needs 'x'", "'extra'", "smoke step 1"):
+        assert mistake in told
+
+
+@pytest.mark.parametrize("text", ["", "- a", "a: [", "\x00"])
+def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(WorkloadError, match=r"workload\.yaml"):
+        load(written(tmp_path, text))
+
+
+@pytest.mark.parametrize("workload", WORKLOADS, ids=lambda workload: workload.name)
+class TestOurWorkloads:
+    def test_settings_bear_no_reserved_name_and_say_what_they_mean(self, workload: Declaration) -> None:
+        for command in workload.commands.values():
+            settings = describe(settings_class(command))
+            assert not RESERVED.keys() & {setting.key for setting in settings}
+            assert all(setting.help for setting in settings)
+            assert all(setting.admits(setting.default) for setting in settings)
+
+    def test_every_smoke_step_resolves(self, workload: Declaration) -> None:
+        for step in workload.smoke:
+            resolve(workload, [f"{key}={value}" for key, value in step.items()])
+
+    def test_every_config_opens_with_the_command_that_uses_it_and_resolves(self, workload: Declaration) -> None:
+        for path in workload.configs.rglob("*.yaml"):
+            head = [line for line in path.read_text().splitlines() if line.startswith("#")]
+            name = path.relative_to(workload.configs).with_suffix("").as_posix()
+            assert any(f"{workload.name}" in line and f"config={name}" in line for line in head), path
+            errors = []
+            for command in workload.commands:
+                try:
+                    resolve(workload, [f"command={command}", f"config={name}", *[f"{key}=x" for key in workload.datasets]])
+                except Exception as error:
+                    errors.append(error)
+            assert len(errors) < len(workload.commands), errors
+
+    def test_the_entry_script_is_short_and_names_each_command(self, workload: Declaration) -> None:
+        source = (ROOT / workload.script).read_text()
+        (call,) = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call) and ast.unparse(node.func) == "harness.main"]
+        assert {keyword.arg for keyword in call.keywords} == set(workload.commands)
+        assert len(source.splitlines()) <= 60
+
+    def test_its_image_is_declared(self, workload: Declaration) -> None:
+        folder = ROOT / "docker" / workload.image
+        assert (folder / "Dockerfile").exists()
+        assert (folder / "requirements.txt").exists()

@@ -18,9 +18,9 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from . import bulk, events, metrics, models, organization, projects, queues, reports, taskparts, workers  # noqa: F401  (their end points)
-from .auth import API_VERSION, SERVER_VERSION, Guard
+from .auth import API_VERSION, Guard
 from .endpoints import Endpoint, lookup
-from .errors import AnswerError, InvalidRequestError, TooLargeError
+from .errors import AnswerError, ForbiddenError, InvalidRequestError, TooLargeError
 from .files import FileServer
 from .store import Store
 
@@ -58,10 +58,12 @@ class Api:
             return envelope(name, version, {}, 500, 0, "internal error; the server's log has the details")
 
     async def _answer(self, name: str, request: Request) -> dict[str, Any]:
-        self._guard.check(request)
+        by_cookie = self._guard.check(request)
         if name == "auth.login":
-            seconds = request.query_params.get("expiration_sec") or (await parameters(request, batch=False)).get("expiration_sec")
-            return {"token": self._guard.token(int(seconds) if seconds else None)}
+            if by_cookie:
+                raise ForbiddenError("the page's cookie is for the page alone")
+            asked = await parameters(request, batch=False)
+            return {"token": self._guard.token(request.query_params.get("expiration_sec", asked.get("expiration_sec")))}
         endpoint = lookup(name)
         body = await parameters(request, batch=endpoint.batch)
         return await self.run(endpoint, body)
@@ -88,13 +90,21 @@ async def parameters(request: Request, *, batch: bool) -> Any:
     text = b"".join(parts)
     try:
         if batch:
-            return [json.loads(line) for line in text.splitlines() if line.strip()]
-        body = json.loads(text) if text.strip() else dict(request.query_params)
+            return [parse(line) for line in text.splitlines() if line.strip()]
+        body = parse(text) if text.strip() else dict(request.query_params)
     except (ValueError, RecursionError) as error:
         raise InvalidRequestError(f"the request is not JSON: {error}") from error
     if not isinstance(body, dict):
         raise InvalidRequestError("the request is not a JSON object")
     return body
+
+
+def parse(text: bytes) -> Any:
+    """A JSON value that can be stored: Python's NaN and Infinity become null, half surrogate pairs are refused."""
+    value = json.loads(text, parse_constant=lambda _: None)
+    if b"\\ud" in text.lower():
+        json.dumps(value, ensure_ascii=False).encode()  # raises ValueError
+    return value
 
 
 def envelope(name: str, version: str, data: dict[str, Any], status: int = 200, subcode: int = 0, message: str = "OK") -> Response:
@@ -149,6 +159,4 @@ def application(store: Store, guard: Guard, files: FileServer, page: list[BaseRo
         ),
         *page,
     ]
-    app = Starlette(routes=routes, middleware=[Middleware(HostCheck, guard=guard), *around])
-    app.state.version = SERVER_VERSION
-    return app
+    return Starlette(routes=routes, middleware=[Middleware(HostCheck, guard=guard), *around])

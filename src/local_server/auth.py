@@ -80,8 +80,13 @@ class Guard:
         if request.headers.get("host", "") not in self._hosts:
             raise ForbiddenError("this server answers to 127.0.0.1 and localhost only")
 
-    def check(self, request: HTTPConnection) -> None:
-        """Raises UnauthorizedError without a valid token, key or cookie; ForbiddenError for a cookie sent from another site."""
+    def check(self, request: HTTPConnection) -> bool:
+        """True if it comes by the page's cookie.
+
+        Raises:
+            UnauthorizedError: there is no valid token, key or cookie.
+            ForbiddenError: the cookie was sent from another site.
+        """
         scheme, _, value = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
             self._verify(value.strip(), "api")
@@ -92,6 +97,7 @@ class Guard:
             self._verify(request.cookies[self.cookie], "page")
         else:
             raise UnauthorizedError("Unauthorized (missing credentials)", subcode=20)
+        return scheme == ""
 
     def check_key(self, value: str) -> None:
         """Raises UnauthorizedError unless HTTP Basic's value is the access key with its secret."""
@@ -103,11 +109,12 @@ class Guard:
         if not hmac.compare_digest(secret_key.encode(), self._keys.secret_key.encode()) or not right:
             raise UnauthorizedError("Unauthorized (invalid credentials: failed to locate provided credentials)", subcode=21)
 
-    def token(self, expiration_sec: int | None = None) -> str:
+    def token(self, expiration_sec: int | str | None = None) -> str:
         """A token for the API, valid for a day unless asked otherwise (30 days at most)."""
-        if expiration_sec is not None and expiration_sec <= 0:
-            raise InvalidRequestError("Validation error: expiration_sec must be positive")
-        return self._sign("api", min(expiration_sec or _DAY, _LONGEST))
+        asked = str(expiration_sec or _DAY)
+        if not asked.isdecimal():
+            raise InvalidRequestError("Validation error: expiration_sec must be a number of seconds")
+        return self._sign("api", min(int(asked), _LONGEST))
 
     def page_cookie(self, key: str) -> tuple[str, int]:
         """The cookie's value and its life in seconds, for the key in the page's address. Raises UnauthorizedError for another key."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from .endpoints import check
 from .errors import InvalidRequestError, UnknownIDError
 from .query import Where, order_by, where
 
@@ -40,6 +41,14 @@ def check_name(noun: str, name: str) -> str:
     if len(name) < SHORTEST_NAME:
         raise InvalidRequestError(f"Validation error: {noun} name '{name}' is too short (at least {SHORTEST_NAME} characters)")
     return name
+
+
+_ASKED: dict[str, Any] = {
+    **dict.fromkeys(("page", "page_size", "size", "max_task_entries"), int),
+    **dict.fromkeys(("only_fields", "order_by", "id"), list[str]),
+    **dict.fromkeys(("name", "search_text", "scroll_id"), str),
+    **dict.fromkeys(("_all_", "_any_"), dict[str, Any]),
+}
 
 
 @dataclass(frozen=True)
@@ -85,6 +94,7 @@ class Collection:
         Raises:
             InvalidRequestError: a pattern or a field name that cannot be used.
         """
+        check(f"{self.name}s.get_all", asked, _ASKED)
         conditions = [*where(self.name, asked), *extra]
         clause = " AND ".join(condition.sql for condition in conditions) or "1"
         values = [value for condition in conditions for value in condition.values]

@@ -39,9 +39,8 @@ class Endpoint:
         Raises:
             InvalidRequestError: a field is missing or of a wrong type.
         """
-        if self.batch:
-            return self.handler(db, requests=body)
-        return self.handler(db, **self._arguments(body))
+        arguments = {"requests": body} if self.batch else self._arguments(body)
+        return self.handler(db, **arguments)
 
     def _arguments(self, body: Mapping[str, Any]) -> dict[str, Any]:
         parameters = list(inspect.signature(self.handler).parameters.values())[1:]
@@ -56,9 +55,7 @@ class Endpoint:
                 if parameter.default is inspect.Parameter.empty:
                     raise InvalidRequestError(f"Validation error: required field '{parameter.name}' is missing in {self.name}")
                 continue
-            if not conforms(value, hints[parameter.name]):
-                kind = getattr(hints[parameter.name], "__name__", hints[parameter.name])
-                raise InvalidRequestError(f"Validation error: field '{parameter.name}' of {self.name} must be of type {kind}")
+            check(self.name, {parameter.name: value}, hints)
             arguments[parameter.name] = value
         return arguments
 
@@ -99,6 +96,14 @@ def each(db: sqlite3.Connection, ids: Iterable[str], act: Callable[[str], Answer
             failed.append({"id": id, "error": {"codes": [error.status, error.subcode], "msg": str(error), "data": {}}})
         db.execute("RELEASE one")
     return {"succeeded": succeeded, "failed": failed}
+
+
+def check(name: str, fields: Mapping[str, Any], types: Mapping[str, Any]) -> None:
+    """Raises InvalidRequestError for the first field that is not of its type; fields without one are not looked at."""
+    for field, value in fields.items():
+        if field in types and not conforms(value, types[field]):
+            kind = getattr(types[field], "__name__", "") if not typing.get_args(types[field]) else str(types[field])
+            raise InvalidRequestError(f"Validation error: field '{field}' of {name} must be of type {kind}")
 
 
 def conforms(value: Any, hint: Any) -> bool:

@@ -88,6 +88,8 @@ def _owner(db: sqlite3.Connection, event: Any, states: dict[tuple[str, bool], st
     owner, of_model = event.get("task"), bool(event.get("model_event"))
     if not isinstance(owner, str) or not owner:
         raise InvalidRequestError("event without a task")
+    if not all(isinstance(event.get(name, ""), str | None) for name in ("metric", "variant", "url")):
+        raise InvalidRequestError("metric, variant and url must be text")
     if (owner, of_model) not in states:
         status = "CASE WHEN doc ->> '$.ready' THEN 'published' ELSE '' END" if of_model else "doc ->> '$.status'"
         row = db.execute(f"SELECT {status} FROM {'model' if of_model else 'task'} WHERE id = ?", (owner,)).fetchone()

@@ -6,13 +6,18 @@ import sqlite3
 from typing import Any
 
 from .documents import COMPANY, MODELS, PROJECTS, TASKS, USER, Json, check_name, now, pick, scroll
-from .endpoints import each, endpoint
+from .endpoints import check, each, endpoint
 from .errors import InvalidRequestError
 
-_FIELDS = ("name", "uri", "comment", "tags", "system_tags", "framework", "design", "labels", "ready", "project", "parent", "task")
+_FIELDS: dict[str, Any] = {
+    **dict.fromkeys(("name", "uri", "comment", "framework", "project", "parent", "task"), str),
+    **dict.fromkeys(("tags", "system_tags"), list[str]),
+    **{"design": dict[str, Any], "labels": dict[str, int], "ready": bool},
+}
 
 
 def _fields(db: sqlite3.Connection, asked: Json) -> Json:
+    check("models", asked, _FIELDS | {"metadata": list[dict[str, Any]] | dict[str, dict[str, Any]]})
     fields = {key: asked[key] for key in _FIELDS if key in asked}
     if "name" in fields:
         fields["name"] = check_name("model", fields["name"])
@@ -26,7 +31,7 @@ def _fields(db: sqlite3.Connection, asked: Json) -> Json:
 
 def _metadata(items: Any) -> Json:
     """By key, whether given as a list or already by key."""
-    return {item["key"]: item for item in (items.values() if isinstance(items, dict) else items)}
+    return {str(item.get("key")): item for item in (items.values() if isinstance(items, dict) else items)}
 
 
 def _new(db: sqlite3.Connection, fields: Json) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from .endpoints import conforms
 from .errors import InvalidRequestError
 
 # Fields that may be asked for with a single value. Others steer the answer, or are the SDK's own (`method`): no filters.
@@ -40,6 +41,8 @@ def where(table: str, asked: Mapping[str, Any]) -> Iterator[Where]:
     for field, value in asked.items():
         if field in _STEERING or value is None or value == []:
             continue
+        if field not in ("_all_", "_any_") and any(isinstance(each, dict | list) for each in _as_list(value)):
+            raise InvalidRequestError(f"Validation error: field '{field}' must be a value or a list of values")
         if field in ("_all_", "_any_"):
             yield _any_field(table, value, " AND " if field == "_all_" else " OR ")
         elif field == "search_text":
@@ -107,12 +110,15 @@ def _equal(table: str, field: str, value: Any) -> Where:
 
 def _any_field(table: str, pattern: Mapping[str, Any], joined: str) -> Where:
     fields = pattern.get("fields") or []
+    if not conforms(fields, list[str]):
+        raise InvalidRequestError("Validation error: fields of _any_ and _all_ must be a list of names")
     if pattern.get("pattern") is not None:
         terms = [_matching(_path(field), str(pattern["pattern"])) for field in fields]
     elif pattern.get("datetime") is not None:
         terms = [_time(field, str(text)) for field in fields for text in _as_list(pattern["datetime"])]
     else:
-        terms = [_listed(table, field, _as_list(pattern.get("values") or [])) for field in fields]
+        values = [value for value in _as_list(pattern.get("values") or []) if not isinstance(value, dict | list)]
+        terms = [_listed(table, field, values) for field in fields]
     return _joined(terms, joined)
 
 

@@ -10,8 +10,8 @@ import json
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import uvicorn
@@ -37,6 +37,7 @@ def serve(folder: Path, port: int, *, silence: float = SILENCE, around: Sequence
     Raises:
         StartError: the folder is in use, newer or not writable; the port is taken; the disk is full.
     """
+    os.umask(0o077)
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with _locked(folder):
@@ -53,7 +54,9 @@ def _serve(folder: Path, port: int, silence: float, around: Sequence[Middleware]
     guard = Guard(keys, port)
     app = application(store, guard, FileServer(folder, guard), routes(guard), list(around))
     app.router.lifespan_context = _lifespan(folder, port, keys, store, silence)
-    config = uvicorn.Config(app, log_level="warning", access_log=False, lifespan="on", server_header=False, timeout_graceful_shutdown=5)
+    config = uvicorn.Config(
+        app, log_level="warning", access_log=False, lifespan="on", server_header=False, timeout_graceful_shutdown=5, timeout_keep_alive=60
+    )
     server = uvicorn.Server(config)
     for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn ends well, then raises the signal once more
         signal.signal(number, lambda *_: None)
@@ -86,7 +89,9 @@ def _locked(folder: Path) -> Iterator[None]:
         yield
 
 
-def _lifespan(folder: Path, port: int, keys: Keys, store: Store, silence: float):  # type: ignore[no-untyped-def]
+def _lifespan(
+    folder: Path, port: int, keys: Keys, store: Store, silence: float
+) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         watcher = asyncio.create_task(_watch(store, silence))

@@ -7,14 +7,17 @@ from typing import Any
 
 from . import curves, projects, transitions
 from .documents import COMPANY, PROJECTS, TASKS, USER, Json, check_name, now, pick, scroll
-from .endpoints import endpoint
+from .endpoints import check, endpoint
 from .errors import IllegalStatusError, InvalidRequestError
 from .query import Where
 
-EDITABLE = (
-    *("name", "type", "comment", "parent", "project", "tags", "system_tags"),
-    *("script", "execution", "hyperparams", "configuration", "models", "container", "runtime", "input"),
-)
+FIELDS: dict[str, Any] = {
+    **dict.fromkeys(("name", "type", "comment", "parent", "project", "output_dest"), str),
+    **dict.fromkeys(("tags", "system_tags"), list[str]),
+    **dict.fromkeys(("script", "execution", "models", "container", "runtime", "input"), dict[str, Any]),
+    "configuration": dict[str, dict[str, Any]],
+    "hyperparams": dict[str, dict[str, dict[str, Any]]],
+}
 # Edits of these carry single fields; of anything else, the whole.
 _MERGED = ("script", "execution")
 _ALWAYS_EDITABLE = {"name", "project", "comment", "tags", "system_tags", "runtime"}
@@ -49,7 +52,8 @@ def new(db: sqlite3.Connection, fields: Json) -> str:
 
 @endpoint("tasks.create", writes=True)
 def create(db: sqlite3.Connection, name: str, type: str, **asked: Any) -> Json:
-    return {"id": new(db, {"name": name, "type": type} | {key: asked[key] for key in (*EDITABLE, "output_dest") if key in asked})}
+    check("tasks.create", asked, FIELDS)
+    return {"id": new(db, {"name": name, "type": type} | {key: asked[key] for key in FIELDS if key in asked})}
 
 
 @endpoint("tasks.validate")
@@ -89,8 +93,9 @@ def get_types(db: sqlite3.Connection, projects: list[str] | None = None) -> Json
 @endpoint("tasks.edit", writes=True)
 def edit(db: sqlite3.Connection, task: str, force: bool = False, **asked: Any) -> Json:
     """Drafts are edited freely, others by force or in what is always free: name, project, comment, tags, runtime."""
+    check("tasks.edit", asked, FIELDS)
     document = TASKS.get(db, task)
-    fields = {key: asked[key] for key in EDITABLE if key in asked}
+    fields = {key: asked[key] for key in FIELDS if key in asked}
     if document["status"] != "created" and not force and not set(fields) <= _ALWAYS_EDITABLE:
         raise IllegalStatusError(f"Invalid task status: id={task}, status={document['status']}, expected to be created")
     if "name" in fields:
@@ -100,8 +105,8 @@ def edit(db: sqlite3.Connection, task: str, force: bool = False, **asked: Any) -
     for key in _MERGED:
         if key in fields:
             fields[key] = (document.get(key) or {}) | fields[key]
-    if "output_dest" in asked:
-        fields["output"] = (document.get("output") or {}) | {"destination": asked["output_dest"]}
+    if "output_dest" in fields:
+        fields["output"] = (document.get("output") or {}) | {"destination": fields.pop("output_dest")}
     return _updated(db, document, fields)
 
 

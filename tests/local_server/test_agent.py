@@ -35,7 +35,7 @@ sys.exit(int(arguments.get("Args/code", 0)))
 def environment(server: LocalServer) -> dict[str, str]:
     """For clients: quick agents that run tasks in this very environment and install nothing into it."""
     server.call("queues.create", name=QUEUE)
-    quick = {"CLEARML_AGENT_QUEUE_POLL_FREQ_SEC": "0.5", "CLEARML_AGENT_SKIP_PYTHON_ENV_INSTALL": "1", "GIT_CONFIG_GLOBAL": os.devnull}
+    quick = {"CLEARML_AGENT_QUEUE_POLL_FREQ_SEC": "0.5", "CLEARML_AGENT_SKIP_PYTHON_ENV_INSTALL": "1"}
     return server.env | quick
 
 

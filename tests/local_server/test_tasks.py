@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import requests
 from support.events import NewTask, log_line, scalar
 from support.server import LocalServer
 
@@ -43,6 +44,34 @@ def test_a_missing_or_mistyped_field_is_named(server: LocalServer) -> None:
     assert "'type' is missing" in server.ask("tasks.create", name="no type").json()["meta"]["result_msg"]
     assert "'task' of tasks.started" in server.ask("tasks.started", task=3).json()["meta"]["result_msg"]
     assert "'force' of tasks.started" in server.ask("tasks.started", task="x", force="yes").json()["meta"]["result_msg"]
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "body"),
+    [
+        ("tasks.create", '{"name": "poison", "type": "training", "tags": "no list"}'),
+        ("tasks.create", '{"name": "poison", "type": "training", "hyperparams": {"Args": [1]}}'),
+        ("tasks.create", '{"name": "half \\ud800 pair", "type": "training"}'),
+        ("tasks.get_all", '{"page": "first"}'),
+        ("tasks.get_all", '{"id": [{"$gt": ""}]}'),
+        ("tasks.get_all", '{"_any_": {"fields": "name", "pattern": "x"}}'),
+        ("models.create", '{"name": "poison", "uri": "u", "labels": {"cat": "one"}}'),
+        ("events.add", '{"type": "plot", "task": "x", "metric": {"a": 1}}'),
+        ("events.add", '{"type": "training_stats_scalar", "task": "x", "value": 1, "iter": 1e30}'),
+        ("events.get_task_log", '{"task": "x", "batch_size": 1000000000000000000000000}'),
+    ],
+)
+def test_what_makes_no_sense_is_refused_and_does_no_harm(server: LocalServer, endpoint: str, body: str) -> None:
+    answer = requests.post(f"{server.url}/{endpoint}", data=body, auth=server.keys, timeout=10)
+    assert (answer.status_code, answer.json()["meta"]["result_code"]) == (400, 400)
+    assert server.call("tasks.get_all", name="poison", search_text="poison", tags=["x"], order_by=["name"]) == {"tasks": []}
+
+
+def test_numbers_that_json_does_not_know_become_null(server: LocalServer) -> None:
+    """Python writes NaN into JSON; stored as such, it would break every later query."""
+    body = '{"name": "not a number", "type": "training", "runtime": {"x": NaN, "y": Infinity}}'
+    task = requests.post(f"{server.url}/tasks.create", data=body, auth=server.keys, timeout=10).json()["data"]["id"]
+    assert task_of(server, task)["runtime"] == {"x": None, "y": None}
 
 
 def test_edit_merges_script_and_execution_and_replaces_the_rest(server: LocalServer, new_task: NewTask) -> None:

@@ -168,24 +168,29 @@ def point(place: Path, target: Path) -> None:
     beside.replace(place)
 
 
+def clone_path(*, testing: bool) -> str:
+    """What `.venv` sees, a folder a line: this clone's own packages, then the layers."""
+    top = layer_named("testing" if testing else "registry")
+    folders = [ROOT / "src", ROOT, *(site_packages(layer.folder) for layer in [top, *top.below])]
+    return "".join(f"{folder}\n" for folder in folders)
+
+
 def link_clone(*, testing: bool) -> Path:
     """Make `.venv`: the registry's layer (and the tests') with this clone's own packages and commands in front."""
     top = build(layer_named("testing" if testing else "registry"))
-    layers = [top, *top.below]
     folder = ROOT / ".venv"
-    wanted = "".join(f"{path}\n" for path in [ROOT / "src", ROOT, *(site_packages(layer.folder) for layer in layers)])
     listing = site_packages(folder) / "layers.pth"
-    if listing.exists() and (listing.read_text() == wanted or (not testing and "/testing-" in listing.read_text())):
-        return folder  # as wanted, or already with the tests' tools above the same registry
+    if listing.exists() and listing.read_text() in {clone_path(testing=testing), clone_path(testing=True)}:
+        return folder
     make_venv(folder, [], with_pip=False)
-    for layer in layers:
-        for command in layer.folder.glob("bin/*"):
-            if not command.name.lower().startswith(("python", "activate", "pip")) and not (folder / "bin" / command.name).exists():
-                (folder / "bin" / command.name).symlink_to(command)
+    own = ("python", "activate", "pip")
+    for command in (path for layer in [top, *top.below] for path in layer.folder.glob("bin/*")):
+        if not command.name.lower().startswith(own) and not (folder / "bin" / command.name).exists():
+            (folder / "bin" / command.name).symlink_to(command)
     script = folder / "bin" / "registry"
     script.write_text(f"#!{folder / 'bin' / 'python'}\nfrom registry.cli import main\n\nmain()\n")
     script.chmod(0o755)
-    listing.write_text(wanted)
+    listing.write_text(clone_path(testing=testing))
     return folder
 
 

@@ -1,0 +1,99 @@
+"""What the harness adds between the start of the process and the first training step, phase by phase.
+
+The alternative is the bare training function: the same script, calling it with its settings and nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from support.server import LocalServer
+from support.toy import make_repository
+
+from benchmarks.table import Row, less_is_better, publish
+
+ROUNDS = 5
+SCRIPT = """\
+import os, sys, time
+from pathlib import Path
+
+def mark(name):
+    with open(os.environ["MARKS"], "a") as marks:
+        marks.write(f"{name} {time.time()}\\n")
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "src"))
+role = "rank" if os.environ.get("HARNESS_PLAN") else "parent"
+mark(f"{role} started")
+
+def train(job):
+    mark("first step")
+
+if __name__ == "__main__" and sys.argv[1:] == ["bare"]:
+    import toy_settings
+    train(toy_settings.Train())
+elif __name__ == "__main__":
+    import harness
+    mark(f"{role} imported")
+    harness.main(__file__, train=train)
+"""
+PHASES = {
+    "parent: interpreter": ("start", "parent started"),
+    "parent: imports": ("parent started", "parent imported"),
+    "parent: arguments, task, data, plan; rank: interpreter": ("parent imported", "rank started"),
+    "rank: imports": ("rank started", "rank imported"),
+    "rank: plan, report": ("rank imported", "first step"),
+}
+
+
+def run(script: Path, place: Path, environment: dict[str, str], *tokens: str) -> dict[str, float]:
+    """The moments of one run, in seconds since its start."""
+    marks = place / "marks"
+    marks.unlink(missing_ok=True)
+    started = time.time()
+    subprocess.run([sys.executable, script, *tokens], cwd=place, env={**environment, "MARKS": str(marks)}, check=True, capture_output=True)
+    lines = [line.rpartition(" ") for line in marks.read_text().splitlines()]
+    return {"start": 0.0} | {name: float(moment) - started for name, _, moment in lines}
+
+
+def rows_of(title: str, runs: list[dict[str, float]], bare: list[dict[str, float]]) -> list[Row]:
+    def median(moments: list[dict[str, float]], name: str) -> float:
+        return statistics.median(moment[name] for moment in moments)
+
+    ours, alternative = median(runs, "first step"), median(bare, "first step")
+    rows = [
+        less_is_better(f"{title}: start to first step", ours, alternative, "s"),
+        less_is_better(f"{title}: added", ours - alternative, None, "s"),
+    ]
+    for name, (begin, end) in PHASES.items():
+        rows.append(less_is_better(f"{title}: {name}", statistics.median(run[end] - run[begin] for run in runs), None, "s"))
+    return rows
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        script = make_repository(place / "repository")
+        script.write_text(SCRIPT)
+        (place / "data").mkdir()
+        (place / "data" / "numbers.txt").write_text("1\n")
+        alone = {key: value for key, value in os.environ.items() if not key.startswith("CLEARML_")} | {"HOME": str(place)}
+        server = LocalServer(place / "server")
+        try:
+            bare, without, with_server = [], [], []
+            for _ in range(ROUNDS):  # in turn, so that a busy moment meets all three
+                bare.append(run(script, place, alone, "bare"))
+                without.append(run(script, place, alone, "dataset_path=data"))
+                with_server.append(run(script, place, server.env, "dataset_path=data"))
+        finally:
+            server.stop()
+    publish("harness", [*rows_of("no server", without, bare), *rows_of("with a server", with_server, bare)])
+
+
+if __name__ == "__main__":
+    main()

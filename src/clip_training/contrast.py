@@ -55,6 +55,7 @@ class Contrast(lightning.LightningModule):
     ) -> None:
         super().__init__()
         self.model = clip.model
+        self.width = clip.width
         self.optim, self.total_steps, self.heldout, self.batch_size = optim, total_steps, heldout, batch_size
         self.identity, self.report, self.gallery = identity, report, gallery
         self.register_buffer("mean", clip.mean.view(3, 1, 1), persistent=False)
@@ -100,9 +101,8 @@ class Contrast(lightning.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Recall and loss over the embeddings of all ranks, in the order of the pairs."""
-        width = self.model.text_projection.shape[-1] if not self.embedded else self.embedded[0][1].shape[1]
-        empty = (torch.empty(0, dtype=torch.int64), torch.empty(0, width), torch.empty(0, width))
-        parts = zip(*(self.embedded or [tuple(part.to(self.device) for part in empty)]), strict=True)
+        none = (torch.empty(0, dtype=torch.int64), torch.empty(0, self.width), torch.empty(0, self.width))
+        parts = zip(tuple(part.to(self.device) for part in none), *self.embedded, strict=True)  # a rank may have had no pairs
         index, images, texts = (gather_rows(torch.cat(part)) for part in parts)
         self.embedded = []
         self.validated_at = self.global_step
@@ -110,7 +110,7 @@ class Contrast(lightning.LightningModule):
             return
         order = index.argsort()
         indices, images, texts = index[order].tolist(), images[order], texts[order]
-        captions = [self.heldout.read(i)[1][0] for i in indices]
+        captions = [self.heldout.caption(i) for i in indices]
         result = retrieval(images, texts, captions)
         loss = contrastive_loss(images, texts, self.model.logit_scale.exp(), self.batch_size)
         self.report_evaluation(result, loss, len(indices))

@@ -35,6 +35,9 @@ class Clip:
     """Scale and crop as for evaluation."""
     resample: Image.Resampling
     size: int
+    """Side of the images in pixels."""
+    width: int
+    """Dimensions of the embeddings."""
     mean: Tensor  # (3,)
     std: Tensor  # (3,)
 
@@ -79,6 +82,7 @@ def make_clip(settings: ModelConfig, init_from: Path | None = None) -> Clip:
         transform,
         Image.Resampling[preprocess.interpolation.upper() if preprocess.interpolation != "random" else "BICUBIC"],
         preprocess.size if isinstance(preprocess.size, int) else preprocess.size[0],
+        open_clip.get_model_config(name)["embed_dim"],
         torch.tensor(preprocess.mean),
         torch.tensor(preprocess.std),
     )

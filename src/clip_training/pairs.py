@@ -197,6 +197,7 @@ class HeldOut(Pairs):
     def __init__(self, *arguments: object, transform: Callable[[Image.Image], Image.Image], **options: object) -> None:
         super().__init__(*arguments, **options)  # type: ignore[arg-type]
         self.transform = transform
+        self.texts: dict[int, str] = {}
 
     def __getitem__(self, index: int) -> Sample | None:  # type: ignore[override]
         try:
@@ -205,6 +206,12 @@ class HeldOut(Pairs):
             log.warning("held-out pair left out: %s", error)
             return None
         return Sample(index, as_tensor(self.transform(image)), self.tokenize(captions[0]), {})
+
+    def caption(self, index: int) -> str:
+        """The text that a pair is evaluated with."""
+        if index not in self.texts:
+            self.texts[index] = read_captions(self.pairs[index].captions)[0]
+        return self.texts[index]
 
 
 def as_tensor(image: Image.Image) -> Tensor:
@@ -220,6 +227,10 @@ class Batch:
     images: Tensor  # (B, 3, S, S) uint8
     tokens: Tensor  # (B, context length)
     skipped: dict[int, str]
+
+    def pin_memory(self) -> Batch:
+        """Called by torch's loader, to let copies to a GPU overlap with work."""
+        return Batch(self.index.pin_memory(), self.images.pin_memory(), self.tokens.pin_memory(), self.skipped)
 
 
 def collate(samples: Iterable[Sample | None]) -> Batch:

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 KS = (1, 5, 10)
+ROWS = 1024  # of the table of scores at a time: all of it is too large for many pairs
 
 
 @dataclass(frozen=True)
@@ -36,16 +37,27 @@ def retrieval(images: Tensor, texts: Tensor, captions: Sequence[str]) -> Retriev
     """
     names = {text: number for number, text in enumerate(dict.fromkeys(captions))}
     group = torch.tensor([names[text] for text in captions], device=images.device)
-    right = group[:, None] == group[None, :]
-    scores = images.double() @ texts.double().T
-    recall = {}
-    for direction, table in (("image to text", scores), ("text to image", scores.T)):
-        best_right = table.masked_fill(~right, -torch.inf).amax(1, keepdim=True)
-        before = (table.masked_fill(right, -torch.inf) >= best_right).sum(1)
-        recall |= {(direction, k): float((before < k).double().mean()) for k in KS}
-    sizes = right.sum(1).tolist()
+    ranked = [ranks_and_best(*towers, group) for towers in ((images, texts), (texts, images))]
+    recall = {
+        (direction, k): float((before < k).double().mean())
+        for direction, (before, _) in zip(("image to text", "text to image"), ranked, strict=True)
+        for k in KS
+    }
+    sizes = torch.bincount(group)[group].tolist()
     chance = {k: sum(chance_of(len(captions), size, k) for size in sizes) / len(sizes) for k in KS}
-    return Retrieval(recall, chance, scores.topk(min(3, len(captions)), dim=1).indices)
+    return Retrieval(recall, chance, ranked[0][1])
+
+
+def ranks_and_best(queries: Tensor, candidates: Tensor, group: Tensor) -> tuple[Tensor, Tensor]:
+    """For each query (N,) wrong candidates that come before the best right one, and (N, 3) best candidates, in pieces of ROWS queries."""
+    before, best = [], []
+    for start in range(0, len(queries), ROWS):
+        scores = queries[start : start + ROWS] @ candidates.T
+        right = group[start : start + ROWS, None] == group
+        best_right = scores.masked_fill(~right, -torch.inf).amax(1, keepdim=True)
+        before.append((scores.masked_fill(right, -torch.inf) >= best_right).sum(1))
+        best.append(scores.topk(min(3, len(candidates)), dim=1).indices)
+    return torch.cat(before), torch.cat(best)
 
 
 def chance_of(candidates: int, right: int, k: int) -> float:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: threads that wait busily slow each other down on a shared machine
 
 if importlib.util.find_spec("open_clip") is None:
     collect_ignore_glob = ["test_*.py"]

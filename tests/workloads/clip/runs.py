@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
 from clip_training.config import TrainConfig
 from clip_training.train import train
 from harness.checkpoint import Checkpoints

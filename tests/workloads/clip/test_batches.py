@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from clip_training.batches import Batches
 from harness.errors import DataError
 
@@ -15,10 +16,10 @@ def test_an_epoch_takes_each_pair_at_most_once_and_drops_the_rest() -> None:
 
 
 def test_epochs_and_seeds_differ() -> None:
-    step = 0
+    steps = {"now": 0}
     orders = []
-    for seed, step in ((0, 0), (0, 4), (1, 0)):  # noqa: B007  the closure below reads it
-        orders.append([index for batch in Batches(20, 5, seed=seed, step=lambda: step) for _, index in batch])
+    for seed, steps["now"] in ((0, 0), (0, 4), (1, 0)):
+        orders.append([index for batch in Batches(20, 5, seed=seed, step=lambda: steps["now"]) for _, index in batch])
     assert orders[0] != orders[1] != orders[2] != orders[0]
 
 

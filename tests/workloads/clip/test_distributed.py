@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from harness.checkpoint import find
-from harness.report import Recorder
 from runs import run
 from two_ranks import gradients
+
+from harness.checkpoint import find
+from harness.report import Recorder
 
 
 @pytest.fixture(scope="module")

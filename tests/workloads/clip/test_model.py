@@ -9,10 +9,11 @@ import numpy as np
 import open_clip
 import pytest
 import torch
+from PIL import Image
+
 from clip_training.config import ModelConfig
 from clip_training.model import make_clip, registered
 from harness.errors import CheckpointError, ParameterError
-from PIL import Image
 
 
 def test_a_wrong_name_is_told_the_nearest(tiny_model: Path) -> None:

@@ -7,6 +7,7 @@ import math
 import open_clip
 import pytest
 import torch
+
 from clip_training.config import OptimConfig
 from clip_training.optim import cosine_with_warmup, make_optimizer, parameter_groups
 

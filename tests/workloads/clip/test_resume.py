@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from runs import Talking, run, same
+
 from harness.checkpoint import Checkpoints, find
 from harness.errors import CheckpointError
 from harness.report import Recorder
-from runs import Talking, run, same
 from training.callbacks import SaveAndStop
 
 STEPS = 16  # 4 epochs of 60 pairs in batches of 15
@@ -77,9 +78,10 @@ def test_it_does_not_matter_where_a_run_is_broken(
         if self.saved_at == step:
             raise BrokenOffError
 
-    with monkeypatch.context() as patch, pytest.raises(BrokenOffError):
-        patch.setattr(SaveAndStop, "save", save_and_break)
+    monkeypatch.setattr(SaveAndStop, "save", save_and_break)
+    with pytest.raises(BrokenOffError):
         run(squares, tmp_path, tiny_model, train__checkpoint_every=1)
+    monkeypatch.undo()
     report = Recorder()
     final = run(squares, tmp_path, tiny_model, report, resume=find(tmp_path), train__checkpoint_every=1)
 
@@ -92,6 +94,7 @@ def test_runs_of_one_seed_are_equal_and_of_two_are_not(
     squares: Path, tiny_model: Path, tmp_path: Path, unbroken: dict[str, torch.Tensor]
 ) -> None:
     assert same(run(squares, tmp_path / "same", tiny_model), unbroken)
+    assert same(run(squares, tmp_path / "workers", tiny_model, data__workers=2, data__keep_in_memory=False), unbroken)
     assert not same(run(squares, tmp_path / "other", tiny_model, seed=1), unbroken)
 
 

@@ -7,8 +7,9 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from clip_training.retrieval import chance_of, contrastive_loss, retrieval
 from open_clip import ClipLoss
+
+from clip_training.retrieval import chance_of, contrastive_loss, retrieval
 
 
 def unit(rows: np.ndarray) -> np.ndarray:

@@ -7,13 +7,14 @@ from pathlib import Path
 import open_clip
 import pytest
 import torch
+from PIL import Image
+from runs import run
+
 from clip_training.config import TrainConfig
 from harness.errors import ParameterError
 from harness.params import describe
 from harness.report import Recorder
 from harness.settings import merge
-from PIL import Image
-from runs import run
 
 CONFIGS = Path(__file__).resolve().parents[3] / "configs" / "clip"
 

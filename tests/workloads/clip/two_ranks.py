@@ -6,13 +6,14 @@ import sys
 from pathlib import Path
 
 import torch
-from clip_training.config import ModelConfig
-from clip_training.model import make_clip
-from harness.report import Silent
 from open_clip import ClipLoss
 from runs import Talking, run
 from torch import distributed as dist
 from torch.nn.parallel import DistributedDataParallel
+
+from clip_training.config import ModelConfig
+from clip_training.model import make_clip
+from harness.report import Silent
 from training.distributed import gather_rows, rank, world_size
 
 

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
+
 from harness.errors import ParameterError
 from harness.report import Recorder
-from PIL import Image
 from tabletop.config import RenderConfig
 from tabletop.dataset import render
 from tabletop.shapes import COLOURS

@@ -7,6 +7,7 @@ import itertools
 import numpy as np
 import pybullet
 import pytest
+
 from tabletop.camera import Camera, Photograph, majority, plane_to_view
 from tabletop.dataset import client
 from tabletop.language import captions, listing, relations

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from harness.errors import CheckpointError
 from training.weights import load_into, read_weights
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch, and for subprocesses: on tensors this small a second thread only waits
 
 if importlib.util.find_spec("open_clip") is None:
     collect_ignore_glob = ["test_*.py"]

@@ -58,6 +58,5 @@ def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)
     given = dict(argument.split("=") for argument in sys.argv[4:])
     run(*map(Path, sys.argv[1:4]), Talking(), **{key: float(value) if "." in value else int(value) for key, value in given.items()})

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,18 +20,8 @@ from training.callbacks import SaveAndStop
 STEPS = 16  # 4 epochs of 60 pairs in batches of 15
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Runs are compared to the last bit, so sums are taken in one order."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def unbroken(squares: Path, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, torch.Tensor]:
-    torch.set_num_threads(1)
     return run(squares, tmp_path_factory.mktemp("unbroken"), tiny_model)
 
 

@@ -33,7 +33,6 @@ def gradients(model_file: Path) -> dict[str, torch.Tensor]:
 
 
 def main(folder: Path, output: Path, model: Path) -> None:
-    torch.set_num_threads(1)
     dist.init_process_group("gloo")
     torch.save(gradients(model), output / f"gradients-{rank()}.pt")
     rows = gather_rows(torch.full((rank() + 1, 2), float(rank())))  # one row of the first, two of the second

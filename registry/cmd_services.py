@@ -9,7 +9,9 @@ from .console import say
 
 
 @click.command()
-@click.option("--port", type=click.IntRange(0, 65535), help="Port of the server; 0 takes a free one.  [default: 8008]")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), help="Port of the server; 0 takes a free one.  [default: the last one, at first 8008]"
+)
 @click.option("--agents", type=click.IntRange(0), default=1, show_default=True, help="Number of agents, each runs one task at a time.")
 @click.option(
     "--queue", "queues", metavar="QUEUE", multiple=True, help="Queue to serve; may be repeated; by default those of all workloads."

@@ -54,11 +54,12 @@ def up(root: Path, port: int | None, agents: int, queues: Sequence[str], say: Ca
         server, process = embedded_server(), None
         if server is None:
             say("server: starting")
-            process = start_server(PORT if port is None else port)
+            process = start_server(port_for(port, say))
             import_sdk()
         elif port not in (None, int(server.url.rpartition(":")[2])):
             say(f"server: already up at {server.url}; --port is for a new one: registry down")
         server = wait_for_server(process)
+        port_file().write_text(server.url.rpartition(":")[2])
         client = connect_to(server)
         for queue in set(queues) - set(client.queues()):
             client.create_queue(queue)
@@ -91,6 +92,21 @@ def down(say: Callable[[str], None]) -> list[Process]:
 
 def agents_folder() -> Path:
     return home() / "agents"
+
+
+def port_file() -> Path:
+    return home() / "port"
+
+
+def port_for(asked: int | None, say: Callable[[str], None]) -> int:
+    """The port of a new server: the last one's again unless another is asked for, because published files are known by their address."""
+    last = int(port_file().read_text()) if port_file().exists() else None
+    if last is None:
+        return PORT if asked is None else asked
+    if asked in (None, 0, last):
+        return last
+    say(f"server: port {asked} instead of {last}, by which the files published so far are known; they will not be found until it is back")
+    return int(asked or 0)
 
 
 def start_server(port: int) -> Process:

@@ -90,7 +90,8 @@ def test_from_nothing_to_a_published_dataset_and_a_run_on_it(command: Command, c
 @pytest.mark.slow
 def test_up_again_starts_only_what_is_missing_and_down_ends_only_what_it_started(command: Command, home: Path) -> None:
     """Starts a server and three agents."""
-    assert command("up", "--port", "0", "--queue", "blue").code == 0
+    up = command("up", "--port", "0", "--queue", "blue")
+    assert up.code == 0, up.err
     first = [process_of(name, home) for name in ("server", "agent-1")]
     again = command("up", "--queue", "blue", "--agents", "2")
     assert "agents: agent-1, agent-2" in again.err
@@ -116,6 +117,7 @@ def test_up_again_starts_only_what_is_missing_and_down_ends_only_what_it_started
         other.kill()
         other.wait()
     assert "nothing was running" in command("down").err
+    assert command("up", "--agents", "0").lines == up.lines  # the same address, by which files and links are known
 
 
 def test_a_taken_port_is_told_with_the_servers_own_words(command: Command) -> None:

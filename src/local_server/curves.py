@@ -76,22 +76,15 @@ def curve(db: sqlite3.Connection, one: Series, samples: int, key: str = "iter") 
     Of points reported for the same iteration the last one counts. `key`: iter, timestamp (milliseconds) or iso_time.
     """
     x = "iter" if key == "iter" else "timestamp"
-    low, high, count = db.execute(
-        f"SELECT min({x}), max({x}), count(*) FROM point WHERE series = ? AND iter != ?", (one.id, SINGLE_VALUE)
-    ).fetchone()
-    if not count:
-        return [], []
-    if 0 < samples < count:
-        sql = f"""SELECT min({x}), avg(value) FROM point WHERE series = ?1 AND iter != ?2
-                  GROUP BY ({x} - ?3) * ?4 / (?5 - ?3 + 1) ORDER BY 1"""
-        rows = db.execute(sql, (one.id, SINGLE_VALUE, low, samples, high)).fetchall()
+    curve = f"FROM point WHERE series = {one.id} AND iter > {SINGLE_VALUE}"
+    count = db.execute(f"SELECT count(*) {curve}").fetchone()[0] if samples > 0 else 0
+    if count > max(0, samples):
+        low, high = db.execute(f"SELECT min({x}), max({x}) {curve}").fetchone()
+        stretch = f"({x} - {low}) * {samples} / {high - low + 1}"
+        rows = db.execute(f"SELECT min({x}), avg(value) {curve} GROUP BY {stretch} ORDER BY {stretch}").fetchall()
     else:
         order = "iter, timestamp" if key == "iter" else "timestamp, iter"
-        rows = list(
-            dict(
-                db.execute(f"SELECT {x}, value FROM point WHERE series = ? AND iter != ? ORDER BY {order}", (one.id, SINGLE_VALUE))
-            ).items()
-        )
+        rows = list(dict(db.execute(f"SELECT {x}, value {curve} ORDER BY {order}")).items())
     return [row[0] for row in rows], [row[1] for row in rows]
 
 

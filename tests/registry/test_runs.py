@@ -115,6 +115,25 @@ def test_logs_come_in_order(clone: Any, pair: tuple[str, str], registry: Registr
     assert registry("logs", pair[0], "--follow").lines == ["step 0", "step 1", "step 2"]  # it has ended
 
 
+def test_a_log_is_followed_until_the_task_ends(
+    clone: Any, embedded: Server, queue: Queue, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (task,) = registry("enqueue", "toy", "command=make", "--queue", queue.name).lines
+    embedded.call("tasks.started", task=task)
+    line = {"type": "log", "task": task, "level": "info", "worker": "w"}
+    looks = []
+
+    def between_looks(_: float) -> None:
+        looks.append(len(looks))
+        now = int(time.time() * 1000)
+        send_events(embedded, [{**line, "timestamp": now, "msg": f"look {looks[-1]}: {half}"} for half in ("one", "two")])
+        if len(looks) == 3:
+            embedded.call("tasks.completed", task=task)
+
+    monkeypatch.setattr("registry.watch.sleep", between_looks)
+    assert registry("logs", task, "--follow").lines == [f"look {look}: {half}" for look in range(3) for half in ("one", "two")]
+
+
 class TestStop:
     def test_a_queued_task_leaves_its_queue(self, clone: Any, embedded: Server, queue: Queue, registry: Registry) -> None:
         (task,) = registry("enqueue", "toy", "command=make", "--queue", queue.name).lines

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -57,8 +58,7 @@ def make_clip(settings: ModelConfig, init_from: Path | None = None) -> Clip:
         raise ParameterError(
             [f"model.pretrained={tag}: neither a file nor a tag of {name}{nearest(tag, tags)}: {', '.join(tags) or 'none'}"]
         )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that weights are random is said below, in the run's own log
+    with without_hints():
         model = open_clip.create_model(name, pretrained=tag, output_dict=True, weights_only=True)
     if source is not None:
         load_into(model, read_weights(source), source)
@@ -86,6 +86,16 @@ def make_clip(settings: ModelConfig, init_from: Path | None = None) -> Clip:
         torch.tensor(preprocess.mean),
         torch.tensor(preprocess.std),
     )
+
+
+@contextmanager
+def without_hints() -> Iterator[None]:
+    """Keep open_clip from logging that weights are random: it does not know of those that are loaded next."""
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def registered(name: str) -> str:

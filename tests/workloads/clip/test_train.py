@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import open_clip
@@ -64,3 +66,8 @@ def test_a_config_opens_with_its_command_and_is_valid(config: Path) -> None:
 
 def test_every_setting_says_what_it_means() -> None:
     assert all(setting.help for setting in describe(TrainConfig))
+
+
+def test_settings_import_without_torch() -> None:
+    program = "import sys, clip_training.config, tabletop.config; sys.exit(bool({'torch', 'pybullet', 'numpy'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -12,7 +12,7 @@ def render(job: harness.Job) -> None:
     from tabletop.dataset import render as render_pairs
 
     folder = render_pairs(job.settings, job.seed, job.output_dir, job.report)
-    job.publish(folder, "tabletop-pairs", tags=["tabletop"])
+    job.publish(folder, "tabletop-pairs", tags=("tabletop",))
 
 
 if __name__ == "__main__":

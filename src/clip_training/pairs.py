@@ -51,7 +51,9 @@ def find_pairs(folder: Path) -> list[Pair]:
     """
     suffixes = image_suffixes()
     files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
-    images, captions, twice = {}, {}, 0
+    images: dict[str, Path] = {}
+    captions: dict[str, Path] = {}
+    twice = 0
     for path in files:
         suffix = path.suffix.lower()
         kind = captions if suffix == ".txt" else images if suffix in suffixes else {}

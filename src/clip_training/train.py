@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from functools import partial
@@ -14,6 +13,7 @@ from torch.utils.data import DataLoader
 
 from harness.checkpoint import Checkpoints
 from harness.errors import ParameterError
+from harness.files import replaced
 from harness.report import Report
 from training.callbacks import ReportTraining, SaveAndStop, SeedEachStep
 from training.distributed import rank, share_of_rank, world_size
@@ -139,9 +139,8 @@ def publish(module: Contrast, clip: Clip, output: Path, report: Report) -> Path:
     """Write the plain model's weights, and report them with what they reached."""
     path = output / "weights.pt"
     if rank() == 0:
-        beside = path.with_suffix(".unfinished")
-        torch.save(clip.model.state_dict(), beside)
-        os.replace(beside, path)
+        with replaced(path) as beside:
+            torch.save(clip.model.state_dict(), beside)
         report.artifact("weights", path)
         report.artifact("result", {"model": clip.name, "steps": module.total_steps, **module.metrics})
     report.flush()

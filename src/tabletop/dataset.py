@@ -26,6 +26,7 @@ import pybullet
 from PIL import Image
 
 from harness.errors import ParameterError
+from harness.files import write_json
 from harness.report import Report
 from training.pictures import Line, captioned
 
@@ -68,7 +69,7 @@ def render(settings: RenderConfig, seed: int, output: Path, report: Report) -> P
         "settings": {key: value for key, value in dataclasses.asdict(settings).items() if key not in ("workers", "debug_images")},
         "scenes.jsonl": f"sha256:{digest.hexdigest()}",
     }
-    (unfinished / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
+    write_json(unfinished / "manifest.json", manifest)
     unfinished.rename(folder)
     report.text(f"{settings.n} scenes, {heldout} of them held out: {folder}")
     return folder

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 
@@ -77,7 +77,7 @@ def load_into(model: nn.Module, state: Mapping[str, Tensor], source: Path) -> No
     model.load_state_dict({key: value.reshape(wanted[key].shape) for key, value in state.items()})
 
 
-def listed(names: object) -> str:
+def listed(names: Iterable[str]) -> str:
     """A few names and how many more there are."""
-    names = sorted(names)  # type: ignore[call-overload]
-    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+    ordered = sorted(names)
+    return ", ".join(ordered[:4]) + (f" and {len(ordered) - 4} more" if len(ordered) > 4 else "")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness.params import Arguments, resolve
+from harness.params import Arguments, read, resolve, text_of
 from harness.settings import nearest
 from harness.workload import Declaration
 
@@ -104,11 +104,11 @@ def checked_run(base: Run, request: Request, typed: tokens.Tokens, label: str, r
     """One run, or None with what is wrong with it among the findings."""
     findings, workload = references.findings, references.workload
     arguments = findings.attempt(lambda: resolve(workload, typed))
+    values = references.resolved(typed)  # also beside wrong keys: all problems are told at once
     if arguments is None:
         return None
     findings.add(problems_of_gpus(arguments, queue))
     command = arguments.command.name
-    values = references.resolved(arguments)
     run = replace(
         base,
         name=" ".join(filter(None, [name_of(request, workload, arguments), label])),
@@ -136,15 +136,15 @@ class References:
         self.steps: list[str] = []
         self.known: dict[str, str] = {}
 
-    def resolved(self, arguments: Arguments) -> Mapping[str, str]:
+    def resolved(self, typed: tokens.Tokens) -> Mapping[str, str]:
         """The IDs in place of aliases, names and beginnings of IDs, by key."""
         if self.server is None:
             return {}
-        stated = dict(arguments.datasets)
-        values = {key: self.once(value, self.dataset) for key, value in stated.items()}
-        for key in ("resume", "init_from"):
-            value = arguments.reserved.get(key)
-            if value and not re.search(r"[/.~]", value):
+        values = {}
+        for key, value in ((override.key_or_group, text_of(override)) for override in read(typed)[0]):
+            if value and key in self.workload.datasets:
+                values[key] = self.once(value, self.dataset)
+            elif value and key in {"resume", "init_from"} and not re.search(r"[/.~]", value):
                 values[key] = self.once(value, self.task)
         return {key: value for key, value in values.items() if value}
 

@@ -81,10 +81,12 @@ def run_rank(declaration: workload.Declaration, commands: dict[str, Callable[[Jo
     signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     try:
         job, uploads = make_job(declaration, plan, rank)
-        commands[plan.command](job)
-        job.report.flush()
-        if uploads is not None:
-            uploads.close()
+        try:
+            commands[plan.command](job)
+        finally:  # also after SIGTERM, whose last checkpoint is the one that counts
+            if uploads is not None:
+                uploads.close()
+            job.report.flush()
     except Exception as error:
         traceback.print_exc()
         write_failure(Path(plan.output_dir), rank, error)

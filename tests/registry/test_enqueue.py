@@ -108,6 +108,7 @@ def test_everything_wrong_is_told_at_once_and_no_task_is_left(
         "there is no branch 'nowhere'",
         "there is no such key (did you mean steps?)",
         "pause=fast",
+        "'nubmers'",
     ]
     for message in expected:
         assert outcome.err.count(message) == 1, outcome.err

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import pygments
 import pytest
 
 from harness.workload import load
@@ -19,4 +20,5 @@ def image_of(tested: str) -> str:
 
 
 if __name__ == "__main__":
-    print(Path(pytest.__file__).parents[1] if sys.argv[1] == "--tools" else image_of(sys.argv[1]))
+    tools = dict.fromkeys(str(Path(module.__file__).parents[1]) for module in (pytest, pygments))  # of two layers
+    print(":".join(tools) if sys.argv[1] == "--tools" else image_of(sys.argv[1]))

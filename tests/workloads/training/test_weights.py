@@ -21,6 +21,7 @@ class Trap:
         return os.mkdir, ("trapped",)
 
 
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 def test_a_refused_type_is_named_and_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     torch.save({"state_dict": {"weight": torch.zeros(2)}, "made": date(2024, 1, 1)}, "dated.pt")

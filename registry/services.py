@@ -205,7 +205,7 @@ agent {{
     docker_pip_cache: "{folder}/pip-cache"
     docker_apt_cache: "{folder}/apt-cache"
 }}
-sdk {{ storage {{ cache {{ default_base_dir: "{home()}/cache/clearml" }} }} }}
+sdk {{ storage {{ cache {{ default_base_dir: "{home()}/cache/clearml", disk_space_file_size_strategy {{ enabled: false }} }} }} }}
 """
     path.touch(mode=0o600)
     path.write_text(text)

@@ -63,22 +63,7 @@ def train(
     together = settings.train.batch_size * world_size()
     position = Position()
     batches = Batches(len(training), settings.train.batch_size, seed=seed, rank=rank(), ranks=world_size(), step=position)
-    total = len(batches) * settings.train.epochs
-    if settings.optim.warmup >= total:
-        raise ParameterError([f"optim.warmup={settings.optim.warmup}: must be below the run's {total} steps ({len(batches)} per epoch)"])
-    report.text(
-        f"{len(training)} pairs to train on, {len(heldout)} held out; {len(batches)} steps of {together} pairs per epoch, {total} in all"
-    )
-    module = Contrast(
-        clip,
-        settings.optim,
-        total_steps=total,
-        heldout=heldout,
-        batch_size=together,
-        identity={"model": clip.name, "seed": seed, "pairs": len(training), "train.batch_size over all processes": together},
-        report=report,
-        gallery=partial(gallery, heldout, settings.train.debug_images) if settings.train.debug_images else None,
-    )
+    module = make_module(clip, settings, training, heldout, len(batches), seed, report)
     saving = SaveAndStop(checkpoints, settings.train.checkpoint_every)
     trainer = make_trainer(
         epochs=settings.train.epochs,
@@ -102,6 +87,29 @@ def train(
     path = publish(module, clip, output, report)
     trainer.strategy.barrier()  # for every rank the file is there
     return path
+
+
+def make_module(clip: Clip, settings: TrainConfig, training: Pairs, heldout: HeldOut, steps: int, seed: int, report: Report) -> Contrast:
+    """What Lightning trains, for epochs of `steps` optimizer steps.
+
+    Raises:
+        ParameterError: when the warm-up would outlast the run.
+    """
+    total = steps * settings.train.epochs
+    if settings.optim.warmup >= total:
+        raise ParameterError([f"optim.warmup={settings.optim.warmup}: must be below the run's {total} steps ({steps} per epoch)"])
+    together = settings.train.batch_size * world_size()
+    report.text(f"{len(training)} pairs to train on, {len(heldout)} held out; {steps} steps of {together} pairs per epoch, {total} in all")
+    return Contrast(
+        clip,
+        settings.optim,
+        total_steps=total,
+        heldout=heldout,
+        batch_size=together,
+        identity={"model": clip.name, "seed": seed, "pairs": len(training), "train.batch_size over all processes": together},
+        report=report,
+        gallery=partial(gallery, heldout, settings.train.debug_images) if settings.train.debug_images else None,
+    )
 
 
 class Position:

@@ -63,7 +63,7 @@ class TestOurWorkloads:
 
     def test_every_smoke_step_resolves(self, workload: Declaration) -> None:
         for step in workload.smoke:
-            resolve(workload, [f"{key}={value}" for key, value in step.items()])
+            assert resolve(workload, [f"{key}={value}" for key, value in step.items()]).command.name == step["command"]
 
     def test_every_config_opens_with_the_command_that_uses_it_and_resolves(self, workload: Declaration) -> None:
         for path in workload.configs.rglob("*.yaml"):

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::pyparsing.warnings.PyparsingDep
 
 @pytest.mark.parametrize("entry", catalog.load(ROOT).values(), ids=lambda entry: entry.alias)
 def test_every_alias_can_be_made(entry: catalog.Entry) -> None:
-    resolve(discover(ROOT)[entry.workload], entry.arguments)
+    assert resolve(discover(ROOT)[entry.workload], entry.arguments).command.name in discover(ROOT)[entry.workload].commands
 
 
 def test_an_entry_without_its_run_is_refused(tmp_path: Path) -> None:

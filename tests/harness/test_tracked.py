@@ -80,6 +80,7 @@ def test_everything_a_run_needs_is_in_its_task(toy: Toy) -> None:
     assert {model["name"] for model in task["models"]["output"]} == {"checkpoint-0", "checkpoint-1"}
     log = "".join(event["msg"] for event in toy.server.call("events.get_task_log", task=task["id"])["events"])
     assert log.count("total 6 seed 5") == 1  # once, although parent and rank are processes of their own
+    assert toy.server.keys[1] not in f"{task} {log} {out}"  # the secret key
 
 
 def test_wrong_arguments_by_hand_make_no_task(toy: Toy) -> None:

@@ -88,6 +88,38 @@ def test_from_nothing_to_a_published_dataset_and_a_run_on_it(command: Command, c
 
 
 @pytest.mark.slow
+def test_a_run_killed_with_9_is_taken_up_again_and_ends_as_an_unbroken_one(command: Command, clone: Path) -> None:
+    """Starts a server and an agent, which runs four tasks; every rank is killed in the middle of the second."""
+    assert command("up", "--port", "0").code == 0
+    (made,) = command("enqueue", "toy", "command=make", "n=3", "--wait").lines
+    arguments = ("toy", "--dataset", f"task:{made}", "steps=40", "pause=0.15")
+    (broken,) = command("enqueue", *arguments).lines
+    while "rank 0 of 1: step 5" not in command("logs", broken).out:
+        time.sleep(0.3)
+    ranks = [process for process in Path("/proc").glob("[0-9]*") if is_rank_of(process, broken)]
+    assert ranks
+    for process in ranks:
+        os.kill(int(process.name), signal.SIGKILL)
+    (unbroken,) = command("enqueue", *arguments[:-1], "--wait").lines
+    (told,) = json.loads(command("status", broken, "--json").out)
+    assert told["status"] == "failed"
+    assert "SIGKILL" in command("logs", broken).out
+    resumed = command("enqueue", "toy", "--resume", broken, "pause=0", "--wait")
+    assert resumed.code == 0, resumed.err
+    assert "rank 0 of 1: step 1\n" not in command("logs", *resumed.lines).out
+    totals = [task["scalars"]["sum/total"]["last"] for task in json.loads(command("compare", unbroken, *resumed.lines, "--json").out)]
+    assert totals == [120.0, 120.0]
+
+
+def is_rank_of(process: Path, task: str) -> bool:
+    """Whether a process is a rank of the task, by the plan that it was given."""
+    try:
+        return task.encode() in (process / "environ").read_bytes().partition(b"HARNESS_PLAN=")[2].partition(b"\0")[0]
+    except OSError:
+        return False
+
+
+@pytest.mark.slow
 def test_up_again_starts_only_what_is_missing_and_down_ends_only_what_it_started(command: Command, home: Path) -> None:
     """Starts a server and three agents."""
     up = command("up", "--port", "0", "--queue", "blue")

@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from .backends import Server, exactly
+from .console import stdout_kept
 from .errors import RegistryError, ServerError, UsageError
 from .run import SHORTEST_NAME
 
@@ -140,7 +141,7 @@ def create(name: str, folder: Path, project: str, tags: Sequence[str]) -> str:
     """
     import clearml
 
-    with contextlib.redirect_stdout(sys.stderr):
+    with stdout_kept():
         dataset = clearml.Dataset.create(dataset_name=name, dataset_project=project, dataset_tags=list(tags))
         try:
             dataset.add_files(str(folder))
@@ -160,7 +161,7 @@ def local_copy(identifier: str) -> str:
     """Download a dataset into the SDK's cache and return its folder."""
     import clearml
 
-    with contextlib.redirect_stdout(sys.stderr):
+    with stdout_kept():
         return str(clearml.Dataset.get(dataset_id=identifier).get_local_copy())
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import click
@@ -18,6 +20,21 @@ notes = Console(stderr=True, highlight=False)
 def say(message: str) -> None:
     """A line about what is going on."""
     click.echo(message, err=True)
+
+
+@contextlib.contextmanager
+def stdout_kept() -> Iterator[None]:
+    """Let everything printed go to stderr, loggers that hold stdout included: stdout is for the result."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def warn(messages: Iterable[str]) -> None:

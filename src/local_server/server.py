@@ -150,4 +150,6 @@ api {{
     secret_key: "{keys.secret_key}"
   }}
 }}
+# The SDK's reporting process waits up to 5 s at every flush and at the exit; a thread does not.
+sdk {{ development {{ report_use_subprocess: false }} }}
 """

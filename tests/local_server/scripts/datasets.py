@@ -9,7 +9,7 @@ from pathlib import Path
 from clearml import Dataset
 
 folder = Path(sys.argv[1])
-NAME = {"dataset_project": "[ClearML] public-dataset", "dataset_name": "pairs"}
+NAME = {"dataset_project": "two versions", "dataset_name": "pairs"}
 
 
 def publish(files: dict[str, str], parents: list[str]) -> Dataset:

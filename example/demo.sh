@@ -20,8 +20,8 @@ finish() {
 }
 trap finish EXIT
 
-say "server and agent"
-.venv/bin/registry up --queue "$queue"
+say "server and two agents"
+.venv/bin/registry up --queue "$queue" --agents 2
 
 say "one task renders scenes and publishes them as a dataset"
 render=$(.venv/bin/registry enqueue tabletop --queue "$queue" --wait)
@@ -33,4 +33,4 @@ runs=$(.venv/bin/registry enqueue clip --queue "$queue" --dataset "task:$render"
 say "the comparison"
 # shellcheck disable=SC2086  # one argument for each run
 .venv/bin/registry compare $runs
-[ -z "${KEEP:-}" ] || .venv/bin/registry up --queue "$queue"
+[ -z "${KEEP:-}" ] || .venv/bin/registry up --queue "$queue" --agents 2

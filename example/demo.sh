@@ -13,6 +13,7 @@ say() { printf '\n== %s\n' "$*"; }
 say "environments (the first time takes minutes; later ones find them in the cache)"
 "$python" -m registry.environment --clone --debian tabletop
 "$python" -m registry.environment --debian clip & # goes on while the data set is made
+clip_environment=$!
 
 was_up=$(.venv/bin/registry status >/dev/null 2>&1 && echo yes || echo no)
 finish() {
@@ -26,7 +27,7 @@ say "server and two agents"
 say "one task renders scenes and publishes them as a dataset"
 render=$(.venv/bin/registry enqueue tabletop --queue "$queue" --wait)
 
-wait
+wait "$clip_environment"
 say "two runs learn from it, with different learning rates"
 runs=$(.venv/bin/registry enqueue clip --queue "$queue" --dataset "task:$render" --wait config=smoke optim.lr=1e-3,1e-5)
 

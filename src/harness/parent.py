@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 import uuid
@@ -23,6 +24,14 @@ BAD_INPUT = 2
 """Exit code for arguments, data or checkpoints that are wrong."""
 
 
+class Stopped(BaseException):
+    """SIGTERM while data is fetched or waited for. No Exception, since libraries on the way catch those."""
+
+
+def stop(_number: int, _frame: object) -> None:
+    raise Stopped
+
+
 def run(declaration: Declaration, argv: Sequence[str], script: str) -> int:
     """Run the workload here, for the agent's task or for a person's command line, and return the exit code."""
     tracked = Tracked(declaration, None) if is_remote(os.environ) else None
@@ -33,12 +42,15 @@ def run(declaration: Declaration, argv: Sequence[str], script: str) -> int:
         if tracked is None and has_server(os.environ):
             check_server()
             tracked = Tracked(declaration, arguments.command)
+        signal.signal(signal.SIGTERM, stop)  # after Task.init, whose own handler would swallow it
         plan = settle(declaration, arguments, tokens, tracked)
         execute(declaration, arguments, plan, (python, script))
     except LaunchError as error:
         return end(tracked, str(error), error.code)
     except HarnessError as error:
         return end(tracked, str(error), BAD_INPUT)
+    except Stopped:
+        return end(tracked, "stopped by SIGTERM before the first step", 128 + signal.SIGTERM)
     if tracked:
         tracked.close()
     return 0

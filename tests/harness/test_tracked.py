@@ -156,6 +156,19 @@ def test_a_stopped_run_is_marked_and_keeps_its_checkpoint(toy: Toy) -> None:
     assert task["models"]["output"]
 
 
+def test_a_run_that_waits_for_its_data_can_be_stopped(toy: Toy) -> None:
+    awaited = remote(toy, command="make")  # in progress for ever: nobody runs it
+    process = toy.start(f"dataset_id=task:{awaited}")
+    assert process.stdout is not None
+    assert any("waiting for the task toy remote" in line for line in process.stdout)
+    process.send_signal(signal.SIGTERM)
+    out, _ = process.communicate(timeout=60)
+    told = "stopped by SIGTERM before the first step"
+    assert (process.returncode, out.splitlines()[-1]) == (143, f"error: {told}")
+    task = toy.task(toy.newest())
+    assert (task["name"], task["status"], task["status_message"]) == ("toy train", "stopped", told)
+
+
 def test_a_server_that_does_not_answer_is_told_in_one_line(tmp_path: Path, toy: Toy) -> None:
     conf = tmp_path / "clearml.conf"
     conf.write_text(toy.server.conf.read_text().replace(toy.server.url, "http://127.0.0.1:9"))

@@ -82,28 +82,23 @@ def completed(
     return answer
 
 
+def ended(db: sqlite3.Connection, task: str, status: str, force: bool, reason: str, message: str) -> Json:
+    return {"updated": 1, "fields": statuses.change(db, TASKS.get(db, task), status, reason=reason, message=message, force=force)}
+
+
 @endpoint("tasks.failed", writes=True)
 def failed(db: sqlite3.Connection, task: str, force: bool = False, status_reason: str = "", status_message: str = "") -> Json:
-    return {
-        "updated": 1,
-        "fields": statuses.change(db, TASKS.get(db, task), "failed", reason=status_reason, message=status_message, force=force),
-    }
+    return ended(db, task, "failed", force, status_reason, status_message)
 
 
 @endpoint("tasks.close", writes=True)
 def close(db: sqlite3.Connection, task: str, force: bool = False, status_reason: str = "", status_message: str = "") -> Json:
-    return {
-        "updated": 1,
-        "fields": statuses.change(db, TASKS.get(db, task), "closed", reason=status_reason, message=status_message, force=force),
-    }
+    return ended(db, task, "closed", force, status_reason, status_message)
 
 
 @endpoint("tasks.stopped", writes=True)
 def stopped(db: sqlite3.Connection, task: str, force: bool = False, status_reason: str = "", status_message: str = "") -> Json:
-    return {
-        "updated": 1,
-        "fields": statuses.change(db, TASKS.get(db, task), "stopped", reason=status_reason, message=status_message, force=force),
-    }
+    return ended(db, task, "stopped", force, status_reason, status_message)
 
 
 @endpoint("tasks.stop", writes=True)

@@ -89,7 +89,7 @@ def test_damaged_files_are_named_and_nothing_is_kept(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def store() -> Iterator[str]:
-    """A stand-in for S3 (moto): it takes any key, so wrong keys are tested elsewhere."""
+    """A stand-in for S3 (moto): it takes any key, so a refused key cannot be tested with it."""
     server = ThreadedMotoServer(port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()

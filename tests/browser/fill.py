@@ -142,11 +142,11 @@ def running() -> Task:
 
 def main() -> None:
     folder = Path(tempfile.mkdtemp())
+    live = running()  # the first task comes before the threads: the SDK reads its configuration then, with a parser for one thread alone
     with ThreadPoolExecutor(4) as pool:
         made = {name: pool.submit(trained, name, rate, folder) for name, rate in RATES.items()}
         made |= {"broken": pool.submit(failed), "attack": pool.submit(attacking, folder), "waiting": pool.submit(waiting)}
         versions = pool.submit(dataset_versions, folder)
-        live = running()
     ids = {name: future.result() for name, future in made.items()} | versions.result() | {"live": str(live.id)}
     print(json.dumps({"ids": ids}), flush=True)
     for line in sys.stdin:

@@ -8,7 +8,7 @@ Standard library only, because this module makes the environments that everythin
 
     python3 -m registry.environment clip            # .venvs/clip and the layers below it
     python3 -m registry.environment --clone         # .venv: registry, server, tests, and this clone's own packages
-    python3 -m registry.environment --debian clip   # Debian packages of docker/clip/packages.txt
+    python3 -m registry.environment --debian clip   # its Debian packages: docker/harness/packages.txt, docker/clip/packages.txt
 """
 
 from __future__ import annotations
@@ -194,11 +194,10 @@ def link_clone(*, testing: bool) -> Path:
     return folder
 
 
-def install_debian(listing: Path) -> None:
-    """Install the Debian packages that `listing` names; without root, say the line to type."""
-    if not listing.exists():
-        return
-    names = [line for line in listing.read_text().split("\n") if line and not line.startswith("#")]
+def install_debian(listings: list[Path]) -> None:
+    """Install the Debian packages that those of the files name which exist; without root, say the line to type."""
+    lines = [line for listing in listings if listing.exists() for line in listing.read_text().splitlines()]
+    names = [line for line in lines if line and not line.startswith("#")]
     missing = [name for name in names if subprocess.run(["dpkg", "-s", name], capture_output=True).returncode]
     if not missing:
         return
@@ -225,8 +224,8 @@ def main() -> None:
     options = parser.parse_args()
     try:
         if options.debian:
-            for folder in [*(ROOT / "docker" / name for name in options.names), *([ROOT / "tests"] if options.testing else [])]:
-                install_debian(folder / "packages.txt")
+            folders = ["docker/harness", *(f"docker/{name}" for name in options.names), *(["tests"] if options.testing else [])]
+            install_debian([ROOT / folder / "packages.txt" for folder in folders])
         with ThreadPoolExecutor() as pool:
             jobs = [pool.submit(link, name) for name in options.names]
             if options.clone:

@@ -4,7 +4,10 @@ RegistryError           anything below: its message is meant for the person at t
 ├── UsageError          something that was typed is wrong; `problems` lists all of it; exit code 2
 ├── ServerError         there is no ClearML server, it does not answer, or it refuses
 ├── ServiceError        a process that `registry up` starts did not come up
-└── RunFailedError           a task that was waited for did not complete
+├── EngineError         there is no container engine, or a command of it failed
+├── StoreError          an image registry does not answer, or refuses
+├── ImageCheckError     an image that would not run a workload
+└── RunFailedError      a task that was waited for did not complete
 """
 
 from __future__ import annotations
@@ -34,6 +37,18 @@ class ServerError(RegistryError):
 
 class ServiceError(RegistryError):
     """A process that `registry up` starts did not come up."""
+
+
+class EngineError(RegistryError):
+    """There is no container engine, or a command of it failed."""
+
+
+class StoreError(RegistryError):
+    """An image registry does not answer, or refuses."""
+
+
+class ImageCheckError(RegistryError):
+    """An image that would not run a workload."""
 
 
 class RunFailedError(RegistryError):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+
+from harness.image import default_base, environment
+
+from .errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -15,36 +18,71 @@ class Image:
 
     name: str
     root: Path
+    base: str | None = None
+    """The image that it stands on; by default the one that its Dockerfile names."""
+    place: str | None = None
+    """HOST/NAMESPACE of the image registry it is kept at; by default IMAGE_REGISTRY; empty for this machine's engine alone."""
 
     @property
-    def folder(self) -> Path:
-        return self.root / "docker" / self.name
+    def dockerfile(self) -> Path:
+        return self.root / "docker" / self.name / "Dockerfile"
 
     @property
-    def key(self) -> str:
-        """Hash of what the environment is made from, the base named in its Dockerfile included: 12 hexadecimal digits."""
-        digest = hashlib.sha256()
-        for path in sorted(path for path in self.folder.rglob("*") if path.is_file()):
-            digest.update(f"{path.relative_to(self.folder).as_posix()}\0".encode())
-            digest.update(path.read_bytes() + b"\0")
-        return digest.hexdigest()[:12]
+    def environment(self) -> str:
+        """The tag that stands for what the image is made from."""
+        return environment(self.root, self.name, self.base)
+
+    @property
+    def base_name(self) -> str:
+        return self.base or default_base(self.root, self.name)
 
     @property
     def repository(self) -> str:
-        """The name without its tag: below IMAGE_REGISTRY (HOST/NAMESPACE) where that is set."""
-        place = os.environ.get("IMAGE_REGISTRY", "").strip("/")
-        return f"{place}/{self.name}" if place else self.name
-
-    def reference(self, tag: str | None = None) -> str:
-        """What a task's `--docker` names: `tag` may be a tag or a whole reference; by default it is the environment's hash."""
-        if tag and re.search("[/:@]", tag):
-            return tag
-        return f"{self.repository}:{tag or f'env-{self.key}'}"
+        """The name without its tag."""
+        place = os.environ.get("IMAGE_REGISTRY", "") if self.place is None else self.place
+        return f"{place.strip('/')}/{self.name}".lstrip("/").lower()
 
     @property
-    def environment(self) -> Path:
+    def is_kept_remotely(self) -> bool:
+        return "/" in self.repository
+
+    def reference(self, tag: str | None = None) -> str:
+        """What a task's `--docker` names: `tag` may be a tag or a whole reference; by default it is the environment's."""
+        if tag and re.search("[/:@]", tag):
+            return tag
+        return f"{self.repository}:{tag or self.environment}"
+
+    @property
+    def bare_environment(self) -> Path:
         """Where a machine without Docker has the same packages."""
         return self.root / ".venvs" / self.name
+
+
+def image_names(root: Path) -> list[str]:
+    """Every image: a folder below docker/ that holds a Dockerfile."""
+    return sorted(path.parent.name for path in root.glob("docker/*/Dockerfile"))
+
+
+def images_named(root: Path, names: tuple[str, ...], every: bool, base: str | None, place: str | None) -> list[Image]:
+    """The images that a command line names.
+
+    Raises:
+        UsageError: for names that no folder has, no name at all, or a place that no image can be kept at.
+    """
+    from harness.settings import nearest  # the grammar's parser is slow to import
+
+    known = image_names(root)
+    problems = [f"there is no image {name!r}{nearest(name, known)}; there are: {', '.join(known)}" for name in names if name not in known]
+    if not names and not every:
+        problems.append(f"name an image, or --all; there are: {', '.join(known)}")
+    if names and every:
+        problems.append("name images or take --all, not both")
+    place = os.environ.get("IMAGE_REGISTRY", "") if place is None else place
+    if place and not re.fullmatch(r"[\w.-]+(:\d+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*/?", place):
+        problems.append(f"--registry {place!r} (IMAGE_REGISTRY): must be HOST or HOST/NAMESPACE, without https://, the namespace in lower case")
+    if problems:
+        raise UsageError(*problems)
+    return [Image(name, root, base, place) for name in (known if every else names)]
 
 
 def service_name(name: str) -> str:

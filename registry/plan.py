@@ -197,7 +197,7 @@ def problems_of_gpus(arguments: Arguments, queue: Queue | None) -> Sequence[str]
 
 def missing_environment(image: Image) -> Sequence[str]:
     """Without Docker a task runs in its image's environment, which has to be there."""
-    folder = Path(os.environ["HARNESS_ENVS"], image.name) if os.environ.get("HARNESS_ENVS") else image.environment
+    folder = Path(os.environ["HARNESS_ENVS"], image.name) if os.environ.get("HARNESS_ENVS") else image.bare_environment
     if (folder / "bin" / "python").exists():
         return []
     return [f"the environment of image {image.name!r} is not built on this machine ({folder}): make env/{image.name}"]

@@ -13,6 +13,7 @@ from pathlib import Path
 from .checkpoint import find
 from .data import materialise
 from .errors import HarnessError, LaunchError
+from .image import check_image
 from .job import read_failure
 from .launch import Launch, image_python, supervise
 from .params import Arguments, path_key, resolve
@@ -36,6 +37,7 @@ def run(declaration: Declaration, argv: Sequence[str], script: str) -> int:
     """Run the workload here, for the agent's task or for a person's command line, and return the exit code."""
     tracked = Tracked(declaration, None) if is_remote(os.environ) else None
     try:
+        check_image(declaration.root, declaration.image)
         tokens = tracked.tokens() if tracked else list(argv)
         arguments = resolve(declaration, tokens)
         python = image_python(declaration.image, declaration.root, os.environ)

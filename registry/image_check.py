@@ -1,0 +1,128 @@
+"""Whether an image would run its workloads. This file is the program that runs inside it: the standard library only.
+
+    python3 - NAME PACKAGE...      # reads this file on standard input; NAME is the image's, each PACKAGE a package of ours that it runs
+
+Its last line is a JSON list of what is wrong. `problems_of` starts it in a container, the way clearml-agent starts a task.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.metadata
+import io
+import json
+import os
+import pkgutil
+import re
+import shutil
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+RESULT = "image check: "
+ROOT = Path("/workspace")
+
+
+def problems(name: str, packages: Iterable[str], root: Path = ROOT) -> Iterator[str]:
+    """What keeps a run from working here, one line each."""
+    yield from agent_problems()
+    files = [root / "docker" / folder / "requirements.txt" for folder in ("harness", name)]
+    for file in files:
+        if not file.exists():
+            yield f"{file} is missing: the image was not made by docker/{name}/Dockerfile"
+            continue
+        for line in file.read_text().splitlines():
+            requirement, _, version = line.partition("==")
+            if version and not line.startswith("#"):
+                yield from requirement_problems(requirement.strip(), version.strip())
+    for package in packages:
+        yield from package_problems(package)
+
+
+def agent_problems() -> Iterator[str]:
+    """What clearml-agent would otherwise install at every start."""
+    if shutil.which("git") is None:
+        yield "git is missing: the agent would install it at every start"
+    python = os.environ.get("LOCAL_PYTHON")
+    if not python or shutil.which(python) is None:
+        yield f"LOCAL_PYTHON={python or ''} names no interpreter: the agent would look for one, and may find another"
+    if os.environ.get("CLEARML_AGENT_SKIP_PYTHON_ENV_INSTALL") != "1":
+        yield "CLEARML_AGENT_SKIP_PYTHON_ENV_INSTALL is not 1: the agent would build an environment inside the image"
+    done = subprocess.run([sys.executable, "-m", "pip", "--version"], capture_output=True, text=True)
+    found = re.match(r"pip (\d+)\.(\d+)", done.stdout)
+    pip = (int(found[1]), int(found[2])) if found else None
+    low, high = ((23, 0), (26, 0)) if sys.version_info >= (3, 12) else ((0, 0), (22, 3))
+    if pip is None or not low <= pip < high:
+        yield f"pip is {done.stdout.split(' from')[0].strip() or 'missing'}: the agent would replace it at every start (docker/setup/python.sh)"
+
+
+def requirement_problems(requirement: str, version: str) -> Iterator[str]:
+    """A requirement that is missing, of another version, or cannot be imported."""
+    try:
+        found = importlib.metadata.version(requirement)
+    except importlib.metadata.PackageNotFoundError:
+        yield f"{requirement}=={version} is not installed"
+        return
+    if found != version:
+        yield f"{requirement} is {found} where the requirements say {version}"
+    modules = [module for module, owners in OWNERS.items() if normal(requirement) in owners and not module.startswith("_")]
+    for module in sorted(modules):
+        yield from importing(module, f"{requirement}=={found}")
+
+
+def package_problems(package: str) -> Iterator[str]:
+    """Modules of one of our packages that cannot be imported."""
+    failed = list(importing(package, "the project's code"))
+    yield from failed
+    if failed:
+        return
+    for module in pkgutil.walk_packages(sys.modules[package].__path__, f"{package}.", onerror=lambda _: None):
+        if not module.name.endswith("__main__"):
+            yield from importing(module.name, "the project's code")
+
+
+def importing(module: str, whose: str) -> Iterator[str]:
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            importlib.import_module(module)
+    except BaseException as error:
+        last = traceback.format_exception_only(error)[-1].strip()
+        yield f"import {module} ({whose}) fails: {last}"
+
+
+def normal(name: str) -> str:
+    """A distribution's name as PEP 503 normalises it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+OWNERS = {module: {normal(name) for name in names} for module, names in importlib.metadata.packages_distributions().items()}
+
+
+def problems_of(run: Callable[..., subprocess.CompletedProcess[str]], reference: str, name: str, packages: Iterable[str], options: list[str]) -> list[str]:
+    """Check an image: as root the way the agent starts it, and as somebody who is not root.
+
+    Args:
+        run: `Engine.run`.
+        options: for `docker run`.
+    """
+    program = Path(__file__).read_text()
+    script = f"${{LOCAL_PYTHON:-python3}} - {name} {' '.join(packages)} <<'PROGRAM'\n{program}\nPROGRAM"
+    found = []
+    for who, added in (("", []), ("as user 65534: ", ["--user=65534:65534", "--env=HOME=/tmp"])):
+        done = run(reference, ["bash", "-c", script], [*options, *added])
+        lines = [line for line in done.stdout.splitlines() if line.startswith(RESULT)]
+        if lines:
+            found += [who + problem for problem in json.loads(lines[-1].removeprefix(RESULT))]
+        elif done.returncode == 0:
+            found.append(f"{who}the command was swallowed: an ENTRYPOINT must not stand before it, the agent's script would be lost as well")
+        else:
+            told = " ".join((done.stderr or done.stdout).split())[-400:]
+            found.append(f"{who}the container ended with exit code {done.returncode}: {told}")
+    return [problem for index, problem in enumerate(found) if problem not in found[:index]]
+
+
+if __name__ == "__main__":
+    print(RESULT + json.dumps(list(problems(sys.argv[1], sys.argv[2:]))))

@@ -1,0 +1,73 @@
+"""The environment that an image is: what it was made from, as a hash, and whether a run is in the right one.
+
+An image is an environment, its code comes with the run. So two images of one hash serve the same runs, and a run is refused
+in an image whose hash differs from that of the commit it runs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from .errors import ImageError
+
+BAKED = "WORKLOAD_IMAGE"
+"""In an image's environment: the image's name. Its files are below the folder of `BAKED_ROOT`."""
+BASE = "WORKLOAD_BASE"
+"""In an image's environment: the image that it stands on."""
+BAKED_ROOT = Path("/workspace")
+SHARED = ("harness", "setup")
+"""Folders below docker/ that every image is made from, beside its own."""
+
+
+def environment(root: Path, name: str, base: str | None = None) -> str:
+    """The environment of an image as its tag: `env-` and 12 hexadecimal digits.
+
+    Args:
+        root: a clone, or the copy of it in an image.
+        name: the image's, which is that of its folder below docker/.
+        base: the image that it stands on; by default the one that its Dockerfile names.
+    """
+    docker = root / "docker"
+    digest = hashlib.sha256((base or default_base(root, name)).encode())
+    for folder in sorted((name, *SHARED)):
+        for path in files_of(docker / folder):
+            digest.update(f"\0{path.relative_to(docker).as_posix()}\0".encode() + path.read_bytes())
+    return f"env-{digest.hexdigest()[:12]}"
+
+
+def default_base(root: Path, name: str) -> str:
+    """The base image that a Dockerfile names for itself."""
+    found = re.search(r"^ARG BASE_IMAGE=(\S+)", (root / "docker" / name / "Dockerfile").read_text(), re.MULTILINE)
+    return found[1] if found else ""
+
+
+def files_of(folder: Path) -> Iterator[Path]:
+    """Its files in an order of their own. Hidden files and caches do not count: they do not reach the image either."""
+    for path in sorted(folder.rglob("*")):
+        parts = path.relative_to(folder).parts
+        if path.is_file() and "__pycache__" not in parts and not any(part.startswith(".") for part in parts):
+            yield path
+
+
+def check_image(root: Path, name: str, baked_root: Path = BAKED_ROOT, variables: Mapping[str, str] = os.environ) -> None:
+    """Refuse to run the clone at `root` in an image that was made for something else. Outside an image of ours all is well.
+
+    Raises:
+        ImageError: naming the image that is needed and the one that this is.
+    """
+    baked = variables.get(BAKED)
+    if not baked:
+        return
+    base = variables.get(BASE)
+    is_now = f"{baked}:{environment(baked_root, baked, base)}"
+    needed = f"{name}:{environment(root, name, base)}"
+    if is_now == needed:
+        return
+    raise ImageError(
+        f"this run needs the environment {needed}, but its image is {is_now} (both on {base}): build and push the image "
+        f"(registry image build {name}, registry image push {name}) or run the commit that it was built for"
+    )

@@ -15,8 +15,8 @@ from .image import Image, images_named
 from .source import git, uncommitted
 
 if TYPE_CHECKING:
-    from .engine import Engine
-    from .store import ImageStore
+    from .engine import LocalImage
+    from .store import ImageStore, Stored
 
 Command = Callable[..., Any]
 
@@ -29,8 +29,10 @@ def image() -> None:
 def of_images(command: Command) -> Command:
     """The arguments that say which images are meant, and where they are kept."""
     for option in (
-        click.option("--registry", "place", metavar="HOST/NAMESPACE", help="Image registry.  [default: $IMAGE_REGISTRY; none: this machine's engine]"),
-        click.option("--base", metavar="IMAGE", help="Image to stand on.  [default: what each Dockerfile names]"),
+        click.option(
+            "--registry", "place", metavar="HOST/NAMESPACE", help="Image registry.  [default: $IMAGE_REGISTRY; none: this machine's engine]"
+        ),
+        click.option("--base", metavar="IMAGE", help="Image to stand on.  [default: $BASE_IMAGE, else what each Dockerfile names]"),
         click.option("--all", "every", is_flag=True, help="All images."),
         click.argument("names", metavar="[NAME]...", nargs=-1),
     ):
@@ -57,13 +59,13 @@ def build(names: tuple[str, ...], every: bool, base: str | None, place: str | No
     engine = Engine()
     rows = []
     for each in images:
-        stored = None if force else store_of(each, lambda store, each=each: store.find(each.environment))
+        stored = None if force else stored_image(each)
         if stored:
             say(f"{each.reference()}: the image registry has this environment already; --force builds it all the same")
             rows.append((each.reference(), f"{readable(stored.size)} packed", stored.digest))
             continue
         say(f"{each.reference()}: building on {each.base_name}")
-        arguments = {"BASE_IMAGE": each.base_name, "COMMIT": git(root, "rev-parse", "HEAD") or "unknown"}
+        arguments = {"BASE_IMAGE": each.base_name, "COMMIT": git(root, "rev-parse", "HEAD") or "unknown", "ENVIRONMENT": each.environment}
         engine.build(each.dockerfile, root, [each.reference(), *extra_names(each)], arguments, network, say)
         local = engine.find(each.reference())
         assert local is not None
@@ -133,11 +135,17 @@ def check(names: tuple[str, ...], every: bool, base: str | None, place: str | No
         raise ImageCheckError("\n".join(failures))
 
 
-def store_of(each: Image, ask: Callable[[ImageStore], Any]) -> Any:
-    """What the image registry answers, or None for images that are kept on this machine alone."""
+def store_of(each: Image) -> ImageStore | None:
+    """The image registry's repository of an image, or None for one that is kept on this machine alone."""
     from .store import ImageStore
 
-    return ask(ImageStore(each.repository)) if each.is_kept_remotely else None
+    return ImageStore(each.repository) if each.is_kept_remotely else None
+
+
+def stored_image(each: Image) -> Stored | None:
+    """The image in its present environment, as the image registry has it."""
+    store = store_of(each)
+    return store.find(each.environment) if store else None
 
 
 def extra_names(each: Image) -> list[str]:
@@ -152,8 +160,8 @@ def extra_names(each: Image) -> list[str]:
 def state_of(each: Image) -> dict[str, Any]:
     """What `image list` tells of one image."""
     local = local_image(each)
-    stored = store_of(each, lambda store: store.find(each.environment))
-    tags = store_of(each, lambda store: store.tags()) or []
+    store = store_of(each)
+    stored, tags = (store.find(each.environment), store.tags()) if store else (None, [])
     users = [name for name, declaration in workload.discover(each.root).items() if declaration.image == each.name]
     return {
         "image": each.repository,
@@ -166,7 +174,7 @@ def state_of(each: Image) -> dict[str, Any]:
     }
 
 
-def local_image(each: Image) -> Any:
+def local_image(each: Image) -> LocalImage | None:
     """The image as this machine's engine has it; a machine without an engine has none."""
     from .engine import Engine
     from .errors import EngineError
@@ -182,7 +190,9 @@ def local_image(each: Image) -> Any:
 def packages_of(root: Path, name: str) -> list[str]:
     """Our packages that an image's workloads run: those of their settings, and the harness."""
     declarations = [each for each in workload.discover(root).values() if each.image == name]
-    settings = {command.config.partition(".")[0].partition(":")[0] for each in declarations for command in each.commands.values() if command.config}
+    settings = {
+        command.config.partition(".")[0].partition(":")[0] for each in declarations for command in each.commands.values() if command.config
+    }
     return ["harness", *sorted(settings)]
 
 

@@ -16,7 +16,8 @@ from .console import say
 @click.option(
     "--queue", "queues", metavar="QUEUE", multiple=True, help="Queue to serve; may be repeated; by default those of all workloads."
 )
-def up(port: int | None, agents: int, queues: tuple[str, ...]) -> None:
+@click.option("--docker", "containers", is_flag=True, help="Agents that run each task in a container of its image.")
+def up(port: int | None, agents: int, queues: tuple[str, ...], containers: bool) -> None:
     """Start the embedded server and agents on this machine, or tell where they are.
 
     It is for one machine: everything listens on 127.0.0.1 and is kept below $REGISTRY_HOME. A team uses a ClearML server.
@@ -24,7 +25,7 @@ def up(port: int | None, agents: int, queues: tuple[str, ...]) -> None:
     from . import services
 
     root = workload.clone_root()
-    running = services.up(root, port, agents, queues or workload.queues_of(root), say)
+    running = services.up(root, port, agents, queues or workload.queues_of(root), say, containers=containers)
     say(f"server: {running.server.url}, agents: {', '.join(agent.name for agent in running.agents) or 'none'}")
     say("for clients that are typed by hand:")
     say(f"    export CLEARML_CONFIG_FILE={running.server.configuration}")

@@ -26,6 +26,7 @@ class LocalImage:
     created: str
     digests: tuple[str, ...]
     """`repository@sha256:..` of each image registry that it was pushed to or pulled from."""
+    labels: Mapping[str, str]
 
 
 class Engine:
@@ -48,10 +49,17 @@ class Engine:
         if done.returncode:
             return None
         found: dict[str, Any] = json.loads(done.stdout)[0]
-        return LocalImage(found["Id"], found["Size"], found["Created"], tuple(found.get("RepoDigests") or ()))
+        labels = (found.get("Config") or {}).get("Labels") or {}
+        return LocalImage(found["Id"], found["Size"], found["Created"], tuple(found.get("RepoDigests") or ()), labels)
 
     def build(
-        self, dockerfile: Path, context: Path, tags: Sequence[str], arguments: Mapping[str, str], network: str | None, say: Callable[[str], None]
+        self,
+        dockerfile: Path,
+        context: Path,
+        tags: Sequence[str],
+        arguments: Mapping[str, str],
+        network: str | None,
+        say: Callable[[str], None],
     ) -> None:
         """Build an image under several names, telling its progress.
 
@@ -77,7 +85,9 @@ class Engine:
     def follow(self, arguments: Sequence[str], say: Callable[[str], None]) -> None:
         """Run a long command and pass on its lines as they come."""
         lines = []
-        with subprocess.Popen(["docker", *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace") as process:
+        with subprocess.Popen(
+            ["docker", *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+        ) as process:
             assert process.stdout is not None
             for line in process.stdout:
                 say(line.rstrip())

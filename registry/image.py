@@ -19,7 +19,7 @@ class Image:
     name: str
     root: Path
     base: str | None = None
-    """The image that it stands on; by default the one that its Dockerfile names."""
+    """The image that it stands on; by default BASE_IMAGE, else the one that its Dockerfile names."""
     place: str | None = None
     """HOST/NAMESPACE of the image registry it is kept at; by default IMAGE_REGISTRY; empty for this machine's engine alone."""
 
@@ -30,11 +30,11 @@ class Image:
     @property
     def environment(self) -> str:
         """The tag that stands for what the image is made from."""
-        return environment(self.root, self.name, self.base)
+        return environment(self.root, self.name, self.base_name)
 
     @property
     def base_name(self) -> str:
-        return self.base or default_base(self.root, self.name)
+        return self.base or os.environ.get("BASE_IMAGE") or default_base(self.root, self.name)
 
     @property
     def repository(self) -> str:
@@ -79,7 +79,9 @@ def images_named(root: Path, names: tuple[str, ...], every: bool, base: str | No
         problems.append("name images or take --all, not both")
     place = os.environ.get("IMAGE_REGISTRY", "") if place is None else place
     if place and not re.fullmatch(r"[\w.-]+(:\d+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*/?", place):
-        problems.append(f"--registry {place!r} (IMAGE_REGISTRY): must be HOST or HOST/NAMESPACE, without https://, the namespace in lower case")
+        problems.append(
+            f"--registry {place!r} (IMAGE_REGISTRY): must be HOST or HOST/NAMESPACE, without https://, the namespace in lower case"
+        )
     if problems:
         raise UsageError(*problems)
     return [Image(name, root, base, place) for name in (known if every else names)]

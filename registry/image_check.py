@@ -56,7 +56,8 @@ def agent_problems() -> Iterator[str]:
     pip = (int(found[1]), int(found[2])) if found else None
     low, high = ((23, 0), (26, 0)) if sys.version_info >= (3, 12) else ((0, 0), (22, 3))
     if pip is None or not low <= pip < high:
-        yield f"pip is {done.stdout.split(' from')[0].strip() or 'missing'}: the agent would replace it at every start (docker/setup/python.sh)"
+        version = done.stdout.split(" from")[0].strip() or "missing"
+        yield f"pip is {version}: the agent would replace it at every start (docker/setup/python.sh)"
 
 
 def requirement_problems(requirement: str, version: str) -> Iterator[str]:
@@ -68,8 +69,9 @@ def requirement_problems(requirement: str, version: str) -> Iterator[str]:
         return
     if found != version:
         yield f"{requirement} is {found} where the requirements say {version}"
-    modules = [module for module, owners in OWNERS.items() if normal(requirement) in owners and not module.startswith("_")]
-    for module in sorted(modules):
+    modules = sorted(module for module, owners in OWNERS.items() if normal(requirement) in owners and not module.startswith("_"))
+    main = [module for module in modules if normal(module) == normal(requirement)]
+    for module in main or modules:  # beside the one that bears its name, a distribution may hold plug-ins with needs of their own
         yield from importing(module, f"{requirement}=={found}")
 
 
@@ -101,7 +103,9 @@ def normal(name: str) -> str:
 OWNERS = {module: {normal(name) for name in names} for module, names in importlib.metadata.packages_distributions().items()}
 
 
-def problems_of(run: Callable[..., subprocess.CompletedProcess[str]], reference: str, name: str, packages: Iterable[str], options: list[str]) -> list[str]:
+def problems_of(
+    run: Callable[..., subprocess.CompletedProcess[str]], reference: str, name: str, packages: Iterable[str], options: list[str]
+) -> list[str]:
     """Check an image: as root the way the agent starts it, and as somebody who is not root.
 
     Args:
@@ -117,7 +121,9 @@ def problems_of(run: Callable[..., subprocess.CompletedProcess[str]], reference:
         if lines:
             found += [who + problem for problem in json.loads(lines[-1].removeprefix(RESULT))]
         elif done.returncode == 0:
-            found.append(f"{who}the command was swallowed: an ENTRYPOINT must not stand before it, the agent's script would be lost as well")
+            found.append(
+                f"{who}the command was swallowed: an ENTRYPOINT must not stand before it, the agent's script would be lost as well"
+            )
         else:
             told = " ".join((done.stderr or done.stdout).split())[-400:]
             found.append(f"{who}the container ended with exit code {done.returncode}: {told}")

@@ -14,6 +14,8 @@ from harness.settings import nearest
 from harness.workload import Declaration
 
 from . import catalog, source, tokens
+from .agents import in_containers
+from .available import check_image
 from .backends import Queue, Server
 from .errors import ServerError
 from .findings import Findings
@@ -68,8 +70,8 @@ def plan(request: Request, root: Path, server: Server | None) -> Plan:
     queue = queue_named(queue_name, server, findings) if server and queue_name else None
     runs = []
     if workload is not None:
-        if server and server.embedded:
-            findings.add(missing_environment(Image(workload.image, root)))
+        if server:
+            check_environment(Image(workload.image, root), request.image, queue_name, server, findings)
         base = Run(
             project=request.project,
             name="",
@@ -193,6 +195,19 @@ def problems_of_gpus(arguments: Arguments, queue: Queue | None) -> Sequence[str]
         f"nproc_per_node={wanted}: queue {queue.name!r} has {queue.gpus} GPU(s) per machine, as its tag gpus={queue.gpus} says; "
         "ask for fewer, take another queue, or change the tag (queues.update of the ClearML API)"
     ]
+
+
+def check_environment(image: Image, tag: str | None, queue: str, server: Server, findings: Findings) -> None:
+    """Whether what the agents of a queue run a workload in is there: the image, or the environment that stands for it on this machine."""
+    here = server.embedded
+    if here and not in_containers(queue):
+        findings.add(missing_environment(image))
+    elif here or "/" in image.reference(tag):
+        check_image(image.reference(tag), image, findings, here=here)
+    else:
+        findings.warnings.append(
+            f"image {image.reference(tag)} is on no image registry that agents could reach: set IMAGE_REGISTRY=HOST/NAMESPACE"
+        )
 
 
 def missing_environment(image: Image) -> Sequence[str]:

@@ -28,6 +28,8 @@ class Process:
     started: str
     log: str
     queues: tuple[str, ...] = ()
+    containers: bool = False
+    """Whether an agent runs its tasks in containers."""
 
     @property
     def is_alive(self) -> bool:
@@ -43,7 +45,9 @@ class Process:
         return "\n".join(f"    {line}" for line in lines[-SHOWN:])
 
 
-def start(name: str, argv: Sequence[str], environment: Mapping[str, str], folder: Path, queues: Sequence[str] = ()) -> Process:
+def start(
+    name: str, argv: Sequence[str], environment: Mapping[str, str], folder: Path, queues: Sequence[str] = (), *, containers: bool = False
+) -> Process:
     """Start a process in a session of its own, with its log and its record in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / f"{name}.log"
@@ -52,7 +56,7 @@ def start(name: str, argv: Sequence[str], environment: Mapping[str, str], folder
             argv, env=dict(environment), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
         )
     _children.append(child)
-    process = Process(name, child.pid, started_at(child.pid) or "", str(log), tuple(queues))
+    process = Process(name, child.pid, started_at(child.pid) or "", str(log), tuple(queues), containers)
     record = folder / f"{name}.json"
     beside = record.with_suffix(".json.new")
     beside.write_text(json.dumps(asdict(process)))

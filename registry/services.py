@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
-import shutil
-import socket
 import sys
 import time
 import urllib.error
@@ -16,7 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import processes
+from .agents import agents_folder, clean_environment, client_settings, remove_containers, start_agent, worker_id
 from .backends import Server, connect, import_sdk
+from .engine import Engine
 from .environment import locked
 from .errors import ServiceError
 from .home import EmbeddedServer, embedded_server, home
@@ -24,7 +23,6 @@ from .processes import Process
 
 PORT = 8008  # that of a ClearML server's API
 PATIENCE = 60.0  # seconds that a process has to come up
-POLL = 1.0  # seconds between two looks of an agent at its queues
 
 
 @dataclass(frozen=True)
@@ -37,14 +35,17 @@ class Up:
     """The names of what was not running before."""
 
 
-def up(root: Path, port: int | None, agents: int, queues: Sequence[str], say: Callable[[str], None]) -> Up:
+def up(root: Path, port: int | None, agents: int, queues: Sequence[str], say: Callable[[str], None], *, containers: bool = False) -> Up:
     """Start what is not running yet: the server, the queues, agents up to that number. Returns when all of them answer.
 
-    The agents run tasks in the environments of the clone at `root`.
+    The agents run tasks in the environments of the clone at `root`, or else in containers of the tasks' images.
 
     Raises:
+        EngineError: there is no container engine for agents that need one.
         ServiceError: something did not come up; with the last lines of its log.
     """
+    if containers:
+        Engine()
     if re.search(r"\s", str(home())):
         raise ServiceError(
             f"clearml-agent accepts no white space in its folders: set REGISTRY_HOME to something other than {str(home())!r}"
@@ -63,8 +64,9 @@ def up(root: Path, port: int | None, agents: int, queues: Sequence[str], say: Ca
         client = connect_to(server)
         for queue in set(queues) - set(client.queues()):
             client.create_queue(queue)
-        running = [agent for agent in processes.recorded(agents_folder()) if agent.is_alive and set(queues) <= set(agent.queues)]
-        started = [start_agent(name, root, queues, server) for name in free_names(agents - len(running))]
+        alike = [agent for agent in processes.recorded(agents_folder()) if agent.is_alive and agent.containers == containers]
+        running = [agent for agent in alike if set(queues) <= set(agent.queues)]
+        started = [start_agent(name, root, queues, server, containers) for name in free_names(agents - len(running))]
         if started:
             say(f"agents: starting {len(started)}")
             wait_for_agents(client, started)
@@ -84,14 +86,11 @@ def down(say: Callable[[str], None]) -> list[Process]:
             if alive:
                 say(f"ending {', '.join(process.name for process in alive)}")
                 processes.end(alive)
+                remove_containers(alive)
             for process in found:
                 processes.forget(process, folder)
             ended += alive
         return ended
-
-
-def agents_folder() -> Path:
-    return home() / "agents"
 
 
 def port_file() -> Path:
@@ -149,75 +148,11 @@ def connect_to(server: EmbeddedServer) -> Server:
     return connect()
 
 
-def client_settings() -> list[str]:
-    """The variables that would lead a client to some other server, or make it believe that it is inside a task."""
-    return [name for name in os.environ if name.startswith(("CLEARML_", "TRAINS_"))]
-
-
-def clean_environment() -> dict[str, str]:
-    dropped = client_settings()
-    return {name: value for name, value in os.environ.items() if name not in dropped}
-
-
 def free_names(count: int) -> list[str]:
     """Names for new agents: those of ended ones are used again."""
     taken = {agent.name for agent in processes.recorded(agents_folder()) if agent.is_alive}
     names = (f"agent-{number}" for number in range(1, count + len(taken) + 1))
     return [name for name in names if name not in taken][: max(count, 0)]
-
-
-def start_agent(name: str, root: Path, queues: Sequence[str], server: EmbeddedServer) -> Process:
-    """Start a real clearml-agent that runs each task in its image's environment below `root`."""
-    folder = agents_folder() / name
-    argv = [sys.executable, "-m", "clearml_agent", "daemon", "--foreground", "--queue", *queues]
-    if shutil.which("nvidia-smi") is None:
-        argv.append("--cpu-only")
-    environment = clean_environment() | {
-        "CLEARML_CONFIG_FILE": str(agent_configuration(folder, server)),
-        "CLEARML_WORKER_ID": worker_id(name),
-        "CLEARML_AGENT_QUEUE_POLL_FREQ_SEC": str(POLL),
-        "CLEARML_AGENT_SKIP_PIP_VENV_INSTALL": sys.executable,
-        "CLEARML_AGENT_SKIP_PYTHON_ENV_INSTALL": "1",  # or it would install an old pip into that very environment
-        "GIT_CONFIG_GLOBAL": str(git_configuration(folder)),
-        "HARNESS_ENVS": os.environ.get("HARNESS_ENVS", str(root / ".venvs")),
-        "HARNESS_CACHE": os.environ.get("HARNESS_CACHE", str(home() / "cache" / "harness")),
-        "PYTHONUNBUFFERED": "1",
-    }
-    return processes.start(name, argv, environment, agents_folder(), queues)
-
-
-def worker_id(name: str) -> str:
-    """A name that no other agent on this machine bears, one of another state folder included."""
-    return f"{socket.gethostname()}:{hashlib.sha256(str(home()).encode()).hexdigest()[:6]}-{name}"
-
-
-def agent_configuration(folder: Path, server: EmbeddedServer) -> Path:
-    """The agent's own clearml.conf: the server's keys, and caches that are not the user's."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "clearml.conf"
-    text = f"""{server.configuration.read_text()}
-agent {{
-    disable_agent_update_check: true
-    venvs_dir: "{folder}/venvs"
-    venvs_cache {{ path: "{folder}/venvs-cache" }}
-    vcs_cache {{ enabled: true, path: "{folder}/vcs-cache" }}
-    pip_download_cache {{ enabled: false, path: "{folder}/pip-download-cache" }}
-    docker_pip_cache: "{folder}/pip-cache"
-    docker_apt_cache: "{folder}/apt-cache"
-}}
-sdk {{ storage {{ cache {{ default_base_dir: "{home()}/cache/clearml", disk_space_file_size_strategy {{ enabled: false }} }} }} }}
-"""
-    path.touch(mode=0o600)
-    path.write_text(text)
-    return path
-
-
-def git_configuration(folder: Path) -> Path:
-    """What git may do for the agent: clone a local repository, also one of another user's. The agent writes into this file."""
-    path = folder / "gitconfig"
-    own = os.environ.get("GIT_CONFIG_GLOBAL") or str(Path.home() / ".gitconfig")
-    path.write_text(f'[include]\n\tpath = "{own}"\n[safe]\n\tdirectory = *\n[protocol "file"]\n\tallow = always\n')
-    return path
 
 
 def wait_for_agents(client: Server, agents: Sequence[Process]) -> None:

@@ -54,6 +54,14 @@ class ImageStore:
         manifest: dict[str, Any] = answer.json()
         return Stored(answer.headers["Docker-Content-Digest"], sum(layer["size"] for layer in manifest["layers"]))
 
+    def labels(self, tag: str) -> dict[str, str] | None:
+        """The labels of the image of that tag (or digest), or None if there is none."""
+        manifest = self.ask("GET", f"manifests/{tag}", Accept=", ".join(KINDS))
+        if manifest.status_code == 404:
+            return None
+        configuration = self.ask("GET", f"blobs/{manifest.json()['config']['digest']}").json()
+        return configuration.get("config", {}).get("Labels") or {}
+
     def tags(self) -> list[str]:
         """Every tag of the repository, sorted; none where the repository is not there yet."""
         found: list[str] = []

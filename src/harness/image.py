@@ -40,8 +40,9 @@ def environment(root: Path, name: str, base: str | None = None) -> str:
 
 
 def default_base(root: Path, name: str) -> str:
-    """The base image that a Dockerfile names for itself."""
-    found = re.search(r"^ARG BASE_IMAGE=(\S+)", (root / "docker" / name / "Dockerfile").read_text(), re.MULTILINE)
+    """The base image that a Dockerfile names for itself; nothing where there is no Dockerfile."""
+    dockerfile = root / "docker" / name / "Dockerfile"
+    found = re.search(r"^ARG BASE_IMAGE=(\S+)", dockerfile.read_text(), re.MULTILINE) if dockerfile.exists() else None
     return found[1] if found else ""
 
 

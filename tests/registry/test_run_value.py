@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.command_line import parse_clearml_task
 
-from registry.image import Image, service_name
 from registry.run import Run, referenced_steps
 
 word = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), min_size=1)
@@ -49,39 +45,3 @@ def test_a_later_step_takes_the_id_of_an_earlier_one_from_a_shell_variable() -> 
     run = Run("demo", "name", "training", "r", "c", "s", "i", "q", arguments=("command=train", "dataset_id=task:demos"))
     assert referenced_steps(run, ["demos", "train"]) == ["demos"]
     assert run.command_line(steps=["demos"]).endswith('"dataset_id=task:$demos_task"')
-
-
-@pytest.fixture
-def image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Image:
-    monkeypatch.delenv("IMAGE_REGISTRY", raising=False)
-    (tmp_path / "docker/clip").mkdir(parents=True)
-    (tmp_path / "docker/clip/Dockerfile").write_text("FROM base")
-    return Image("clip", tmp_path)
-
-
-def test_an_image_is_tagged_by_what_its_environment_is_made_from(image: Image) -> None:
-    before = image.reference()
-    assert before == f"clip:env-{image.key}"
-    (image.folder / "requirements.txt").write_text("lightning")
-    assert image.reference() != before
-
-
-def test_an_image_may_be_named_by_tag_or_as_a_whole(image: Image, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("IMAGE_REGISTRY", "registry.example.org/team/")
-    assert image.reference("latest") == "registry.example.org/team/clip:latest"
-    assert image.reference("other.example.org/clip:v1") == "other.example.org/clip:v1"
-
-
-@pytest.mark.parametrize(
-    ("name", "service"),
-    [
-        ("PaddleDetection", "paddle_detection"),
-        ("DAB-DETR", "dab_detr"),
-        ("openseg.pytorch", "openseg_pytorch"),
-        ("YOLOX", "yolox"),
-        ("CBNetV2", "cbnetv2"),
-        ("text_loss_segmentation", "text_loss_segmentation"),
-    ],
-)
-def test_service_names_are_snake_case(name: str, service: str) -> None:
-    assert service_name(name) == service

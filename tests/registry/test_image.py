@@ -1,0 +1,84 @@
+"""Images: their names, their environments, and which of them a command line means."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from registry.errors import UsageError
+from registry.image import Image, images_named, service_name
+
+
+@pytest.fixture
+def image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Image:
+    monkeypatch.delenv("IMAGE_REGISTRY", raising=False)
+    monkeypatch.delenv("BASE_IMAGE", raising=False)
+    dockerfile = "ARG BASE_IMAGE=base:1\nFROM ${BASE_IMAGE}"
+    for name, text in (("clip/Dockerfile", dockerfile), ("harness/requirements.txt", "clearml==2"), ("setup/a.sh", "")):
+        (tmp_path / "docker" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "docker" / name).write_text(text)
+    return Image("clip", tmp_path)
+
+
+@pytest.mark.parametrize("changed", ["clip/Dockerfile", "clip/requirements.txt", "harness/requirements.txt", "setup/a.sh"])
+def test_an_image_is_tagged_by_what_its_environment_is_made_from(image: Image, changed: str) -> None:
+    before = image.reference()
+    assert re.fullmatch("clip:env-[0-9a-f]{12}", before)
+    assert Image("clip", image.root).reference() == before
+    (image.root / "docker" / changed).write_text("ARG BASE_IMAGE=base:1\nFROM ${BASE_IMAGE}\n# more")
+    assert image.reference() != before
+
+
+def test_an_image_on_another_base_is_another_environment(image: Image, monkeypatch: pytest.MonkeyPatch) -> None:
+    on_another = Image("clip", image.root, base="base:2")
+    assert on_another.environment != image.environment == Image("clip", image.root, base="base:1").environment
+    monkeypatch.setenv("BASE_IMAGE", "base:2")
+    assert image.environment == on_another.environment
+
+
+def test_what_does_not_reach_an_image_does_not_change_its_name(image: Image) -> None:
+    before = image.environment
+    (image.root / "docker/clip/.swp").write_text("")
+    (image.root / "docker/harness/__pycache__").mkdir()
+    (image.root / "docker/harness/__pycache__/x.pyc").write_text("")
+    (image.root / "docker/other").mkdir()
+    (image.root / "docker/other/Dockerfile").write_text("")
+    assert image.environment == before
+
+
+@pytest.mark.parametrize("place", ["https://registry.example.org", "registry.example.org/Team", "a b", "/team"])
+def test_a_place_that_no_image_can_be_kept_at(image: Image, place: str) -> None:
+    with pytest.raises(UsageError, match="HOST/NAMESPACE"):
+        images_named(image.root, ("clip",), False, None, place)
+
+
+def test_images_are_named_or_all_are_meant(image: Image) -> None:
+    assert [each.name for each in images_named(image.root, (), True, None, "h:5000/team")] == ["clip"]
+    assert images_named(image.root, ("clip",), False, None, "h:5000/team")[0].repository == "h:5000/team/clip"
+    wrong = (((), False, "name an image, or --all"), (("clip",), True, "not both"), (("clop",), False, "did you mean clip"))
+    for names, every, message in wrong:
+        with pytest.raises(UsageError, match=message):
+            images_named(image.root, names, every, None, None)
+
+
+def test_an_image_may_be_named_by_tag_or_as_a_whole(image: Image, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IMAGE_REGISTRY", "registry.example.org/team/")
+    assert image.reference("latest") == "registry.example.org/team/clip:latest"
+    assert image.reference("other.example.org/clip:v1") == "other.example.org/clip:v1"
+
+
+@pytest.mark.parametrize(
+    ("name", "service"),
+    [
+        ("PaddleDetection", "paddle_detection"),
+        ("DAB-DETR", "dab_detr"),
+        ("openseg.pytorch", "openseg_pytorch"),
+        ("YOLOX", "yolox"),
+        ("CBNetV2", "cbnetv2"),
+        ("text_loss_segmentation", "text_loss_segmentation"),
+    ],
+)
+def test_service_names_are_snake_case(name: str, service: str) -> None:
+    assert service_name(name) == service

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from . import models, queues, statuses
+from . import containers, models, queues, statuses
 from .documents import MODELS, QUEUES, TASKS, Json, now
 from .endpoints import endpoint
 from .errors import IllegalStatusError, InvalidRequestError
@@ -88,7 +88,7 @@ def ended(db: sqlite3.Connection, task: str, status: str, force: bool, reason: s
 
 @endpoint("tasks.failed", writes=True)
 def failed(db: sqlite3.Connection, task: str, force: bool = False, status_reason: str = "", status_message: str = "") -> Json:
-    return ended(db, task, "failed", force, status_reason, status_message)
+    return ended(db, task, "failed", force, containers.reason(db, task, status_reason), status_message)
 
 
 @endpoint("tasks.close", writes=True)

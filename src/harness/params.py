@@ -38,9 +38,9 @@ RESERVED: Mapping[str, Reserved] = {
     "dataset_id": Reserved(str, None, "ClearML dataset: an ID, an alias, task:<task id> or s3://bucket/prefix"),
     "dataset_path": Reserved(str, None, "with dataset_id: where the data shall appear; alone: a folder that is the data"),
     "config": Reserved(str, None, "settings: a name below configs/<workload>/ or a YAML file"),
-    "standalone": Reserved(bool, True, "one machine only; False for a rendezvous between machines"),
+    "standalone": Reserved(bool, None, "True: one machine only; False: machines that meet; by default as nnodes says"),
     "nproc_per_node": Reserved(int, 1, "processes per machine, one for each GPU"),
-    "nnodes": Reserved(int, 1, "machines"),
+    "nnodes": Reserved(int, 1, "machines; each runs a task of its own, which ClearML clones from the first"),
     "resume": Reserved(str, None, "continue a run: a task ID, a folder or a checkpoint file"),
     "init_from": Reserved(str, None, "start from the weights of a task, a file or a folder"),
     "seed": Reserved(int, 0, "where all random numbers come from"),
@@ -215,6 +215,8 @@ def problems_of_run(declaration: Declaration, command: Command, reserved: Mappin
     problems += [f"{key}={reserved[key]}: must be at least 1" for key in ("nproc_per_node", "nnodes") if reserved[key] < 1]
     if command.launcher == "inline" and max(reserved["nproc_per_node"], reserved["nnodes"]) > 1:
         problems.append(f"command={command.name} runs in one process; leave out nproc_per_node and nnodes")
+    if command.launcher == "own" and reserved["nnodes"] > 1:
+        problems.append(f"command={command.name} starts its processes itself, on one machine; leave out nnodes")
     if reserved["nnodes"] > 1 and reserved["standalone"]:
-        problems.append(f"nnodes={reserved['nnodes']} needs standalone=False")
+        problems.append(f"standalone=True means one machine, nnodes={reserved['nnodes']} several; write standalone=False or leave it out")
     return problems

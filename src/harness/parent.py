@@ -12,10 +12,12 @@ from pathlib import Path
 
 from .checkpoint import find
 from .data import materialise
-from .errors import HarnessError, LaunchError
+from .errors import HarnessError, LaunchError, ParameterError
+from .gpus import problems_of_processes
 from .image import check_image
 from .job import read_failure
-from .launch import Launch, image_python, supervise
+from .launch import Launch, image_python, problems_of_meeting, supervise
+from .nodes import Nodes, join
 from .params import Arguments, path_key, resolve
 from .plan import PLAN, Plan
 from .tracking import Tracked, check_server, checkpoint_of, has_server, is_remote
@@ -23,6 +25,8 @@ from .workload import Declaration
 
 BAD_INPUT = 2
 """Exit code for arguments, data or checkpoints that are wrong."""
+PLACE_OF_A_RANK = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE")
+"""Variables that a launcher sets for its ranks. In the parent they are the SDK's, whose ranks are the nodes, or somebody else's."""
 
 
 class Stopped(BaseException):
@@ -35,31 +39,39 @@ def stop(_number: int, _frame: object) -> None:
 
 def run(declaration: Declaration, argv: Sequence[str], script: str) -> int:
     """Run the workload here, for the agent's task or for a person's command line, and return the exit code."""
-    tracked = Tracked(declaration, None) if is_remote(os.environ) else None
+    tracked, nodes = Tracked(declaration, None) if is_remote(os.environ) else None, Nodes()
     try:
         check_image(declaration.root, declaration.image)
         tokens = tracked.tokens() if tracked else list(argv)
         arguments = resolve(declaration, tokens)
+        launch = launch_of(arguments)
         python = image_python(declaration.image, declaration.root, os.environ)
         if tracked is None and has_server(os.environ):
             check_server()
             tracked = Tracked(declaration, arguments.command)
         signal.signal(signal.SIGTERM, stop)  # after Task.init, whose own handler would swallow it
+        if tracked and is_remote(os.environ) and launch.nnodes > 1:
+            nodes = join(tracked.task, launch.nnodes)
+        ranks = launch.argv(python, script, os.environ)
         plan = settle(declaration, arguments, tokens, tracked)
-        execute(declaration, arguments, plan, (python, script))
+        nodes.meet()
+        execute(declaration, plan, ranks)
     except LaunchError as error:
-        return end(tracked, str(error), error.code)
+        return end(tracked, nodes, str(error), error.code)
     except HarnessError as error:
-        return end(tracked, str(error), BAD_INPUT)
+        return end(tracked, nodes, str(error), BAD_INPUT)
     except Stopped:
-        return end(tracked, "stopped by SIGTERM before the first step", 128 + signal.SIGTERM)
+        return end(tracked, nodes, "stopped by SIGTERM before the first step", 128 + signal.SIGTERM)
+    nodes.close()
     if tracked:
         tracked.close()
     return 0
 
 
-def end(tracked: Tracked | None, reason: str, code: int) -> int:
+def end(tracked: Tracked | None, nodes: Nodes, reason: str, code: int) -> int:
     """Say why the run ended badly: on the terminal, in the log and in the task's status."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it ends already
+    reason, code = nodes.end(reason, code)
     print(f"error: {reason}", file=sys.stderr, flush=True)
     if tracked:
         (tracked.stop if reason.startswith("stopped by") else tracked.fail)(reason)
@@ -67,6 +79,21 @@ def end(tracked: Tracked | None, reason: str, code: int) -> int:
         sys.stdout.flush()
         os._exit(code)  # the SDK's own exit handler would call a stopped task completed
     return code
+
+
+def launch_of(arguments: Arguments) -> Launch:
+    """How many processes to start.
+
+    Raises:
+        ParameterError: more of them than this machine has GPUs for, or on other machines with nothing said about where they meet.
+    """
+    launch = Launch(arguments.command.launcher, arguments.reserved["nproc_per_node"], arguments.reserved["nnodes"])
+    problems = problems_of_processes(launch.nproc_per_node, os.environ)
+    if launch.nnodes > 1 and not is_remote(os.environ):
+        problems += problems_of_meeting(os.environ, launch.nnodes)
+    if problems:
+        raise ParameterError(problems)
+    return launch
 
 
 def settle(declaration: Declaration, arguments: Arguments, tokens: Sequence[str], tracked: Tracked | None) -> Plan:
@@ -109,15 +136,12 @@ def checkpoint(source: str | None, output: Path) -> str | None:
     return str(checkpoint_of(source, output / "resumed"))
 
 
-def execute(declaration: Declaration, arguments: Arguments, plan: Plan, program: tuple[str, str]) -> None:
-    """Start the ranks, `program` being interpreter and script, and wait for their end.
+def execute(declaration: Declaration, plan: Plan, argv: Sequence[str]) -> None:
+    """Start this machine's ranks by the launcher's command line, and wait for their end.
 
     Raises:
         LaunchError: when they cannot be started or do not end well.
     """
-    reserved, command = arguments.reserved, arguments.command
-    launch = Launch(command.launcher, reserved["nproc_per_node"], reserved["nnodes"], reserved["standalone"])
-    argv = launch.argv(*program, os.environ)
     with (Path(plan.output_dir) / "log.txt").open("ab") as log:
         supervise(argv, rank_environment(declaration, plan, os.environ), log, lambda: read_failure(Path(plan.output_dir)))
 
@@ -126,4 +150,5 @@ def rank_environment(declaration: Declaration, plan: Plan, environment: Mapping[
     """The parent's environment, with the plan and the clone's own code first."""
     path = [str(declaration.root / "src"), *filter(None, [environment.get("PYTHONPATH")])]
     terminal = {"HARNESS_TERMINAL": "1"} if sys.stdout.isatty() else {}
-    return {**environment, PLAN: str(plan.file), "PYTHONPATH": os.pathsep.join(path), "PYTHONUNBUFFERED": "1", **terminal}
+    inherited = {name: value for name, value in environment.items() if name not in PLACE_OF_A_RANK}
+    return {**inherited, PLAN: str(plan.file), "PYTHONPATH": os.pathsep.join(path), "PYTHONUNBUFFERED": "1", **terminal}

@@ -39,6 +39,7 @@ class Strict:
 COMMANDS = {
     "train": Command("train", "torchrun", "training", f"{__name__}:Train", ("dataset_id",)),
     "convert": Command("convert", "inline", "data_processing", f"{__name__}:Strict"),
+    "detect": Command("detect", "own", "testing", f"{__name__}:Strict"),
 }
 
 
@@ -97,11 +98,15 @@ def test_all_problems_are_named_at_once(declaration: Declaration) -> None:
 @pytest.mark.parametrize(
     ("tokens", "told"),
     [
-        (["command=trian"], "command=trian: toy has no such command (did you mean train?); it has train, convert"),
+        (["command=trian"], "command=trian: toy has no such command (did you mean train?); it has train, convert, detect"),
         (["command=convert"], "target is required: what to reach"),
         (["command=convert", "target=x", "nproc_per_node=2"], "command=convert runs in one process"),
         (["dataset_path=.", "config=smokey"], "config=smokey: neither a file nor one of configs/toy (did you mean smoke?)"),
-        (["dataset_path=.", "nnodes=2"], "nnodes=2 needs standalone=False"),
+        (["dataset_path=.", "nnodes=2", "standalone=True"], "standalone=True means one machine, nnodes=2 several; write standalone=False"),
+        (["command=convert", "target=x", "nnodes=2"], "command=convert runs in one process"),
+        (["command=detect", "target=x", "nnodes=2"], "command=detect starts its processes itself, on one machine"),
+        (["dataset_path=.", "nproc_per_node=0"], "nproc_per_node=0: must be at least 1"),
+        (["dataset_path=.", "standalone=2"], "standalone=2: must be bool"),
         (["dataset_path=.", "steps=1,2"], "a sweep makes several runs"),
         (["dataset_path=.", "steps"], "'steps' cannot be read"),
         (["dataset_path=.", "+steps=1"], "without + or ~"),
@@ -114,6 +119,11 @@ def test_all_problems_are_named_at_once(declaration: Declaration) -> None:
 def test_each_mistake_has_its_words(declaration: Declaration, tokens: list[str], told: str) -> None:
     config(declaration, "steps: 2\n")
     assert any(told in problem for problem in problems(declaration, *tokens))
+
+
+@pytest.mark.parametrize("standalone", [[], ["standalone=False"], ["standalone="]])
+def test_several_machines_need_not_be_said_twice(declaration: Declaration, standalone: list[str]) -> None:
+    assert resolve(declaration, ["dataset_path=.", "nnodes=2", *standalone]).reserved["nnodes"] == 2
 
 
 @pytest.mark.parametrize("identifier", ["12e34567", "00700700", "1e5", "True", "task:3f2a", "s3://bucket/a b"])

@@ -1,0 +1,290 @@
+"""A run on several machines: a ClearML task for each, which start and end together.
+
+Node 0 is the task that was enqueued. The SDK's `Task.launch_multi_node` makes those of the other nodes, as clones in the same queue. From
+then on each node gives the server a sign of life every few seconds and looks at the others: node 0 at all of them, they at node 0.
+A node that ends badly says why, naming itself; the others end with the same words.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import signal
+import socket
+import threading
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .errors import LaunchError, ParameterError, ServerError
+from .network import address_towards, held_port, interface_towards, wait_until_open
+
+log = logging.getLogger(__name__)
+
+LOOK = 2.0
+"""Seconds between two looks at the other nodes, and between two signs of life."""
+SILENCE = 60.0
+"""Seconds without a sign of life after which a node is lost."""
+LAST_WORDS = 15.0
+"""The same, once the ranks of this node have ended without a reason of their own."""
+TOGETHER = 3600.0
+"""Seconds that a node may stay in its queue unless HARNESS_NODES_WITHIN says otherwise: node 0's machine stands idle meanwhile."""
+REACHED = 300.0
+"""Seconds that node 0's launcher has to open its port."""
+
+SECTION = "launch_multi_node"
+"""Where the SDK keeps its own facts about a node, among the task's parameters and among its runtime properties."""
+CLONE = "multi_node_instance"
+"""The system tag that the SDK gives to the tasks that it makes."""
+STATE = "harness/node"
+"""Runtime property: `joined` while a node gets its data, `ready` when its ranks can start."""
+FIELDS = ("id", "status", "status_reason", "status_message", "last_update", "runtime")
+
+CONSEQUENCE = re.compile(r"connection|broken pipe|timed? ?out|peer|remote process|nccl|a process (ended|was ended)", re.IGNORECASE)
+"""What is said of ranks when those of another node have gone away."""
+STOPPED = "stopped by"
+INTERRUPTED = 254
+"""The exit code by which clearml-agent takes a task for stopped rather than failed."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node, as the server knows it."""
+
+    rank: int
+    task: str
+    status: str
+    state: str = ""
+    reason: str = ""
+    heard: str = ""
+    """When the server last heard of it, by the server's clock."""
+    host: str = ""
+
+    def __str__(self) -> str:
+        return f"node {self.rank} (task {self.task}{f' on {self.host}' if self.host else ''})"
+
+
+class Nodes:
+    """The other nodes of this run, watched over. Where there are none, on a single machine, there is nothing to do."""
+
+    def __init__(
+        self,
+        task: Any = None,
+        rank: int = 0,
+        others: Mapping[str, int] | None = None,
+        together: float = TOGETHER,
+        held: socket.socket | None = None,
+    ) -> None:
+        """Watch over `others`, tasks and their nodes' numbers: when one of them ends badly, this process gets a SIGTERM.
+
+        Args:
+            task: this node's own.
+            rank: this node's number.
+            together: seconds that another node may stay in its queue.
+            held: keeps node 0's port free until its launcher listens there.
+        """
+        self.task, self.rank, self.others, self.together, self.held = task, rank, others or {}, together, held
+        self.verdict: str | None = None
+        """Why the run is over, as the other nodes have it."""
+        self.tolerated = SILENCE
+        self.signs: dict[str, tuple[str, int]] = {}
+        self.told = ""
+        self.began = time.monotonic()
+        self.all_ready, self.over, self.lock = threading.Event(), threading.Event(), threading.Lock()
+        if self.others:
+            threading.Thread(target=self.watch, name="nodes", daemon=True).start()
+
+    def meet(self) -> None:
+        """Wait until the ranks of all nodes can start: each node has its data, and reaches node 0.
+
+        Raises:
+            LaunchError: node 0 is not reached.
+        """
+        if not self.others:
+            return
+        if self.rank:
+            set_state(self.task, "ready")
+        self.all_ready.wait()
+        if self.rank:
+            wait_until_open(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), REACHED)
+        else:
+            set_state(self.task, "ready")
+
+    def end(self, reason: str, code: int) -> tuple[str, int]:
+        """Why the run ended, and this process's exit code, from what this node says of itself and from the other nodes.
+
+        It is another node's reason, or this one's with its name. Nodes that wait in a queue are taken off it.
+        """
+        if not self.others:
+            return reason, code
+        if self.verdict is None and not reason.startswith(STOPPED) and CONSEQUENCE.search(reason):
+            self.tolerated = LAST_WORDS
+            self.over.wait(LAST_WORDS + 2 * LOOK)
+        self.close()
+        if self.verdict is not None:
+            reason, code = self.verdict, INTERRUPTED if self.verdict.startswith(STOPPED) else 1
+        elif not reason.startswith(STOPPED):
+            reason = f"{Node(self.rank, self.task.id, '', host=socket.gethostname())}: {reason}"
+        if self.rank == 0:
+            dismiss(self.task, self.others, reason)
+        return reason, code
+
+    def close(self) -> None:
+        """Look no longer."""
+        with self.lock:
+            self.over.set()
+        if self.held is not None:
+            self.held.close()
+
+    def watch(self) -> None:
+        """The thread: looks until the run is over. Nobody is judged while the server does not answer."""
+        while not self.over.is_set():
+            try:
+                request(self.task, "ping", task=self.task.id)
+                self.look(nodes_of(self.task, self.others))
+            except Exception as error:
+                log.debug("the other nodes cannot be seen: %s", error)
+            self.over.wait(LOOK)
+
+    def look(self, nodes: Collection[Node]) -> None:
+        """End the run if one of the nodes has ended it; tell which of them are waited for."""
+        for node in nodes:
+            if verdict := self.judge(node):
+                with self.lock:
+                    if not self.over.is_set():
+                        self.verdict = verdict
+                        self.over.set()
+                        os.kill(os.getpid(), signal.SIGTERM)
+                return
+        awaited = [node for node in nodes if node.state != "ready"]
+        telling = "; ".join(f"{node}: {'it gets its data' if node.state else node.status}" for node in awaited)
+        if telling not in {"", self.told}:
+            log.warning("waiting for %s", telling)
+        self.told = telling
+        if not awaited:
+            self.all_ready.set()
+
+    def judge(self, node: Node) -> str | None:
+        """Why the run cannot go on with this node, or None."""
+        if node.status == "failed":
+            return node.reason if re.match(r"node \d+ \(", node.reason) else f"{node}: {node.reason or 'its task failed'}"
+        if node.status in {"stopped", "created", "deleted"}:
+            return node.reason if node.reason.startswith(f"{STOPPED} node") else f"{STOPPED} {node}, whose task is {node.status}"
+        if node.status not in {"queued", "in_progress"} and not self.all_ready.is_set():
+            return f"{node}: its task is {node.status} already; enqueue the run of node 0 anew"
+        if node.status == "queued" and time.monotonic() - self.began > self.together:
+            return f"{node}: still queued after {self.together:.0f} s, the limit HARNESS_NODES_WITHIN; each node takes an agent"
+        if node.status == "in_progress" and (silence := self.silence(node)) > (self.tolerated if node.state else self.together):
+            reason = f"{node}: no sign of life for {silence:.0f} s; it was killed, or is cut off from the server"
+            end(self.task, node, reason)
+            return reason
+        return None
+
+    def silence(self, node: Node) -> float:
+        """Seconds since the last sign of life. Only the time in which the server answered counts."""
+        heard, looks = self.signs.get(node.task, (None, 0))
+        looks = looks + 1 if heard == node.heard else 0
+        self.signs[node.task] = node.heard, looks
+        return looks * LOOK
+
+
+def join(task: Any, nnodes: int) -> Nodes:
+    """Make the tasks of the other nodes if this is node 0, and let the environment say where the nodes meet and which one this is.
+
+    Node 0's address is MASTER_ADDR in the environment of its agent, or else the one by which it reaches the ClearML server; its port is
+    MASTER_PORT, or else a free one. (The SDK gives CLEARML_MULTI_NODE_MASTER_DEF_ADDR and _PORT precedence over both.)
+
+    Raises:
+        LaunchError: the nodes could not be enqueued.
+        ParameterError: HARNESS_NODES_WITHIN is no number.
+    """
+    together = seconds(os.environ, "HARNESS_NODES_WITHIN", TOGETHER)
+    earlier = clones(task)
+    task.update_parameters({f"{SECTION}/total_num_nodes": nnodes})  # the SDK would take the number of the run that this is a clone of
+    set_state(task, "joined")
+    held = held_port()
+    try:
+        facts = task.launch_multi_node(nnodes, port=held.getsockname()[1], addr=address_towards(task.session.host))
+    except Exception as error:
+        reason = f"the other nodes could not be enqueued: {error}"
+        dismiss(task, clones(task, but=earlier), reason)
+        raise LaunchError(reason) from error
+    if interface := interface_towards(os.environ["MASTER_ADDR"]):
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", interface)  # gloo would take the one that the host's name leads to
+    if rank := int(facts["node_rank"]):
+        held.close()
+        return Nodes(task, rank, {task.parent: 0}, together)
+    others = clones(task, but=earlier)
+    for other, place in others.items():
+        request(task, "update", task=other, name=f"{task.name} node {place}")
+    return Nodes(task, 0, others, together, held)
+
+
+def seconds(environment: Mapping[str, str], name: str, default: float) -> float:
+    stated = environment.get(name) or default
+    try:
+        return float(stated)
+    except ValueError as error:
+        raise ParameterError([f"{name}={stated}: must be float, in seconds"]) from error
+
+
+def set_state(task: Any, state: str) -> None:
+    task._set_runtime_properties({STATE: state})
+
+
+def clones(task: Any, but: Collection[str] = ()) -> dict[str, int]:
+    """The tasks of other nodes that were made from this one, and their nodes' numbers."""
+    found = request(task, "get_all", parent=task.id, system_tags=[CLONE], only_fields=["id", "runtime"])["tasks"]
+    numbers = {str(entry["id"]): int((entry.get("runtime") or {}).get(f"{SECTION}/node_rank", 0)) for entry in found}
+    return {clone: numbers[clone] for clone in sorted(numbers, key=lambda clone: numbers[clone]) if clone not in but}
+
+
+def nodes_of(task: Any, others: Mapping[str, int]) -> list[Node]:
+    """The nodes of these tasks as they are now."""
+    found = {entry["id"]: entry for entry in request(task, "get_all", id=list(others), only_fields=FIELDS)["tasks"]}
+    return [node_of(rank, found.get(other, {"id": other, "status": "deleted"})) for other, rank in others.items()]
+
+
+def node_of(rank: int, entry: Mapping[str, Any]) -> Node:
+    runtime = entry.get("runtime") or {}
+    return Node(
+        rank=rank,
+        task=entry["id"],
+        status=entry["status"],
+        state=runtime.get(STATE) or "",
+        reason=entry.get("status_message") or entry.get("status_reason") or "",
+        heard=str(entry.get("last_update")),
+        host=runtime.get("hostname") or "",
+    )
+
+
+def dismiss(task: Any, others: Mapping[str, int], reason: str) -> None:
+    """End the nodes that have not started yet."""
+    try:
+        for node in nodes_of(task, others):
+            if node.status == "queued":
+                request(task, "dequeue", task=node.task)
+            if node.status in {"queued", "created"}:
+                end(task, node, reason)
+    except Exception as error:
+        log.warning("nodes that have not started may stay in their queue: %s", error)
+
+
+def end(task: Any, node: Node, reason: str) -> None:
+    action = "stopped" if reason.startswith(STOPPED) else "failed"
+    request(task, action, task=node.task, force=True, status_reason=reason, status_message=reason)
+
+
+def request(task: Any, action: str, /, **body: Any) -> dict[str, Any]:
+    """Ask an end point of the server's service `tasks`, and return its data.
+
+    Raises:
+        ServerError: it refuses.
+    """
+    response = task.session.send_request("tasks", action, json=body)
+    if not response.ok:
+        raise ServerError(f"the ClearML server refuses tasks.{action}: {response.text}")
+    data: dict[str, Any] = response.json()["data"]
+    return data

@@ -3,7 +3,7 @@ PYTHON ?= python3
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types changed smoke bench render clean env
+.PHONY: help demo test lint types changed smoke images-test bench render clean env
 
 IMAGES := $(sort $(notdir $(patsubst %/Dockerfile,%,$(wildcard docker/*/Dockerfile))))
 WORKLOADS := $(sort $(notdir $(patsubst %/workload.yaml,%,$(wildcard clearml_tasks/*/workload.yaml))))
@@ -12,13 +12,13 @@ BENCHMARKS := $(sort $(patsubst tests/benchmarks/%.py,%,$(filter-out %/__init__.
 VENV := .venv/bin/python
 
 help:  ## what there is to type
-	@grep -hE '^[a-z/%]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+	@grep -hE '^[a-z/%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 demo:  ## one task makes a data set, two training runs learn from it, and are compared (KEEP=1 leaves the server up)
 	@bash example/demo.sh
 
 test: env lint types  ## style, types and all tests; environments included
-	$(VENV) -m pytest tests --ignore=tests/workloads $(PYTEST)
+	$(VENV) -m pytest tests --ignore=tests/workloads --ignore=tests/containers $(PYTEST)
 	@for tested in $(TESTED); do $(MAKE) --no-print-directory test/$$tested; done
 
 test/%:  ## the tests of tests/workloads/%, in the environment of its image
@@ -50,6 +50,9 @@ smoke: $(WORKLOADS:%=smoke/%)  ## every workload's smoke run, on a server of its
 
 smoke/%: env/%
 	$(VENV) tests/smoke.py $*
+
+images-test: env  ## images built, pushed, pulled, and run by the agent in docker mode (IMAGE=clip for one; needs root)
+	$(VENV) -m pytest tests/containers $(IMAGE:%=--image %) $(PYTEST)
 
 bench: $(BENCHMARKS:%=bench/%)  ## every benchmark; tables on the terminal, rows in build/bench/
 

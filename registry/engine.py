@@ -94,7 +94,7 @@ class Engine:
                 lines.append(line.rstrip())
         if process.returncode:
             told = "\n".join(f"    {line}" for line in lines[-LINES_IN_ERROR:] if line)
-            raise EngineError(f"docker {arguments[0]} failed{hint(told)}:\n{told}")
+            raise EngineError(f"docker {arguments[0]} failed{hint(lines)}:\n{told}")
 
     def run(self, reference: str, command: Sequence[str], options: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
         """Run a command in a container that is removed afterwards."""
@@ -110,12 +110,10 @@ def last_line(text: str) -> str:
     return lines[-1] if lines else "it said nothing"
 
 
-def hint(told: str) -> str:
-    """What a person would do about it, where that can be told from the engine's words."""
-    for words, advice in HINTS.items():
-        if words in told.lower():
-            return f" ({advice})"
-    return ""
+def hint(lines: Sequence[str]) -> str:
+    """What a person would do about it, where that can be told from the engine's words; a step's own come before its last."""
+    told = "\n".join(lines).lower()
+    return next((f" ({advice})" for words, advice in HINTS.items() if words in told), "")
 
 
 HINTS = {

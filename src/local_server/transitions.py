@@ -88,7 +88,8 @@ def ended(db: sqlite3.Connection, task: str, status: str, force: bool, reason: s
 
 @endpoint("tasks.failed", writes=True)
 def failed(db: sqlite3.Connection, task: str, force: bool = False, status_reason: str = "", status_message: str = "") -> Json:
-    return ended(db, task, "failed", force, containers.reason(db, task, status_reason), status_message)
+    reason = containers.reason(db, task, status_reason)
+    return ended(db, task, "failed", force, reason, status_message if reason == status_reason else reason)
 
 
 @endpoint("tasks.close", writes=True)

@@ -10,8 +10,10 @@ from support.server import LocalServer
 def reason_after(server: LocalServer, task: str, stated: str, *lines: str) -> str:
     server.call("tasks.started", task=task)
     server.report(*(log_line(task, line, 1_700_000_000_000 + index) for index, line in enumerate(lines)))
-    server.call("tasks.failed", task=task, status_reason=stated)
-    return str(server.call("tasks.get_by_id", task=task)["task"]["status_reason"])
+    server.call("tasks.failed", task=task, status_reason=stated, status_message="Changed by clearml-agent")
+    failed = server.call("tasks.get_by_id", task=task)["task"]
+    assert failed["status_message"] == ("Changed by clearml-agent" if failed["status_reason"] == stated else failed["status_reason"])
+    return str(failed["status_reason"])
 
 
 def test_a_container_that_could_not_be_started_with_the_words_of_the_engine(server: LocalServer, new_task: NewTask) -> None:

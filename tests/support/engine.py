@@ -1,0 +1,192 @@
+"""A container engine, an image registry and a base image of the tests' own.
+
+The engine and the registry are Debian's (docker.io, docker-registry), started on loopback and ended by process id. What they
+hold is kept in the cache, so that a second run finds its layers; one test run at a time uses them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import requests
+
+from registry.environment import ROOT, cache_folder, locked, on_torch
+
+PROGRAMS = ("dockerd", "docker-registry", "mmdebstrap", "docker")
+LIMITS = {"nofile": 16384, "nproc": 32768}  # higher ones are refused where the machine is itself a sandbox
+CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
+PATIENCE = 60.0
+
+
+@dataclass(frozen=True)
+class Containers:
+    """A running engine, and the image registry beside it."""
+
+    environment: dict[str, str]
+    """For everything that talks to them: DOCKER_HOST and IMAGE_REGISTRY among it."""
+    place: str
+    """HOST/NAMESPACE of the registry."""
+    registry_pid: int
+    engine_log: Path
+
+    def docker(self, *arguments: str, check: bool = True) -> str:
+        done = subprocess.run(["docker", *arguments], env=self.environment, capture_output=True, text=True, check=False)
+        assert not check or done.returncode == 0, f"docker {' '.join(arguments)}: {done.stderr}"
+        return done.stdout.strip()
+
+
+def missing() -> list[str]:
+    """What is not there to start an engine with."""
+    lacking = [program for program in PROGRAMS if shutil.which(program, path=search_path()) is None]
+    return lacking + ([] if os.geteuid() == 0 else ["root's rights"])
+
+
+def search_path() -> str:
+    """Debian's own docker first: other clients on a machine may lack the builder."""
+    return f"/usr/bin:/usr/sbin:{os.environ['PATH']}"
+
+
+@contextlib.contextmanager
+def containers(folder: Path, registry_port: int | None = None) -> Iterator[Containers]:
+    """Start engine and registry; what they print goes to `folder`."""
+    kept = cache_folder() / "engine"
+    kept.mkdir(parents=True, exist_ok=True)
+    with locked(kept / "engine.lock"), contextlib.ExitStack() as stack:
+        port = registry_port or free_port()
+        process = stack.enter_context(image_registry(kept / "registry", port, folder))
+        socket_path = stack.enter_context(engine(kept / "data", folder))
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(("CLEARML_", "DOCKER_"))}
+        environment |= {
+            "PATH": search_path(),
+            "DOCKER_HOST": f"unix://{socket_path}",
+            "DOCKER_BUILDKIT": "1",
+            "IMAGE_REGISTRY": f"127.0.0.1:{port}/team",
+        }
+        yield Containers(environment, f"127.0.0.1:{port}/team", process.pid, folder / "dockerd.log")
+
+
+@contextlib.contextmanager
+def engine(data: Path, folder: Path) -> Iterator[Path]:
+    """A dockerd without a bridge; gives its socket."""
+    configuration = folder / "daemon.json"
+    limits = {name: {"Name": name, "Hard": value, "Soft": value} for name, value in LIMITS.items()}
+    configuration.write_text(json.dumps({"default-ulimits": limits}))
+    run = folder / "run"
+    address = folder / "docker.sock"
+    command = [
+        "dockerd",
+        f"--config-file={configuration}",
+        f"--data-root={data}",
+        f"--exec-root={run}",
+        f"--pidfile={folder / 'dockerd.pid'}",
+    ]
+    command += [f"--host=unix://{address}", "--bridge=none", "--iptables=false", "--ip6tables=false", "--ip-forward=false"]
+    with started(command, folder / "dockerd.log") as process:
+        client = ["docker", "--host", f"unix://{address}", "version"]
+        wait(process, lambda: subprocess.run(client, capture_output=True, env=os.environ | {"PATH": search_path()}).returncode == 0)
+        yield address
+    subprocess.run(["umount", "--quiet", str(run / "netns" / "default")], capture_output=True)
+
+
+@contextlib.contextmanager
+def image_registry(data: Path, port: int, folder: Path, *, htpasswd: Path | None = None) -> Iterator[subprocess.Popen[bytes]]:
+    """Debian's docker-registry on loopback; with `htpasswd` it asks for a name and a password."""
+    settings: dict[str, object] = {
+        "version": 0.1,
+        "storage": {"filesystem": {"rootdirectory": str(data)}},
+        "http": {"addr": f"127.0.0.1:{port}"},
+        "log": {"level": "warn"},
+    }
+    if htpasswd:
+        settings["auth"] = {"htpasswd": {"realm": "test", "path": str(htpasswd)}}
+    configuration = folder / "registry.yml"
+    configuration.write_text(json.dumps(settings))  # JSON is YAML
+    with started(["docker-registry", "serve", str(configuration)], folder / "registry.log") as process:
+        wait(process, lambda: answers(port))
+        yield process
+
+
+@contextlib.contextmanager
+def started(command: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that is ended by its id when the block is left."""
+    with log.open("ab") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output, env=os.environ | {"PATH": search_path()})
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def wait(process: subprocess.Popen[bytes], ready: object) -> None:
+    assert callable(ready)
+    deadline = time.monotonic() + PATIENCE
+    while not ready():
+        assert process.poll() is None, f"{process.args} ended with exit code {process.returncode}"
+        assert time.monotonic() < deadline, f"{process.args} does not answer"
+        time.sleep(0.1)
+
+
+def answers(port: int) -> bool:
+    try:
+        return requests.get(f"http://127.0.0.1:{port}/v2/", timeout=5).status_code in {200, 401}
+    except requests.ConnectionError:
+        return False
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def base_for(image: str, there: Containers) -> str:
+    """The base that stands in the tests for the one that an image's Dockerfile names: Debian, with torch where that one has it."""
+    return torch_base(there) if on_torch(image) else debian_base(there)
+
+
+def debian_base(there: Containers) -> str:
+    """A minimal Debian with Python and git, made by mmdebstrap once per machine and kept as a file."""
+    packages = "ca-certificates,python3,python3-pip,git"
+    digest = hashlib.sha256(packages.encode() + CERTIFICATES.read_bytes()).hexdigest()[:12]
+    name = f"stand-in-debian:{digest}"
+    if there.docker("image", "ls", "--quiet", name):
+        return name
+    archive = cache_folder() / "engine" / f"base-{digest}.tar"
+    if not archive.exists():
+        beside = archive.with_suffix(".new.tar")
+        hook = f"--customize-hook=copy-in {CERTIFICATES} {CERTIFICATES.parent}"  # by which this machine reaches its registries
+        command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={packages}", hook, "bookworm", str(beside)]
+        subprocess.run(command, check=True, capture_output=True, env=os.environ | {"PATH": search_path()})
+        beside.replace(archive)
+    there.docker("import", "--change", f"ENV PIP_CERT={CERTIFICATES} PIP_BREAK_SYSTEM_PACKAGES=1", str(archive), name)
+    return name
+
+
+def torch_base(there: Containers) -> str:
+    """The Debian base with the torch of the bare environments."""
+    below = debian_base(there)
+    requirements = ROOT / "docker/torch/requirements.txt"
+    name = f"stand-in-torch:{hashlib.sha256(below.encode() + requirements.read_bytes()).hexdigest()[:12]}"
+    if not there.docker("image", "ls", "--quiet", name):
+        dockerfile = (
+            f"FROM {below}\nCOPY requirements.txt /tmp/\nRUN python3 -m pip install --no-cache-dir --no-compile -r /tmp/requirements.txt\n"
+        )
+        command = ["docker", "build", "--network=host", f"--tag={name}", "--file=-", str(requirements.parent)]
+        subprocess.run(command, input=dockerfile, text=True, check=True, capture_output=True, env=there.environment)
+    return name

@@ -1,4 +1,4 @@
-"""Files that follow from the declarations and are kept beside them: example scripts and the compose file."""
+"""Files that follow from the declarations and are kept beside them: example scripts, the compose file, the Dockerfiles' common base."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import yaml
 from harness.workload import Declaration
 
 from . import catalog
-from .image import service_name
+from .errors import UsageError
+from .image import image_names, service_name
 from .workload import discover
 
 MARK = "# Rendered by `registry render`"
@@ -33,17 +34,26 @@ queue=${{QUEUE:-{queue}}}
 
 COMPOSE_HEAD = """\
 # Rendered by `registry render`; change docker/<image>/ or the workloads instead.
-# One service per image:  docker-compose build clip;  docker-compose up -d clip;  docker-compose exec clip /bin/bash
-# BASE_IMAGE and IMAGE_REGISTRY (HOST/NAMESPACE) may be set in the environment.
+# One service per image, typed in the repository's root, where .env names this file:
+#   docker-compose build clip;  docker-compose up -d clip;  docker-compose exec clip /bin/bash
+# The environment or .env may set each variable below; IMAGE_REGISTRY is HOST/NAMESPACE.
 """
+
+PYTORCH = "nvcr.io/nvidia/pytorch"
+DEFAULT_BASE = re.compile(rf"(?P<comment>(?:^#.*\n)*)^ARG BASE_IMAGE={re.escape(PYTORCH)}:\S*", re.MULTILINE)
+ARGUMENT = re.compile(r"^ARG (\w+)=([^\s\"'$}]+)$", re.MULTILINE)
+MOUNTED = ("clearml_tasks", "configs", "src", "data")
+GPU = {"resources": {"reservations": {"devices": [{"driver": "nvidia", "capabilities": ["gpu"]}]}}}
 
 
 def rendered(root: Path) -> dict[str, str]:
     """Every rendered file: its path below `root` and its contents."""
     workloads = discover(root)
     aliases = catalog.load(root)
+    dockerfiles = dockerfiles_in_step(root)
     files = {f"example/{name}.sh": example(workload, aliases) for name, workload in workloads.items()}
-    return {**files, "docker/compose.yaml": compose(root, workloads)}
+    files |= {f"docker/{name}/Dockerfile": text for name, text in dockerfiles.items()}
+    return {**files, "docker/compose.yaml": compose(dockerfiles, workloads)}
 
 
 def stale_files(root: Path) -> list[str]:
@@ -81,36 +91,69 @@ def example(workload: Declaration, aliases: Mapping[str, catalog.Entry]) -> str:
     return text.replace('\n\n"$registry" enqueue', '\n"$registry" enqueue') if not ensure else text.replace("}}\n\n", "}}\n")
 
 
-def compose(root: Path, workloads: Mapping[str, Declaration]) -> str:
+def dockerfiles_in_step(root: Path) -> dict[str, str]:
+    """Every image's Dockerfile, on the PyTorch image that `.env` states. What a person wrote in them is left alone."""
+    tag = pytorch_tag(root)
+    texts = {name: (root / "docker" / name / "Dockerfile").read_text() for name in image_names(root)}
+    return {name: on_pytorch(text, tag) if tag else text for name, text in texts.items()}
+
+
+def pytorch_tag(root: Path) -> str | None:
+    """PYTORCH_TAG of the clone's `.env`; None where it is not stated.
+
+    Raises:
+        UsageError: for what cannot be an image's tag.
+    """
+    settings = root / ".env"
+    stated = re.findall(r"^PYTORCH_TAG=(.*)$", settings.read_text(), re.MULTILINE) if settings.exists() else []
+    if not stated:
+        return None
+    tag = stated[-1].strip()
+    if not re.fullmatch(r"\w[\w.-]{0,127}", tag):
+        raise UsageError(f"{settings}: PYTORCH_TAG={tag}: must be a tag of {PYTORCH}, such as 26.02-py3")
+    return str(tag)
+
+
+def on_pytorch(dockerfile: str, tag: str) -> str:
+    """A Dockerfile whose default base is NVIDIA's PyTorch image, on the given tag of it.
+
+    One that a comment right above that line explains by the CUDA it needs keeps the base it names; so does any other base.
+    """
+    found = DEFAULT_BASE.search(dockerfile)
+    if found is None or "CUDA" in found["comment"]:
+        return dockerfile
+    return f"{dockerfile[: found.start()]}{found['comment']}ARG BASE_IMAGE={PYTORCH}:{tag}{dockerfile[found.end() :]}"
+
+
+def compose(dockerfiles: Mapping[str, str], workloads: Mapping[str, Declaration]) -> str:
     """docker/compose.yaml: one service per image, in which a person tries things out."""
     services = {}
-    for name in image_names(root):
+    for name, dockerfile in dockerfiles.items():
         users = [workload.name for workload in workloads.values() if workload.image == name]
-        services[service_name(users[0] if len(users) == 1 else name)] = service(root, name, users)
+        repository = users[0] if len(users) == 1 else name
+        services[service_name(repository)] = service(name, repository, dockerfile)
     return COMPOSE_HEAD + yaml.safe_dump({"services": services}, sort_keys=False, width=120)
 
 
-def image_names(root: Path) -> list[str]:
-    return sorted(path.parent.name for path in root.glob("docker/*/Dockerfile"))
+def service(name: str, repository: str, dockerfile: str) -> dict[str, object]:
+    """One service, started by hand: it sleeps until somebody enters.
 
-
-def service(root: Path, name: str, users: list[str]) -> dict[str, object]:
-    """One service, started by hand: it sleeps until somebody enters."""
-    dockerfile = (root / "docker" / name / "Dockerfile").read_text()
-    base = re.search(r"^ARG BASE_IMAGE=(\S+)", dockerfile, re.MULTILINE)
-    build: dict[str, object] = {"context": "..", "dockerfile": f"docker/{name}/Dockerfile"}
-    if base:
-        build["args"] = {"BASE_IMAGE": f"${{BASE_IMAGE:-{base[1]}}}"}
+    The build arguments repeat the Dockerfile's defaults: to a bare name docker-compose 1 gives the value `None` when it is not
+    set, and an empty variable would replace the default by nothing.
+    """
+    arguments = dict(ARGUMENT.findall(dockerfile))
     return {
-        "container_name": users[0] if len(users) == 1 else name,
-        "image": f"${{IMAGE_REGISTRY:-localhost}}/{name}:latest",
-        "build": build,
+        "container_name": repository,
+        "image": f"${{IMAGE_REGISTRY:-localhost}}/{name.lower()}:latest",
+        "build": {
+            "context": "..",
+            "dockerfile": f"docker/{name}/Dockerfile",
+            "args": {key: f"${{{key}:-{default}}}" for key, default in arguments.items()},
+        },
+        "init": True,  # the shell alone would not end when it is told to
         "shm_size": "8gb",
         "working_dir": "/workspace",
-        "volumes": [f"../{folder}:/workspace/{folder}" for folder in ("clearml_tasks", "configs", "src", "data")],
+        "volumes": [f"../{folder}:/workspace/{folder}" for folder in MOUNTED],
         "command": '/bin/sh -c "while sleep 1000; do :; done"',
-        **({"deploy": GPU} if base and "nvidia" in base[1] else {}),
+        **({"deploy": GPU} if re.search("nvidia|cuda", arguments.get("BASE_IMAGE", "")) else {}),
     }
-
-
-GPU = {"resources": {"reservations": {"devices": [{"driver": "nvidia", "capabilities": ["gpu"]}]}}}

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -39,6 +41,13 @@ def rendered(clone: Path, registry: Registry) -> Path:
     declaration.write_text(declaration.read_text().replace('"task:make"', "toy-numbers"))
     assert registry("render").code == 0
     return clone
+
+
+def write_dockerfile(clone: Path, image: str, text: str) -> Path:
+    path = clone / "docker" / image / "Dockerfile"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    return path
 
 
 def test_a_stale_file_is_named(rendered: Path, registry: Registry) -> None:
@@ -102,14 +111,113 @@ class TestExample:
         assert "there is no registry command" in done.stderr
 
 
-def test_compose_has_a_service_per_image(rendered: Path) -> None:
-    services = yaml.safe_load((rendered / "docker/compose.yaml").read_text())["services"]
-    toy = services["toy"]
-    assert toy["container_name"] == "toy"
-    assert (rendered / "docker" / toy["build"]["context"] / toy["build"]["dockerfile"]).resolve() == rendered / "docker/toy/Dockerfile"
-    assert toy["build"]["args"] == {"BASE_IMAGE": "${BASE_IMAGE:-nvcr.io/nvidia/pytorch:26.02-py3}"}
-    assert toy["deploy"]["resources"]["reservations"]["devices"] == [{"driver": "nvidia", "capabilities": ["gpu"]}]
-    assert all(volume.startswith("../") for volume in toy["volumes"])
+class TestCompose:
+    def service(self, clone: Path, name: str) -> dict[str, Any]:
+        services: dict[str, dict[str, Any]] = yaml.safe_load((clone / "docker/compose.yaml").read_text())["services"]
+        return services[name]
+
+    def test_a_service_per_image(self, rendered: Path) -> None:
+        toy = self.service(rendered, "toy")
+        assert toy["container_name"] == "toy"
+        assert (rendered / "docker" / toy["build"]["context"] / toy["build"]["dockerfile"]).resolve() == rendered / "docker/toy/Dockerfile"
+        assert toy["deploy"]["resources"]["reservations"]["devices"] == [{"driver": "nvidia", "capabilities": ["gpu"]}]
+        assert all(volume.startswith("../") for volume in toy["volumes"])
+
+    def test_it_is_called_as_its_repository(self, rendered: Path, registry: Registry) -> None:
+        write_dockerfile(rendered, "PaddleDetection", "ARG BASE_IMAGE=nvcr.io/nvidia/paddlepaddle:24.12-py3\n")
+        registry("render")
+        service = self.service(rendered, "paddle_detection")
+        assert service["container_name"] == "PaddleDetection"
+        assert service["build"]["dockerfile"] == "docker/PaddleDetection/Dockerfile"
+        assert service["image"] == "${IMAGE_REGISTRY:-localhost}/paddledetection:latest"  # references are in lower case
+
+    def test_an_image_of_several_workloads_bears_its_own_name(self, rendered: Path, registry: Registry) -> None:
+        for name in ("mmdetection", "DAB-DETR"):
+            folder = shutil.copytree(rendered / "clearml_tasks/toy", rendered / "clearml_tasks" / name)
+            (folder / "workload.yaml").write_text((folder / "workload.yaml").read_text() + "image: openmmlab\n")
+        write_dockerfile(rendered, "openmmlab", "ARG BASE_IMAGE=nvcr.io/nvidia/pytorch:26.02-py3\n")
+        registry("render")
+        assert self.service(rendered, "openmmlab")["container_name"] == "openmmlab"
+
+    def test_the_one_workload_of_an_image_gives_it_its_name(self, rendered: Path, registry: Registry) -> None:
+        folder = shutil.copytree(rendered / "clearml_tasks/toy", rendered / "clearml_tasks/openseg.pytorch")
+        (folder / "workload.yaml").write_text((folder / "workload.yaml").read_text() + "image: openseg\n")
+        write_dockerfile(rendered, "openseg", "ARG BASE_IMAGE=nvcr.io/nvidia/pytorch:26.02-py3\n")
+        registry("render")
+        assert self.service(rendered, "openseg_pytorch")["container_name"] == "openseg.pytorch"
+
+    @pytest.mark.parametrize(
+        ("base", "reserved"),
+        [("nvidia/cuda:11.3.1-devel", True), ("pytorch/pytorch:1.12.1-cuda11.3-cudnn8-devel", True), ("python:3.11-slim-bookworm", False)],
+    )
+    def test_a_gpu_is_reserved_where_the_base_is_made_for_one(self, rendered: Path, registry: Registry, base: str, reserved: bool) -> None:
+        write_dockerfile(rendered, "toy", f"ARG BASE_IMAGE={base}\n")
+        registry("render")
+        assert ("deploy" in self.service(rendered, "toy")) == reserved
+
+    def test_build_arguments_are_those_of_the_dockerfile(self, rendered: Path, registry: Registry) -> None:
+        write_dockerfile(rendered, "toy", 'ARG BASE_IMAGE=base:1\nFROM ${BASE_IMAGE}\nARG JOBS=4\nARG BASE_IMAGE\nARG OPTIONS="a ${b}"\n')
+        registry("render")
+        assert self.service(rendered, "toy")["build"]["args"] == {"BASE_IMAGE": "${BASE_IMAGE:-base:1}", "JOBS": "${JOBS:-4}"}
+
+
+class TestCommonBase:
+    BEFORE = "# A toy\nARG BASE_IMAGE=nvcr.io/nvidia/pytorch:26.02-py3\nFROM ${BASE_IMAGE}\nARG BASE_IMAGE\n"
+
+    @pytest.fixture
+    def dockerfile(self, rendered: Path, registry: Registry) -> Path:
+        (rendered / ".env").write_text("COMPOSE_FILE=docker/compose.yaml\nPYTORCH_TAG=26.02-py3\n")
+        path = write_dockerfile(rendered, "toy", self.BEFORE)
+        registry("render")
+        return path
+
+    def state(self, clone: Path, tag: str) -> None:
+        settings = clone / ".env"
+        settings.write_text(re.sub("PYTORCH_TAG=.*", f"PYTORCH_TAG={tag}", settings.read_text()))
+
+    def test_a_dockerfile_that_lags_is_named_and_brought_in_step(self, dockerfile: Path, rendered: Path, registry: Registry) -> None:
+        assert dockerfile.read_text() == self.BEFORE
+        self.state(rendered, "26.03-py3")
+        outcome = registry("render", "--check")
+        assert outcome.code == 1
+        assert "docker/toy/Dockerfile, docker/compose.yaml" in outcome.err
+        assert registry("render").code == 0
+        assert dockerfile.read_text() == self.BEFORE.replace("26.02", "26.03")
+        assert "${BASE_IMAGE:-nvcr.io/nvidia/pytorch:26.03-py3}" in (rendered / "docker/compose.yaml").read_text()
+        assert registry("render", "--check").code == 0
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "# CUDA 11.3: its extensions do not compile with a later one\nARG BASE_IMAGE=nvcr.io/nvidia/pytorch:21.06-py3\n",
+            "ARG BASE_IMAGE=nvcr.io/nvidia/paddlepaddle:24.12-py3\n",
+            "ARG BASE_IMAGE=python:3.11-slim-bookworm\n",
+        ],
+    )
+    def test_a_base_of_its_own_is_left_alone(self, dockerfile: Path, rendered: Path, registry: Registry, text: str) -> None:
+        dockerfile.write_text(text)
+        self.state(rendered, "26.03-py3")
+        registry("render")
+        assert dockerfile.read_text() == text
+
+    def test_a_comment_further_up_is_about_something_else(self, dockerfile: Path, registry: Registry) -> None:
+        dockerfile.write_text("# It trains with CUDA\n\n" + self.BEFORE.replace("26.02", "21.06"))
+        registry("render")
+        assert dockerfile.read_text() == "# It trains with CUDA\n\n" + self.BEFORE
+
+    def test_without_the_setting_each_states_its_own(self, dockerfile: Path, rendered: Path, registry: Registry) -> None:
+        (rendered / ".env").unlink()
+        dockerfile.write_text(self.BEFORE.replace("26.02", "21.06"))
+        registry("render")
+        assert "21.06" in dockerfile.read_text()
+
+    @pytest.mark.parametrize("tag", ["", "26.02 py3", '"26.02-py3"', "-py3"])
+    def test_what_cannot_be_a_tag(self, dockerfile: Path, rendered: Path, registry: Registry, tag: str) -> None:
+        self.state(rendered, tag)
+        outcome = registry("render")
+        assert outcome.code == 2
+        assert f".env: PYTORCH_TAG={tag}: must be a tag" in outcome.err
+        assert dockerfile.read_text() == self.BEFORE
 
 
 def test_the_files_of_this_repository_are_up_to_date(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,213 @@
+"""Compose files: the specification's schema and the real docker-compose accept them, and they mean what they should."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from harness.image import default_base
+from registry import render
+from registry.environment import ROOT, image_names
+from registry.image import service_name
+
+SERVER = "docker/clearml-server/compose.yaml"
+FILES = ["docker/compose.yaml", SERVER, "a larger clone"]
+SETTINGS = re.compile("BASE_IMAGE|TZ|COMMIT|ENVIRONMENT|(IMAGE|CLEARML|COMPOSE|ELASTICSEARCH|MONGO|REDIS)_.*")
+REPOSITORIES = {
+    "PaddleDetection": "ARG BASE_IMAGE=nvcr.io/nvidia/paddlepaddle:24.12-py3",
+    "DAB-DETR": "# CUDA 11.3, for its extensions\nARG BASE_IMAGE=nvcr.io/nvidia/pytorch:21.06-py3",
+    "openseg.pytorch": "ARG BASE_IMAGE=nvcr.io/nvidia/pytorch:26.02-py3",
+}
+DECLARATION = """\
+summary: another
+image: {name}
+queue: gpu01
+commands:
+  train: {{launcher: own, type: training, config: "other:Train"}}
+"""
+Compose = dict[str, Any]
+
+
+def docker_compose(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """The real program, in an environment that settles nothing but the given variables."""
+    environment = {key: value for key, value in os.environ.items() if not SETTINGS.fullmatch(key)} | variables
+    return subprocess.run(["docker-compose", *arguments], cwd=folder, env=environment, capture_output=True, text=True, timeout=60)
+
+
+def resolved(folder: Path, *options: str, **variables: str) -> Compose:
+    """What the program makes of a compose file: every variable replaced, every path absolute."""
+    done = docker_compose(folder, *options, "config", **variables)
+    assert done.returncode == 0, done.stderr
+    assert "WARNING" not in done.stderr
+    found: Compose = yaml.safe_load(done.stdout)
+    return found
+
+
+@pytest.fixture(scope="session")
+def schema() -> jsonschema.Draft7Validator:
+    """The Compose specification, as Debian's docker-compose ships it."""
+    listed = subprocess.run(["dpkg", "-L", "docker-compose"], capture_output=True, text=True, check=True).stdout.splitlines()
+    (path,) = (line for line in listed if line.endswith("compose_spec.json"))
+    return jsonschema.Draft7Validator(json.loads(Path(path).read_text()))
+
+
+@pytest.fixture(scope="session")
+def larger_clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone with images that this one does not have, its files rendered."""
+    clone = tmp_path_factory.mktemp("clones") / "a larger clone"
+    shutil.copytree(ROOT / "docker", clone / "docker")
+    shutil.copy(ROOT / ".env", clone)
+    for name, base in REPOSITORIES.items():
+        (clone / "docker" / name).mkdir()
+        (clone / "docker" / name / "Dockerfile").write_text(f"{base}\nFROM ${{BASE_IMAGE}}\nARG TZ=Asia/Tokyo\n")
+        (clone / "clearml_tasks" / name).mkdir(parents=True)
+        (clone / "clearml_tasks" / name / "workload.yaml").write_text(DECLARATION.format(name=name))
+    render.write(clone)
+    return clone
+
+
+@pytest.fixture
+def path(request: pytest.FixtureRequest) -> Path:
+    """A compose file by its name."""
+    if request.param == "a larger clone":
+        clone: Path = request.getfixturevalue("larger_clone")
+        return clone / "docker/compose.yaml"
+    return ROOT / str(request.param)
+
+
+@pytest.mark.parametrize("path", FILES, indirect=True)
+class TestEachFile:
+    def test_the_specification_allows_it(self, path: Path, schema: jsonschema.Draft7Validator) -> None:
+        assert [error.message for error in schema.iter_errors(yaml.safe_load(path.read_text()))] == []
+
+    def test_docker_compose_reads_it(self, path: Path) -> None:
+        services = resolved(path.parent, "-f", str(path))["services"]
+        assert services.keys() == yaml.safe_load(path.read_text())["services"].keys()
+
+    def test_a_misspelt_key_is_noticed(self, path: Path, schema: jsonschema.Draft7Validator, tmp_path: Path) -> None:
+        stated = yaml.safe_load(path.read_text())
+        for service in stated["services"]:
+            spoilt = copy.deepcopy(stated)
+            spoilt["services"][service]["volume"] = spoilt["services"][service].pop("volumes", [])
+            assert any("'volume'" in error.message for error in schema.iter_errors(spoilt)), service
+        (tmp_path / "compose.yaml").write_text(yaml.safe_dump(spoilt))
+        done = docker_compose(tmp_path, "-f", "compose.yaml", "config")
+        assert done.returncode != 0
+        assert "'volume'" in done.stderr
+
+
+class TestImages:
+    """docker/compose.yaml, from the root, where .env names it."""
+
+    def test_services_are_listed_without_naming_the_file(self) -> None:
+        done = docker_compose(ROOT, "config", "--services")
+        assert done.returncode == 0, done.stderr
+        assert len(done.stdout.split()) == len(image_names())
+
+    def test_every_path_lies_in_the_clone(self, larger_clone: Path) -> None:
+        for service in resolved(larger_clone)["services"].values():
+            assert service["build"]["context"] == str(larger_clone)
+            assert (larger_clone / service["build"]["dockerfile"]).is_file()
+            for volume in service["volumes"]:
+                outside, inside, _ = volume.split(":")
+                assert outside == str(larger_clone / Path(inside).relative_to("/workspace"))
+
+    def test_services_are_named_for_typing_and_containers_as_their_repositories(self, larger_clone: Path) -> None:
+        services = resolved(larger_clone)["services"]
+        for name in REPOSITORIES:
+            assert services[service_name(name)]["container_name"] == name
+            assert services[service_name(name)]["image"] == f"localhost/{name.lower()}:latest"
+
+    @pytest.mark.parametrize("unset", [{}, {"BASE_IMAGE": "", "TZ": "", "COMMIT": "", "ENVIRONMENT": "", "IMAGE_REGISTRY": ""}])
+    def test_what_is_unset_or_empty_leaves_the_dockerfiles_defaults(self, larger_clone: Path, unset: dict[str, str]) -> None:
+        services = resolved(larger_clone, **unset)["services"]
+        for name in [*image_names(), *REPOSITORIES]:
+            (service,) = (each for each in services.values() if each["build"]["dockerfile"] == f"docker/{name}/Dockerfile")
+            arguments = service["build"]["args"]
+            assert arguments["BASE_IMAGE"] == default_base(larger_clone, name)
+            assert arguments["TZ"] == "Asia/Tokyo"
+            assert arguments.get("COMMIT", "unknown") == arguments.get("ENVIRONMENT", "unknown") == "unknown"
+            assert service["image"] == f"localhost/{name.lower()}:latest"
+
+    def test_the_environment_decides(self) -> None:
+        chosen = {"BASE_IMAGE": "base.example.org/torch:1", "TZ": "UTC", "COMMIT": "abc", "ENVIRONMENT": "env-0123456789ab"}
+        for service in resolved(ROOT, **chosen, IMAGE_REGISTRY="registry.example.org:5000/team")["services"].values():
+            assert service["build"]["args"] == chosen
+            assert re.fullmatch("registry.example.org:5000/team/[a-z0-9_.-]+:latest", service["image"])
+
+    def test_the_settings_file_decides_where_the_environment_does_not(self, larger_clone: Path, tmp_path: Path) -> None:
+        clone = shutil.copytree(larger_clone, tmp_path / "clone")
+        with (clone / ".env").open("a") as settings:
+            settings.write("TZ=Europe/Berlin\nIMAGE_REGISTRY=registry.example.org/team\n")
+        for service in resolved(clone, TZ="UTC")["services"].values():
+            assert service["build"]["args"]["TZ"] == "UTC"
+            assert service["image"].startswith("registry.example.org/team/")
+
+    def test_gpus_are_reserved_for_the_bases_that_use_them(self, larger_clone: Path) -> None:
+        services = resolved(larger_clone)["services"]
+        with_gpu = {name for name, service in services.items() if "deploy" in service}
+        expected = {name for name, service in services.items() if "nvidia" in service["build"]["args"]["BASE_IMAGE"]}
+        assert with_gpu == expected
+        assert {"paddle_detection", "dab_detr", "openseg_pytorch"} <= with_gpu < set(services)
+
+
+class TestServer:
+    """docker/clearml-server/compose.yaml."""
+
+    def services(self, **variables: str) -> Compose:
+        found: Compose = resolved(ROOT, "-f", SERVER, **variables)["services"]
+        return found
+
+    def test_all_parts_are_there(self) -> None:
+        parts = {"apiserver", "webserver", "fileserver", "async_delete", "elasticsearch", "mongo", "redis"}
+        assert parts <= self.services().keys()
+
+    def test_images_are_pinned_and_each_version_is_one_setting(self) -> None:
+        images = {service["image"] for service in self.services().values()}
+        assert all(re.search(r":\d+\.\d+\.\d+$", image) for image in images)
+        tags = {"CLEARML_SERVER_TAG": "a", "ELASTICSEARCH_TAG": "b", "MONGO_TAG": "c", "REDIS_TAG": "d"}
+        changed = {service["image"] for service in self.services(**tags).values()}
+        assert {image.rpartition(":")[0] for image in images} == {image.rpartition(":")[0] for image in changed}
+        assert {image.rpartition(":")[2] for image in changed} == set(tags.values())
+
+    @pytest.mark.parametrize(("variables", "address"), [({}, "127.0.0.1"), ({"CLEARML_ADDRESS": "0.0.0.0"}, "0.0.0.0")])
+    def test_ports_are_this_machines_alone_unless_opened(self, variables: dict[str, str], address: str) -> None:
+        published = [port for service in self.services(**variables).values() for port in service.get("ports", [])]
+        assert sorted(published) == [f"{address}:8008:8008/tcp", f"{address}:8080:80/tcp", f"{address}:8081:8081/tcp"]
+
+    def test_data_bases_are_out_of_reach(self) -> None:
+        stated = resolved(ROOT, "-f", SERVER)
+        assert stated["networks"]["inside"]["internal"]
+        for name in ("elasticsearch", "mongo", "redis"):
+            assert stated["services"][name]["networks"].keys() == {"inside"}
+
+    @pytest.mark.parametrize(
+        ("variables", "folder"), [({}, f"{ROOT}/data/clearml-server"), ({"CLEARML_DATA": "/srv/clearml"}, "/srv/clearml")]
+    )
+    def test_everything_is_kept_below_one_folder(self, variables: dict[str, str], folder: str) -> None:
+        volumes = [volume for service in self.services(**variables).values() for volume in service.get("volumes", [])]
+        assert all(volume.startswith(f"{folder}/") for volume in volumes)
+        assert {volume.split(":")[1] for volume in volumes} >= {"/data/db", "/mnt/fileserver", "/usr/share/elasticsearch/data", "/data"}
+
+    def test_what_others_wait_for_says_when_it_is_ready(self) -> None:
+        services = self.services()
+        for service in services.values():
+            for name, wait in service.get("depends_on", {}).items():
+                lasting = services[name].get("restart") == "unless-stopped"
+                assert wait["condition"] == ("service_healthy" if lasting else "service_completed_successfully")
+                assert ("healthcheck" in services[name]) == lasting
+
+    def test_deleted_tasks_files_are_those_below_the_file_servers_url(self) -> None:
+        key = "CLEARML__services__async_urls_delete__fileserver__url_prefixes"
+        services = self.services(CLEARML_FILES_HOST="https://files.example.org")
+        assert services["apiserver"]["environment"][key] == services["async_delete"]["environment"][key] == '["https://files.example.org"]'

@@ -23,6 +23,7 @@ from .run import DOCKER_ARGUMENTS, Run
 
 RETRIES = {"total": 3, "connect": 1, "read": 3, "redirect": 3, "status": 3, "backoff_factor": 0.3}
 LOG_PAGE = 1000
+GPUS = "gpus="  # begins the tag that says how many GPUs the machines of a queue have
 TASK_FIELDS = [
     *("id", "name", "type", "status", "status_reason", "status_message", "project", "tags", "created", "started", "completed"),
     *("last_update", "last_iteration", "active_duration", "last_metrics", "hyperparams", "execution.queue", "script"),
@@ -42,6 +43,9 @@ class Queue:
     id: str
     name: str
     gpus: int | None = None
+    tags: tuple[str, ...] = ()
+    waiting: int = 0
+    """Tasks that no agent has taken yet."""
 
 
 def choose_server() -> bool:
@@ -140,20 +144,28 @@ class Server:
 
     def queues(self) -> dict[str, Queue]:
         """Every queue by name."""
-        found = self.call("queues.get_all", only_fields=["id", "name", "tags", "metadata"]).get("queues") or []
-        return {queue["name"]: Queue(queue["id"], queue["name"], gpus_of(queue)) for queue in found}
+        found = self.call("queues.get_all", only_fields=["id", "name", "tags", "metadata", "entries"]).get("queues") or []
+        return {queue["name"]: queue_of(queue) for queue in found}
 
-    def create_queue(self, name: str) -> None:
-        self.call("queues.create", name=name)
+    def create_queue(self, name: str, gpus: int | None = None) -> None:
+        self.call("queues.create", name=name, tags=[] if gpus is None else [f"{GPUS}{gpus}"])
+
+    def set_gpus(self, queue: Queue, gpus: int) -> None:
+        """State for how many GPUs per machine a queue's agents have been set up; its other tags stay."""
+        self.call("queues.update", queue=queue.id, tags=[*(tag for tag in queue.tags if not tag.startswith(GPUS)), f"{GPUS}{gpus}"])
 
     def workers(self) -> dict[str, list[str]]:
         """The agents that reported lately: ID and the IDs of the queues that each serves."""
         found = self.call("workers.get_all").get("workers") or []
         return {worker["id"]: [queue["id"] for queue in worker.get("queues") or []] for worker in found}
 
-    def is_served(self, queue: Queue) -> bool:
-        """Whether an agent takes tasks from the queue."""
-        return any(queue.id in served for served in self.workers().values())
+    def agents(self) -> dict[str, list[str]]:
+        """The agents that serve each queue, by its ID; each runs one task at a time."""
+        serving: dict[str, list[str]] = {}
+        for worker, queues in sorted(self.workers().items()):
+            for queue in queues:
+                serving.setdefault(queue, []).append(worker)
+        return serving
 
     def draft(self, run: Run) -> str:
         """Create a run's task, the same that `clearml-task` makes of `run.argv()`, and return its ID."""
@@ -247,12 +259,16 @@ def user_name() -> str:
         return str(os.getuid())  # a container's user may have no name
 
 
+def queue_of(queue: Mapping[str, Any]) -> Queue:
+    return Queue(queue["id"], queue["name"], gpus_of(queue), tuple(queue.get("tags") or ()), len(queue.get("entries") or ()))
+
+
 def gpus_of(queue: Mapping[str, Any]) -> int | None:
     """The number of GPUs that a queue's tags or metadata state."""
     stated: Iterable[str] = list(queue.get("tags") or [])
     for item in (queue.get("metadata") or {}).values():
         stated = [*stated, f"{item.get('key')}={item.get('value')}"]
-    found = [re.fullmatch(r"gpus=(\d+)", entry) for entry in stated]
+    found = [re.fullmatch(rf"{GPUS}(\d+)", entry) for entry in stated]
     return next((int(match[1]) for match in found if match), None)
 
 

@@ -87,6 +87,8 @@ def plan(request: Request, root: Path, server: Server | None) -> Plan:
         for arguments, label in findings.attempt(lambda: token_lists(request, workload, server)) or []:
             run = checked_run(base, request, arguments, label, references, queue)
             runs += [run] if run else []
+    if server and queue:
+        findings.warnings += warnings_of_machines(runs, queue, server)
     findings.settle()
     commands = tuple(run.parameters["command"] for run in runs)
     return Plan(tuple(runs), commands, queue, tuple(findings.warnings))
@@ -178,23 +180,38 @@ def queue_named(name: str, server: Server, findings: Findings) -> Queue | None:
     queues = server.queues()
     if name not in queues:
         what = f"there are: {', '.join(sorted(queues))}" if queues else "there is none"
-        how = f"; make it: registry up --queue {name}" if server.embedded else ""
-        findings.add([f"there is no queue {name!r}{nearest(name, queues)}; {what}{how}"])
+        how = f"registry up --queue {name}" if server.embedded else f"registry queue create {name}"
+        findings.add([f"there is no queue {name!r}{nearest(name, queues)}; {what}; make it: {how}"])
         return None
-    if not server.is_served(queues[name]):
+    if queues[name].id not in server.agents():
         how = "registry up" if server.embedded else f"clearml-agent daemon --queue {name}"
         findings.warnings.append(f"no agent serves queue {name!r} at the moment; start one: {how}")
     return queues[name]
 
 
 def problems_of_gpus(arguments: Arguments, queue: Queue | None) -> Sequence[str]:
+    """More processes than the machines of a queue have GPUs; where they have none, the processes share the CPU."""
     wanted = arguments.reserved["nproc_per_node"]
-    if queue is None or queue.gpus is None or wanted <= queue.gpus:
+    if queue is None or not queue.gpus or wanted <= queue.gpus:
         return []
     return [
         f"nproc_per_node={wanted}: queue {queue.name!r} has {queue.gpus} GPU(s) per machine, as its tag gpus={queue.gpus} says; "
-        "ask for fewer, take another queue, or change the tag (queues.update of the ClearML API)"
+        f"ask for fewer, take another queue, or correct the tag: registry queue set {queue.name} --gpus N"
     ]
+
+
+def warnings_of_machines(runs: Sequence[Run], queue: Queue, server: Server) -> Sequence[str]:
+    """Runs on several machines for which a queue has too few agents at the moment: a run keeps its first machine while it waits."""
+    nodes = [count for run in runs if (count := int(run.parameters.get("nnodes") or 1)) > 1]
+    agents = len(server.agents().get(queue.id, ())) if nodes else 0
+    if not agents:
+        return []
+    have = f"queue {queue.name!r} has {agents} at the moment"
+    if agents < max(nodes):
+        return [f"nnodes={max(nodes)} takes an agent for each machine, and {have}: the run waits for more"]
+    if agents < sum(nodes) and len(nodes) > 1:
+        return [f"{len(nodes)} runs take {sum(nodes)} agents together, and {have}: they may wait for each other's; enqueue them one by one"]
+    return []
 
 
 def check_environment(image: Image, tag: str | None, queue: str, server: Server, findings: Findings) -> None:

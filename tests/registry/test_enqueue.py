@@ -147,16 +147,6 @@ def test_a_run_that_is_right_but_for_its_surroundings_is_refused(
     assert count(embedded) == before + 1  # the dataset
 
 
-def test_a_queue_states_its_gpus(embedded: Server, queue: Queue, numbers: str, registry: Registry) -> None:
-    command = ("enqueue", "toy", "--queue", queue.name, "--dataset", numbers, "nproc_per_node=3")
-    assert registry(*command).code == 0  # a queue that says nothing is not limited
-    embedded.call("queues.update", queue=queue.id, tags=["fast", "gpus=2"])
-    outcome = registry(*command)
-    assert outcome.code == 2
-    assert "nproc_per_node=3" in outcome.err
-    assert "gpus=2" in outcome.err
-
-
 class TestDataset:
     def test_a_name_becomes_the_id_of_the_newest_finished_one(self, embedded: Server, queue: Queue, registry: Registry) -> None:
         name = f"numbers-{uuid.uuid4().hex[:6]}"

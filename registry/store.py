@@ -36,11 +36,8 @@ class ImageStore:
     def __init__(self, repository: str) -> None:
         self.repository = repository
         self.host, _, self.name = repository.partition("/")
-        insecure = is_loopback(self.host)
-        self.url = f"{'http' if insecure else 'https'}://{self.host}/v2/{self.name}"
+        self.url = f"{'http' if is_loopback(self.host) else 'https'}://{self.host}/v2/{self.name}"
         self.session = requests.Session()
-        self.auth = get_auth_backend("token", self.session, insecure)
-        self.auth.load_configs(Container(repository, registry=self.host))
 
     def find(self, tag: str) -> Stored | None:
         """The image of that tag, or None.
@@ -85,20 +82,27 @@ class ImageStore:
         """The answer, which may be that there is no such thing (404)."""
         try:
             answer = self.session.request(method, f"{self.url}/{path}", data=data, headers=headers, timeout=TIMEOUT)
-            if answer.status_code in {401, 403}:
-                allowed, changed = self.auth.authenticate_request(answer, headers)
+            if answer.status_code == 401:
+                allowed, changed = self.authentication(answer).authenticate_request(answer, dict(headers))
                 if changed:
                     answer = self.session.request(method, f"{self.url}/{path}", data=data, headers=allowed, timeout=TIMEOUT)
         except requests.RequestException as error:
             raise StoreError(f"the image registry at {self.host} does not answer: {reason(error)}") from error
-        except AuthenticationException as error:
-            raise StoreError(f"the image registry at {self.host} refuses the credentials: {error}; docker login {self.host}") from error
+        except (AuthenticationException, AttributeError) as error:  # the second is how oras ends without a name and a password
+            raise StoreError(f"the image registry at {self.host} asks for a name and a password: docker login {self.host}") from error
         if answer.ok or (method == "GET" and answer.status_code == 404):
             return answer
         raise StoreError(
             f"the image registry at {self.host} refuses {method} of {self.name}/{path}: HTTP {answer.status_code} {answer.reason}"
             + (f"; docker login {self.host}" if answer.status_code in {401, 403} else "")
         )
+
+    def authentication(self, refusal: requests.Response) -> Any:
+        """The way that the registry asks for: name and password themselves, or a token that they are exchanged for."""
+        asked = refusal.headers.get("WWW-Authenticate", "").lower()
+        way = get_auth_backend("basic" if asked.startswith("basic") else "token", self.session, is_loopback(self.host))
+        way.load_configs(Container(self.repository, registry=self.host))
+        return way
 
 
 def reason(error: BaseException) -> str:

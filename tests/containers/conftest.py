@@ -5,6 +5,7 @@ They are run by `make images-test`, not by `make test`: the first time, base ima
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -22,6 +23,11 @@ PATIENCE = 1200.0
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--image", action="append", default=[], choices=image_names(), help="only this image; may be repeated")
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """A run that is ended from outside ends what it has started, as at Ctrl-C."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -14,7 +14,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -211,8 +211,6 @@ def join(task: Any, nnodes: int) -> Nodes:
         reason = f"the other nodes could not be enqueued: {error}"
         dismiss(task, clones(task, but=earlier), reason)
         raise LaunchError(reason) from error
-    if interface := interface_towards(os.environ["MASTER_ADDR"]):
-        os.environ.setdefault("GLOO_SOCKET_IFNAME", interface)  # gloo would take the one that the host's name leads to
     if rank := int(facts["node_rank"]):
         held.close()
         return Nodes(task, rank, {task.parent: 0}, together)
@@ -220,6 +218,12 @@ def join(task: Any, nnodes: int) -> Nodes:
     for other, place in others.items():
         request(task, "update", task=other, name=f"{task.name} node {place}")
     return Nodes(task, 0, others, together, held)
+
+
+def choose_interface(environment: MutableMapping[str, str]) -> None:
+    """Let gloo use the interface that leads to node 0, unless told otherwise: it would take the one that this host's name leads to."""
+    if "GLOO_SOCKET_IFNAME" not in environment and (interface := interface_towards(environment["MASTER_ADDR"])):
+        environment["GLOO_SOCKET_IFNAME"] = interface
 
 
 def seconds(environment: Mapping[str, str], name: str, default: float) -> float:

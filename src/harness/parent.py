@@ -17,7 +17,7 @@ from .gpus import problems_of_processes
 from .image import check_image
 from .job import read_failure
 from .launch import Launch, image_python, problems_of_meeting, supervise
-from .nodes import Nodes, join
+from .nodes import Nodes, choose_interface, join
 from .params import Arguments, path_key, resolve
 from .plan import PLAN, Plan
 from .tracking import Tracked, check_server, checkpoint_of, has_server, is_remote
@@ -50,8 +50,9 @@ def run(declaration: Declaration, argv: Sequence[str], script: str) -> int:
             check_server()
             tracked = Tracked(declaration, arguments.command)
         signal.signal(signal.SIGTERM, stop)  # after Task.init, whose own handler would swallow it
-        if tracked and is_remote(os.environ) and launch.nnodes > 1:
-            nodes = join(tracked.task, launch.nnodes)
+        if launch.nnodes > 1:
+            nodes = join(tracked.task, launch.nnodes) if tracked and is_remote(os.environ) else nodes
+            choose_interface(os.environ)
         ranks = launch.argv(python, script, os.environ)
         plan = settle(declaration, arguments, tokens, tracked)
         nodes.meet()

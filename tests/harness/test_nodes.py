@@ -20,7 +20,7 @@ from support.server import LocalServer
 from harness import nodes as harness_nodes
 from harness.errors import LaunchError, ParameterError
 from harness.network import address_towards, held_port, interface_towards, wait_until_open
-from harness.nodes import SECTION, STATE, Nodes, seconds
+from harness.nodes import SECTION, STATE, Nodes, choose_interface, seconds
 
 
 @pytest.fixture
@@ -302,6 +302,14 @@ def test_a_limit_is_a_number() -> None:
 
 
 class TestNetwork:
+    def test_gloo_takes_the_way_to_node_0(self) -> None:
+        environment = {"MASTER_ADDR": "127.0.0.1"}
+        choose_interface(environment)
+        assert environment["GLOO_SOCKET_IFNAME"] == "lo"
+        stated = {"MASTER_ADDR": "127.0.0.1", "GLOO_SOCKET_IFNAME": "ib0"}
+        choose_interface(stated)
+        assert stated["GLOO_SOCKET_IFNAME"] == "ib0"
+
     def test_the_way_to_a_server_has_an_address_and_an_interface(self) -> None:
         assert address_towards("http://127.0.0.1:8008") == address_towards("localhost") == "127.0.0.1"
         assert interface_towards("127.0.0.1") == "lo"

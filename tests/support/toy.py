@@ -86,14 +86,14 @@ if __name__ == "__main__":
 '''
 
 
-def make_repository(root: Path) -> Path:
+def make_repository(root: Path, workload: str = WORKLOAD, settings: str = SETTINGS, script: str = SCRIPT) -> Path:
     """A git repository with the toy workload and this project's `src/`, and return its entry script."""
     folder = root / "clearml_tasks" / "toy"
     folder.mkdir(parents=True)
-    (folder / "workload.yaml").write_text(WORKLOAD)
-    (folder / "toy_settings.py").write_text(SETTINGS)
-    script = folder / "clearml_train.py"
-    script.write_text(SCRIPT)
+    (folder / "workload.yaml").write_text(workload)
+    (folder / "toy_settings.py").write_text(settings)
+    entry = folder / "clearml_train.py"
+    entry.write_text(script)
     (root / "configs" / "toy").mkdir(parents=True)
     (root / "configs" / "toy" / "smoke.yaml").write_text("# a toy\nsteps: 2\n")
     (root / "docker" / "toy").mkdir(parents=True)
@@ -106,4 +106,4 @@ def make_repository(root: Path) -> Path:
         ["-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "toy"],
     ):
         subprocess.run(["git", "-C", root, *command], check=True)
-    return script
+    return entry

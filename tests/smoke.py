@@ -1,7 +1,7 @@
-"""Smoke runs: each workload's example script, through a server and an agent of its own.
+"""Smoke runs: each workload's example script, through a server and an agent of its own; with --changed also the images.
 
 tests/smoke.py clip tabletop            # these
-tests/smoke.py --changed [--budget S]   # those whose inputs have no green stamp in the cache
+tests/smoke.py --changed [--budget S]   # those, and those images, whose inputs have no green stamp in the cache
 """
 
 from __future__ import annotations
@@ -13,41 +13,73 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from harness.workload import Declaration, load
 from registry.environment import cache_folder
+from registry.image import image_names
 
 ROOT = Path(__file__).resolve().parents[1]
 BUDGET = 40 * 60.0
 SHARED = ("registry", "src/harness", "src/local_server", "docker/harness", "requirements.txt")
+OF_IMAGES = ("docker/setup", "docker/torch", "tests/containers", "tests/support/engine.py", "tests/packages.txt")
+GRACE = 120.0  # seconds that a test run has to end its engine, server and agents
 
 
 def declarations() -> dict[str, Declaration]:
     return {path.parent.name: load(path.parent) for path in sorted((ROOT / "clearml_tasks").glob("*/workload.yaml"))}
 
 
-def inputs(declaration: Declaration) -> Iterable[Path]:
-    """Every file that a workload's smoke run depends on, by git's list: its own, its packages', and what all share."""
+def inputs(declaration: Declaration) -> set[str]:
+    """What a workload's smoke run depends on: its own files, its packages', and what all share."""
     packages = {command.config.partition(".")[0] for command in declaration.commands.values()}
-    own = [
+    own = (
         f"clearml_tasks/{declaration.name}",
         f"configs/{declaration.name}",
         f"docker/{declaration.image}",
         f"example/{declaration.name}.sh",
-    ]
-    code = [f"src/{package}" for package in packages | {"training", "tabletop"}]
-    listed = subprocess.run(["git", "ls-files", "-z", *SHARED, *own, *code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    return (ROOT / name for name in sorted(listed.split("\0")) if name)
+    )
+    return {*SHARED, *own, *(f"src/{package}" for package in packages | {"training", "tabletop"})}
 
 
-def stamp(declaration: Declaration) -> Path:
-    """The file outside the checkout that says: with these inputs the smoke run was green."""
+def stamp(name: str, paths: Iterable[str]) -> Path:
+    """The file outside the checkout that says: with these files, by git's list, the run of that name was green."""
+    listed = subprocess.run(["git", "ls-files", "-z", *paths], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     digest = hashlib.sha256(sys.version.encode())
-    for path in inputs(declaration):
-        digest.update(f"\0{path.relative_to(ROOT)}\0".encode() + path.read_bytes())
-    return cache_folder() / "stamps" / f"smoke-{declaration.name}-{digest.hexdigest()[:16]}"
+    for path in sorted(filter(None, listed.split("\0"))):
+        digest.update(f"\0{path}\0".encode() + (ROOT / path).read_bytes())
+    return cache_folder() / "stamps" / f"{name}-{digest.hexdigest()[:16]}"
+
+
+def stamps(workloads: Mapping[str, Declaration]) -> dict[str, Path]:
+    """The stamp of each run that there is: `smoke/<workload>` and `image/<image>`."""
+    found = {f"smoke/{name}": stamp(f"smoke-{name}", inputs(declaration)) for name, declaration in workloads.items()}
+    for image in image_names(ROOT):
+        users = [inputs(declaration) for declaration in workloads.values() if declaration.image == image]
+        found[f"image/{image}"] = stamp(f"image-{image}", {f"docker/{image}", *SHARED, *OF_IMAGES}.union(*users))
+    return found
+
+
+def try_images(names: Iterable[str], deadline: float) -> dict[str, str]:
+    """Build, push, pull and use images the way `make images-test` does, and say of each how it went."""
+    from support.engine import missing
+
+    started, left = time.monotonic(), deadline - time.monotonic()
+    if lacking := missing():
+        return dict.fromkeys(names, f"skipped: there is no {', '.join(lacking)}")
+    if left <= 0:
+        return dict.fromkeys(names, "skipped: the time budget is spent")
+    chosen = [option for name in names for option in ("--image", name)]
+    process = subprocess.Popen([sys.executable, "-m", "pytest", "tests/containers", *chosen], cwd=ROOT)
+    try:
+        code = process.wait(left)
+    except subprocess.TimeoutExpired:
+        process.terminate()
+        process.wait(GRACE)
+        return dict.fromkeys(names, f"skipped: not finished when the time budget was spent ({left:.0f} s)")
+    took = time.monotonic() - started
+    return dict.fromkeys(names, f"FAILED with exit code {code}" if code else f"passed, all images together in {took:.0f} s")
 
 
 def smoke(names: Iterable[str], deadline: float) -> dict[str, str]:
@@ -87,15 +119,19 @@ def main() -> None:
     parser.add_argument("--changed", action="store_true", help="those whose inputs have no green stamp")
     parser.add_argument("--budget", type=float, default=BUDGET, metavar="S", help="seconds after which the rest is skipped")
     options = parser.parse_args()
-    stamps = {name: stamp(declaration) for name, declaration in known.items()}
-    names = [name for name in known if not stamps[name].exists()] if options.changed else options.names
-    results = smoke(names, time.monotonic() + options.budget) if names else {}
-    for name, result in results.items():
+    marks = stamps(known)
+    deadline = time.monotonic() + options.budget
+    runs = [run for run, mark in marks.items() if not mark.exists()] if options.changed else [f"smoke/{name}" for name in options.names]
+    results: dict[str, str] = {}
+    for kind, of_kind in (("smoke", smoke), ("image", try_images)):
+        names = [run.removeprefix(f"{kind}/") for run in runs if run.startswith(f"{kind}/")]
+        results |= {f"{kind}/{name}": result for name, result in (of_kind(names, deadline) if names else {}).items()}
+    for run, result in results.items():
         if result.startswith("passed"):
-            stamps[name].parent.mkdir(parents=True, exist_ok=True)
-            stamps[name].touch()
-    for name in known:
-        print(f"smoke/{name}: {results.get(name, 'unchanged since its last green run')}", flush=True)
+            marks[run].parent.mkdir(parents=True, exist_ok=True)
+            marks[run].touch()
+    for run in marks if options.changed else runs:
+        print(f"{run}: {results.get(run, 'unchanged since its last green run')}", flush=True)
     failed = sum(result.startswith("FAILED") for result in results.values())
     skipped = sum(result.startswith("skipped") for result in results.values())
     print(f"{len(results) - failed - skipped} passed, {failed} failed, {skipped} skipped")

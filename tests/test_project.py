@@ -78,7 +78,7 @@ def test_the_links_of_the_documents_lead_somewhere() -> None:
 
 def test_make_targets_of_the_readme_exist() -> None:
     makefile = (ROOT / "Makefile").read_text()
-    for target in set(re.findall(r"\bmake ([a-z]+)", README)):
+    for target in set(re.findall(r"\bmake ([a-z-]+)", README)):
         assert re.search(rf"^\.?{target}[/:]", makefile, re.MULTILINE), target
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from support.server import LocalServer
@@ -18,3 +19,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServer]:
     yield server
     server.stop()
     assert not server.violations.exists(), server.violations.read_text()
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """An S3 store, `support.s3.store.Store`, shared by the session: tests make buckets of their own in it."""
+    from support.s3.store import Store
+
+    store = Store(tmp_path_factory.mktemp("store") / "s3")
+    yield store
+    store.stop()

@@ -1,8 +1,8 @@
 """Datasets on this machine: fetched once, checked, shared by every run.
 
 A dataset is named by a ClearML dataset ID, an alias (a ClearML dataset's name: its newest finished version), `task:<task id>`
-(what that task published), `s3://bucket/prefix`, or a local folder, which is used where it is. What is fetched goes to the cache
-under the ID that names its contents, with a manifest of checksums that is written last.
+(what that task published), `s3://bucket/prefix` (`storage` says how stores are named), or a local folder, which is used where it is.
+What is fetched goes to the cache under the ID that names its contents, with a manifest of checksums that is written last.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from .cache import Dataset, cache_folder, once
-from .errors import DataError
-from .s3 import fetch_s3
+from .errors import DataError, StoreError
+from .s3 import SCHEME, fetch_s3
+from .storage import place
 
 log = logging.getLogger(__name__)
 
@@ -35,13 +36,13 @@ def materialise(source: str | None, path: str | None) -> Dataset:
         path: with a source, where the data shall appear (a link); alone, the folder that is the data.
 
     Raises:
-        DataError: naming what is missing or damaged.
+        HarnessError: naming what is missing or damaged, or the store that does not give it.
     """
     if source is None or Path(source).is_dir():
         found = local(Path(source or path or "."))
         return found if source is None else linked(found, path)
-    if source.startswith("s3://"):
-        return linked(fetch_s3(source, cache_folder() / "datasets"), path)
+    if source.startswith(SCHEME):
+        return linked(fetch_s3(place(source), cache_folder() / "datasets"), path)
     return linked(fetch_clearml(clearml_id(source)), path)
 
 
@@ -118,29 +119,55 @@ def finished_task(tasks: Any, task_id: str) -> Any:
 def fetch_clearml(dataset_id: str) -> Dataset:
     """Fetch a ClearML dataset into the cache, each file checked against the hash that the dataset states."""
     from clearml import Dataset as ClearMLDataset
+    from clearml import Task
 
     folder = cache_folder() / "datasets" / dataset_id
 
     def download(beside: Path) -> Mapping[str, str]:
         try:
+            task = Task.get_task(task_id=dataset_id)
+            check_stored(task, f"dataset_id={dataset_id}")
             dataset = ClearMLDataset.get(dataset_id=dataset_id, only_completed=True, silence_alias_warnings=True)
         except ValueError as error:
             raise DataError(f"dataset_id={dataset_id}: there is no finished dataset with this ID on the server") from error
         log.warning("fetching dataset %s (%s)", dataset.name, dataset_id)
-        if dataset.get_mutable_local_copy(str(beside), overwrite=True) is None:
-            raise DataError(f"dataset_id={dataset_id}: its files could not be fetched from the file server")
+        try:
+            dataset.get_mutable_local_copy(str(beside), overwrite=True)
+        except ValueError as error:
+            raise DataError(f"dataset_id={dataset_id}: its files could not be fetched from {task.output_uri}") from error
         return {entry.relative_path: entry.hash for entry in dataset.file_entries_dict.values() if entry.hash}
 
     return Dataset(dataset_id, once(folder, download))
 
 
+def check_stored(task: Any, what: str) -> None:
+    """Ask S3 for each artifact of a dataset's task: the SDK would try a store that is silent or refuses for minutes, and say little.
+
+    Raises:
+        DataError: one is not there, is not whole, or is not given.
+    """
+    for artifact in task.artifacts.values():
+        if artifact.url.startswith(SCHEME):
+            try:
+                size = place(artifact.url).entry()["ContentLength"]
+            except StoreError as error:
+                raise DataError(f"{what}: {error}") from error
+            if size != artifact.size:
+                raise DataError(f"{what}: {artifact.url} has {size} of {artifact.size} bytes")
+
+
 def publish(folder: Path, name: str, project: str, tags: tuple[str, ...], task: Any) -> str:
-    """Make a finished ClearML dataset of a folder, note it at the task that made it, and return its ID."""
+    """Make a finished ClearML dataset of a folder, note it at the task that made it, and return its ID.
+
+    Its files go where that task's artifacts go.
+    """
     from clearml import Dataset as ClearMLDataset
+    from clearml import Task
 
     dataset = ClearMLDataset.create(dataset_name=name, dataset_project=project, dataset_tags=list(tags))
     dataset.add_files(str(folder))
-    dataset.upload(show_progress=False)
+    dataset.upload(show_progress=False, output_url=task.output_uri)
+    check_stored(Task.get_task(task_id=dataset.id), f"dataset {name} could not be published")  # the SDK does not
     if not dataset.finalize():
         raise DataError(f"dataset {name} could not be finished on the server")
     task.set_user_properties(**{PUBLISHED: dataset.id})

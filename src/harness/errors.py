@@ -5,6 +5,7 @@ HarnessError            anything below: its message is meant for the person who 
 ├── ParameterError      arguments or settings that are wrong; `problems` lists all of them
 ├── DataError           a dataset that is missing, unfinished or damaged
 ├── ServerError         a ClearML server that does not answer
+├── StoreError          an S3 store that does not answer, refuses, or has no such object
 ├── ImageError          a run in the image of another environment
 ├── CheckpointError     nothing to resume from, or a file that is not what it claims to be
 └── LaunchError         a rank that could not be started or that failed
@@ -37,6 +38,10 @@ class DataError(HarnessError):
 
 class ServerError(HarnessError):
     """A ClearML server that does not answer."""
+
+
+class StoreError(HarnessError):
+    """An S3 store that does not answer, refuses, or has no such bucket or object."""
 
 
 class ImageError(HarnessError):

@@ -20,7 +20,8 @@ from .launch import Launch, image_python, problems_of_meeting, supervise
 from .nodes import Nodes, choose_interface, join
 from .params import Arguments, path_key, resolve
 from .plan import PLAN, Plan
-from .tracking import Tracked, check_server, checkpoint_of, has_server, is_remote
+from .s3 import SCHEME
+from .tracking import Tracked, check_server, checkpoint_of, has_server, is_remote, stored_checkpoint
 from .workload import Declaration
 
 BAD_INPUT = 2
@@ -49,6 +50,8 @@ def run(declaration: Declaration, argv: Sequence[str], script: str) -> int:
         if tracked is None and has_server(os.environ):
             check_server()
             tracked = Tracked(declaration, arguments.command)
+        if tracked:
+            tracked.settle_output()
         signal.signal(signal.SIGTERM, stop)  # after Task.init, whose own handler would swallow it
         if launch.nnodes > 1:
             nodes = join(tracked.task, launch.nnodes) if tracked and is_remote(os.environ) else nodes
@@ -129,9 +132,11 @@ def settle(declaration: Declaration, arguments: Arguments, tokens: Sequence[str]
 
 
 def checkpoint(source: str | None, output: Path) -> str | None:
-    """The checkpoint file that `resume` or `init_from` names: a file, a folder or a task."""
+    """The checkpoint file that `resume` or `init_from` names: a file, a folder, a task, or a file in S3."""
     if source is None:
         return None
+    if source.startswith(SCHEME):
+        return str(stored_checkpoint(source, output / "resumed"))
     if Path(source).exists() or "/" in source or not has_server(os.environ):
         return str(find(Path(source)).absolute())
     return str(checkpoint_of(source, output / "resumed"))

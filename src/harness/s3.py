@@ -1,55 +1,208 @@
-"""Datasets on S3 and its look-alikes, through boto3. Keys and end point come from where boto3 looks for them (AWS_*)."""
+"""Objects in S3 and its look-alikes, through boto3: they arrive whole, or one error says why not."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from .cache import Dataset, once
-from .errors import DataError
+from .errors import DataError, StoreError
+from .files import sha256
+
+SCHEME = "s3://"
+ATTEMPTS = 4
+"""How often a request or a part of a download is tried."""
+CONNECT, READ, READ_AT_ONCE = 5, 30, 10
+"""Seconds to wait for a connection, for the next bytes, and for the answer to a mere question."""
+DIGEST = "sha256"
+"""Metadata of an uploaded object: the SHA-256 of what it holds."""
+KEYS = "sdk.aws.s3 of clearml.conf, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+REFUSED = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken", "InvalidSecurity", "AuthFailure")
+DENIED = ("AccessDenied", "403")
+WORDS = {
+    "NoSuchBucket": "there is no bucket {bucket!r} at {store}; make it, or name one that is there",
+    **dict.fromkeys(("NoSuchKey", "404"), "there is no such object at {store}"),
+    **dict.fromkeys(REFUSED, f"{{store}} refuses the keys ({{code}}); right ones belong into {KEYS}"),
+    **dict.fromkeys(DENIED, f"{{store}} does not allow this to these keys ({{code}}); others belong into {KEYS}"),
+    **dict.fromkeys(("NoCredentialsError", "PartialCredentialsError"), f"there are no keys for {{store}}; they belong into {KEYS}"),
+    "SSLError": "{store} does not speak https; for http set AWS_ENDPOINT_URL to http://host:port, or secure: false in sdk.aws.s3",
+    **dict.fromkeys(
+        ("ConnectionError", "ReadTimeoutError"),
+        "{store} does not answer ({code}); is it running, and is that its address? Others go into AWS_ENDPOINT_URL, or s3://host:port/bucket",
+    ),
+    **dict.fromkeys(("HTTPClientError", "IncompleteReadError"), "the connection to {store} broke, also when tried again ({code})"),
+}
+"""What the store's codes and boto3's exceptions mean for a person, who reads about the first that fits."""
 
 
-def fetch_s3(source: str, cache: Path) -> Dataset:
-    """Fetch every object below `s3://bucket/prefix`; objects that change make another dataset.
+@dataclass(frozen=True)
+class Access:
+    """How a store is reached; what is left out, boto3 looks for."""
+
+    endpoint: str | None = None
+    key: str | None = None
+    secret: str | None = field(default=None, repr=False)
+    token: str | None = field(default=None, repr=False)
+    region: str | None = None
+    profile: str | None = None
+    verify: bool | str | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
+    """Further settings of botocore's Config."""
+    stored: Mapping[str, Any] = field(default_factory=dict)
+    """What every stored object is given, its encryption for one."""
+
+    def client(self, read: float, attempts: int) -> Any:
+        """A client that waits `read` seconds for the next bytes."""
+        import boto3
+        from botocore.config import Config
+
+        session = boto3.Session(self.key, self.secret, self.token, self.region, profile_name=self.profile)
+        retries = {"mode": "standard", "total_max_attempts": attempts}
+        config = Config(connect_timeout=CONNECT, read_timeout=read, retries=retries, **self.config)
+        return session.client("s3", endpoint_url=self.endpoint, verify=self.verify, config=config)
+
+
+@dataclass(frozen=True)
+class Place:
+    """An object, or the beginning of the names of objects, in a store."""
+
+    uri: str
+    """As somebody named it."""
+    bucket: str
+    key: str
+    access: Access
+
+    @cached_property
+    def client(self) -> Any:
+        return self.access.client(READ, ATTEMPTS)
+
+    def entry(self) -> Mapping[str, Any]:
+        """Size, ETag and metadata of the object. By GET, since the answers to HEAD do not tell a missing bucket from a missing object.
+
+        Raises:
+            StoreError: there is no such object, or the store does not give it.
+        """
+        with told(self):
+            found: dict[str, Any] = self.client.get_object(Bucket=self.bucket, Key=self.key)
+            found["Body"].close()
+        return found
+
+    def download(self, target: Path) -> None:
+        """Fetch the object; parts of it are tried again when the connection breaks, and `target` appears whole or not at all.
+
+        Raises:
+            StoreError: it cannot be had, or arrives with another size or SHA-256 than it was stored with.
+        """
+        entry = self.entry()
+        self.fetch(target, entry["ContentLength"])
+        digest = {name.lower(): value for name, value in entry["Metadata"].items()}.get(DIGEST)
+        if digest and sha256(target) != digest:
+            target.unlink()
+            raise StoreError(f"{self.uri}: what arrived differs from the SHA-256 that it was stored with")
+
+    def fetch(self, target: Path, size: int) -> None:
+        """Fetch the object, which is known to have `size` bytes."""
+        from boto3.s3.transfer import TransferConfig
+
+        with told(self):
+            self.client.download_file(self.bucket, self.key, str(target), Config=TransferConfig(num_download_attempts=ATTEMPTS))
+        if (arrived := target.stat().st_size) != size:
+            target.unlink()
+            raise StoreError(f"{self.uri}: {arrived} of {size} bytes arrived")
+
+    def upload(self, path: Path, digest: str) -> None:
+        """Store a file with its SHA-256; what was there stays until the new object is whole.
+
+        Raises:
+            StoreError: the store does not take it.
+        """
+        with told(self), path.open("rb") as handle:
+            self.client.upload_fileobj(handle, self.bucket, self.key, ExtraArgs={**self.access.stored, "Metadata": {DIGEST: digest}})
+
+    def check_writable(self) -> None:
+        """Write and delete an empty object below this place.
+
+        Raises:
+            StoreError: the store does not answer, refuses the keys, has no such bucket, or may not be written to.
+        """
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        key = f"{self.key.rstrip('/')}/.writable".lstrip("/")
+        with told(self):
+            client = self.access.client(READ_AT_ONCE, attempts=2)
+            client.put_object(Bucket=self.bucket, Key=key, Body=b"", **self.access.stored)
+        with contextlib.suppress(BotoCoreError, ClientError):  # whoever may write need not be allowed to delete
+            client.delete_object(Bucket=self.bucket, Key=key)
+
+    def objects(self) -> dict[str, dict[str, Any]]:
+        """Name below this place and entry of each object; folder markers are left out.
+
+        Raises:
+            StoreError: they cannot be listed.
+        """
+        prefix = f"{self.key.rstrip('/')}/" if self.key else ""
+        with told(self):
+            pages = list(self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix))
+        entries = [entry for page in pages for entry in page.get("Contents", [])]
+        return {entry["Key"].removeprefix(prefix): entry for entry in entries if not entry["Key"].endswith("/")}
+
+    def below(self, name: str) -> Place:
+        """The object `name` below this place, through the same connections."""
+        place = Place(f"{self.uri.rstrip('/')}/{name}", self.bucket, f"{self.key.rstrip('/')}/{name}".lstrip("/"), self.access)
+        place.__dict__["client"] = self.client
+        return place
+
+
+@contextlib.contextmanager
+def told(place: Place) -> Iterator[None]:
+    """Turn boto3's errors into one that names the place, what is wrong and what would be right."""
+    from boto3.exceptions import Boto3Error
+    from botocore.exceptions import BotoCoreError, ClientError, ProfileNotFound
+
+    try:
+        yield
+    except ProfileNotFound as error:
+        raise StoreError(f"{place.uri}: {error}; AWS_PROFILE must be one of ~/.aws/config") from error
+    except (BotoCoreError, ClientError, Boto3Error) as error:
+        raise StoreError(f"{place.uri}: {reason(error, place)}") from error
+
+
+def reason(error: Any, place: Place) -> str:
+    """What an error of boto3's means for the person who named the place."""
+    error = getattr(error, "last_exception", error)  # of a download that was tried several times
+    answer = getattr(error, "response", None) or {}
+    code = answer.get("Error", {}).get("Code") or type(error).__name__
+    names = [code, *(kind.__name__ for kind in type(error).__mro__)]
+    words = next((WORDS[name] for name in names if name in WORDS), "{error}")
+    return words.format(error=error, code=code, bucket=place.bucket, store=place.client.meta.endpoint_url)
+
+
+def fetch_s3(place: Place, cache: Path) -> Dataset:
+    """Fetch every object below a place; objects that change make another dataset.
 
     Raises:
-        DataError: for a bucket or prefix that is missing or empty, keys that are refused, or a store that does not answer.
+        StoreError: the store does not answer, refuses, or breaks off again and again.
+        DataError: nothing is stored there, or an object's name leads out of its folder.
     """
-    import boto3
-    from boto3.exceptions import Boto3Error
-    from botocore.exceptions import BotoCoreError, ClientError
+    objects = place.objects()
+    if not objects:
+        raise DataError(f"dataset_id={place.uri}: nothing is stored below it")
+    listing = "\n".join(f"{name} {entry['Size']} {entry['ETag']}" for name, entry in sorted(objects.items()))
+    digest = hashlib.sha256(f"{place.uri}\n{listing}".encode()).hexdigest()[:32]
 
-    bucket, _, prefix = source.removeprefix("s3://").partition("/")
-    prefix = f"{prefix.rstrip('/')}/" if prefix else ""
-    try:
-        client = boto3.client("s3")
-        objects = list_objects(client, bucket, prefix)
-        if not objects:
-            raise DataError(f"dataset_id={source}: nothing is stored below it")
-        listing = "\n".join(f"{name} {entry['Size']} {entry['ETag']}" for name, entry in sorted(objects.items()))
-        digest = hashlib.sha256(f"{source}\n{listing}".encode()).hexdigest()[:32]
+    def download(beside: Path) -> Mapping[str, str]:
+        for name, entry in objects.items():
+            target = beside / inside(name, place.uri)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            place.below(name).fetch(target, entry["Size"])
+        return {}
 
-        def download(beside: Path) -> Mapping[str, str]:
-            for name, entry in objects.items():
-                target = beside / inside(name, source)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                client.download_file(bucket, entry["Key"], str(target))
-                if target.stat().st_size != entry["Size"]:
-                    raise DataError(f"dataset_id={source}: {name} arrived with {target.stat().st_size} of {entry['Size']} bytes")
-            return {}
-
-        return Dataset(f"{source}#{digest}", once(cache / f"s3-{digest}", download))
-    except (BotoCoreError, ClientError, Boto3Error) as error:
-        raise DataError(f"dataset_id={source}: {error}") from error
-
-
-def list_objects(client: Any, bucket: str, prefix: str) -> dict[str, dict[str, Any]]:
-    """Name below the prefix and entry of each object; folder markers are left out."""
-    pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-    entries = [entry for page in pages for entry in page.get("Contents", [])]
-    return {entry["Key"].removeprefix(prefix): entry for entry in entries if not entry["Key"].endswith("/")}
+    return Dataset(f"{place.uri}#{digest}", once(cache / f"s3-{digest}", download))
 
 
 def inside(name: str, source: str) -> PurePosixPath:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from .data import finished_task
-from .errors import CheckpointError, ServerError
+from .errors import CheckpointError, ServerError, StoreError
 from .files import sha256
 from .params import Arguments
+from .s3 import SCHEME
+from .storage import place, share
 from .workload import Command, Declaration
 
 log = logging.getLogger(__name__)
@@ -34,12 +37,14 @@ def is_remote(environment: Mapping[str, str]) -> bool:
 
 
 def sdk() -> Any:
-    """The SDK's Task class, set to report from a thread: its reporting process waits up to 5 s at every flush and at the exit.
+    """The SDK's Task class, which looks for S3 stores where we do, and reports from a thread.
 
-    The class attribute is where the SDK keeps `sdk.development.report_use_subprocess` of clearml.conf; no environment variable does.
+    Its reporting process waits up to 5 s at every flush and at the exit. The class attribute is where the SDK keeps
+    `sdk.development.report_use_subprocess` of clearml.conf; no environment variable does.
     """
     from clearml import Task
 
+    share()
     Task._report_subprocess_enabled = False
     return Task
 
@@ -73,12 +78,10 @@ class Tracked:
             task_type=command.type if command else None,
             tags=list(tags),
             reuse_last_task_id=False,
-            output_uri=True,
+            output_uri=False,
             auto_connect_arg_parser=False,
             auto_connect_frameworks=False,
         )
-        if not self.task.output_uri:  # for an agent's task the SDK leaves the argument out
-            self.task.output_uri = True
         self.id = str(self.task.id)
 
     def tokens(self) -> list[str]:
@@ -87,6 +90,29 @@ class Tracked:
         return [
             f"{key.removeprefix('Args/')}={'' if value is None else value}" for key, value in parameters.items() if key.startswith("Args/")
         ]
+
+    def settle_output(self) -> None:
+        """Settle where models, artifacts, debug samples and published datasets go, and whether they can.
+
+        That is where the task says, else its project, else CLEARML_DEFAULT_OUTPUT_URI or `sdk.development.default_output_uri` of
+        clearml.conf, else the file server.
+
+        Raises:
+            StoreError: an S3 store that cannot be written to.
+        """
+        from clearml.backend_api import Session
+        from clearml.config import DEV_DEFAULT_OUTPUT_URI, config
+
+        project = self.task.get_project_object()
+        uri = self.task.output_uri or (project and project.default_output_destination)
+        uri = uri or DEV_DEFAULT_OUTPUT_URI.get() or config.get("development.default_output_uri", None)
+        if uri and uri.startswith(SCHEME):
+            try:
+                place(uri).check_writable()
+            except StoreError as error:
+                raise StoreError(f"output_uri={error}") from error
+        if not self.task.output_uri:
+            self.task.storage_uri = uri or Session.get_files_server_host()  # to set output_uri would try the store for minutes
 
     def record(self, tokens: Sequence[str], arguments: Arguments, datasets: Mapping[str, str]) -> None:
         """Write down everything the run depends on: arguments as typed, settings as resolved, datasets by ID."""
@@ -107,50 +133,58 @@ class Tracked:
 
 def attach() -> Any:
     """Rank 0's side of the parent's task, found through the environment that the parent left."""
-    return sdk().init(
+    task = sdk().init(
         auto_connect_arg_parser=False, auto_connect_frameworks=False, auto_connect_streams=False, auto_resource_monitoring=False
     )
+    task.get_logger().set_default_upload_destination(task.output_uri)  # debug samples would go to the file server
+    return task
 
 
 class UploadedCheckpoints:
-    """Takes each saved checkpoint to the task's output models, in the background."""
+    """Takes saved checkpoints to the task's output models, in the background: all of them, or the newest that a slow store can take."""
 
     def __init__(self, task: Any) -> None:
         from clearml import OutputModel
 
         self.models = [OutputModel(task=task, name=f"checkpoint-{slot}") for slot in range(SLOTS)]
+        folder = f"{task.output_uri}/{task._get_output_destination_suffix('models')}"  # as the SDK calls it, beside the artifacts
+        self.place = place(folder) if folder.startswith(SCHEME) else None
         self.pool = ThreadPoolExecutor(1, thread_name_prefix="checkpoint-upload")
-        self.pending: list[Future[None]] = []
+        self.pending: list[tuple[Future[None], Path]] = []
         self.count = 0
 
     def __call__(self, path: Path, manifest: Mapping[str, Any]) -> None:
         kept = path.with_name(f".{path.name}.upload")  # a second name: the first may be pruned before its turn comes
         kept.unlink(missing_ok=True)
         os.link(path, kept)
-        self.pending = [job for job in self.pending if not job.done()]
-        self.pending.append(self.pool.submit(self.upload, kept, dict(manifest), self.count % SLOTS))
-        self.count += 1
+        self.pending = [(job, waiting) for job, waiting in self.pending if not job.done()]
+        self.pending.append((self.pool.submit(self.upload, kept, dict(manifest)), kept))
+        for job, waiting in self.pending[:-SLOTS]:
+            if job.cancel():  # it would be overwritten by those behind it
+                waiting.unlink(missing_ok=True)
 
-    def upload(self, path: Path, manifest: Mapping[str, Any], slot: int) -> None:
+    def upload(self, path: Path, manifest: Mapping[str, Any]) -> None:
+        """Store a checkpoint in the slot of the oldest. A manifest follows its file, so that one of the two models fits at any moment."""
+        slot = self.count % SLOTS
         try:
-            model = self.models[slot]
-            model.update_weights(
-                str(path),
-                target_filename=f"checkpoint-{slot}.ckpt",
-                iteration=manifest["step"],
-                auto_delete_file=False,
-                update_comment=False,
-                async_enable=False,
-            )
-            model.update_design(config_dict=dict(manifest))
+            self.store(self.models[slot], path, f"checkpoint-{slot}.ckpt", manifest)
+            self.models[slot].update_design(config_dict=dict(manifest))
+            self.count += 1
         except Exception as error:
             log.warning("checkpoint of step %s could not be uploaded: %s", manifest["step"], error)
         finally:
             path.unlink(missing_ok=True)
 
+    def store(self, model: Any, path: Path, name: str, manifest: Mapping[str, Any]) -> None:
+        stored: dict[str, Any] = {"weights_filename": str(path), "target_filename": name, "async_enable": False}
+        if self.place is not None:  # not by the SDK, which waits long, says little, and stores no SHA-256
+            target = self.place.below(name)
+            target.upload(path, manifest["sha256"])
+            stored = {"register_uri": target.uri}
+        model.update_weights(**stored, iteration=manifest["step"], auto_delete_file=False, update_comment=False)
+
     def close(self) -> None:
-        for job in self.pending:
-            job.result()
+        wait(job for job, _ in self.pending)
 
 
 def checkpoint_of(task_id: str, folder: Path) -> Path:
@@ -162,17 +196,48 @@ def checkpoint_of(task_id: str, folder: Path) -> Path:
     from clearml import Task
 
     task = finished_task(Task, task_id.removeprefix("task:")) if task_id.startswith("task:") else existing_task(Task, task_id)
-    models = sorted(task.models["output"], key=lambda model: (model.config_dict or {}).get("step", -1), reverse=True)
-    for model in models:
-        manifest = model.config_dict or {}
-        fetched = model.get_weights(raise_on_error=False, force_download=True)
-        if fetched and sha256(Path(fetched)) == manifest.get("sha256"):
-            place = folder / f"resumed-{manifest['file']}"
-            folder.mkdir(parents=True, exist_ok=True)
-            Path(fetched).replace(place)
-            return place
-        log.warning("model %s of task %s is passed over: it differs from its manifest's SHA-256", model.name, task_id)
-    raise CheckpointError(f"task {task_id} ({task.name!r}) has no whole checkpoint among its models")
+    folder.mkdir(parents=True, exist_ok=True)
+    problems = []
+    for model in sorted(task.models["output"], key=lambda model: (model.config_dict or {}).get("step", -1), reverse=True):
+        try:
+            return fetched(model, folder)
+        except (CheckpointError, StoreError) as error:
+            problems.append(f"{model.name}: {error}")
+            log.warning("model %s of task %s is passed over: %s", model.name, task_id, error)
+    raise CheckpointError("; ".join([f"task {task_id} ({task.name!r}) has no whole checkpoint among its models", *problems]))
+
+
+def fetched(model: Any, folder: Path) -> Path:
+    """Fetch the checkpoint that a model holds.
+
+    Raises:
+        CheckpointError, StoreError: it cannot be had, or differs from its manifest.
+    """
+    manifest = model.config_dict or {}
+    target = folder / f"resumed-{Path(manifest.get('file', 'checkpoint')).name}"
+    if (model.url or "").startswith(SCHEME):
+        place(model.url).download(target)
+    elif copy := model.get_weights(raise_on_error=False, force_download=True):
+        shutil.move(copy, target)
+    else:
+        raise CheckpointError(f"{model.url} could not be fetched")
+    if sha256(target) != manifest.get("sha256"):
+        target.unlink()
+        raise CheckpointError("it differs from its manifest's SHA-256")
+    return target
+
+
+def stored_checkpoint(uri: str, folder: Path) -> Path:
+    """Fetch the one file that an S3 address names into `folder`.
+
+    Raises:
+        StoreError: it cannot be had.
+    """
+    found = place(uri)
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / f"resumed-{PurePosixPath(found.key).name}"
+    found.download(target)
+    return target
 
 
 def existing_task(tasks: Any, task_id: str) -> Any:

@@ -6,63 +6,18 @@ Slow: each run starts two interpreters that import the SDK.
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from support.server import LocalServer
-from support.toy import make_repository
+from support.tracked import Toy, parameters
 
 pytestmark = pytest.mark.slow
-
-
-class Toy:
-    """The toy workload, run against a server."""
-
-    def __init__(self, server: LocalServer, folder: Path) -> None:
-        self.server, self.folder = server, folder
-        self.script = make_repository(folder / "repository")
-        (folder / "data").mkdir()
-        (folder / "data" / "numbers.txt").write_text("1\n2\n")
-        self.environment = {**server.env, "HARNESS_CACHE": str(folder / "cache")}
-
-    def start(self, *tokens: str, **more: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, self.script, *tokens],
-            cwd=self.folder,
-            env=self.environment | more,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-
-    def run(self, *tokens: str, **more: str) -> tuple[int, str, dict[str, Any]]:
-        """Exit code, output and task."""
-        process = self.start(*tokens, **more)
-        out, _ = process.communicate(timeout=200)
-        identity = more.get("CLEARML_TASK_ID")
-        if identity and process.returncode == 0:
-            self.server.call("tasks.completed", task=identity)  # as the agent does
-        return process.returncode, out, self.task(identity or self.newest())
-
-    def newest(self) -> str:
-        found = self.server.call("tasks.get_all", name="^toy ", order_by=["-created"], page=0, page_size=1, only_fields=["id"])
-        return str(found["tasks"][0]["id"])
-
-    def task(self, identity: str) -> dict[str, Any]:
-        task: dict[str, Any] = self.server.call("tasks.get_by_id", task=identity)["task"]
-        return task
 
 
 @pytest.fixture(scope="module")
 def toy(server: LocalServer, tmp_path_factory: pytest.TempPathFactory) -> Toy:
     return Toy(server, tmp_path_factory.mktemp("tracked"))
-
-
-def parameters(task: dict[str, Any], section: str) -> dict[str, str]:
-    return {name: entry["value"] for name, entry in task["hyperparams"].get(section, {}).items()}
 
 
 def test_everything_a_run_needs_is_in_its_task(toy: Toy) -> None:
@@ -78,7 +33,7 @@ def test_everything_a_run_needs_is_in_its_task(toy: Toy) -> None:
     assert [entry["value"] for entry in metrics if entry["metric"] == "sum"] == [6.0]
     assert "result" in {artifact["key"] for artifact in task["execution"]["artifacts"]}
     assert {model["name"] for model in task["models"]["output"]} == {"checkpoint-0", "checkpoint-1"}
-    log = "".join(event["msg"] for event in toy.server.call("events.get_task_log", task=task["id"])["events"])
+    log = toy.log(task["id"])
     assert log.count("total 6 seed 5") == 1  # once, although parent and rank are processes of their own
     assert toy.server.keys[1] not in f"{task} {log} {out}"  # the secret key
 
@@ -91,16 +46,8 @@ def test_wrong_arguments_by_hand_make_no_task(toy: Toy) -> None:
     assert toy.server.call("tasks.get_all", only_fields=["id"], page=0, page_size=500)["tasks"] == before
 
 
-def remote(toy: Toy, **arguments: str) -> str:
-    """A task as `clearml-task` leaves it and as an agent finds it."""
-    hyperparams = {"Args": {name: {"section": "Args", "name": name, "value": value} for name, value in arguments.items()}}
-    identity = str(toy.server.call("tasks.create", name="toy remote", type="training", hyperparams=hyperparams)["id"])
-    toy.server.call("tasks.started", task=identity)
-    return identity
-
-
 def test_a_wrong_key_fails_an_agent_s_task_with_the_same_words(toy: Toy) -> None:
-    identity = remote(toy, dataset_path="data", stepz="2", pause="-1")
+    identity = toy.remote(dataset_path="data", stepz="2", pause="-1")
     code, out, task = toy.run(CLEARML_TASK_ID=identity)
     told = "stepz: there is no such key (did you mean steps?)\npause=-1.0: must be float >= 0"
     assert (code, task["status"], task["status_reason"], task["status_message"]) == (2, "failed", told, told)
@@ -108,16 +55,16 @@ def test_a_wrong_key_fails_an_agent_s_task_with_the_same_words(toy: Toy) -> None
 
 
 def test_data_made_by_one_task_feeds_the_next_and_its_checkpoint_a_third(toy: Toy) -> None:
-    code, out, make = toy.run(CLEARML_TASK_ID=remote(toy, command="make", n="4"))
+    code, out, make = toy.run(CLEARML_TASK_ID=toy.remote(command="make", n="4"))
     assert code == 0, out
     dataset = parameters(make, "properties")["dataset_id"]
-    code, out, first = toy.run(CLEARML_TASK_ID=remote(toy, command="train", dataset_id=f"task:{make['id']}", steps="3"))
+    code, out, first = toy.run(CLEARML_TASK_ID=toy.remote(command="train", dataset_id=f"task:{make['id']}", steps="3"))
     assert code == 0, out
     assert parameters(first, "Datasets") == {"dataset_id": dataset}
     assert "total 18" in out
     model = toy.server.call("models.get_by_id", model=first["models"]["output"][0]["model"])["model"]
     assert model["uri"].startswith(toy.server.files_url)
-    code, out, second = toy.run(CLEARML_TASK_ID=remote(toy, dataset_id="toy-numbers", steps="5", resume=first["id"]))
+    code, out, second = toy.run(CLEARML_TASK_ID=toy.remote(dataset_id="toy-numbers", steps="5", resume=first["id"]))
     assert code == 0, out
     assert "step 3\n" not in out
     assert "total 30" in out  # as an unbroken run of five steps
@@ -134,7 +81,7 @@ def test_data_made_by_one_task_feeds_the_next_and_its_checkpoint_a_third(toy: To
     ],
 )
 def test_missing_inputs_fail_the_task_with_their_name(toy: Toy, arguments: dict[str, str], told: str) -> None:
-    code, _, task = toy.run(CLEARML_TASK_ID=remote(toy, **arguments))
+    code, _, task = toy.run(CLEARML_TASK_ID=toy.remote(**arguments))
     assert (code, task["status"]) == (2, "failed")
     assert told in task["status_reason"]
 
@@ -157,7 +104,7 @@ def test_a_stopped_run_is_marked_and_keeps_its_checkpoint(toy: Toy) -> None:
 
 
 def test_a_run_that_waits_for_its_data_can_be_stopped(toy: Toy) -> None:
-    awaited = remote(toy, command="make")  # in progress for ever: nobody runs it
+    awaited = toy.remote(command="make")  # in progress for ever: nobody runs it
     process = toy.start(f"dataset_id=task:{awaited}")
     assert process.stdout is not None
     assert any("waiting for the task toy remote" in line for line in process.stdout)

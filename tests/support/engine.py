@@ -27,6 +27,8 @@ PROGRAMS = ("dockerd", "docker-registry", "mmdebstrap", "docker")
 LIMITS = {"nofile": 16384, "nproc": 32768}  # higher ones are refused where the machine is itself a sandbox
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 PATIENCE = 60.0
+KEPT_IN_REGISTRY = 12e9  # bytes
+KEPT_BY_BUILDER = "12gb"
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,6 @@ class Containers:
     """For everything that talks to them: DOCKER_HOST and IMAGE_REGISTRY among it."""
     place: str
     """HOST/NAMESPACE of the registry."""
-    registry_pid: int
-    engine_log: Path
 
     def docker(self, *arguments: str, check: bool = True) -> str:
         done = subprocess.run(["docker", *arguments], env=self.environment, capture_output=True, text=True, check=False)
@@ -64,7 +64,8 @@ def containers(folder: Path, registry_port: int | None = None) -> Iterator[Conta
     kept.mkdir(parents=True, exist_ok=True)
     with locked(kept / "engine.lock"), contextlib.ExitStack() as stack:
         port = registry_port or free_port()
-        process = stack.enter_context(image_registry(kept / "registry", port, folder))
+        limit(kept / "registry")
+        stack.enter_context(image_registry(kept / "registry", port, folder))
         socket_path = stack.enter_context(engine(kept / "data", folder))
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("CLEARML_", "DOCKER_"))}
         environment |= {
@@ -73,7 +74,26 @@ def containers(folder: Path, registry_port: int | None = None) -> Iterator[Conta
             "DOCKER_BUILDKIT": "1",
             "IMAGE_REGISTRY": f"127.0.0.1:{port}/team",
         }
-        yield Containers(environment, f"127.0.0.1:{port}/team", process.pid, folder / "dockerd.log")
+        there = Containers(environment, f"127.0.0.1:{port}/team")
+        try:
+            yield there
+        finally:
+            tidy(there)
+
+
+def limit(data: Path) -> None:
+    """Begin anew with an image registry that has grown beyond its share of the disk."""
+    if sum(path.stat().st_size for path in data.rglob("*") if path.is_file()) > KEPT_IN_REGISTRY:
+        shutil.rmtree(data)
+
+
+def tidy(there: Containers) -> None:
+    """Remove the images of this test run; the bases stay, and as much of the builder's cache as it may have."""
+    listed = there.docker("image", "ls", "--all", "--format", "{{.ID}} {{.Repository}}", check=False).splitlines()
+    of_run = {line.split()[0] for line in listed if not line.split()[1].startswith("stand-in-")}
+    if of_run:
+        there.docker("image", "rm", "--force", *of_run, check=False)
+    there.docker("builder", "prune", "--force", f"--keep-storage={KEPT_BY_BUILDER}", check=False)
 
 
 @contextlib.contextmanager
@@ -92,11 +112,13 @@ def engine(data: Path, folder: Path) -> Iterator[Path]:
         f"--pidfile={folder / 'dockerd.pid'}",
     ]
     command += [f"--host=unix://{address}", "--bridge=none", "--iptables=false", "--ip6tables=false", "--ip-forward=false"]
-    with started(command, folder / "dockerd.log") as process:
-        client = ["docker", "--host", f"unix://{address}", "version"]
-        wait(process, lambda: subprocess.run(client, capture_output=True, env=os.environ | {"PATH": search_path()}).returncode == 0)
-        yield address
-    subprocess.run(["umount", "--quiet", str(run / "netns" / "default")], capture_output=True)
+    try:
+        with started(command, folder / "dockerd.log") as process:
+            client = ["docker", "--host", f"unix://{address}", "version"]
+            wait(process, lambda: subprocess.run(client, capture_output=True, env=os.environ | {"PATH": search_path()}).returncode == 0)
+            yield address
+    finally:
+        subprocess.run(["umount", "--quiet", str(run / "netns" / "default")], capture_output=True)
 
 
 @contextlib.contextmanager

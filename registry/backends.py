@@ -249,6 +249,7 @@ def created(run: Run, project: str) -> Json:
         },
         "container": {"image": run.image, "arguments": DOCKER_ARGUMENTS, "setup_shell_script": ""},
         **({"hyperparams": {"Args": parameters}} if parameters else {}),
+        **({"output_dest": run.output_uri.rstrip("/")} if run.output_uri else {}),
     }
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 @click.option("--project", metavar="PROJECT", help="Project of the task.  [default: clearml-example-project]")
 @click.option("--branch", metavar="BRANCH", help="Branch or tag to run; by default the commit that is checked out.")
 @click.option("--image", metavar="TAG", help="Tag of the workload's image, or a whole reference; by default the environment's hash.")
+@click.option("--output-uri", metavar="URI", help="Where models, artifacts and published data go: s3://bucket/prefix, for one.")
 @click.option("--tag", "tags", metavar="TAG", multiple=True, help="Tag of the task; may be repeated.")
 @click.option("--resume", metavar="TASK", help="Take up an earlier task: its arguments, with those given here, from its last checkpoint.")
 @click.option("--smoke", is_flag=True, help="Enqueue the workload's smoke steps, in order.")

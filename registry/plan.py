@@ -39,6 +39,7 @@ class Request:
     project: str = PROJECT
     branch: str | None = None
     image: str | None = None
+    output_uri: str | None = None
     tags: tuple[str, ...] = ()
     resume: str | None = None
     smoke: bool = False
@@ -82,6 +83,7 @@ def plan(request: Request, root: Path, server: Server | None) -> Plan:
             image=Image(workload.image, root).reference(request.image),
             queue=queue_name,
             tags=request.tags,
+            output_uri=request.output_uri,
         )
         references = References(workload, root, server, findings)
         for arguments, label in findings.attempt(lambda: token_lists(request, workload, server)) or []:

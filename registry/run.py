@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 SHORTEST_NAME = 3  # a ClearML server refuses shorter names of projects and tasks
+STORES = ("s3", "gs", "azure", "https", "http", "file")
 DOCKER_ARGUMENTS = "-e CLEARML_AGENT_SKIP_PYTHON_ENV_INSTALL=1"  # what `--skip-python-env-install` writes on the task
 
 
@@ -25,6 +26,8 @@ class Run:
     arguments: tuple[str, ...] = ()
     """`key=value` as typed, the harness's own keys first."""
     tags: tuple[str, ...] = ()
+    output_uri: str | None = None
+    """Where models and artifacts go; by default where the server's project or the agent's clearml.conf says, else its file server."""
 
     def argv(self) -> list[str]:
         """The `clearml-task` command line that leaves the same task on the server.
@@ -44,6 +47,7 @@ class Run:
             "--force-no-requirements",
             "--skip-python-env-install",
             *option("--queue", self.queue),
+            *(option("--output-uri", self.output_uri) if self.output_uri else []),
             *(["--tags", *self.tags] if self.tags else []),
             *(["--args", *self.arguments] if self.arguments else []),
         ]
@@ -64,7 +68,18 @@ class Run:
             for what, name in (("project", self.project), ("task", self.name))
             if len(name.strip()) < SHORTEST_NAME
         ]
+        found += [] if self.output_uri is None else problems_of_uri(self.output_uri)
         return found + [f"tag {tag!r}: must not be empty or begin with -" for tag in self.tags if not tag.strip() or tag.startswith("-")]
+
+
+def problems_of_uri(uri: str) -> list[str]:
+    """What is no address of a store in an output URI; whether it can be written to, the agent's machine knows."""
+    scheme, _, rest = uri.partition("://")
+    host, _, path = rest.partition("/")
+    if scheme in STORES and rest.strip("/") and (scheme != "s3" or ":" not in host or path.strip("/")):
+        return []
+    others = ", ".join(f"{name}://" for name in STORES[1:])
+    return [f"--output-uri {uri}: must be s3://bucket/prefix or s3://host:port/bucket/prefix, or begin with one of {others}"]
 
 
 def option(name: str, value: str) -> Sequence[str]:

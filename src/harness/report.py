@@ -19,6 +19,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from .errors import StoreError
 from .files import write_json
 
 Item = TypeVar("Item")
@@ -155,7 +156,10 @@ class ClearMLReport(Report):
             self.logger.report_plotly(title, series, plotly_dict(figure), iteration=step)
 
     def artifact(self, name: str, value: Path | dict[str, Any]) -> None:
-        self.task.upload_artifact(name, artifact_object=value, wait_on_upload=True)
+        try:
+            self.task.upload_artifact(name, artifact_object=value, wait_on_upload=True)
+        except ValueError as error:  # the SDK's, after several tries that it logs
+            raise StoreError(f"artifact {name} could not be stored at {self.task.output_uri}: {error}") from error
 
     def flush(self) -> None:
         self.task.flush(wait_for_uploads=True)

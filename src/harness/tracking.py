@@ -128,7 +128,9 @@ class Tracked:
         self.task.mark_stopped(force=True, status_message=reason)
 
     def close(self) -> None:
+        """Wait until all has arrived. A flush only asks the log's thread to send its last lines."""
         self.task.flush(wait_for_uploads=True)
+        self.task.get_logger()._close_stdout_handler(wait=True)
 
 
 def attach() -> Any:
@@ -136,7 +138,8 @@ def attach() -> Any:
     task = sdk().init(
         auto_connect_arg_parser=False, auto_connect_frameworks=False, auto_connect_streams=False, auto_resource_monitoring=False
     )
-    task.get_logger().set_default_upload_destination(task.output_uri)  # debug samples would go to the file server
+    if (task.output_uri or "").startswith(SCHEME):
+        task.get_logger().set_default_upload_destination(task.output_uri)  # debug samples would go to the file server
     return task
 
 

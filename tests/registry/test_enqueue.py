@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.command_line import Registry, git
+from support.command_line import Registry, git, parse_clearml_task
 
 from registry.backends import Queue, Server, hyperparameters
 from registry.errors import ServerError
@@ -65,15 +65,26 @@ def test_a_task_holds_all_that_its_run_needs(clone: Path, embedded: Server, queu
 
 @pytest.mark.slow
 def test_clearml_task_leaves_the_same_task(
-    clone: Path, server: Any, embedded: Server, queue: Queue, numbers: str, registry: Registry
+    clone: Path, server: Any, embedded: Server, queue: Queue, numbers: str, registry: Registry, store: Any
 ) -> None:
-    """Starts clearml-task, whose SDK takes seconds to import."""
+    """Starts clearml-task, whose SDK takes seconds to import. It writes to the store that results shall go to."""
     arguments = ["enqueue", "toy", "--queue", queue.name, "--dataset", numbers, "steps=2", "pause=0.5", "--name", "it's the same"]
-    arguments += ["--tag", "a", "--tag", "b c", "--project", f"same {uuid.uuid4().hex[:4]}"]
+    arguments += [
+        "--tag",
+        "a",
+        "--tag",
+        "b c",
+        "--project",
+        f"same {uuid.uuid4().hex[:4]}",
+        "--output-uri",
+        f"s3://{store.bucket()}/results/",
+    ]
     (line,) = registry(*arguments, "--dry-run").lines
     (ours,) = registry(*arguments).lines
     command = Path(sys.executable).with_name("clearml-task")
-    done = subprocess.run(line.replace("clearml-task", str(command), 1), shell=True, env=server.env, capture_output=True, text=True)
+    done = subprocess.run(
+        line.replace("clearml-task", str(command), 1), shell=True, env=server.env | store.environment(), capture_output=True, text=True
+    )
     found = re.search(r"New task created id=(\w+)", done.stdout)
     assert found, done.stdout + done.stderr
 
@@ -84,6 +95,21 @@ def test_clearml_task_leaves_the_same_task(
         return {key: value for key, value in task.items() if key not in NEVER_EQUAL}
 
     assert comparable(ours) == comparable(found[1])
+
+
+def test_where_results_go_is_on_the_task(embedded: Server, queue: Queue, numbers: str, registry: Registry) -> None:
+    uri = "s3://look.alike:9000/bucket/results"
+    (task,) = registry("enqueue", "toy", "--queue", queue.name, "--dataset", numbers, "--output-uri", uri).lines
+    assert whole(embedded, task)["output"]["destination"] == uri
+    (line,) = registry("enqueue", "toy", "--queue", queue.name, "--dataset", numbers, "--output-uri", uri, "--dry-run").lines
+    assert parse_clearml_task(line).output_uri == uri
+
+
+@pytest.mark.parametrize("uri", ["bucket/results", "s3://", "s3://look.alike:9000", "ftp://host/results", ""])
+def test_an_output_uri_that_names_no_store_is_refused(embedded: Server, queue: Queue, numbers: str, registry: Registry, uri: str) -> None:
+    outcome = registry("enqueue", "toy", "--queue", queue.name, "--dataset", numbers, "--output-uri", uri)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert f"--output-uri {uri}: must be s3://bucket/prefix or s3://host:port/bucket/prefix" in outcome.err
 
 
 def test_a_sweep_is_a_task_for_each_combination(embedded: Server, queue: Queue, numbers: str, registry: Registry) -> None:

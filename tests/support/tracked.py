@@ -21,9 +21,12 @@ class Toy:
         (folder / "data" / "numbers.txt").write_text("1\n2\n")
         self.environment = {**server.env, "HARNESS_CACHE": str(folder / "cache")}
 
+    def command(self, *tokens: str) -> list[str]:
+        return [sys.executable, str(self.script), *tokens]
+
     def start(self, *tokens: str, **more: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, self.script, *tokens],
+            self.command(*tokens),
             cwd=self.folder,
             env=self.environment | more,
             stdout=subprocess.PIPE,

@@ -1,0 +1,147 @@
+"""Runs whose results go to a real S3 store, and which are taken up again from there.
+
+Slow: each run starts two interpreters that import the SDK.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.events import wait_for
+from support.s3.line import Line
+from support.s3.store import Store
+from support.server import LocalServer
+from support.tracked import Toy, parameters
+
+pytestmark = pytest.mark.slow
+STEPS = 12
+
+
+@pytest.fixture(scope="module")
+def toy(server: LocalServer, tmp_path_factory: pytest.TempPathFactory) -> Toy:
+    """The toy workload, which also shows a picture."""
+    toy = Toy(server, tmp_path_factory.mktemp("s3-runs"))
+    picture = '\n        import numpy\n        job.report.image("square", "black", numpy.zeros((8, 8, 3), "uint8"), s.steps)'
+    text = '        job.report.text(f"total'
+    toy.script.write_text(toy.script.read_text().replace(text, f"{picture}\n{text}"))
+    toy.environment["AWS_EC2_METADATA_DISABLED"] = "true"
+    return toy
+
+
+def model_uris(toy: Toy, task: dict[str, Any]) -> list[str]:
+    return [toy.server.call("models.get_by_id", model=entry["model"])["model"]["uri"] for entry in task["models"]["output"]]
+
+
+def addresses(toy: Toy, task: dict[str, Any]) -> list[str]:
+    """Where the models, artifacts and debug samples of a task are."""
+    events = toy.server.call("events.get_task_events", task=task["id"], event_type="training_debug_image")["events"]
+    artifacts = [artifact["uri"] for artifact in task["execution"].get("artifacts", [])]
+    return [*model_uris(toy, task), *artifacts, *(event["url"] for event in events)]
+
+
+def alone(toy: Toy, *tokens: str, **more: str) -> subprocess.CompletedProcess[str]:
+    """A run here and now, without a server."""
+    environment = {name: value for name, value in toy.environment.items() if not name.startswith("CLEARML_")}
+    return subprocess.run(toy.command(*tokens), env=environment | more, cwd=toy.folder, capture_output=True, text=True)
+
+
+def test_a_killed_run_goes_on_from_the_store_with_the_same_result(toy: Toy, store: Store) -> None:
+    uri = f"s3://{store.bucket()}/team/results"
+    first = toy.remote(uri, dataset_path="data", steps="1000", pause="0.1")
+    process = toy.start(CLEARML_TASK_ID=first, **store.environment())
+    wait_for(lambda: len(toy.task(first).get("models", {}).get("output", [])) == 2)
+    process.kill()
+    process.communicate()
+    toy.server.call("tasks.failed", task=first)
+
+    second = toy.remote(uri, dataset_path="data", steps=str(STEPS), resume=first, output_dir="elsewhere")
+    code, out, task = toy.run(CLEARML_TASK_ID=second, **store.environment())
+    assert code == 0, out
+    assert "step 1\n" not in out
+    found = addresses(toy, task)
+    assert len(found) == 4  # two models, an artifact, a debug sample
+    assert all(address.startswith(f"{uri}/") for address in found)
+    assert store.owner[1] not in f"{task} {out}"
+
+    assert alone(toy, "dataset_path=data", f"steps={STEPS}", "output_dir=unbroken").returncode == 0
+    (unbroken,) = (toy.folder / "unbroken").rglob("result.json")
+    (result,) = [address for address in found if address.endswith("result.json")]
+    assert json.loads(store.get(result)) == json.loads(unbroken.read_text())
+
+
+def test_clearml_conf_alone_says_where_results_go_and_with_which_keys(toy: Toy, store: Store, tmp_path: Path) -> None:
+    key, secret = store.owner
+    uri = f"s3://{store.host}/{store.bucket()}/results"
+    entry = f'{{host: "{store.host}", key: "{key}", secret: "{secret}", secure: false}}'
+    sdk = f'sdk {{ aws {{ s3 {{ credentials: [{entry}] }} }}, development {{ default_output_uri: "{uri}" }} }}\n'
+    configuration = tmp_path / "clearml.conf"
+    configuration.write_text(toy.server.conf.read_text() + sdk)
+    code, out, make = toy.run("command=make", "n=4", CLEARML_CONFIG_FILE=str(configuration))
+    assert (code, make["output"]["destination"]) == (0, uri), out
+    dataset = parameters(make, "properties")["dataset_id"]
+    code, out, train = toy.run(f"dataset_id={dataset}", "steps=2", CLEARML_CONFIG_FILE=str(configuration))
+    assert code == 0, out
+    assert "total 12 " in out
+    found = addresses(toy, toy.task(dataset)) + addresses(toy, train)
+    assert len(found) > 4
+    assert all(address.startswith(f"{uri}/") for address in found)
+
+
+@pytest.mark.parametrize(
+    ("bucket", "user", "url", "told"),
+    [
+        ("results", (Store.owner[0], "wrong"), None, "{url} refuses the keys (SignatureDoesNotMatch); right ones belong into sdk.aws.s3"),
+        ("results", None, "http://127.0.0.1:9", "{url} does not answer (EndpointConnectionError); is it running"),
+    ],
+)
+def test_a_store_that_cannot_be_written_to_fails_the_task_before_any_work(
+    toy: Toy, store: Store, bucket: str, user: tuple[str, str] | None, url: str | None, told: str
+) -> None:
+    uri = f"s3://{bucket}/x"
+    identity = toy.remote(uri, dataset_id="task:" + uuid.uuid4().hex)  # the data, which are not there either, are not yet looked for
+    code, out, task = toy.run(CLEARML_TASK_ID=identity, **store.environment(url, user))
+    message = f"output_uri={uri}: {told.format(url=url or store.url)}"
+    assert (code, task["status"]) == (2, "failed")
+    assert task["status_reason"].startswith(message)
+    assert out.count(f"error: {message}") == 1
+
+
+def test_by_hand_it_stands_in_the_log_as_well(toy: Toy, store: Store) -> None:
+    code, _, task = toy.run("dataset_path=data", **store.environment(), CLEARML_DEFAULT_OUTPUT_URI="s3://nowhere/x")
+    message = f"output_uri=s3://nowhere/x: there is no bucket 'nowhere' at {store.url}; make it, or name one that is there"
+    assert (code, task["status"], task["status_reason"]) == (2, "failed", message)
+    assert toy.log(task["id"]).count(message) == 1
+
+
+def test_a_run_goes_on_while_its_store_is_away(toy: Toy, store: Store) -> None:
+    uri, line = f"s3://{store.bucket()}/results", Line(store.host)
+    try:
+        process = toy.start("dataset_path=data", "steps=40", "pause=0.1", **store.environment(line.url), CLEARML_DEFAULT_OUTPUT_URI=uri)
+        assert process.stdout is not None
+        lines = iter(process.stdout.readline, "")
+        assert any("step 3" in text for text in lines)
+        line.cuts = 1_000
+        assert any("could not be uploaded: s3://" in text for text in lines)
+        line.cuts = 0
+        out, _ = process.communicate(timeout=100)
+        assert process.returncode == 0, out
+    finally:
+        line.close()
+    task = toy.task(toy.newest())
+    stored = sorted(int(store.get(model).split()[0]) for model in model_uris(toy, task))
+    assert stored == [39, 40]
+
+
+def test_data_and_checkpoint_are_taken_from_the_store_without_a_server(toy: Toy, store: Store) -> None:
+    bucket = store.bucket(**{"numbers/numbers.txt": b"1\n2\n", "models/checkpoint-0.ckpt": b"3 9"})
+    data, models = f"dataset_id=s3://{store.host}/{bucket}/numbers", f"s3://{bucket}/models"
+    done = alone(toy, data, f"resume={models}/checkpoint-0.ckpt", "steps=4", **store.environment())
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "total 12 " in done.stdout
+    done = alone(toy, data, f"resume={models}/", "steps=4", **store.environment())
+    assert (done.returncode, done.stderr) == (2, f"error: {models}/: there is no such object at {store.url}\n")

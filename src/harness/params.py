@@ -41,8 +41,8 @@ RESERVED: Mapping[str, Reserved] = {
     "standalone": Reserved(bool, None, "True: one machine only; False: machines that meet; by default as nnodes says"),
     "nproc_per_node": Reserved(int, 1, "processes per machine, one for each GPU"),
     "nnodes": Reserved(int, 1, "machines; each runs a task of its own, which ClearML clones from the first"),
-    "resume": Reserved(str, None, "continue a run: a task ID, a folder or a checkpoint file"),
-    "init_from": Reserved(str, None, "start from the weights of a task, a file or a folder"),
+    "resume": Reserved(str, None, "continue a run: a task ID, a folder or a checkpoint file, also s3://bucket/file"),
+    "init_from": Reserved(str, None, "start from the weights of a task, a folder or a file, also s3://bucket/file"),
     "seed": Reserved(int, 0, "where all random numbers come from"),
     "output_dir": Reserved(str, "outputs", "folder below which a run's files are written"),
 }

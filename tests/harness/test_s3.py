@@ -14,7 +14,7 @@ from support.s3.store import Store
 
 from harness import s3, storage
 from harness.checkpoint import Checkpoints
-from harness.data import materialise
+from harness.data import check_stored, materialise
 from harness.errors import CheckpointError, DataError, StoreError
 from harness.files import sha256
 from harness.storage import place
@@ -144,8 +144,8 @@ class TestWhatIsTold:
 
     def test_a_store_that_says_nothing(self, line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
         line.silent = True
-        for name in ("READ", "READ_AT_ONCE"):
-            monkeypatch.setattr(s3, name, 0.1)
+        for name, value in {"READ": 0.1, "READ_AT_ONCE": 0.1, "ATTEMPTS": 1}.items():
+            monkeypatch.setattr(s3, name, value)
         assert f"{line.url} does not answer (ReadTimeoutError); is it running" in self.told("s3://bucket/x")
 
     def test_a_store_without_https(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -260,6 +260,22 @@ class TestDownload:
     def test_a_missing_object_is_told(self, store: Store, bucket: str, tmp_path: Path) -> None:
         with pytest.raises(StoreError, match=f"s3://{bucket}/nothing: there is no such object at {store.url}"):
             place(f"s3://{bucket}/nothing").download(tmp_path / "fetched")
+
+
+class TestPublishedDataset:
+    """The SDK finishes a dataset whose upload failed, and says of one that cannot be had that there is none."""
+
+    @pytest.mark.parametrize(("size", "told"), [(7, None), (8, "has 7 of 8 bytes")])
+    def test_every_artifact_must_be_there_as_a_whole(self, bucket: str, store: Store, size: int, told: str | None) -> None:
+        uri = f"s3://{bucket}/data.zip"
+        store.put(uri, b"archive")
+        task = SimpleNamespace(artifacts={"data": SimpleNamespace(url=uri, size=size)})
+        if told is None:
+            check_stored(task, "dataset numbers")
+            store.client.delete_object(Bucket=bucket, Key="data.zip")
+            told = "there is no such object"
+        with pytest.raises(DataError, match=f"dataset numbers: {uri}.*{told}"):
+            check_stored(task, "dataset numbers")
 
 
 class Trained:

@@ -69,22 +69,12 @@ def test_clearml_task_leaves_the_same_task(
 ) -> None:
     """Starts clearml-task, whose SDK takes seconds to import. It writes to the store that results shall go to."""
     arguments = ["enqueue", "toy", "--queue", queue.name, "--dataset", numbers, "steps=2", "pause=0.5", "--name", "it's the same"]
-    arguments += [
-        "--tag",
-        "a",
-        "--tag",
-        "b c",
-        "--project",
-        f"same {uuid.uuid4().hex[:4]}",
-        "--output-uri",
-        f"s3://{store.bucket()}/results/",
-    ]
+    arguments += ["--tag", "a", "--tag", "b c", "--project", f"same {uuid.uuid4().hex[:4]}"]
+    arguments += ["--output-uri", f"s3://{store.bucket()}/results/"]
     (line,) = registry(*arguments, "--dry-run").lines
     (ours,) = registry(*arguments).lines
-    command = Path(sys.executable).with_name("clearml-task")
-    done = subprocess.run(
-        line.replace("clearml-task", str(command), 1), shell=True, env=server.env | store.environment(), capture_output=True, text=True
-    )
+    command, environment = Path(sys.executable).with_name("clearml-task"), server.env | store.environment()
+    done = subprocess.run(line.replace("clearml-task", str(command), 1), shell=True, env=environment, capture_output=True, text=True)
     found = re.search(r"New task created id=(\w+)", done.stdout)
     assert found, done.stdout + done.stderr
 

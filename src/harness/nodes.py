@@ -29,6 +29,8 @@ SILENCE = 60.0
 """Seconds without a sign of life after which a node is lost."""
 LAST_WORDS = 15.0
 """The same, once the ranks of this node have ended without a reason of their own."""
+FAREWELL = 60.0
+"""Seconds after which they end without having heard from the other nodes: the server does not answer."""
 TOGETHER = 3600.0
 """Seconds that a node may stay in its queue unless HARNESS_NODES_WITHIN says otherwise: node 0's machine stands idle meanwhile."""
 REACHED = 300.0
@@ -90,7 +92,7 @@ class Nodes:
         """Why the run is over, as the other nodes have it."""
         self.tolerated = SILENCE
         self.signs: dict[str, tuple[str, int]] = {}
-        self.told = ""
+        self.told, self.looks = "", 0
         self.began = time.monotonic()
         self.all_ready, self.over, self.lock = threading.Event(), threading.Event(), threading.Lock()
         if self.others:
@@ -120,8 +122,7 @@ class Nodes:
         if not self.others:
             return reason, code
         if self.verdict is None and not reason.startswith(STOPPED) and CONSEQUENCE.search(reason):
-            self.tolerated = LAST_WORDS
-            self.over.wait(LAST_WORDS + 2 * LOOK)
+            self.hear_last_words()
         self.close()
         if self.verdict is not None:
             reason, code = self.verdict, INTERRUPTED if self.verdict.startswith(STOPPED) else 1
@@ -130,6 +131,13 @@ class Nodes:
         if self.rank == 0:
             dismiss(self.task, self.others, reason)
         return reason, code
+
+    def hear_last_words(self) -> None:
+        """Give another node the time to say what it has done to this one's ranks, or to be found silent."""
+        self.tolerated = LAST_WORDS
+        enough, deadline = self.looks + LAST_WORDS / LOOK + 2, time.monotonic() + FAREWELL
+        while self.looks < enough and time.monotonic() < deadline and not self.over.wait(LOOK):
+            continue
 
     def close(self) -> None:
         """Look no longer."""
@@ -144,6 +152,7 @@ class Nodes:
             try:
                 request(self.task, "ping", task=self.task.id)
                 self.look(nodes_of(self.task, self.others))
+                self.looks += 1
             except Exception as error:
                 log.debug("the other nodes cannot be seen: %s", error)
             self.over.wait(LOOK)
@@ -207,16 +216,19 @@ def join(task: Any, nnodes: int) -> Nodes:
     held = held_port()
     try:
         facts = task.launch_multi_node(nnodes, port=held.getsockname()[1], addr=address_towards(task.session.host))
-    except Exception as error:
-        reason = f"the other nodes could not be enqueued: {error}"
+        others = clones(task, but=earlier)
+        for other, place in others.items():
+            request(task, "update", task=other, name=f"{task.name} node {place}")
+    except BaseException as error:  # a SIGTERM, too
+        held.close()
+        reason = f"the other nodes could not be enqueued: {error or type(error).__name__}"
         dismiss(task, clones(task, but=earlier), reason)
-        raise LaunchError(reason) from error
+        if isinstance(error, Exception):
+            raise LaunchError(reason) from error
+        raise
     if rank := int(facts["node_rank"]):
         held.close()
         return Nodes(task, rank, {task.parent: 0}, together)
-    others = clones(task, but=earlier)
-    for other, place in others.items():
-        request(task, "update", task=other, name=f"{task.name} node {place}")
     return Nodes(task, 0, others, together, held)
 
 

@@ -60,13 +60,13 @@ def run(declaration: Declaration, argv: Sequence[str], script: str) -> int:
         plan = settle(declaration, arguments, tokens, tracked)
         nodes.meet()
         execute(declaration, plan, ranks)
+        nodes.close()
     except LaunchError as error:
         return end(tracked, nodes, str(error), error.code)
     except HarnessError as error:
         return end(tracked, nodes, str(error), BAD_INPUT)
     except Stopped:
         return end(tracked, nodes, "stopped by SIGTERM before the first step", 128 + signal.SIGTERM)
-    nodes.close()
     if tracked:
         tracked.close()
     return 0

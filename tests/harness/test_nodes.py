@@ -126,6 +126,15 @@ class TestRun:
         assert re.match(r"node 1 \(task \w+\): still queued after 3 s", zero["status_reason"])
         assert machines.waiting() == []
 
+    def test_a_task_without_a_queue_cannot_have_other_nodes(self, machines: Machines) -> None:
+        """As `clearml-agent execute` runs one."""
+        body = {"name": "toy train", "type": "training", "hyperparams": machines.stated("dataset_path=data", "nnodes=2")}
+        task = str(machines.server.call("tasks.create", **body)["id"])
+        machines.server.call("tasks.started", task=task)
+        ended = machines.ended(task, machines.start(task, [], None, machines.server.env | {"CLEARML_TASK_ID": task}))
+        assert ended["status"] == "failed"
+        assert ended["status_reason"].startswith("the other nodes could not be enqueued: Master task is not enqueued to any queue")
+
     def test_by_hand_every_machine_is_told_where_they_meet(self, machines: Machines) -> None:
         with held_port() as held:
             place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(held.getsockname()[1])}

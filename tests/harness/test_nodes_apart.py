@@ -149,7 +149,7 @@ class Cluster:
         return [self.task(task), *others]
 
     def ended(self, task: str) -> list[dict[str, Any]]:
-        wait_for(lambda: all(node["status"] not in {"created", "queued", "in_progress"} for node in self.nodes(task)), 120)
+        wait_for(lambda: all(node["status"] not in {"created", "queued", "in_progress"} for node in self.nodes(task)), 150)
         return self.nodes(task)
 
     def log(self, task: Mapping[str, Any]) -> str:
@@ -206,7 +206,7 @@ def test_a_machine_finds_its_own_address_by_its_way_to_the_server(cluster: Clust
 def test_a_machine_that_goes_dark_ends_the_run_on_the_other_one(cluster: Cluster) -> None:
     """Its agent goes with it, so nobody there is left to say so."""
     zero = cluster.enqueue("nnodes=2", "steps=100000", "pause=0.05")
-    wait_for(lambda: len(cluster.nodes(zero)) == 2 and all("of 2: step 3" in cluster.log(node) for node in cluster.nodes(zero)), 100)
+    wait_for(lambda: len(cluster.nodes(zero)) == 2 and all("of 2: step 3" in cluster.log(node) for node in cluster.nodes(zero)), 150)
     dark = cluster.nodes(zero)[1]
     cluster.network.cut(dark["last_worker"])
     nodes = cluster.ended(zero)

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,8 @@ from support.engine import Containers, base_for, containers, missing
 from harness.workload import Declaration, load
 from registry.environment import ROOT, image_names
 
-Registry = Callable[..., subprocess.CompletedProcess[str]]
+Finished = subprocess.CompletedProcess[str]
+Registry = Callable[..., Finished]
 PATIENCE = 1200.0
 
 
@@ -47,43 +49,44 @@ def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Containers]:
         yield running
 
 
-@pytest.fixture(scope="session")
-def registry(there: Containers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    """The command `registry` in its own state folder, with the stand-in base of an image: `registry("tabletop", "image", "build", ..)`."""
-    home = tmp_path_factory.mktemp("registry")
-
-    def run(image: str, *arguments: str, check: bool = True, cwd: Path = ROOT, **variables: str) -> subprocess.CompletedProcess[str]:
-        environment = there.environment | {"REGISTRY_HOME": str(home), "BASE_IMAGE": base_for(image, there)} | variables
-        command = [sys.executable, "-m", "registry", *arguments]
-        done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=PATIENCE)
-        assert not check or done.returncode == 0, f"registry {' '.join(arguments)}:\n{done.stdout}\n{done.stderr}"
-        return done
-
-    yield run
-    run("tabletop", "down")
+def command(there: Containers, image: str, *arguments: str, check: bool = True, cwd: Path = ROOT, **variables: str) -> Finished:
+    """Run the command `registry` with the stand-in base of an image."""
+    environment = there.environment | {"BASE_IMAGE": base_for(image, there)} | variables
+    line = [sys.executable, "-m", "registry", *arguments]
+    done = subprocess.run(line, cwd=cwd, env=environment, capture_output=True, text=True, timeout=PATIENCE)
+    assert not check or done.returncode == 0, f"registry {' '.join(arguments)}:\n{done.stdout}\n{done.stderr}"
+    return done
 
 
 @pytest.fixture(scope="session")
-def built(registry: Registry) -> Callable[[str], None]:
+def built(there: Containers) -> Callable[[str], None]:
     """Builds an image in its present environment and pushes it, once."""
     done: set[str] = set()
 
     def build(image: str) -> None:
         if image not in done:
-            registry(image, "image", "build", image, "--network", "host", "--force")
-            registry(image, "image", "push", image)
+            command(there, image, "image", "build", image, "--network", "host", "--force")
+            command(there, image, "image", "push", image)
             done.add(image)
 
     return build
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
+def registry(there: Containers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """The command `registry` in a state folder of the module's own: `registry("tabletop", "enqueue", ..)`; the first word is the image."""
+    run = partial(command, there, REGISTRY_HOME=str(tmp_path_factory.mktemp("registry")))
+    yield run
+    run("tabletop", "down")
+
+
+@pytest.fixture(scope="module")
 def agents(registry: Registry) -> None:
     """The embedded server, and one agent that runs each task in a container."""
     registry("tabletop", "up", "--docker", "--port", "0")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def data(registry: Registry, built: Callable[[str], None], agents: None) -> Callable[[Declaration], None]:
     """Has the datasets made that a workload's smoke run starts from."""
     from registry import catalog

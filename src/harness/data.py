@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -126,10 +126,11 @@ def fetch_clearml(dataset_id: str) -> Dataset:
     def download(beside: Path) -> Mapping[str, str]:
         try:
             task = Task.get_task(task_id=dataset_id)
-            check_stored(task, f"dataset_id={dataset_id}")
+            check_stored(task, f"dataset_id={dataset_id}", task.artifacts)
             dataset = ClearMLDataset.get(dataset_id=dataset_id, only_completed=True, silence_alias_warnings=True)
         except ValueError as error:
             raise DataError(f"dataset_id={dataset_id}: there is no finished dataset with this ID on the server") from error
+        check_stored(task, f"dataset_id={dataset_id}", archives(dataset))
         log.warning("fetching dataset %s (%s)", dataset.name, dataset_id)
         try:
             dataset.get_mutable_local_copy(str(beside), overwrite=True)
@@ -140,13 +141,23 @@ def fetch_clearml(dataset_id: str) -> Dataset:
     return Dataset(dataset_id, once(folder, download))
 
 
-def check_stored(task: Any, what: str) -> None:
-    """Ask S3 for each artifact of a dataset's task: the SDK would try a store that is silent or refuses for minutes, and say little.
+def archives(dataset: Any) -> set[str]:
+    """The artifacts that hold a dataset's own files; other files are its parents'."""
+    return {entry.artifact_name for entry in dataset.file_entries_dict.values() if entry.parent_dataset_id == dataset.id}
+
+
+def check_stored(task: Any, what: str, names: Iterable[str]) -> None:
+    """Whether a dataset's task has these artifacts, and S3 those that are there.
+
+    The SDK finishes a dataset whose upload failed, and tries a store that is silent or refuses for minutes.
 
     Raises:
         DataError: one is not there, is not whole, or is not given.
     """
-    for artifact in task.artifacts.values():
+    for name in names:
+        artifact = task.artifacts.get(name)
+        if artifact is None:
+            raise DataError(f"{what}: its archive {name} was never stored at {task.output_uri}")
         if artifact.url.startswith(SCHEME):
             try:
                 size = place(artifact.url).entry()["ContentLength"]
@@ -160,6 +171,9 @@ def publish(folder: Path, name: str, project: str, tags: tuple[str, ...], task: 
     """Make a finished ClearML dataset of a folder, note it at the task that made it, and return its ID.
 
     Its files go where that task's artifacts go.
+
+    Raises:
+        DataError: they did not arrive; the dataset is then marked as failed.
     """
     from clearml import Dataset as ClearMLDataset
     from clearml import Task
@@ -167,7 +181,12 @@ def publish(folder: Path, name: str, project: str, tags: tuple[str, ...], task: 
     dataset = ClearMLDataset.create(dataset_name=name, dataset_project=project, dataset_tags=list(tags))
     dataset.add_files(str(folder))
     dataset.upload(show_progress=False, output_url=task.output_uri)
-    check_stored(Task.get_task(task_id=dataset.id), f"dataset {name} could not be published")  # the SDK does not
+    made = Task.get_task(task_id=dataset.id)
+    try:
+        check_stored(made, f"dataset {name} could not be published", archives(dataset))
+    except DataError as error:
+        made.mark_failed(status_reason=str(error), force=True)
+        raise
     if not dataset.finalize():
         raise DataError(f"dataset {name} could not be finished on the server")
     task.set_user_properties(**{PUBLISHED: dataset.id})

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,16 @@ class Toy:
             stderr=subprocess.STDOUT,
             text=True,
         )
+
+    @contextlib.contextmanager
+    def running(self, *tokens: str, **more: str) -> Iterator[subprocess.Popen[str]]:
+        """A run that is killed at the latest when the block ends."""
+        process = self.start(*tokens, **more)
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.communicate()
 
     def run(self, *tokens: str, **more: str) -> tuple[int, str, dict[str, Any]]:
         """Exit code, output and task."""

@@ -8,7 +8,10 @@ from typing import Any
 
 from harness.errors import HarnessError, ParameterError
 from harness.params import read
+from harness.report import TerminalReport
 from harness.settings import describe, merge
+
+from .places import root
 
 
 def settings_of(schema: type, tokens: Sequence[str]) -> Any:
@@ -37,6 +40,11 @@ def text_of(item: Any, texts: set[str]) -> Any:
     if item.key_or_group not in texts or isinstance(value, str | list | dict):
         return value
     return str(item.input_line).partition("=")[2].strip()
+
+
+def terminal() -> TerminalReport:
+    """Where a command line's results go: to standard output, and pictures below outputs/."""
+    return TerminalReport(root() / "outputs" / "cliport")
 
 
 def main(schema: type, run: Callable[[Any], None], usage: str) -> None:

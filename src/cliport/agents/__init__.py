@@ -37,9 +37,7 @@ def build(config: AgentConfig, weights: Weights | None = None, *, seed: int = 0,
     return make(config, weights, seed, say)
 
 
-def load(
-    path: Path, config: AgentConfig | None = None, weights: Weights | None = None, *, say: Callable[[str], object] = print
-) -> Agent:
+def load(path: Path, config: AgentConfig | None = None, weights: Weights | None = None, *, say: Callable[[str], object] = print) -> Agent:
     """The agent in a checkpoint.
 
     Args:

@@ -8,8 +8,10 @@ from harness.settings import setting
 
 from .agents.catalog import FUSIONS, STREAM_FUSIONS
 from .agents.catalog import names as agents
+from . import agents
 from .tasks import MODES, groups, names
 
+AGENTS = tuple(agents.names())
 TASKS = tuple(names())
 GROUPS = tuple(groups())
 AGENTS = tuple(agents())
@@ -52,7 +54,7 @@ class DemosConfig:
     data_dir: str = setting("", "where `<task>-<mode>` is written; empty is $CLIPORT_ROOT/data, in a run on the queue its own folder")
     assets_root: str = setting("", "folder of the robot's meshes; empty is the package's own")
     disp: bool = setting(False, "show PyBullet's window")
-    shared_memory: bool = setting(False, "attach to a PyBullet server on this machine instead of one in the process")
+    shared_memory: bool = setting(False, "known to the original; here the simulator is always in the process", choices=(False,))
     task: str = setting("packing-boxes-pairs-seen-colors", "a task, or a group for each of its tasks", choices=TASKS + GROUPS)
     mode: str = setting("train", "which seeds: even from 0, odd from 1, odd from 10001", choices=MODES)
     n: int = setting(1000, "demonstrations that there shall be in the end", unit="episodes", ge=1)
@@ -179,7 +181,7 @@ class EvalConfig:
     data_dir: str = setting("", "folder of the demonstrations; empty is $CLIPORT_ROOT/data, in a run on the queue its dataset")
     assets_root: str = setting("", "folder of the robot's meshes; empty is the package's own")
     disp: bool = setting(False, "show PyBullet's window")
-    shared_memory: bool = setting(False, "attach to a PyBullet server on this machine instead of one in the process")
+    shared_memory: bool = setting(False, "known to the original; here the simulator is always in the process", choices=(False,))
     model_path: str = setting("", "checkpoints' folder, or one file; empty is <exp>/<model_task>-<agent>-n<train_demos>-train/checkpoints")
     train_config: str = setting("", "the training's settings; empty reads them from the checkpoint")
     save_path: str = setting("", "folder of the results; empty is <exp>/<eval_task>-<agent>-n<train_demos>-train/checkpoints")

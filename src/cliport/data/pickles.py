@@ -67,7 +67,18 @@ def load(path: Path) -> Any:
             return ArrayUnpickler(handle).load()
     except FileNotFoundError as error:
         raise EpisodeError(f"{path} is missing") from error
-    except (pickle.UnpicklingError, EOFError, OSError, ValueError, TypeError, KeyError, IndexError, AttributeError, MemoryError) as error:
+    except (
+        pickle.UnpicklingError,
+        EOFError,
+        OSError,
+        ValueError,
+        TypeError,
+        KeyError,
+        IndexError,
+        AttributeError,
+        RecursionError,
+        MemoryError,
+    ) as error:
         raise EpisodeError(f"{path} cannot be read: {error}") from error
 
 

@@ -129,7 +129,9 @@ class Store:
             entry = dataclasses.replace(unlisted, sha256=sha256(path))
             self.record([*self.manifest.entries, entry])
         except OSError as error:
-            raise DataError(f"episode {index:06d}-{seed} could not be written below {self.folder}: {error}; earlier ones are kept") from error
+            raise DataError(
+                f"episode {index:06d}-{seed} could not be written below {self.folder}: {error}; earlier ones are kept"
+            ) from error
         return entry
 
     def drop_damaged(self) -> list[tuple[Entry, str]]:
@@ -168,4 +170,5 @@ def opened(folder: Path, task: str, mode: str, **made: Any) -> Iterator[Store]:
             raise DataError(f"{folder} holds {manifest.task} of mode {manifest.mode}, not {task} of mode {mode}")
         yield Store(folder, manifest)
     finally:
+        (folder / ".lock").unlink(missing_ok=True)  # while it is held: whoever waits for it notices and begins again
         lock.release()

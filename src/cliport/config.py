@@ -8,10 +8,8 @@ from harness.settings import setting
 
 from .agents.catalog import FUSIONS, STREAM_FUSIONS
 from .agents.catalog import names as agents
-from . import agents
 from .tasks import MODES, groups, names
 
-AGENTS = tuple(agents.names())
 TASKS = tuple(names())
 GROUPS = tuple(groups())
 AGENTS = tuple(agents())
@@ -164,7 +162,7 @@ class EvalConfig:
     """Settings of `command=eval`."""
 
     mode: str = setting("val", "which demonstrations' scenes", choices=MODES)
-    agent: str = setting("cliport", "the agent's name; it is a part of the paths", choices=AGENTS)
+    agent: str = setting("cliport", "the agent's name, a part of the paths", choices=AGENTS)
     n_demos: int = setting(100, "scenes to try", unit="episodes", ge=1)
     train_demos: int = setting(1000, "how many demonstrations the agent learned from; a part of the paths", unit="episodes", ge=1)
     n_repeats: int = setting(1, "how often every scene is tried", ge=1)

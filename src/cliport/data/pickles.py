@@ -114,12 +114,9 @@ class PickledEpisode:
 
 
 def fused(color: Iterable[np.ndarray], depth: Iterable[np.ndarray]) -> list[HeightMap]:
-    """One height map per step; its mask is 0, since these pickles hold no segmentation."""
-    views = []
-    for colors, depths in zip(color, depth, strict=True):
-        unknown = tuple(np.zeros(np.shape(image), np.int32) for image in depths)
-        views.append(fuse(Observation(tuple(map(np.uint8, colors)), tuple(map(np.float32, depths)), unknown)))
-    return views
+    """One height map per step; its mask is -1, since these pickles hold no segmentation."""
+    steps = zip(color, depth, strict=True)
+    return [fuse(Observation(tuple(map(np.uint8, colors)), tuple(map(np.float32, depths)))) for colors, depths in steps]
 
 
 def action_of(stated: Mapping[str, Any] | None) -> Action | None:

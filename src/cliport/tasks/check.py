@@ -32,12 +32,9 @@ def play(env: Environment, task: Task, seed: int) -> Episode:
     began = time.process_time()
     env.reset(task, seed, observe=False)
     oracle, total, actions = task.oracle(env), 0.0, 0
-    for actions in range(1, task.max_steps + 1):
-        action = oracle.act()
-        _, reward, done, _ = env.step(action, observe=False)
-        total += reward
-        if done or action is None:
-            break
+    while actions < task.max_steps and not task.done() and (action := oracle.act()) is not None:
+        _, reward, _, _ = env.step(action, observe=False)
+        total, actions = total + reward, actions + 1
     return Episode(total, actions, time.process_time() - began)
 
 

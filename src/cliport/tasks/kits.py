@@ -11,6 +11,7 @@ import numpy as np
 
 from cliport.sim.poses import Pose, from_euler, multiply, pose
 from cliport.sim.shapes import LETTERS, decal, kit_board, letter
+from cliport.sim.shapes.kits import ROUND, TURNS
 
 from . import language
 from .catalog import MODES, choose
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
     from cliport.sim.environment import Environment
 
 NAMES = list(LETTERS)
-TURNS = {"triangle": 3, "square": 4, "plus": 4, "diamond": 2, "pentagon": 5, "rectangle": 2, "flower": 6, "star": 5, "hexagon": 6}
-"""How often a shape looks the same in a full turn."""
-ROUND = ("circle", "ring")
 BOARD = (0.28, 0.2, 0.005)  # metres
 WIDTH, HEIGHT = 0.06, 0.02  # of a piece
 HOLES = ((-0.09, 0.045), (0.0, 0.045), (0.09, 0.045), (-0.045, -0.045), (0.045, -0.045))

@@ -87,14 +87,23 @@ LETTERS: dict[str, Callable[[], Polygons]] = {
 }
 """The twenty figures of the kits, by the names that the instructions use; their order is the original's numbering."""
 
+TURNS = {"triangle": 3, "square": 4, "plus": 4, "diamond": 2, "pentagon": 5, "rectangle": 2, "flower": 6, "star": 5, "hexagon": 6}
+"""How often a figure looks the same in a full turn about its origin, where that is more than once."""
+ROUND = ("circle", "ring")
+"""Figures that look the same after any turn."""
+
 
 @cache
 def figure(name: str, width: float) -> tuple[np.ndarray, ...]:
-    """Convex polygons of a figure, counter-clockwise, in metres; its bounding box is around the origin and `width` wide or high."""
+    """Convex polygons of a figure, counter-clockwise, in metres; its bounding box is `width` wide or high.
+
+    The origin is where its symmetry turns about; without one, the middle of the bounding box.
+    """
     polygons = LETTERS[name]()
     points = np.concatenate(polygons)
     low, high = points.min(0), points.max(0)
-    scaled = [(polygon - (low + high) / 2) * width / (high - low).max() for polygon in polygons]
+    origin = np.zeros(2) if name in TURNS or name in ROUND else (low + high) / 2
+    scaled = [(polygon - origin) * width / (high - low).max() for polygon in polygons]
     return tuple(polygon if signed_area(polygon) > 0 else polygon[::-1] for polygon in scaled)
 
 
@@ -104,7 +113,7 @@ def signed_area(polygon: np.ndarray) -> float:
 
 
 def letter(name: str, width: float = 0.07, height: float = 0.02, mass: float = 0.02) -> Shape:
-    """A flat piece of a kit: one of LETTERS, `width` along its longer side. Origin: the middle of its extents."""
+    """A flat piece of a kit: one of LETTERS, `width` along its longer side. Origin: its `figure`'s, at half its height."""
     polygons = figure(name, width)
     solids = [upright(polygon, height) for polygon in polygons]
     return shape(name, solids, [merged([prism(polygon, height) for polygon in polygons])], mass=mass)

@@ -26,7 +26,7 @@ class AugmentConfig:
 class DatasetConfig:
     """How demonstrations are read."""
 
-    type: str = setting("single", "one task, or a multi-task group; follows from the task's name", choices=("single", "multi"))
+    type: str = setting("single", "known to the original; here it follows from the task", choices=("single", "multi"))
     images: bool = setting(True, "read the height maps; False reads actions, rewards and instructions alone")
     cache: bool = setting(True, "keep episodes in memory, up to cache_mib")
     cache_mib: int = setting(512, "memory that a process gives to the episodes it keeps", unit="MiB", ge=0)
@@ -171,9 +171,9 @@ class EvalConfig:
     update_results: bool = setting(False, "evaluate checkpoints again that the results file has")
     checkpoint_type: str = setting("val_missing", "val_missing, test_best, last, best, or a part of a name: a step such as 05000")
     val_on_heldout: bool = setting(True, "with a group: its held-out tasks; False takes those that it trains on")
-    eval_task: str = setting("packing-boxes-pairs-seen-colors", "a task, or a group with type=multi", choices=TASKS + GROUPS)
+    eval_task: str = setting("packing-boxes-pairs-seen-colors", "a task, or a group", choices=TASKS + GROUPS)
     model_task: str = setting("", "what the agent was trained on; empty is eval_task", choices=("", *TASKS, *GROUPS))
-    type: str = setting("single", "one task, or a multi-task group", choices=("single", "multi"))
+    type: str = setting("single", "known to the original; here it follows from eval_task", choices=("single", "multi"))
     model_dir: str = setting("", "folder that holds exp_folder; empty is $CLIPORT_ROOT")
     exp_folder: str = setting("exps", "folder of the experiments")
     data_dir: str = setting("", "folder of the demonstrations; empty is $CLIPORT_ROOT/data, in a run on the queue its dataset")
@@ -187,4 +187,5 @@ class EvalConfig:
     renderer: str = setting(
         "auto", "of the cameras: EGL where it works, else PyBullet's software renderer", choices=("auto", "egl", "tiny")
     )
+    debug_images: int = setting(12, "scenes shown beside the run as they ended", ge=0, le=100)
     record: RecordConfig = field(default_factory=RecordConfig)

@@ -86,11 +86,11 @@ def video_folder(settings: DemosConfig, folder: Path) -> Path:
     return Path(settings.record.save_video_path or folder / "videos")
 
 
-def picture_of(episode: Episode) -> Image.Image:
-    """The table before and after, and what was said."""
+def picture_of(episode: Episode, solved: bool | None = None) -> Image.Image:
+    """The table before and after, and what was said, with a tick or a cross where it is known whether that was done."""
     first, last = (np.rot90(episode.steps[step].view.color) for step in (0, -1))
     said = dict.fromkeys(step.instruction for step in episode.steps[:-1])
-    return captioned(Image.fromarray(np.concatenate([first, last])), [Line(f"- {text}") for text in said])
+    return captioned(Image.fromarray(np.concatenate([first, last])), [Line(text, mark=solved) for text in said])
 
 
 def run(settings: DemosConfig) -> None:

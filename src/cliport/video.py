@@ -30,9 +30,8 @@ class Film:
         self.fps = settings.fps
         self.size = (even(settings.video_width), even(settings.video_height))
         self.strip = even(round(self.size[1] * CAPTION_HEIGHT)) if settings.add_text else 0
-        self.caption = ""
         self.writer: Any = None
-        self.text = ("", np.zeros((0, self.size[0], 3), np.uint8))
+        self.say("")
 
     @contextmanager
     def recording(self, path: Path) -> Iterator[None]:
@@ -58,23 +57,24 @@ class Film:
 
     def say(self, instruction: str) -> None:
         """Show this instruction from now on."""
-        self.caption = instruction
+        self.caption = caption(instruction, self.size[0], self.strip)
 
     def frame(self, picture: np.ndarray) -> None:
         """Add a frame, uint8 (H, W, 3) of any size; nothing happens while nothing is recorded."""
         if self.writer is None:
             return
         image = Image.fromarray(picture).resize(self.size, Image.Resampling.BILINEAR)
-        self.writer.send(np.ascontiguousarray(np.concatenate([np.asarray(image), self.captioned()])))
+        self.writer.send(np.ascontiguousarray(np.concatenate([np.asarray(image), self.caption])))
 
-    def captioned(self) -> np.ndarray:
-        """The strip below the picture (strip, width, 3), drawn anew when the instruction changes."""
-        if self.strip and self.text[0] != self.caption:
-            strip = Image.new("RGB", (self.size[0], self.strip), PAPER)
-            font = fitting(self.caption, self.strip * 0.55, self.size[0] * 0.96)
-            ImageDraw.Draw(strip).text((self.size[0] / 2, self.strip / 2), self.caption, INK, font, anchor="mm")
-            self.text = (self.caption, np.asarray(strip))
-        return self.text[1] if self.strip else self.text[1][:0]
+
+def caption(text: str, width: int, height: int) -> np.ndarray:
+    """A strip (height, width, 3) with the text in its middle."""
+    if not height:
+        return np.zeros((0, width, 3), np.uint8)
+    strip = Image.new("RGB", (width, height), PAPER)
+    font = fitting(text, height * 0.55, width * 0.96)
+    ImageDraw.Draw(strip).text((width / 2, height / 2), text, INK, font, anchor="mm")
+    return np.asarray(strip)
 
 
 def fitting(text: str, size: float, width: float) -> Any:

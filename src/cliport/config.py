@@ -158,6 +158,15 @@ class FinetuneConfig(TrainConfig):
 
 
 @dataclass
+class FrozenConfig:
+    """Where frozen weights are, when not where the training found them; empty asks the checkpoint."""
+
+    clip_weights: str = setting("", "CLIP's: a file, a tag that open_clip can fetch, or random")
+    bert: str = setting("", "folder of DistilBERT")
+    resnet_weights: str = setting("", "file of ImageNet's ResNet-50")
+
+
+@dataclass
 class EvalConfig:
     """Settings of `command=eval`."""
 
@@ -181,7 +190,7 @@ class EvalConfig:
     disp: bool = setting(False, "show PyBullet's window")
     shared_memory: bool = setting(False, "known to the original; here the simulator is always in the process", choices=(False,))
     model_path: str = setting("", "checkpoints' folder, or one file; empty is <exp>/<model_task>-<agent>-n<train_demos>-train/checkpoints")
-    train_config: str = setting("", "the training's settings; empty reads them from the checkpoint")
+    train_config: str = setting("", "settings of the original's training, for its checkpoints; empty is .hydra/config.yaml of the run")
     save_path: str = setting("", "folder of the results; empty is <exp>/<eval_task>-<agent>-n<train_demos>-train/checkpoints")
     results_path: str = setting("", "folder of the validation's results for test_best; empty is save_path")
     renderer: str = setting(
@@ -189,3 +198,4 @@ class EvalConfig:
     )
     debug_images: int = setting(12, "scenes shown beside the run as they ended", ge=0, le=100)
     record: RecordConfig = field(default_factory=RecordConfig)
+    model: FrozenConfig = field(default_factory=FrozenConfig)

@@ -58,4 +58,5 @@ def main(schema: type, run: Callable[[Any], None], usage: str) -> None:
     try:
         run(settings_of(schema, tokens))
     except HarnessError as error:
-        sys.exit(f"error: {error}")
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -151,16 +151,6 @@ def test_random_samples_follow_the_generator_and_reach_every_step(folder: Path) 
     assert len(set(drawn[0])) == 12
 
 
-def test_a_loader_with_workers_reads_every_step_once(folder: Path) -> None:
-    from torch.utils.data import DataLoader
-
-    from cliport.data.torch_dataset import Samples
-
-    samples = Samples(Demonstrations(folder))
-    seen = [sample.instruction for batch in DataLoader(samples, batch_size=5, num_workers=2, collate_fn=list) for sample in batch]
-    assert seen == [samples[index].instruction for index in range(len(samples))]
-
-
 def test_a_group_is_its_tasks_side_by_side(tmp_path: Path) -> None:
     tasks = groups("val")["multi-demo-conditioned"]
     for number, task in enumerate(tasks):

@@ -93,9 +93,10 @@ class Agent(nn.Module):
         return batch.goal if self.design.goal else None
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """The loss of a batch, see `loss_of`."""
+        """The means `attn` and `trans` of `losses_of` a batch, and their sum `loss`."""
         assert batch.pick is not None
-        return loss_of(self.pick_logits(batch), self.place_logits(batch, batch.pick), batch)
+        attn, trans = (losses.mean() for losses in losses_of(self.pick_logits(batch), self.place_logits(batch, batch.pick), batch))
+        return {"loss": attn + trans, "attn": attn, "trans": trans}
 
     @torch.no_grad()
     def act(self, view: HeightMap, language: str, goal: HeightMap | None = None) -> Decision:
@@ -129,19 +130,18 @@ def best(values: Tensor) -> list[int]:
     return [int(index) for index in torch.unravel_index(values.argmax(), values.shape)]
 
 
-def loss_of(pick_logits: Tensor, place_logits: Tensor, batch: Batch) -> dict[str, Tensor]:
-    """Cross-entropies `attn` over all pixels to pick, `trans` over all pixels and rotations to place, and their sum `loss`.
+def losses_of(pick_logits: Tensor, place_logits: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Cross-entropy (B,) over all pixels to pick, and (B,) over all pixels and rotations to place.
 
     Args:
         pick_logits: (B, H, W).
         place_logits: (B, R, H, W).
         batch: with what was done.
     """
-    attn = F.cross_entropy(pick_logits.flatten(1), flat(batch.pick, pick_logits.shape[-1]))
+    attn = F.cross_entropy(pick_logits.flatten(1), flat(batch.pick, pick_logits.shape[-1]), reduction="none")
     rotations, height, width = place_logits.shape[1:]
     target = turn_of(batch, rotations) * height * width + flat(batch.place, width)
-    trans = F.cross_entropy(place_logits.flatten(1), target)
-    return {"loss": attn + trans, "attn": attn, "trans": trans}
+    return attn, F.cross_entropy(place_logits.flatten(1), target, reduction="none")
 
 
 def flat(pixels: Tensor | None, width: int) -> Tensor:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from harness.errors import CheckpointError, ParameterError
 from harness.files import sha256
 from harness.settings import nearest
-from training.weights import is_torchscript, listed, load_into, read_weights
+from training.weights import is_torchscript, listed, load_into
 
 from .frozen import Frozen, calibrate, seeded
 
@@ -155,8 +155,4 @@ def load_file(model: nn.Module, file: Path) -> None:
     kept = {key for key in model.state_dict() if not key.startswith(UNUSED)}
     if not kept & state.keys():
         raise CheckpointError(f"{file} holds no CLIP, but {listed(state)}")
-    missing = {key: value for key, value in model.state_dict().items() if key.startswith(UNUSED)}
-    load_into(model, state | missing, file)
-
-
-__all__ = ["Clip", "read_weights"]
+    load_into(model, state | {key: value for key, value in model.state_dict().items() if key not in kept}, file)

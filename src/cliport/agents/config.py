@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import asdict, dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
 
 from harness.errors import CheckpointError, ParameterError
 
 from ..sim.constants import IMAGE_SHAPE
+
+if TYPE_CHECKING:
+    from ..config import TrainConfig
 
 SIZES: dict[str, dict[str, Any]] = {
     "faithful": {
@@ -98,3 +101,23 @@ class AgentConfig:
         if unknown:
             raise CheckpointError(f"the checkpoint's agent has settings that this version lacks: {', '.join(sorted(unknown))}")
         return cls(**stored)
+
+
+FUSION_KEYS = ("attn_stream_fusion_type", "trans_stream_fusion_type", "lang_fusion_type")
+
+
+def asked_for(settings: TrainConfig, base: AgentConfig | None = None) -> AgentConfig:
+    """The form of the agent that settings ask for; sizes that they do not state are those of `base`, or of `model.size`.
+
+    Raises:
+        ParameterError: for sizes that do not go together.
+    """
+    sizes = AgentConfig(**SIZES[settings.model.size]) if base is None else base
+    stated = {name: getattr(settings.model, name) for name in ("height", "width", "depth", "crop_size", "rotate", "pad_pick", "clip")}
+    return replace(
+        sizes,
+        agent=settings.train.agent,
+        up_norm=settings.model.up_norm,
+        **{name: getattr(settings.train, name) for name in ("batchnorm", *FUSION_KEYS)},
+        **{name: value for name, value in {**stated, "n_rotations": settings.train.n_rotations}.items() if value is not None},
+    )

@@ -32,8 +32,8 @@ def turned(points: Tensor, angle: Tensor) -> Tensor:
     return torch.stack([row * angle.cos() + column * angle.sin(), column * angle.cos() - row * angle.sin()], -1)
 
 
-def sample(images: Tensor, points: Tensor) -> Tensor:
-    """Images (B, C, H, W) read bilinearly at points (B, h, w, 2) of row and column; 0 outside. Returns (B, C, h, w).
+def sample(images: Tensor, points: Tensor, mode: str = "bilinear") -> Tensor:
+    """Images (B, C, H, W) read at points (B, h, w, 2) of row and column; 0 outside. Returns (B, C, h, w).
 
     With align_corners=False pixel i of n lies at (2 i + 1) / n - 1: this is applied to rows by H and to columns by W, in float64,
     because rounding pixels to float32 first costs accuracy.
@@ -41,7 +41,7 @@ def sample(images: Tensor, points: Tensor) -> Tensor:
     size = torch.tensor(images.shape[2:], dtype=torch.float64, device=points.device)
     normalised = (2 * points.double() + 1) / size - 1
     grid = normalised.flip(-1).to(images.device, images.dtype)
-    return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    return F.grid_sample(images, grid, mode=mode, padding_mode="zeros", align_corners=False)
 
 
 def rotate(images: Tensor, angle: Tensor, pivot: Tensor) -> Tensor:

@@ -3,7 +3,8 @@
 SimulatorError          anything below
 ├── DisplayError        a window was asked for where there is no display
 ├── RendererError       a renderer that does not exist, or does not work here
-└── AssetError          a file of the robot that is missing
+├── AssetError          a file of the robot that is missing
+└── ReachError          a pose that the arm cannot take
 """
 
 from __future__ import annotations
@@ -23,3 +24,7 @@ class RendererError(SimulatorError):
 
 class AssetError(SimulatorError):
     """A file of the robot that is missing."""
+
+
+class ReachError(SimulatorError):
+    """A pose that the arm cannot take."""

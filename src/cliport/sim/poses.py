@@ -40,7 +40,11 @@ def quaternion_from_euler(roll: float, pitch: float, yaw: float) -> np.ndarray:
 
 def to_euler(quaternion: np.ndarray) -> np.ndarray:
     """Roll, pitch and yaw (3,) in radians: the inverse of `quaternion_from_euler`, pitch in [-pi/2, pi/2]."""
-    turned = matrix(quaternion)
+    return euler_of(matrix(quaternion))
+
+
+def euler_of(turned: np.ndarray) -> np.ndarray:
+    """The same of a rotation matrix (3, 3)."""
     roll = np.arctan2(turned[2, 1], turned[2, 2])
     pitch = np.arctan2(-turned[2, 0], np.hypot(turned[2, 1], turned[2, 2]))
     return np.array([roll, pitch, np.arctan2(turned[1, 0], turned[0, 0])])

@@ -26,6 +26,11 @@ class Shape:
     color: Color = (0.6, 0.6, 0.6)
     friction: float = 0.6
 
+    @property
+    def vertices(self) -> np.ndarray:
+        """(V, 3): the corners of all that is seen."""
+        return np.concatenate([mesh.vertices for mesh in self.meshes])
+
 
 def shape(
     name: str,

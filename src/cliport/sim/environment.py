@@ -34,6 +34,8 @@ class Task(Protocol):
     name: str
     ee: str
     """ "suction" or "spatula"."""
+    lift: float | None
+    """Metres above the table at which the gripper drags things across; None to carry them high above everything."""
 
     def reset(self, env: Environment) -> None:
         """Build the scene with `env.add...`, drawing from `env.rng` alone. The environment waits for rest afterwards."""
@@ -131,7 +133,9 @@ class Environment:
         """Let the robot do its task's primitive."""
         self.recording = self.record is not None
         try:
-            return push(self.robot, action) if self.ee == "spatula" else pick_place(self.robot, self.suction, action)
+            if self.ee == "spatula":
+                return push(self.robot, action)
+            return pick_place(self.robot, self.suction, action, self.task.lift)
         finally:
             self.recording = False
 
@@ -164,7 +168,8 @@ class Environment:
 
         For oracles: the result does not depend on the machine. What is only seen (zones, marks, lines) is not in it.
         """
-        return overhead.look_down(self.client)
+        touchable = [body for body, shape in self.world.shapes.items() if shape.solids]
+        return overhead.look_down(self.client, self.world.table, touchable)
 
     def occupied(self) -> np.ndarray:
         """bool IMAGE_SHAPE: the pixels within the convex outline of any added body, zones and marks included."""

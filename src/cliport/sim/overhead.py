@@ -9,6 +9,7 @@ import numpy as np
 import pybullet
 
 from .constants import BOUNDS, IMAGE_SHAPE, PIXEL
+from .pixels import position_to_pixel
 from .poses import Pose, apply, from_euler
 from .shapes import Shape
 from .shapes.geometry import cross
@@ -24,18 +25,27 @@ def grid() -> np.ndarray:
     return np.stack([BOUNDS[0, 0] + columns.ravel() * PIXEL, BOUNDS[1, 0] + rows.ravel() * PIXEL], 1)
 
 
-def look_down(client: int) -> tuple[np.ndarray, np.ndarray]:
-    """Heights float32 in metres and body numbers int32, of IMAGE_SHAPE: what a ray from the workspace's ceiling meets first."""
-    points, depth = grid(), BOUNDS[2, 1] - BOUNDS[2, 0] + UNDER
-    tops = np.insert(points, 2, BOUNDS[2, 1], axis=1)
-    feet = np.insert(points, 2, BOUNDS[2, 0] - UNDER, axis=1)
+def look_down(client: int, table: int, bodies: Iterable[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Heights float32 in metres and body numbers int32, of IMAGE_SHAPE: what a ray from the workspace's ceiling meets first.
+
+    Rays go where one of the `bodies` may be; elsewhere there is the `table`.
+    """
+    heights, names = np.zeros(IMAGE_SHAPE, np.float32), np.full(IMAGE_SHAPE, table, np.int32)
+    below = np.zeros(IMAGE_SHAPE, bool)
+    for body in bodies:
+        low, high = pybullet.getAABB(body, physicsClientId=client)
+        (row, column), (last_row, last_column) = position_to_pixel(low), position_to_pixel(high)
+        below[max(0, row - 1) : last_row + 2, max(0, column - 1) : last_column + 2] = True
+    points = grid()[below.ravel()]
+    tops, feet = (np.insert(points, 2, height, axis=1) for height in (BOUNDS[2, 1], BOUNDS[2, 0] - UNDER))
     hits = []
     for start in range(0, len(points), BATCH):
         part = slice(start, start + BATCH)
         hits += pybullet.rayTestBatch(tops[part].tolist(), feet[part].tolist(), numThreads=1, physicsClientId=client)
-    bodies = np.array([hit[0] for hit in hits], np.int32)
-    heights = np.maximum(depth - UNDER - depth * np.array([hit[2] for hit in hits]), 0)
-    return heights.astype(np.float32).reshape(IMAGE_SHAPE), bodies.reshape(IMAGE_SHAPE)
+    shares = np.array([hit[2] for hit in hits])
+    heights[below] = np.maximum(BOUNDS[2, 1] - shares * (BOUNDS[2, 1] - BOUNDS[2, 0] + UNDER), 0)
+    names[below] = [hit[0] for hit in hits]
+    return heights, names
 
 
 def occupied(things: Iterable[tuple[Shape, Pose]]) -> np.ndarray:

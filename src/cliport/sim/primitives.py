@@ -26,7 +26,7 @@ APPROACH = 0.06
 """Metres along the tool's axis that a tilted tool comes and goes in a straight line."""
 SLOW_FROM, DEEPEST = 0.03, 0.02
 """The last metres above the stated pose are slow, and the search for contact ends this far below it."""
-TRAVEL, DESCENT, TOUCHDOWN, PUSH = 1.2, 0.6, 0.12, 0.25
+TRAVEL, DESCENT, TOUCHDOWN, DRAG, PUSH = 1.2, 0.6, 0.12, 0.3, 0.25
 """Metres per second."""
 BLADE_GAP = 0.003
 """Metres between the blade and the table."""
@@ -44,11 +44,15 @@ class Outcome:
     """A motion was blocked, or its goal out of reach."""
 
 
-def pick_place(robot: Robot, tool: Suction, action: Action) -> Outcome:
+def pick_place(robot: Robot, tool: Suction, action: Action, lift: float | None = None) -> Outcome:
     """Fetch what is at one pose and put it at another, then go home.
 
     The arm goes above the pick, down until the cup touches something, and up; if it holds something, it goes across, down until what
     is held stands on something, lets go, and goes up. Nothing moves if one of the poses is out of reach.
+
+    Args:
+        lift: drag what is held across with the tip so many metres above the poses, as a rope wants it; None to carry it high above
+            everything.
     """
     fetch, put = Visit(action.pick), Visit(action.place)
     if not robot.reaches([*fetch.stations, *put.stations]):
@@ -57,12 +61,12 @@ def pick_place(robot: Robot, tool: Suction, action: Action) -> Outcome:
     try:
         ends = [robot.swing(fetch.top), fetch.down(robot, tool.touching)]
         grasped = tool.grasp()
-        fetch, put = (Visit(where, tool.hang()) for where in (action.pick, action.place))
+        fetch, put = (Visit(where, tool.hang(), lift if grasped else None) for where in (action.pick, action.place))
         ends.append(fetch.up(robot))
         if grasped:
-            ends += [robot.line(put.top, TRAVEL), put.down(robot, tool.landed)]
+            ends += [robot.line(put.top, TRAVEL if lift is None else DRAG), put.down(robot, tool.landed)]
             tool.release()
-            ends.append(put.up(robot))
+            ends.append(Visit(action.place).up(robot))
     except ReachError:
         ends = [End.BLOCKED]
     tool.release()
@@ -78,15 +82,22 @@ class Visit:
     hang: float = 0.0
     """How far what is held reaches below the tip, in metres: so much earlier does the tool slow down."""
 
+    lift: float | None = None
+    """How far above the pose things are dragged across, in metres; None to carry them."""
+
     @property
     def near(self) -> Pose:
         """Where the motion becomes slow and follows the tool's axis."""
+        if self.lift is not None:
+            return multiply(self.pose, pose((0, 0, self.lift)))
         tilted = matrix(self.pose[1])[2, 2] < UPRIGHT
         return multiply(self.pose, pose((0, 0, (APPROACH if tilted else SLOW_FROM) + self.hang)))
 
     @property
     def top(self) -> Pose:
         near = self.near
+        if self.lift is not None:
+            return near
         return np.array([*near[0][:2], max(CARRY, near[0][2] + CLEAR)]), near[1]
 
     @property

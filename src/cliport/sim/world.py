@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -112,7 +113,7 @@ class World:
         hulls = [solid for solid in shape.solids if solid not in plain]
         parts = [primitive(solid) for solid in plain]
         if hulls:
-            parts.append((pybullet.GEOM_MESH, 0.0, 0.0, [0, 0, 0], hulls_file(hulls), [0, 0, 0], [0, 0, 0, 1]))
+            parts.append((pybullet.GEOM_MESH, 0.0, 0.0, [0, 0, 0], hulls_file(tuple(hulls)), [0, 0, 0], [0, 0, 0, 1]))
         if not parts:
             return -1
         kinds, radii, lengths, halves, files, positions, turns = (list(column) for column in zip(*parts, strict=True))
@@ -227,7 +228,8 @@ def primitive(solid: Solid) -> tuple[int, float, float, list[float], str, list[f
     return kind, width / 2, height, [extent / 2 for extent in solid.size], "", list(solid.position), list(solid.quaternion)
 
 
-def hulls_file(solids: Sequence[Solid]) -> str:
+@lru_cache(maxsize=4096)
+def hulls_file(solids: tuple[Solid, ...]) -> str:
     """A Wavefront file whose objects PyBullet reads as one convex hull each."""
     lines, before = [], 0
     for number, solid in enumerate(solids):

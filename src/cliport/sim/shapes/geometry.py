@@ -5,12 +5,15 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
 from ..poses import UPRIGHT, apply, pose
 
 SEGMENTS = 32  # around an axis: few enough for a software renderer, many enough to look round
+
+ON_PLANE = 1e-7  # metres
 
 Color = tuple[float, float, float]
 
@@ -49,17 +52,22 @@ class Solid:
 
     def mesh(self) -> Mesh:
         """The solid's surface in the shape's frame."""
-        if self.kind == "box":
-            own = box_mesh(self.size)
-        elif self.kind == "cylinder":
-            r, h = self.size[0] / 2, self.size[2] / 2
-            own = revolved([(0, -h), (r, -h), (r, h), (0, h)])
-        elif self.kind == "sphere":
-            turns = np.linspace(0, np.pi, SEGMENTS // 2 + 1)
-            own = revolved([(self.size[0] / 2 * np.sin(t), -self.size[0] / 2 * np.cos(t)) for t in turns], smooth=True)
-        else:
-            own = hull_mesh(np.array(self.points))
-        return own.moved(self.position, self.quaternion)
+        return surface(self)
+
+
+@lru_cache(maxsize=4096)
+def surface(solid: Solid) -> Mesh:
+    if solid.kind == "box":
+        own = box_mesh(solid.size)
+    elif solid.kind == "cylinder":
+        radius, half = solid.size[0] / 2, solid.size[2] / 2
+        own = revolved([(0, -half), (radius, -half), (radius, half), (0, half)])
+    elif solid.kind == "sphere":
+        radius, turns = solid.size[0] / 2, np.linspace(0, np.pi, SEGMENTS // 2 + 1)
+        own = revolved([(radius * np.sin(turn), -radius * np.cos(turn)) for turn in turns], smooth=True)
+    else:
+        own = hull_mesh(np.array(solid.points))
+    return own.moved(solid.position, solid.quaternion)
 
 
 def box_solid(size: Sequence[float], position: Sequence[float] = (0, 0, 0), yaw: float = 0.0) -> Solid:
@@ -165,17 +173,18 @@ def cross(a: np.ndarray, b: np.ndarray) -> float:
 
 def hull_mesh(points: np.ndarray) -> Mesh:
     """The convex hull's surface of few points (N, 3): the planes through three of them that have all others on one side."""
-    faces: dict[frozenset[int], np.ndarray] = {}
-    for i, j, k in itertools.combinations(range(len(points)), 3):
-        normal = np.cross(points[j] - points[i], points[k] - points[i])
-        length = np.linalg.norm(normal)
-        if length < 1e-12:
-            continue
-        side = (points - points[i]) @ (normal / length)
-        if min(side.max(), -side.min()) < 1e-7:
-            outwards = normal / length * (1 if side.max() < 1e-7 else -1)
-            faces[frozenset(np.flatnonzero(abs(side) < 1e-7).tolist())] = outwards
-    return flat(np.concatenate([fan(points[sorted(corners)], normal) for corners, normal in faces.items()]))
+    triples = points[np.array(list(itertools.combinations(range(len(points)), 3)))]
+    normals = np.cross(triples[:, 1] - triples[:, 0], triples[:, 2] - triples[:, 0])
+    lengths = np.linalg.norm(normals, axis=1)
+    proper = lengths > 1e-12
+    normals = normals[proper] / lengths[proper, None]
+    sides = normals @ points.T - (normals * triples[proper, 0]).sum(1, keepdims=True)
+    faces: dict[bytes, tuple[np.ndarray, np.ndarray]] = {}
+    for sign in (1, -1):
+        for plane in np.flatnonzero((sign * sides).max(1) < ON_PLANE):
+            corners = abs(sides[plane]) < ON_PLANE
+            faces.setdefault(corners.tobytes(), (corners, sign * normals[plane]))
+    return flat(np.concatenate([fan(points[corners], normal) for corners, normal in faces.values()]))
 
 
 def fan(corners: np.ndarray, normal: np.ndarray) -> np.ndarray:

@@ -84,5 +84,5 @@ def looking(position: tuple[float, float, float], target: tuple[float, float, fl
     return Camera(position, (roll, pitch, yaw), focal)
 
 
-PRESENTATION = looking((1.45, 0.0, 0.85), (0.35, 0.0, 0.12), focal=560.0)
+PRESENTATION = looking((1.5, 0.0, 0.9), (0.33, 0.0, 0.2), focal=560.0)
 """What people look at: the table and the arm, from in front."""

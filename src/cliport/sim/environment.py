@@ -15,7 +15,7 @@ from .cameras import CAMERAS, PRESENTATION, Camera
 from .grippers import Suction
 from .observation import Observation
 from .poses import Pose
-from .primitives import Outcome, pick_place, push
+from .primitives import Outcome, Visit, pick_place, push
 from .robot import ASSETS, Robot
 from .shapes import Shape
 from .studio import studio
@@ -220,6 +220,10 @@ class Environment:
     def set_color(self, body: int, color: Sequence[float]) -> None:
         """Paint all of a body in RGB of [0, 1]."""
         self.world.paint(body, color)
+
+    def reaches(self, pose: Pose) -> bool:
+        """Whether the suction gripper can come to a pose from above. Upright it can all over the workspace, tilted not at its border."""
+        return self.robot.reaches(Visit(pose).stations)
 
     def settle(self, limit: int = SETTLE) -> bool:
         """Simulate until nothing moves, `limit` steps at most; whether it came to rest."""

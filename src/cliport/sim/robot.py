@@ -11,7 +11,7 @@ import numpy as np
 import pybullet
 
 from .errors import AssetError, ReachError
-from .kinematics import solve
+from .kinematics import ASIDE, solve
 from .poses import Pose, angle_between, multiply, pose, quaternion_from_euler, slerp
 from .shapes.geometry import Solid
 from .studio import Look, mesh_file, written
@@ -25,8 +25,8 @@ TIP_TO_FLANGE = pose((0, 0, 0.16), quaternion_from_euler(np.pi, 0, 0))
 """The flange in the frame of the tool's tip."""
 TIP_DOWN = pose(quaternion=quaternion_from_euler(np.pi, 0, 0))
 """From the tip's link, whose z axis points out of the robot, to poses as actions state them."""
-HOME = pose((0.2, 0, 0.5))
-"""The tip at rest: the arm is folded above its base, out of the cameras' sight of the workspace."""
+HOME = pose((0.2, ASIDE, 0.5))
+"""The tip at rest: the arm is folded back above its base, out of the cameras' sight of the workspace."""
 FORCE = (300.0, 300.0, 300.0, 80.0, 80.0, 80.0)
 """Newton metres, about twice the real arm's: no load bends a path."""
 FASTEST = 3.1

@@ -86,6 +86,9 @@ class ModelConfig:
         choices=("crops", "features"),
     )
     pad_pick: bool | None = setting(None, "pad the image to a square for the pick, as the original: True or False by size")
+    oversample: bool | None = setting(
+        None, "end the deeper networks at twice the image's resolution, as the original: True or False by size"
+    )
     up_norm: bool = setting(True, "normalise in the decoders' up blocks, as the published checkpoints do")
     clip: str | None = setting(None, "a ResNet of open_clip, or tiny, a small one with random weights: RN50-quickgelu or tiny by size")
     clip_weights: str = setting("openai", "of the frozen CLIP: a file, a tag that open_clip can fetch, or random; unreachable is random")

@@ -70,9 +70,9 @@ class Stages:
         first = Block(inside, outside, outside, stride=stride, project=True, batchnorm=self.batchnorm)
         return [first, *(Block(outside, outside, outside, batchnorm=self.batchnorm) for _ in range(self.depth - 1))]
 
-    def up(self, inside: int, outside: int) -> list[nn.Module]:
+    def up(self, inside: int, outside: int, doubled: bool = True) -> list[nn.Module]:
         """A stage that doubles height and width."""
-        return [*self.stage(inside, outside), nn.UpsamplingBilinear2d(scale_factor=2)]
+        return [*self.stage(inside, outside), nn.UpsamplingBilinear2d(scale_factor=2) if doubled else nn.Identity()]
 
     def stem(self, inside: int, outside: int) -> list[nn.Module]:
         return [nn.Conv2d(inside, outside, 3, padding=1), norm(outside, self.batchnorm), nn.ReLU(True)]

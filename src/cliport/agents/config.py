@@ -22,6 +22,7 @@ SIZES: dict[str, dict[str, Any]] = {
         "n_rotations": 36,
         "rotate": "crops",
         "pad_pick": True,
+        "oversample": True,
         "clip": "RN50-quickgelu",
     },
     "small": {
@@ -32,6 +33,7 @@ SIZES: dict[str, dict[str, Any]] = {
         "n_rotations": 12,
         "rotate": "features",
         "pad_pick": False,
+        "oversample": False,
         "clip": "tiny",
     },
 }
@@ -56,6 +58,8 @@ class AgentConfig:
     """`crops`: the image around the pick is turned, then encoded. `features`: encoded once, then turned."""
     pad_pick: bool = True
     """Pad the image to a square for the pick, as the original does."""
+    oversample: bool = True
+    """End the deeper networks at twice the image's resolution, as the original does, and scale down."""
     batchnorm: bool = False
     up_norm: bool = True
     """Normalise in the decoders' up blocks, as the published checkpoints do."""
@@ -113,7 +117,10 @@ def asked_for(settings: TrainConfig, base: AgentConfig | None = None) -> AgentCo
         ParameterError: for sizes that do not go together.
     """
     sizes = AgentConfig(**SIZES[settings.model.size]) if base is None else base
-    stated = {name: getattr(settings.model, name) for name in ("height", "width", "depth", "crop_size", "rotate", "pad_pick", "clip")}
+    stated = {
+        name: getattr(settings.model, name)
+        for name in ("height", "width", "depth", "crop_size", "rotate", "pad_pick", "oversample", "clip")
+    }
     return replace(
         sizes,
         agent=settings.train.agent,

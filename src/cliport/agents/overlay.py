@@ -9,13 +9,14 @@ from training.pictures import Line, captioned, sheet
 
 COLUMNS = 3
 WIDTH = 480
+OPAQUE = 1000
 TRUTH, CHOICE = (70, 220, 90), (255, 255, 255)
 
 
 def heated(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
-    """An image, uint8 (H, W, 3), with a map (H, W) of probabilities over it in red, the largest opaque."""
-    share = np.sqrt(heat / max(float(heat.max()), 1e-12))[..., None]
-    return (image * (1 - 0.8 * share) + np.array([255, 40, 30]) * 0.8 * share).astype(np.uint8)
+    """An image, uint8 (H, W, 3), with a map (H, W) of probabilities over it in red: from what chance would give to OPAQUE times that."""
+    share = np.clip(np.log(heat * heat.size + 1e-12) / np.log(OPAQUE), 0, 0.9)[..., None]
+    return (image * (1 - share) + np.array([255, 40, 30]) * share).astype(np.uint8)
 
 
 def marked(image: np.ndarray, truth: tuple[int, int], choice: tuple[int, int], zoom: int) -> Image.Image:
@@ -30,20 +31,22 @@ def marked(image: np.ndarray, truth: tuple[int, int], choice: tuple[int, int], z
     return picture
 
 
-def overlay(image: np.ndarray, instruction: str, maps: list[tuple[np.ndarray, tuple[int, int]]], right: list[bool]) -> Image.Image:
+def overlay(
+    image: np.ndarray, instruction: str, maps: list[np.ndarray], pixels: list[tuple[tuple[int, int], tuple[int, int]]], right: list[bool]
+) -> Image.Image:
     """One scene: the pick's map beside the place's, with the instruction below.
 
     Args:
         image: float (6, H, W), as agents see it.
         instruction: what was asked for.
-        maps: for pick and place, a map (H, W) and where the demonstration is.
+        maps: for pick and place, probabilities (H, W).
+        pixels: for pick and place, where the demonstration is, and where the agent would be.
         right: for pick and place, whether the agent would be near it.
     """
     colours = (np.clip(image[:3], 0, 1) * 255).astype(np.uint8).transpose(1, 2, 0)
     zoom = max(1, round(WIDTH / colours.shape[0]))
     pictures = []
-    for heat, truth in maps:
-        choice = divmod(int(heat.argmax()), heat.shape[1])
+    for heat, (truth, choice) in zip(maps, pixels, strict=True):
         pictures.append(marked(heated(colours, heat), truth, choice, zoom))
     lines = [Line(instruction), Line("pick", mark=right[0]), Line("place", mark=right[1])]
     return captioned(sheet(pictures, 2), lines, WIDTH)

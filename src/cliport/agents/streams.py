@@ -82,7 +82,7 @@ class ResNetLat(Stream):
         widths = [w, w, 2 * w, 4 * w, 8 * w, 16 * w]
         down = [stages.stage(widths[i], widths[i + 1], 1 if i == 0 else 2) for i in range(5)]
         widths = [16 * w, 8 * w, 4 * w, 2 * w, w, w // 2]
-        up = [stages.up(widths[i], widths[i + 1]) for i in range(5)]
+        up = [stages.up(widths[i], widths[i + 1], i < 4 or setup.config.oversample) for i in range(5)]
         for number, layers in enumerate([*down, *up], 1):
             self.add_module(f"layer{number}", nn.Sequential(*layers))
         self.conv2 = nn.Sequential(*stages.head(w // 2, setup.outside))
@@ -183,7 +183,8 @@ class UNet(Stream):
         rows = setup.rows if setup.config.up_norm else 0
         insides, outsides, skips = (16 * w, 8 * w, 4 * w), (8 * w, 4 * w, 2 * w), channels[2::-1]
         self.ups = nn.ModuleList(Up(*shape, rows) for shape in zip(insides, skips, outsides, strict=True))
-        self.decoders = nn.ModuleList(nn.Sequential(*setup.stages.up(2 * w // i, w // i)) for i in (1, 2, 4))
+        doubled = (True, True, setup.config.oversample)
+        self.decoders = nn.ModuleList(nn.Sequential(*setup.stages.up(2 * w >> i, w >> i, doubled[i])) for i in range(3))
         self.conv2 = nn.Conv2d(w // 4, setup.outside, 1)
         self.language, self.lateral = nn.ModuleList(), nn.ModuleList()
         if language:

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
@@ -117,6 +116,7 @@ def picture_of(batch: Batch, row: int, pick_map: Tensor, place_map: Tensor, erro
     assert batch.pick is not None
     assert batch.place is not None
     truths = [(int(pixel[0]), int(pixel[1])) for pixel in (batch.pick[row], batch.place[row])]
-    heats: list[np.ndarray] = [pick_map.numpy(), place_map.amax(0).numpy()]
-    pairs = list(zip(heats, truths, strict=True))
-    return overlay(batch.image[row].numpy(), batch.language[row], pairs, [bool(errors[4]), bool(errors[5])])
+    choices = [(index[-2], index[-1]) for index in (best(pick_map), best(place_map))]
+    maps = [pick_map.numpy(), place_map.sum(0).numpy()]
+    pixels = list(zip(truths, choices, strict=True))
+    return overlay(batch.image[row].numpy(), batch.language[row], maps, pixels, [bool(errors[4]), bool(errors[5])])

@@ -96,8 +96,10 @@ def attempt(settings: DemosConfig, seed: int, videos: Path) -> Attempt:
             episode = roll_out(environment, task, seed, oracle(environment, task), film and film.say)
     except TaskError as error:
         return Attempt(seed, problem=str(error))
-    kept = settings.save_data and episode.reward > KEPT
-    return Attempt(seed, episode.reward, episode.actions, encode(episode) if kept else b"")
+    solved = episode.reward > KEPT
+    if film and not solved:
+        video_of(videos, seed).unlink()
+    return Attempt(seed, episode.reward, episode.actions, encode(episode) if solved and settings.save_data else b"")
 
 
 def video_of(folder: Path, seed: int) -> Path:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from synthetic_episodes import pickled
 
+from cliport.data.codec import HEIGHT_UNIT
 from cliport.data.convert import ConvertConfig, convert
 from cliport.data.errors import EpisodeError
 from cliport.data.pickles import PickledDemonstrations, load
@@ -78,7 +79,7 @@ def test_conversion_keeps_everything_and_takes_a_hundredth_of_the_space(data_dir
     for old, new in zip(before, after, strict=True):
         for one, other in zip(old.steps, new.steps, strict=True):
             assert np.array_equal(one.view.color, other.view.color)
-            assert np.allclose(one.view.height, other.view.height, atol=5.1e-5)
+            assert np.allclose(one.view.height, other.view.height, atol=HEIGHT_UNIT)
             assert (one.reward, one.info) == (other.reward, other.info)
     assert Manifest.read(folder).origin == "pickles of another simulator"
     size = {place: sum(path.stat().st_size for path in place.rglob("*") if path.is_file()) for place in (data_dir, folder)}

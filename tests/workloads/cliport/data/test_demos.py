@@ -158,19 +158,12 @@ def test_nothing_is_kept_when_data_is_not_to_be_saved(tmp_path: Path) -> None:
     assert report.texts[-1].endswith("the oracle solved 1 of 1 scenes")
 
 
-def test_episodes_are_shown_and_filmed(tmp_path: Path) -> None:
-    report = Recorder()
-    record = RecordConfig(save_video=True, video_height=64, video_width=64)
+def test_what_is_kept_is_shown_and_filmed_by_its_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cliport.rollout, "oracle", failing(0))
+    report, record = Recorder(), RecordConfig(save_video=True, video_height=64, video_width=64)
     folder = made(tmp_path, report, n=1, debug_images=1, record=record)
     assert [path.name for path in (folder / "videos").iterdir()] == ["000001.mp4"]
     assert [(title, series) for title, series, _, _ in report.images] == [(f"{TASK}-train", "000000")]
-
-
-def test_an_unsolved_scene_leaves_no_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cliport.rollout, "oracle", failing(0))
-    record = RecordConfig(save_video=True, video_height=64, video_width=64)
-    folder = made(tmp_path, n=1, record=record)
-    assert [path.name for path in (folder / "videos").iterdir()] == ["000001.mp4"]
 
 
 def test_without_a_server_a_run_says_where_its_data_set_is(tmp_path: Path) -> None:

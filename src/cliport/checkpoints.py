@@ -32,7 +32,8 @@ def to_evaluate(settings: EvalConfig, folder: Path, results: Path, evaluated: Co
         there = sorted(path.name for path in folder.glob("*.ckpt"))
         if not there:
             raise CheckpointError(
-                f"{folder}: there are no checkpoints (*.ckpt); is model_task, agent, train_demos or exp_folder another one?"
+                f"{folder}: there are no checkpoints (*.ckpt); is model_task, agent, train_demos or exp_folder another one? "
+                "In a run on the queue say init_from=TASK"
             )
         chosen = [folder / name for name in named(settings, there, results, folder)]
     return [path for path in chosen if settings.update_results or path.name not in evaluated]

@@ -103,7 +103,7 @@ class Environment:
             raise ValueError(f"{task.name}.ee: {task.ee!r} is none of {', '.join(TOOLS)}")
         self.task, self.seed, self.ee = task, seed, task.ee
         self.rng = np.random.default_rng(seed)
-        self.world.clear()
+        self.world.clear(coarse=self.ee == "spatula")
         self.robot = Robot(self.world, self.ee, self.assets)
         self.suction = Suction(self.robot)
         task.reset(self)

@@ -12,7 +12,7 @@ from .constants import BOUNDS, IMAGE_SHAPE, PIXEL
 from .pixels import position_to_pixel
 from .poses import Pose, apply, from_euler
 from .shapes import Shape
-from .shapes.geometry import cross
+from .shapes.geometry import outline
 
 BATCH = 16000  # rays that PyBullet takes at once
 UNDER = 0.01  # metres below the table at which they end
@@ -52,27 +52,14 @@ def occupied(things: Iterable[tuple[Shape, Pose]]) -> np.ndarray:
     """bool IMAGE_SHAPE: the pixels within the convex outlines of shapes at poses."""
     taken = np.zeros(len(grid()), bool)
     for shape, place in things:
-        corners = outline(apply(place, shape.vertices)[:, :2])
+        points = np.unique(np.round(apply(place, shape.vertices)[:, :2], 6), axis=0)
+        corners = points[outline(points)]
         sides = np.roll(corners, -1, 0) - corners
         outwards = np.stack([sides[:, 1], -sides[:, 0]], 1)
         reach = (outwards * corners).sum(1)
         near = np.flatnonzero(((grid() >= corners.min(0)) & (grid() <= corners.max(0))).all(1))
         taken[near] |= (grid()[near] @ outwards.T <= reach + 1e-12).all(1)
     return taken.reshape(IMAGE_SHAPE)
-
-
-def outline(points: np.ndarray) -> np.ndarray:
-    """The convex hull (M, 2) of points (N, 2), counter-clockwise (Andrew: Another Efficient Algorithm for Convex Hulls, 1979)."""
-    ordered = np.unique(np.round(points, 6), axis=0)
-    chains = []
-    for sequence in (ordered, ordered[::-1]):
-        chain: list[np.ndarray] = []
-        for point in sequence:
-            while len(chain) > 1 and cross(chain[-1] - chain[-2], point - chain[-1]) <= 0:
-                chain.pop()
-            chain.append(point)
-        chains += chain[:-1]
-    return np.array(chains)
 
 
 def free_pixels(taken: np.ndarray, radius: float) -> np.ndarray:

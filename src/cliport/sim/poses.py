@@ -98,15 +98,15 @@ def apply(a: Pose, points: Sequence[float] | np.ndarray) -> np.ndarray:
 
 def angle_between(a: np.ndarray, b: np.ndarray) -> float:
     """The smallest rotation that takes quaternion `a` to `b`, in radians, in [0, pi]."""
-    dot = abs(float(np.dot(a, b)))
-    return 2 * float(np.arctan2(np.linalg.norm(np.asarray(a) - np.sign(np.dot(a, b) or 1) * np.asarray(b)) / 2, np.sqrt((1 + dot) / 2)))
+    nearer = np.asarray(b) * (1 if np.dot(a, b) >= 0 else -1)
+    return 4 * float(np.arctan2(np.linalg.norm(a - nearer), np.linalg.norm(a + nearer)))
 
 
 def slerp(a: np.ndarray, b: np.ndarray, shares: np.ndarray) -> np.ndarray:
     """Quaternions (N, 4) on the shorter arc from `a` (share 0) to `b` (share 1), shares (N,)."""
     dot = float(np.dot(a, b))
     end = np.asarray(b) * (1 if dot >= 0 else -1)
-    angle = np.arctan2(np.linalg.norm(end - a) / 2, np.linalg.norm(end + a) / 2) * 2
+    angle = 2 * np.arctan2(np.linalg.norm(end - a), np.linalg.norm(end + a))
     if angle < 1e-9:
         return np.repeat(np.asarray(a, float)[None], len(shares), 0)
     return (np.sin((1 - shares) * angle)[:, None] * a + np.sin(shares * angle)[:, None] * end) / np.sin(angle)

@@ -133,8 +133,9 @@ class Robot:
         goal = self.rest if end is None else self.angles([end], np.zeros(JOINTS))[0]
         turn = goal - self.wanted
         count = self.count(np.abs(turn).max() * PEAK / FASTEST)
-        self.at = HOME if end is None else end
-        return self.follow(self.wanted + eased(count)[:, None] * turn)[0]
+        how, _ = self.follow(self.wanted + eased(count)[:, None] * turn)
+        self.at = self.pose() if how is End.BLOCKED else HOME if end is None else end
+        return how
 
     def line(self, end: Pose, speed: float, until: Callable[[], bool] | None = None, ease: bool = True) -> End:
         """Move the tip straight to `end`, turning evenly; `speed` is its highest, in metres per second.
@@ -156,7 +157,7 @@ class Robot:
         count = self.count(max(length / speed, steepest / FASTEST) * (PEAK if ease else 1))
         when = eased(count) if ease else np.arange(1, count + 1) / count
         how, rows = self.follow(np.stack([np.interp(when, shares, joint) for joint in knots.T], 1), until)
-        self.at = between(start, end, when[rows - 1 : rows])[0]
+        self.at = self.pose() if how is End.BLOCKED else between(start, end, when[rows - 1 : rows])[0]
         return how
 
     def count(self, seconds: float) -> int:
@@ -182,6 +183,7 @@ class Robot:
             self.world.step()
             if until and until():
                 return End.STOPPED, len(path)
+        self.command(self.measured(), np.zeros(JOINTS))  # not to press on
         return End.BLOCKED, len(path)
 
     def measured(self) -> np.ndarray:

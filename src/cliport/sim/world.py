@@ -33,6 +33,8 @@ LOOK_EVERY = 8
 """Steps between two looks at the speeds."""
 MOST_PRIMITIVES = 15
 """PyBullet takes 16 parts in one shape."""
+FINE, COARSE = (50, 0.02), (20, 0.002)
+"""Iterations of the solver, and metres within which bodies are watched for contact. Coarsely, fifty blocks take a third of the time."""
 ROUND, ROLLING = ("sphere", "cylinder"), 0.0005
 BEAD_MASS, ROPE_FORCE = 0.005, 20.0  # kilograms, newtons
 EDGE = 0.01
@@ -55,12 +57,18 @@ class World:
         self.objects: dict[str, list[int]] = {}
         self.shapes: dict[int, Shape] = {}
 
-    def clear(self) -> None:
-        """Empty the world but for the table."""
+    def clear(self, coarse: bool = False) -> None:
+        """Empty the world but for the table. `coarse` is for many loose things that need not be stacked."""
+        iterations, watched = COARSE if coarse else FINE
         pybullet.resetSimulation(physicsClientId=self.client)
         pybullet.setGravity(0, 0, GRAVITY, physicsClientId=self.client)
         pybullet.setPhysicsEngineParameter(
-            fixedTimeStep=1 / self.hz, enableFileCaching=0, deterministicOverlappingPairs=1, physicsClientId=self.client
+            fixedTimeStep=1 / self.hz,
+            enableFileCaching=0,
+            deterministicOverlappingPairs=1,
+            numSolverIterations=iterations,
+            contactBreakingThreshold=watched,
+            physicsClientId=self.client,
         )
         self.steps = 0
         self.scene.replaced([])
@@ -96,7 +104,9 @@ class World:
             useMaximalCoordinates=True,  # a body without joints: three times as fast
             physicsClientId=self.client,
         )
-        pybullet.changeDynamics(body, -1, lateralFriction=shape.friction, physicsClientId=self.client)
+        pybullet.changeDynamics(  # anchored: without, a stack creeps by a millimetre a second
+            body, -1, lateralFriction=shape.friction, frictionAnchor=True, physicsClientId=self.client
+        )
         if any(solid.kind in ROUND for solid in shape.solids):  # twice the work: not for what cannot roll
             pybullet.changeDynamics(body, -1, rollingFriction=ROLLING, spinningFriction=ROLLING, physicsClientId=self.client)
         for mesh in shape.meshes:

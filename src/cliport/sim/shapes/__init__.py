@@ -9,7 +9,7 @@ own.
 
 from __future__ import annotations
 
-from .geometry import Mesh, Solid, box_mesh, merged, prism, revolved
+from .geometry import Mesh, Solid, box_mesh, box_solid, cylinder_solid, hull_solid, merged, prism, revolved
 from .kits import LETTERS, decal, kit_board, letter
 from .shape import Shape, shape
 from .table import (
@@ -39,15 +39,18 @@ __all__ = [
     "bowl",
     "box",
     "box_mesh",
+    "box_solid",
     "container",
     "corner",
     "cylinder",
+    "cylinder_solid",
     "decal",
     "disc",
     "ell",
     "ell_fixture",
     "hanoi_disk",
     "hanoi_stand",
+    "hull_solid",
     "kit_board",
     "letter",
     "merged",

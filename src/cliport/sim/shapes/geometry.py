@@ -14,6 +14,7 @@ from ..poses import UPRIGHT, apply, pose
 SEGMENTS = 32  # around an axis: few enough for a software renderer, many enough to look round
 
 ON_PLANE = 1e-7  # metres
+FLAT = 1e-12  # square metres
 
 Color = tuple[float, float, float]
 
@@ -187,9 +188,25 @@ def hull_mesh(points: np.ndarray) -> Mesh:
     return flat(np.concatenate([fan(points[corners], normal) for corners, normal in faces.values()]))
 
 
-def fan(corners: np.ndarray, normal: np.ndarray) -> np.ndarray:
-    """Triangles (N - 2, 3, 3) of a convex polygon's corners in any order, counter-clockwise about `normal`."""
-    spokes = corners - corners.mean(0)
-    around = np.arctan2(np.cross(spokes[0], spokes) @ normal, spokes @ spokes[0])
-    ordered = corners[np.argsort(around)]
+def fan(points: np.ndarray, normal: np.ndarray) -> np.ndarray:
+    """Triangles (T, 3, 3) of the convex hull of points of one plane, counter-clockwise about its `normal`."""
+    right = np.cross(normal, np.eye(3)[np.abs(normal).argmin()])
+    ordered = points[outline(np.stack([points @ right, points @ np.cross(normal, right)], 1))]
     return np.stack([np.repeat(ordered[:1], len(ordered) - 2, 0), ordered[1:-1], ordered[2:]], 1)
+
+
+def outline(points: np.ndarray) -> np.ndarray:
+    """Which of points (N, 2) are the corners of their convex hull, counter-clockwise.
+
+    Andrew: Another Efficient Algorithm for Convex Hulls in Two Dimensions, 1979.
+    """
+    order = np.lexsort((points[:, 1], points[:, 0])).tolist()
+    corners: list[int] = []
+    for sequence in (order, order[::-1]):
+        chain: list[int] = []
+        for point in sequence:
+            while len(chain) > 1 and cross(points[chain[-1]] - points[chain[-2]], points[point] - points[chain[-1]]) <= FLAT:
+                chain.pop()
+            chain.append(point)
+        corners += chain[:-1]
+    return np.array(corners)

@@ -63,10 +63,6 @@ class Source(ABC):
     def draw(self, rng: np.random.Generator) -> int:
         """The number of a random episode."""
 
-    def steps(self) -> list[tuple[int, int]]:
-        """Every (episode, step) that has an action."""
-        return [(episode, step) for episode, length in enumerate(self.lengths) for step in range(length)]
-
     def sample(self, episode: int, step: int) -> Sample:
         """One step of one episode."""
         whole = self[episode]

@@ -105,9 +105,9 @@ def test_a_run_goes_on_where_it_stopped_and_says_when_there_is_nothing_to_do(unb
 
 
 def test_a_killed_run_leaves_whole_demonstrations_and_goes_on(unbroken: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "cliport.demos", f"task={TASK}", f"data_dir={tmp_path}", "n=4", "workers=2", "debug_images=0"]
+    command = [sys.executable, "-m", "cliport.demos", f"task={TASK}", f"data_dir={tmp_path}", "n=4", "debug_images=0"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "CLIPORT_ROOT": str(tmp_path / "root")}
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+    process = subprocess.Popen([*command, "workers=2"], stdout=subprocess.PIPE, text=True, env=environment)
     try:
         assert process.stdout is not None
         next(line for line in process.stdout if line.startswith(f"{TASK}-train 2/4"))
@@ -119,7 +119,7 @@ def test_a_killed_run_leaves_whole_demonstrations_and_goes_on(unbroken: Path, tm
     assert left
     assert len(Demonstrations(tmp_path / f"{TASK}-train")) == len(left)
 
-    again = subprocess.run(command, capture_output=True, text=True, env=environment)
+    again = subprocess.run([*command, "workers=1"], capture_output=True, text=True, env=environment)
     assert again.returncode == 0, again.stderr
     assert digests(tmp_path / f"{TASK}-train") == digests(unbroken)
 

@@ -28,8 +28,8 @@ class BlockInsertion(Task):
     max_steps = 3
 
     def build(self, env: Environment) -> None:
-        target = self.add_fixture(env)
         block = env.add(ell(SIZE), self.block_pose(env))
+        target = self.add_fixture(env)
         self.goals.append(Goal([Piece(block)], [target], np.ones((1, 1), bool), 1.0, language.BLOCK_INSERTION))
 
     def add_fixture(self, env: Environment) -> Pose:
@@ -55,12 +55,6 @@ class BlockInsertionTranslation(BlockInsertion):
 
 class BlockInsertionEasy(BlockInsertionTranslation):
     """The block is always at one place as well."""
-
-    def add_fixture(self, env: Environment) -> Pose:
-        self.home = env.add(ell(SIZE), self.block_pose(env))  # keeps the place free
-        found = super().add_fixture(env)
-        env.remove(self.home)
-        return found
 
     def block_pose(self, env: Environment) -> Pose:
         return from_euler((0.5, 0.0, SIZE[2] / 2), yaw=FIXED_TURN)

@@ -13,6 +13,7 @@ from cliport.sim.action import Action
 from cliport.sim.constants import BOUNDS
 from cliport.sim.pixels import pixel_to_position
 from cliport.sim.poses import Pose, apply, from_euler, inverse, multiply, pose, yaw_of
+from cliport.sim.primitives import BEHIND, SHORT
 
 from .task import Goal, Piece, Task, Zone, remainder
 
@@ -122,10 +123,10 @@ class Push(Oracle):
     stand in a row. Blocks that stay outside count the less the further away they are.
     """
 
-    blade, block = 0.1, 0.012
+    blade, block = 0.11, 0.012
     """Metres: the width that the blade surely takes along, and of a lane."""
     reach = 0.02
-    """Metres behind the last block at which a push starts."""
+    """Metres behind the last block at which the blade comes down."""
     headings = np.linspace(0, 2 * np.pi, 24, endpoint=False)
     shifts = np.linspace(-0.08, 0.08, 9)
     stops = np.linspace(-0.05, 0.03, 5)
@@ -140,10 +141,12 @@ class Push(Oracle):
             return None
         best = int(self.values(goal.zone, points, starts, ends).argmax())
         heading = float(np.arctan2(*(ends[best] - starts[best])[::-1]))
-        return Action(from_euler((*starts[best], 0.0), yaw=heading), from_euler((*ends[best], 0.0), yaw=heading))
+        along = np.array([np.cos(heading), np.sin(heading)])
+        pick, place = starts[best] + BEHIND * along, ends[best] + SHORT * along  # the blade comes down behind and stops short
+        return Action(from_euler((*pick, 0.0), yaw=heading), from_euler((*place, 0.0), yaw=heading))
 
     def candidates(self, zone: Zone, outside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Starts and ends (M, 2) of pushes within the workspace, which begin behind every block outside (N, 2) that is in their way."""
+        """Where the blade may start and stop (M, 2): in the workspace, and behind every block outside (N, 2) that is in its way."""
         turns, shifts, stops = (grid.ravel() for grid in np.meshgrid(self.headings + yaw_of(zone.middle), self.shifts, self.stops))
         along, across = directions(turns)
         relative = outside - zone.middle[0][:2]

@@ -42,6 +42,7 @@ class AlignRope(Task):
 
     max_steps = 20
     position_tolerance = 0.02
+    lift = 0.02
 
     def build(self, env: Environment) -> None:
         side = square_outline((SIDE, SIDE), sides="new")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cliport.sim.poses import Pose, angle_between, apply, inverse, pose, quaternion_from_euler, yaw_of
+from cliport.sim.poses import Pose, angle_between, apply, inverse, yaw_of
 from cliport.sim.shapes import Shape
 
 from .errors import NoRoom, TaskError
@@ -81,6 +81,8 @@ class Task:
     """
 
     ee = "suction"
+    lift: float | None = None
+    """Metres above the table at which the gripper drags a piece across; None to carry it high above everything."""
     max_steps = 10
     position_tolerance = 0.01
     """Metres on the table within which a piece is in place; the original's."""
@@ -215,10 +217,6 @@ def remainder(angle: float, symmetry: float) -> float:
 def any_to_any(pieces: Sequence[Any], targets: Sequence[Any]) -> np.ndarray:
     """A match matrix where every piece may go to every target."""
     return np.ones((len(pieces), len(targets)), bool)
-
-
-def turned(yaw: float) -> Pose:
-    return pose(quaternion=quaternion_from_euler(0.0, 0.0, yaw))
 
 
 def grid(size: Sequence[float], share: float = 0.9) -> np.ndarray:

@@ -20,6 +20,7 @@ from harness.settings import merge
 
 SHORT = {
     "train.task": TASK,
+    "train.agent": "transporter",
     "train.n_demos": 6,
     "train.n_val": 3,
     "train.n_steps": 12,

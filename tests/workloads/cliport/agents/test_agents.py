@@ -19,16 +19,28 @@ from cliport.agents import FUSIONS, STREAM_FUSIONS, AgentConfig, build, design, 
 from cliport.agents.agent import Agent, losses_of
 from cliport.agents.clip import Clip
 from cliport.agents.frozen import Frozen, Weights
-from cliport.agents.language import Language
 from cliport.agents.rotation import angles, rotate
 from cliport.sim.observation import HeightMap
 from harness.errors import CheckpointError, ParameterError
 
-STATED = """cliport two_stream_clip_lingunet_lat_transporter two_stream_clip_unet_lat_transporter two_stream_clip_lingunet_transporter
-two_stream_clip_unet_transporter two_stream_clip_woskip_transporter two_stream_clip_film_lingunet_lat_transporter
-two_stream_full_rn50_bert_lingunet_lat_transporter two_stream_full_rn50_bert_unet_transporter
-two_stream_full_rn50_bert_lingunet_transporter two_stream_full_untrained_rn50_bert_lingunet_transporter transporter
-clip_unet_transporter clip_lingunet_transporter transporter_lang image_goal_transporter""".split()
+STATED = [
+    "cliport",
+    "two_stream_clip_lingunet_lat_transporter",
+    "two_stream_clip_unet_lat_transporter",
+    "two_stream_clip_lingunet_transporter",
+    "two_stream_clip_unet_transporter",
+    "two_stream_clip_woskip_transporter",
+    "two_stream_clip_film_lingunet_lat_transporter",
+    "two_stream_full_rn50_bert_lingunet_lat_transporter",
+    "two_stream_full_rn50_bert_unet_transporter",
+    "two_stream_full_rn50_bert_lingunet_transporter",
+    "two_stream_full_untrained_rn50_bert_lingunet_transporter",
+    "transporter",
+    "clip_unet_transporter",
+    "clip_lingunet_transporter",
+    "transporter_lang",
+    "image_goal_transporter",
+]
 
 
 def test_the_agents_are_the_originals() -> None:

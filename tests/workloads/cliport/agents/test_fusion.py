@@ -26,12 +26,8 @@ def fuser(kind: str) -> Instruct:
 def plain(net: Instruct, x: Tensor, sentence: Tensor, words: Tensor) -> Tensor:
     """One map (C, H, W) with one instruction of words (L, E), word by word and pixel by pixel."""
     tile = net.project(sentence)[:, None, None].expand_as(x) if "word" not in net.kind else None
-    if net.kind == "add":
-        return x + tile
-    if net.kind == "mult":
-        return x * tile
-    if net.kind == "max":
-        return torch.maximum(x, tile)
+    if net.kind in ("add", "mult", "max"):
+        return {"add": torch.add, "mult": torch.mul, "max": torch.maximum}[net.kind](x, tile)
     if net.kind == "film":
         return x * tile + net.shift(sentence)[:, None, None]
     if net.kind == "sent_attn":

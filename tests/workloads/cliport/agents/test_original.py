@@ -127,7 +127,9 @@ def test_names_of_another_kind_of_network_are_described_not_guessed(agent: Agent
     with pytest.raises(CheckpointError, match=r"has other shapes of attention"):
         load(file, config_of(rotate="crops", width=16))
     torch.save({"state_dict": {"backbone.conv.weight": torch.zeros(1), "head.bias": torch.zeros(1)}}, tmp_path / "other.ckpt")
-    with pytest.raises(CheckpointError, match=r"neither this project's checkpoint nor one of the original: it holds backbone\.conv\.\* \(1\)"):
+    with pytest.raises(
+        CheckpointError, match=r"neither this project's checkpoint nor one of the original: it holds backbone\.conv\.\* \(1\)"
+    ):
         load(tmp_path / "other.ckpt")
 
 

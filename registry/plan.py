@@ -160,6 +160,8 @@ class References:
         return self.known[reference]
 
     def task(self, reference: str) -> str:
+        if reference.startswith("task:"):
+            return self.awaited(reference)
         assert self.server is not None
         server = self.server
         found = self.findings.attempt(lambda: find_task(server, reference))
@@ -168,13 +170,17 @@ class References:
     def dataset(self, reference: str) -> str:
         assert self.server is not None
         if reference.startswith("task:"):
-            step = reference.removeprefix("task:")
-            return reference if step in self.steps else f"task:{self.task(step)}"
+            return self.awaited(reference)
         if "://" in reference:
             return reference
         identifier, problem = catalog.problem_of(self.server, reference, self.aliases)
         self.findings.add([problem] if problem else [])
         return identifier
+
+    def awaited(self, reference: str) -> str:
+        """`task:<command>` of an earlier step as it is, `task:<task>` with the task's whole ID."""
+        step = reference.removeprefix("task:")
+        return reference if step in self.steps else f"task:{self.task(step)}"
 
 
 def queue_named(name: str, server: Server, findings: Findings) -> Queue | None:

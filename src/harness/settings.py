@@ -139,7 +139,8 @@ def merge(schema: type, file: Path | None, arguments: Iterable[tuple[str, Any]],
                 continue
             problems.append(f"{key} is required: {leaf.help or leaf.type}")
         elif not leaf.admits(value := OmegaConf.select(config, key)):
-            problems.append(f"{where.get(key, '')}{key}={value}: must be {leaf.allowed}")
+            hint = nearest(str(value), map(str, leaf.choices))
+            problems.append(f"{where.get(key, '')}{key}={value}: must be {leaf.allowed}{hint}")
     if problems:
         raise ParameterError(problems)
     return OmegaConf.to_object(config)

@@ -37,10 +37,11 @@ class ReportTraining(Callback):
         report: where they go.
         every: steps between two points.
         items_per_step: samples that all ranks together see in one step.
+        series: under which the loss and the speed are reported.
     """
 
-    def __init__(self, report: Report, every: int, items_per_step: int) -> None:
-        self.report, self.every, self.items_per_step = report, every, items_per_step
+    def __init__(self, report: Report, every: int, items_per_step: int, series: str = "train") -> None:
+        self.report, self.every, self.items_per_step, self.series = report, every, items_per_step, series
         self.losses: list[torch.Tensor] = []
         self.since = 0.0
         self.bar: Iterator[int] = iter(())
@@ -56,9 +57,9 @@ class ReportTraining(Callback):
         step = trainer.global_step
         if step % self.every == 0:
             seconds = time.perf_counter() - self.since
-            self.report.scalar("loss", "train", float(torch.stack(self.losses).mean()), step)
+            self.report.scalar("loss", self.series, float(torch.stack(self.losses).mean()), step)
             self.report.scalar("learning rate", "lr", trainer.optimizers[0].param_groups[0]["lr"], step)
-            self.report.scalar("samples per second", "train", len(self.losses) * self.items_per_step / seconds, step)
+            self.report.scalar("samples per second", self.series, len(self.losses) * self.items_per_step / seconds, step)
             self.losses.clear()
             self.since = time.perf_counter()
 

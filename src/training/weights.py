@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from pickle import UnpicklingError
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -26,17 +27,26 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         from safetensors.torch import load_file
 
         return load_file(path)
+    return unwrapped(read_checkpoint(path), path)
+
+
+def read_checkpoint(path: Path, allowed: Sequence[Any] = ()) -> object:
+    """Everything in a file that PyTorch wrote: tensors, plain containers, and `allowed` types (as torch.serialization.safe_globals).
+
+    Raises:
+        CheckpointError: for a pickle with other types, naming them, and for what is no such file.
+    """
     if is_torchscript(path):
         raise CheckpointError(f"{path} is a TorchScript archive, which is a program; convert it to a state dict where you trust it")
     try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(list(allowed)):
+            return torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError as error:
         refused = re.search(r"unsupported (?:global:?|class) (?:GLOBAL )?([\w.]+)", str(error), re.IGNORECASE)
         what = f"holds the type {refused[1]}" if refused else "is not a file of weights"
         raise CheckpointError(f"{path} {what}; only tensors and plain containers are read: save model.state_dict()") from error
     except (RuntimeError, EOFError, OSError) as error:
         raise CheckpointError(f"{path} cannot be read as weights: {type(error).__name__} {error}".strip()) from error
-    return unwrapped(loaded, path)
 
 
 def unwrapped(loaded: object, path: Path) -> dict[str, Tensor]:

@@ -87,7 +87,7 @@ def test_all_problems_are_named_at_once(declaration: Declaration) -> None:
         "optim.rl: there is no such key (did you mean optim.lr?)",
         "steps=many: must be int >= 1",
         "optim.lr=2.0: must be float > 0 and <= 1",
-        "optim.name=adam: must be one of adamw, sgd",
+        "optim.name=adam: must be one of adamw, sgd (did you mean adamw?)",
         "nproc_per_node=two: must be int",
         "nnodes=0: must be at least 1",
         "dataset_id is required: toys (or dataset_path=FOLDER)",

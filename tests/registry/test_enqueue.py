@@ -193,6 +193,15 @@ def test_smoke_steps_follow_each_other(embedded: Server, queue: Queue, registry:
     assert hyperparameters(whole(embedded, train), "Args") == {"command": "train", "dataset_id": f"task:{make}", "steps": "7", "seed": "3"}
 
 
+def test_a_smoke_step_may_start_from_what_an_earlier_one_learned(clone: Path, embedded: Server, queue: Queue, registry: Registry) -> None:
+    declaration = clone / "clearml_tasks/toy/workload.yaml"
+    declaration.write_text(declaration.read_text().replace('"task:make"', '"task:make", init_from: "task:make"'))
+    make, train = registry("enqueue", "toy", "--smoke", "--queue", queue.name).lines
+    assert hyperparameters(whole(embedded, train), "Args")["init_from"] == f"task:{make}"
+    (later,) = registry("enqueue", "toy", "--queue", queue.name, "command=make", f"init_from=task:{make[:12]}").lines
+    assert hyperparameters(whole(embedded, later), "Args")["init_from"] == f"task:{make}"
+
+
 class TestResume:
     def test_it_takes_the_arguments_of_the_task_and_those_given(
         self, embedded: Server, queue: Queue, numbers: str, registry: Registry

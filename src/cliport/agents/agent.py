@@ -1,0 +1,166 @@
+"""An agent: where to pick, and where to place what was picked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..sim import poses
+from ..sim.action import Action
+from ..sim.observation import HeightMap
+from ..sim.pixels import pixel_to_position
+from .attention import Attention
+from .batch import Batch, image_of
+from .catalog import design
+from .config import AgentConfig
+from .frozen import Frozen, Weights, frozen, seeded
+from .language import Language
+from .transport import Transport
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What an agent wants done. Pixels are rows and columns of the height map."""
+
+    pick: tuple[int, int]
+    place: tuple[int, int]
+    angle: float
+    """By how much to turn what is picked, about z, in radians."""
+    pick_map: np.ndarray
+    """float32 (H, W): probability of picking at each pixel of the agent's image."""
+    place_map: np.ndarray
+    """float32 (R, H, W): probability of placing, turned by 2 pi r / R."""
+
+    def action(self, heights: np.ndarray) -> Action:
+        """As an action, by the height map's heights (320, 160) in metres."""
+        return Action(
+            pick=poses.from_euler(pixel_to_position(self.pick, heights)),
+            place=poses.from_euler(pixel_to_position(self.place, heights), yaw=self.angle),
+        )
+
+
+class Agent(nn.Module):
+    """Networks for pick and place around one frozen trunk, which they share.
+
+    Args:
+        config: its form.
+        trunk: frozen encoders; None for an agent without.
+    """
+
+    def __init__(self, config: AgentConfig, trunk: Frozen | None) -> None:
+        super().__init__()
+        self.config, self.design, self.trunk = config, design(config.agent), trunk
+        self.attention = Attention(self.design, config, trunk)
+        self.transport = Transport(self.design, config, trunk)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Agent:
+        if self.trunk is not None:
+            self.trunk.apply(lambda module: module._apply(fn))
+        return super()._apply(fn, recurse)
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.parameters()).device
+
+    @property
+    def origin(self) -> str:
+        """Where the frozen weights come from, in words."""
+        return "no frozen weights" if self.trunk is None else self.trunk.origin
+
+    def language(self, batch: Batch) -> Language | None:
+        """The instructions' features, where the agent reads them."""
+        return None if self.trunk is None else self.trunk.language(batch.language, batch.image.device)
+
+    def pick_logits(self, batch: Batch) -> Tensor:
+        """(B, H, W)"""
+        return self.attention(batch.image, self.language(batch), self.goal_of(batch)).float()
+
+    def place_logits(self, batch: Batch, pick: Tensor) -> Tensor:
+        """(B, R, H, W), for what is picked at `pick` (B, 2)."""
+        return self.transport(batch.image, self.language(batch), pick, self.goal_of(batch))
+
+    def goal_of(self, batch: Batch) -> Tensor | None:
+        """The goal's image, where the agent looks at it."""
+        if self.design.goal and batch.goal is None:
+            raise ValueError(f"{self.config.agent} needs the goal's image")
+        return batch.goal if self.design.goal else None
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """The means `attn` and `trans` of `losses_of` a batch, and their sum `loss`."""
+        assert batch.pick is not None
+        attn, trans = (losses.mean() for losses in losses_of(self.pick_logits(batch), self.place_logits(batch, batch.pick), batch))
+        return {"loss": attn + trans, "attn": attn, "trans": trans}
+
+    @torch.no_grad()
+    def act(self, view: HeightMap, language: str, goal: HeightMap | None = None) -> Decision:
+        """The best pick, and the best place given the pick, for a height map (320, 160) and an instruction."""
+        training, scale = self.training, self.config.scale
+        self.eval()
+        looked = None if goal is None else image_of(goal, scale)
+        batch = Batch(image_of(view, scale), [language], goal=looked).to(self.device)
+        pick_map = probabilities(self.pick_logits(batch)[0])
+        pick = best(pick_map)
+        place_map = probabilities(self.place_logits(batch, torch.tensor([pick]))[0])
+        turn, *place = best(place_map)
+        self.train(training)
+        row, column = (scale * pixel + scale // 2 for pixel in pick)
+        return Decision(
+            (row, column),
+            (scale * place[0] + scale // 2, scale * place[1] + scale // 2),
+            turn * 2 * math.pi / len(place_map),
+            pick_map.cpu().numpy(),
+            place_map.cpu().numpy(),
+        )
+
+
+def probabilities(logits: Tensor) -> Tensor:
+    """Softmax over all that one sample's logits range over."""
+    return logits.float().flatten().softmax(0).view_as(logits)
+
+
+def best(values: Tensor) -> list[int]:
+    """Index of the largest value along each axis."""
+    return [int(index) for index in torch.unravel_index(values.argmax(), values.shape)]
+
+
+def losses_of(pick_logits: Tensor, place_logits: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Cross-entropy (B,) over all pixels to pick, and (B,) over all pixels and rotations to place.
+
+    Args:
+        pick_logits: (B, H, W).
+        place_logits: (B, R, H, W).
+        batch: with what was done.
+    """
+    attn = F.cross_entropy(pick_logits.flatten(1), flat(batch.pick, pick_logits.shape[-1]), reduction="none")
+    rotations, height, width = place_logits.shape[1:]
+    target = turn_of(batch, rotations) * height * width + flat(batch.place, width)
+    return attn, F.cross_entropy(place_logits.flatten(1), target, reduction="none")
+
+
+def flat(pixels: Tensor | None, width: int) -> Tensor:
+    """Row and column (B, 2) as numbers (B,) of pixels."""
+    assert pixels is not None
+    return pixels[:, 0] * width + pixels[:, 1]
+
+
+def turn_of(batch: Batch, rotations: int) -> Tensor:
+    """The rotation (B,) nearest to the angle from pick to place."""
+    assert batch.place_theta is not None
+    assert batch.pick_theta is not None
+    turns = (batch.place_theta - batch.pick_theta) * (rotations / (2 * math.pi))
+    return turns.round().long() % rotations
+
+
+def make(config: AgentConfig, weights: Weights | None, seed: int, say: Callable[[str], Any]) -> Agent:
+    """See `cliport.agents.build`."""
+    parts = design(config.agent)
+    trunk = frozen(parts.trunk, parts.untrained, config.clip, weights or Weights(), say)
+    agent: Agent = seeded(lambda: Agent(config, trunk), seed)
+    return agent

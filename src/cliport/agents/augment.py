@@ -1,0 +1,80 @@
+"""Turning and shifting a sample: image, pick and place together."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .batch import Batch
+from .rotation import offsets, sample, turned
+
+TRIES = 100
+"""Draws before a sample is left as it is."""
+
+
+@dataclass(frozen=True)
+class Motion:
+    """A rotation about the image's centre, then a shift."""
+
+    angle: float
+    """Radians, from +column towards +row."""
+    shift: tuple[float, float]
+    """Rows and columns."""
+
+    def points(self, pixels: Tensor, shape: tuple[int, int]) -> Tensor:
+        """Where pixels (N, 2) of an image of this shape come to lie, in float64."""
+        centre = centre_of(shape)
+        angle = torch.tensor([self.angle], dtype=torch.float64)
+        return turned(pixels.double() - centre, angle)[0] + centre + torch.tensor(self.shift, dtype=torch.float64)
+
+    def image(self, image: Tensor) -> Tensor:
+        """An image (1, C, H, W) moved, each pixel from the nearest one; 0 where it shows what was outside."""
+        shape = (image.shape[2], image.shape[3])
+        centre = centre_of(shape)
+        away = offsets(*shape, (float(centre[0]), float(centre[1]))) - torch.tensor(self.shift, dtype=torch.float64)
+        angle = torch.tensor([-self.angle], dtype=torch.float64)
+        return sample(image, turned(away, angle) + centre, mode="nearest")
+
+
+def centre_of(shape: tuple[int, int]) -> Tensor:
+    return torch.tensor([(shape[0] - 1) / 2, (shape[1] - 1) / 2], dtype=torch.float64)
+
+
+def draw(rng: np.random.Generator, shape: tuple[int, int], sigma: float) -> Motion:
+    """A random motion: N(0, sigma degrees), and N(0, a sixth of the shorter side) along each axis."""
+    angle = math.radians(float(rng.normal(0, sigma)))
+    row, column = rng.normal(0, min(shape) / 6, 2)
+    return Motion(angle, (float(row), float(column)))
+
+
+def augmented(item: Batch, rng: np.random.Generator, sigma: float) -> Batch:
+    """One sample moved at random such that pick and place stay in the image; after TRIES draws in vain, as it was.
+
+    Args:
+        item: a batch of one.
+        rng: where the draws come from.
+        sigma: of the rotation, in degrees.
+    """
+    shape = (item.image.shape[2], item.image.shape[3])
+    assert item.pick is not None
+    assert item.place is not None
+    assert item.pick_theta is not None
+    assert item.place_theta is not None
+    for _ in range(TRIES):
+        motion = draw(rng, shape, sigma)
+        pixels = motion.points(torch.cat([item.pick, item.place]), shape).round().long()
+        if bool(((pixels >= 0) & (pixels < torch.tensor(shape))).all()):
+            return replace(
+                item,
+                image=motion.image(item.image),
+                goal=None if item.goal is None else motion.image(item.goal),
+                pick=pixels[:1],
+                place=pixels[1:],
+                pick_theta=item.pick_theta + motion.angle,
+                place_theta=item.place_theta + motion.angle,
+            )
+    return item

@@ -1,0 +1,107 @@
+"""ImageNet's ResNet-50 (He et al. 2016) and DistilBERT (Sanh et al. 2019), frozen: what CLIPort compared CLIP with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from harness.errors import CheckpointError, ParameterError
+from training.weights import load_into, read_weights
+
+from .frozen import Frozen, calibrate, seeded
+
+
+class ResNetBert(Frozen):
+    """Features of ResNet-50 and of DistilBERT; a text's is the mean of its words'.
+
+    Args:
+        resnet: file of the ResNet's weights, as torchvision publishes it; empty is random.
+        bert: folder of DistilBERT, as transformers saves it; empty is random, with CLIP's words.
+        images: False leaves the ResNet out.
+        untrained: random weights by design; of a given DistilBERT only the words are taken.
+
+    Raises:
+        ParameterError: for a file or folder that is not there.
+        CheckpointError: for one that does not fit.
+    """
+
+    averaged = True
+
+    def __init__(self, resnet: str, bert: str, images: bool, untrained: bool) -> None:
+        super().__init__()
+        problems = [f"model.resnet_weights={resnet}: there is no such file"] if resnet and not Path(resnet).is_file() else []
+        problems += [f"model.bert={bert}: there is no such folder"] if bert and not Path(bert).is_dir() else []
+        if problems:
+            raise ParameterError(problems)
+        self.visual = make_resnet(resnet) if images else None
+        self.channels = (256, 512, 1024, 2048) if images else ()
+        self.encoder, self.tokenize = make_bert(bert, untrained)
+        self.sentence = self.word = int(self.encoder.config.dim)
+        self.origin = said(resnet, bert, images, untrained)
+        self.freeze()
+
+    def modules(self) -> Mapping[str, nn.Module]:
+        return ({} if self.visual is None else {"resnet": self.visual}) | {"bert": self.encoder}
+
+    def stages(self) -> Sequence[nn.Module]:
+        assert self.visual is not None
+        return stages_of(self.visual)
+
+    @torch.no_grad()
+    def encode_text(self, text: str) -> tuple[Tensor, Tensor]:
+        tokens = self.tokenize(text).to(self.encoder.device)
+        words = self.encoder(input_ids=tokens[None]).last_hidden_state[0]
+        return words.mean(0), words
+
+
+def stages_of(visual: nn.Module) -> Sequence[nn.Module]:
+    stem: Any = (visual.conv1, visual.bn1, visual.relu, visual.maxpool, visual.layer1)
+    return nn.Sequential(*stem), visual.layer2, visual.layer3, visual.layer4
+
+
+def make_resnet(file: str) -> nn.Module:
+    import torchvision
+
+    visual = seeded(lambda: torchvision.models.resnet50(weights=None))
+    if file:
+        load_into(visual, read_weights(Path(file)), Path(file))
+    else:
+        calibrate(visual, stages_of(visual))
+    visual.fc = nn.Identity()
+    return visual
+
+
+def make_bert(folder: str, untrained: bool) -> tuple[nn.Module, Callable[[str], Tensor]]:
+    """DistilBERT and what makes tokens of a text."""
+    import open_clip
+    from transformers import AutoTokenizer, DistilBertConfig, DistilBertModel
+
+    if not folder:
+        words = open_clip.get_tokenizer("RN50")
+        encoder = seeded(lambda: DistilBertModel(DistilBertConfig(vocab_size=words.vocab_size)))
+        return encoder, lambda text: torch.tensor([words.sot_token_id, *words.encode(text)[:75], words.eot_token_id])
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        encoder = (
+            seeded(lambda: DistilBertModel(DistilBertConfig(vocab_size=len(tokenizer))))
+            if untrained
+            else DistilBertModel.from_pretrained(folder, local_files_only=True)
+        )
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"model.bert={folder}: holds no DistilBERT: {str(error).partition(chr(10))[0]}") from error
+    return encoder, lambda text: tokenizer(text, return_tensors="pt", truncation=True)["input_ids"][0]
+
+
+def said(resnet: str, bert: str, images: bool, untrained: bool) -> str:
+    parts = []
+    if images:
+        parts.append(f"ResNet-50 has the weights of {resnet}" if resnet else "ResNet-50 has RANDOM weights")
+    if bert and not untrained:
+        parts.append(f"DistilBERT has the weights of {bert}")
+    else:
+        parts.append("DistilBERT has RANDOM weights" + (f" and the words of {bert}" if bert else " and CLIP's words"))
+    return "; ".join(parts) + (" by design" if untrained else "")

@@ -1,0 +1,67 @@
+"""The agents by the original's names, and what each is made of; importable without PyTorch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from harness.errors import ParameterError
+from harness.settings import nearest
+
+FUSIONS = ("add", "mult", "mult_word", "film", "max", "concat", "conv", "deep_conv", "word_attn", "sent_attn", "multi_headed_word_attn")
+"""How an instruction is fused with image features."""
+
+STREAM_FUSIONS = ("add", "mult", "max", "concat", "conv", "deep_conv")
+"""How two streams' maps are fused: those of FUSIONS that need no instruction."""
+
+
+@dataclass(frozen=True)
+class Design:
+    """The parts of an agent.
+
+    Streams: `resnet` is the Transporter's; `_lat` ones hand their decoder's maps to the other stream; `unet` and `lingunet` decode
+    the features of a frozen trunk, the latter with the instruction; `woskip` does so without skip connections.
+    """
+
+    streams: tuple[str, ...]
+    trunk: str = ""
+    """Frozen features of images and texts: `clip`, `rn50_bert` (ImageNet's ResNet-50 and DistilBERT), `bert` (texts alone)."""
+    untrained: bool = False
+    """The trunk's weights are random by design."""
+    goal: bool = False
+    """Conditioned on an image of the goal."""
+
+
+DESIGNS = {
+    "two_stream_clip_lingunet_lat_transporter": Design(("resnet_lat", "lingunet_lat"), "clip"),
+    "two_stream_clip_unet_lat_transporter": Design(("resnet_lat", "unet_lat"), "clip"),
+    "two_stream_clip_lingunet_transporter": Design(("resnet", "lingunet"), "clip"),
+    "two_stream_clip_unet_transporter": Design(("resnet", "unet"), "clip"),
+    "two_stream_clip_woskip_transporter": Design(("resnet", "woskip"), "clip"),
+    "two_stream_clip_film_lingunet_lat_transporter": Design(("resnet_lat", "film_lingunet_lat"), "clip"),
+    "two_stream_full_rn50_bert_lingunet_lat_transporter": Design(("resnet_lat", "lingunet_lat"), "rn50_bert"),
+    "two_stream_full_rn50_bert_unet_transporter": Design(("resnet", "unet"), "rn50_bert"),
+    "two_stream_full_rn50_bert_lingunet_transporter": Design(("resnet", "lingunet"), "rn50_bert"),
+    "two_stream_full_untrained_rn50_bert_lingunet_transporter": Design(("resnet", "lingunet"), "rn50_bert", untrained=True),
+    "transporter": Design(("resnet",)),
+    "clip_unet_transporter": Design(("unet",), "clip"),
+    "clip_lingunet_transporter": Design(("lingunet",), "clip"),
+    "transporter_lang": Design(("resnet_lang",), "bert"),
+    "image_goal_transporter": Design(("resnet",), goal=True),
+}
+DESIGNS["cliport"] = DESIGNS["two_stream_clip_lingunet_lat_transporter"]
+
+
+def names() -> list[str]:
+    """Every agent's name, `cliport` first."""
+    return sorted(DESIGNS, key=lambda name: (name != "cliport", name))
+
+
+def design(name: str) -> Design:
+    """The parts of the agent called `name`.
+
+    Raises:
+        ParameterError: for an unknown name, with the nearest and all right ones.
+    """
+    if name not in DESIGNS:
+        raise ParameterError([f"agent={name}: there is no such agent{nearest(name, names())}: {', '.join(names())}"])
+    return DESIGNS[name]

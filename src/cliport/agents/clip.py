@@ -1,0 +1,158 @@
+"""CLIP's ResNet and text transformer (Radford et al. 2021), frozen."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import open_clip
+import torch
+from torch import Tensor, nn
+
+from harness.errors import CheckpointError, ParameterError
+from harness.files import sha256
+from harness.settings import nearest
+from training.weights import is_torchscript, listed, load_into
+
+from .frozen import Frozen, calibrate, seeded
+
+TINY = Path(__file__).with_name("tiny.json")
+OPENAI = {"afeb0e10f9e5a86da6080e35cf09123aca3b358a0c3e3b6c78a7b63bc04b6762"}
+"""SHA-256 of the TorchScript files that OpenAI published for RN50: the only programs that are read."""
+UNUSED = ("visual.attnpool.", "logit_scale", "input_resolution", "context_length", "vocab_size", "attn_mask")
+"""What a file of CLIP may have and is not needed here."""
+
+
+class Clip(Frozen):
+    """A CLIP model with a ResNet.
+
+    Args:
+        name: open_clip's, or `tiny`.
+        weights: a file, a tag of open_clip, or `random`.
+        say: is told when a tag could not be fetched.
+
+    Raises:
+        ParameterError: for a name or tag that there is not.
+        CheckpointError: for a file that does not fit.
+    """
+
+    def __init__(self, name: str, weights: str, say: Callable[[str], object]) -> None:
+        super().__init__()
+        open_clip.add_model_config(TINY)
+        file = Path(weights) if weights and Path(weights).is_file() else None
+        tags = open_clip.list_pretrained_tags_by_model(name)
+        check(name, weights, file, tags)
+        self.model, found = build(name, weights, say) if weights in tags else (None, "random")
+        if self.model is None:
+            self.model = seeded(lambda: create(name, None))
+        self.tokenize = open_clip.get_tokenizer(name)
+        self.model.visual.attnpool = None
+        if file is not None:
+            load_file(self.model, file)
+            found = str(file)
+        elif found == "random":
+            calibrate(self.model.visual, self.stages())
+        self.origin = f"CLIP {name} has RANDOM weights: nothing that it says rests on images and texts" if found == "random" else ""
+        self.origin = self.origin or f"CLIP {name} has the weights of {found}"
+        width = self.model.visual.conv3.out_channels
+        self.channels = tuple(width * times for times in (4, 8, 16, 32))
+        self.word, self.sentence = self.model.text_projection.shape
+        self.visual = self.model.visual
+        self.freeze()
+
+    def modules(self) -> Mapping[str, nn.Module]:
+        return {"clip": self.model}
+
+    def stages(self) -> Sequence[nn.Module]:
+        visual = self.model.visual
+        return nn.Sequential(Stem(visual), visual.layer1), visual.layer2, visual.layer3, visual.layer4
+
+    @torch.no_grad()
+    def encode_text(self, text: str) -> tuple[Tensor, Tensor]:
+        model = self.model
+        tokens = self.tokenize([text]).to(model.positional_embedding.device)
+        words = model.ln_final(model.transformer(model.token_embedding(tokens) + model.positional_embedding, attn_mask=model.attn_mask))
+        end = int(tokens.argmax())  # the end's token is the largest
+        return words[0, end] @ model.text_projection, words[0, : end + 1]
+
+
+class Stem(nn.Module):
+    """CLIP's stem, as a module that owns nothing."""
+
+    def __init__(self, visual: nn.Module) -> None:
+        super().__init__()
+        self.stem = visual.stem  # a method, not a module
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.stem(x)
+
+
+def check(name: str, weights: str, file: Path | None, tags: Sequence[str]) -> None:
+    """Raise ParameterError for a model that is no ResNet of open_clip, or weights that there are not."""
+    resnets = [known for known in open_clip.list_models() if isinstance(layers_of(known), list)]
+    problems = []
+    if name not in resnets:
+        problems.append(f"model.clip={name}: open_clip has no such ResNet{nearest(name, resnets)}: {', '.join(resnets)}")
+    elif file is None and weights != "random" and weights not in tags and not (weights == "openai" and not tags):
+        known = ["random", *tags]
+        problems.append(f"model.clip_weights={weights}: neither a file nor one of {', '.join(known)}{nearest(weights, known)}")
+    if problems:
+        raise ParameterError(problems)
+
+
+def layers_of(name: str) -> Any:
+    return open_clip.get_model_config(name).get("vision_cfg", {}).get("layers")
+
+
+@contextmanager
+def quiet() -> Any:
+    """Keep open_clip from logging about weights: this module says what there is to say."""
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def create(name: str, tag: str | None) -> nn.Module:
+    with quiet():
+        model: nn.Module = open_clip.create_model(name, pretrained=tag, weights_only=True)
+    return model
+
+
+def build(name: str, tag: str, say: Callable[[str], object]) -> tuple[nn.Module | None, str]:
+    """A model with a tag's weights and what they are called; None and `random` where they cannot be fetched."""
+    os.environ.setdefault("HF_HUB_DOWNLOAD_TIMEOUT", "10")
+    os.environ.setdefault("HF_HUB_ETAG_TIMEOUT", "10")
+    try:
+        return create(name, tag), f"open_clip's {tag}"
+    except Exception as error:  # whatever a network can do
+        reason = str(error).strip().partition("\n")[0]
+        say(f"CLIP's weights '{tag}' cannot be fetched: {type(error).__name__} {reason}; give a file by model.clip_weights=PATH")
+        return None, "random"
+
+
+def load_file(model: nn.Module, file: Path) -> None:
+    """Fill a CLIP from a file: OpenAI's, a state dict, or a checkpoint of the original CLIPort, which holds a copy.
+
+    Raises:
+        CheckpointError: for a program other than OpenAI's, and for weights that do not fit.
+    """
+    if is_torchscript(file):
+        if sha256(file) not in OPENAI:
+            raise CheckpointError(f"{file} is a TorchScript archive, which is a program, and not OpenAI's RN50.pt")
+        state = dict(torch.jit.load(file, map_location="cpu").state_dict())
+    else:
+        from .original import read_original, strip_clip
+
+        state = read_original(file)
+        state = strip_clip(state) or state
+    state = {key: value.float() for key, value in state.items() if not key.startswith(UNUSED)}
+    kept = {key for key in model.state_dict() if not key.startswith(UNUSED)}
+    if not kept & state.keys():
+        raise CheckpointError(f"{file} holds no CLIP, but {listed(state)}")
+    load_into(model, state | {key: value for key, value in model.state_dict().items() if key not in kept}, file)

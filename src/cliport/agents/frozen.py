@@ -1,0 +1,175 @@
+"""Frozen encoders of images and texts: one for all networks of an agent, in evaluation mode always, never in a checkpoint."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from .language import Language
+
+KEPT_TEXTS = 20_000
+"""Instructions whose features are kept."""
+MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+"""Of CLIP's training images, colours in [0, 1]."""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Where frozen weights come from."""
+
+    clip: str = "openai"
+    """A file, a tag of open_clip, or `random`."""
+    bert: str = ""
+    """Folder of DistilBERT; empty is random."""
+    resnet: str = ""
+    """File of ImageNet's ResNet-50; empty is random."""
+
+
+class Frozen(ABC):
+    """Features of images and texts that are never trained.
+
+    No module: an agent holds it without owning its weights, so that neither optimisers nor checkpoints see them.
+
+    Attributes:
+        origin: where the weights come from, in words; random ones say so.
+        channels: of the maps at 1/4, 1/8, 1/16 and 1/32 of the image's height and width; empty without an image encoder.
+        sentence: width of an instruction's feature.
+        word: width of a word's.
+        averaged: an instruction's feature is the mean of its words'.
+    """
+
+    origin: str
+    channels: tuple[int, ...]
+    sentence: int
+    word: int
+    averaged: bool = False
+    visual: nn.Module | None
+
+    def __init__(self) -> None:
+        self.texts: dict[str, tuple[Tensor, Tensor]] = {}
+
+    @abstractmethod
+    def modules(self) -> Mapping[str, nn.Module]:
+        """All that has weights."""
+
+    @abstractmethod
+    def stages(self) -> Sequence[nn.Module]:
+        """The image encoder up to 1/4, 1/8, 1/16 and 1/32."""
+
+    @abstractmethod
+    def encode_text(self, text: str) -> tuple[Tensor, Tensor]:
+        """A text's feature (D,) and its words' (L, E)."""
+
+    def freeze(self) -> None:
+        for module in self.modules().values():
+            module.eval().requires_grad_(False)
+
+    def apply(self, move: Callable[[nn.Module], object]) -> None:
+        """Move all weights to a device or type; texts are encoded where they are."""
+        for module in self.modules().values():
+            move(module)
+
+    @torch.no_grad()
+    def pyramid(self, colours: Tensor, statistics: Mapping[str, Tensor]) -> list[Tensor]:
+        """Maps at 1/4, 1/8, 1/16 and 1/32 of images (B, 3, H, W) normalised by MEAN and STD.
+
+        Args:
+            colours: the images.
+            statistics: running means and variances by name that stand in for the encoder's own; empty takes those.
+        """
+        assert self.visual is not None
+        replaced = {f"visual.{name}": value for name, value in statistics.items()}
+        return functional_call(Pyramid(self.visual, self.stages), replaced, colours) if replaced else climb(self.stages(), colours)
+
+    @torch.no_grad()
+    def language(self, texts: Sequence[str], device: torch.device) -> Language:
+        """Features of instructions; each is encoded once."""
+        for text in dict.fromkeys(texts):
+            if text not in self.texts:
+                if len(self.texts) >= KEPT_TEXTS:
+                    self.texts.pop(next(iter(self.texts)))
+                with torch.autocast(device.type, enabled=False):
+                    sentence, words = self.encode_text(text)
+                self.texts[text] = sentence.float().cpu(), words.float().cpu()
+        found = [self.texts[text] for text in texts]
+        return Language.of([sentence for sentence, _ in found], [words for _, words in found], device)
+
+    def fingerprint(self) -> str:
+        """Tells frozen weights apart; running statistics, which round differently from machine to machine, do not count."""
+        digest = hashlib.sha256()
+        for module in self.modules().values():
+            for parameter in module.parameters():
+                digest.update(parameter.detach().float().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+
+class Pyramid(nn.Module):
+    """An image encoder as a module of which `functional_call` can replace parts."""
+
+    def __init__(self, visual: nn.Module, stages: Callable[[], Sequence[nn.Module]]) -> None:
+        super().__init__()
+        self.visual, self.stages = visual, stages
+
+    def forward(self, colours: Tensor) -> list[Tensor]:
+        return climb(self.stages(), colours)
+
+
+def climb(stages: Sequence[nn.Module], x: Tensor) -> list[Tensor]:
+    maps = []
+    for stage in stages:
+        x = stage(x)
+        maps.append(x)
+    return maps
+
+
+def calibrate(visual: nn.Module, stages: Sequence[nn.Module]) -> None:
+    """Set the batch normalisations of a random encoder by smooth random images, without which its features would vanish.
+
+    Their last gains, which start at zero, become one, so that residual branches count.
+    """
+    norms = [module for module in visual.modules() if isinstance(module, nn.BatchNorm2d)]
+    for module in norms:
+        nn.init.ones_(module.weight)
+        module.momentum = None
+        module.reset_running_stats()
+    coarse = torch.randn(4, 3, 6, 6, generator=torch.Generator().manual_seed(0))
+    visual.train()
+    with torch.no_grad():
+        climb(stages, nn.functional.interpolate(coarse, (96, 96), mode="bilinear"))
+    visual.eval()
+
+
+def seeded(make: Callable[[], Any], seed: int = 0) -> Any:
+    """What `make` returns when torch's generator starts from `seed`; the generator is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return make()
+
+
+def frozen(trunk: str, untrained: bool, clip: str, weights: Weights, say: Callable[[str], object]) -> Frozen | None:
+    """The frozen encoders that a design names, or None.
+
+    Raises:
+        ParameterError: for a model or weights that there are not.
+        CheckpointError: for files that cannot be read.
+    """
+    if not trunk:
+        return None
+    made: Frozen
+    if trunk == "clip":
+        from .clip import Clip
+
+        made = Clip(clip, weights.clip, say)
+    else:
+        from .bert import ResNetBert
+
+        made = ResNetBert("" if untrained else weights.resnet, weights.bert, images=trunk == "rn50_bert", untrained=untrained)
+    say(made.origin)
+    return made

@@ -1,0 +1,168 @@
+"""The training of an agent as Lightning runs it, and what is done between its steps."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as lightning
+import torch
+from lightning.pytorch.callbacks import Callback
+from torch import Tensor
+
+from harness.checkpoint import Checkpoints
+from harness.errors import CheckpointError
+from harness.files import replaced
+from harness.report import Report
+from training.callbacks import ReportTraining, SaveAndStop
+from training.distributed import rank
+
+from .agent import Agent
+from .batch import Batch
+from .checkpoint import KEY
+from .overlay import gallery
+from .validation import Result, validate
+
+
+class Imitation(lightning.LightningModule):
+    """Cross-entropy to what the demonstrator did, for pick and place together, by Adam.
+
+    Args:
+        agent: learns.
+        lr: learning rate.
+        identity: what the samples follow from; a checkpoint with another one is not resumed.
+        description: what checkpoints say of the agent.
+    """
+
+    def __init__(self, agent: Agent, lr: float, identity: dict[str, Any], description: dict[str, Any]) -> None:
+        super().__init__()
+        self.agent, self.lr, self.identity, self.description = agent, lr, identity, description
+
+    def training_step(self, batch: Batch, _: int) -> dict[str, Tensor]:
+        return self.agent(batch)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.Adam(self.agent.parameters(), lr=self.lr, fused=True)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["identity"] = self.identity
+        checkpoint[KEY] = self.description
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        stored = checkpoint.get("identity", {})
+        differing = [f"{key} was {stored.get(key)}, is now {value}" for key, value in self.identity.items() if stored.get(key) != value]
+        if differing:
+            raise CheckpointError(f"resume: this is another run than the checkpoint's: {'; '.join(differing)}")
+
+
+class ReportParts(Callback):
+    """The mean losses of pick and place, every so many steps."""
+
+    def __init__(self, report: Report, every: int) -> None:
+        self.report, self.every = report, every
+        self.losses: dict[str, list[Tensor]] = {"attn": [], "trans": []}
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule, outputs: Any, *_: Any) -> None:
+        for name, losses in self.losses.items():
+            losses.append(outputs[name].detach())
+            if trainer.global_step % self.every == 0:
+                self.report.scalar(f"{name}/loss", "tr", float(torch.stack(losses).mean()), trainer.global_step)
+                losses.clear()
+
+
+class Validate(Callback):
+    """Validates every so many steps, at `keep_at` and at the end, and keeps parameters by the original's file names.
+
+    `best.ckpt` has the lowest loss so far. These files hold what an agent needs and no state of training.
+
+    Args:
+        batches: gives this rank's samples of the validation.
+        folder: of the files.
+        report: where results go.
+        every: steps between two.
+        keep_at: steps after which a file is kept for good.
+        pictures: scenes shown.
+        training: reports the training's speed, which the time spent here is no part of.
+    """
+
+    def __init__(
+        self,
+        batches: Callable[[], Iterable[tuple[list[int], Batch]]],
+        folder: Path,
+        report: Report,
+        *,
+        every: int,
+        keep_at: Iterable[int],
+        pictures: int,
+        training: ReportTraining,
+    ) -> None:
+        self.batches, self.folder, self.report, self.every, self.pictures = batches, folder, report, every, pictures
+        self.keep_at, self.training = set(keep_at), training
+        self.best = float("inf")
+        self.result: Result | None = None
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self.best}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.best = state["best"]
+
+    def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        if trainer.global_step == 0:
+            self.run(trainer, module)
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule, *_: Any) -> None:
+        step = trainer.global_step
+        last = step >= trainer.estimated_stepping_batches
+        if last or step % self.every == 0 or step in self.keep_at:
+            self.run(trainer, module)
+
+    def run(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        """Validate where the run stands, which every rank takes part in."""
+        assert isinstance(module, Imitation)
+        step = trainer.global_step
+        self.result, drawn = validate(module.agent, self.batches(), trainer.precision_plugin.forward_context, self.pictures)
+        self.training.on_validation_end(trainer, module)
+        better = step > 0 and self.result.loss < self.best
+        self.best = self.result.loss if better else self.best
+        if rank() > 0:
+            return
+        for title, value in self.result.scalars().items():
+            self.report.scalar(title, "vl", value, step)
+        if drawn:
+            self.report.image("pick and place", "validation", gallery(drawn), step)
+        shown = ", ".join(f"{name} {value:.4g}" for name, value in self.result.scalars().items())
+        self.report.text(f"step {step}: {shown}")
+        if step in self.keep_at:
+            self.keep(module, f"steps={step:05d}-val_loss={self.result.loss:0.8f}.ckpt", step)
+        if better:
+            self.keep(module, "best.ckpt", step)
+
+    def keep(self, module: Imitation, name: str, step: int) -> None:
+        assert self.result is not None
+        self.folder.mkdir(parents=True, exist_ok=True)
+        content = {"state_dict": module.agent.state_dict(), "global_step": step, "val_loss": self.result.loss, KEY: module.description}
+        with replaced(self.folder / name) as beside:
+            torch.save(content, beside)
+
+
+class KeepLast(Callback):
+    """`last.ckpt` is the newest checkpoint of the whole state, under a second name.
+
+    Args:
+        saving: writes the checkpoints; comes before in the list of callbacks.
+        checkpoints: where they are.
+        folder: of `last.ckpt`.
+    """
+
+    def __init__(self, saving: SaveAndStop, checkpoints: Checkpoints, folder: Path) -> None:
+        self.saving, self.checkpoints, self.folder = saving, checkpoints, folder
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
+        if rank() > 0 or self.saving.saved_at != trainer.global_step:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with replaced(self.folder / "last.ckpt") as beside:
+            os.link(self.checkpoints.newest_first()[0], beside)

@@ -1,0 +1,195 @@
+"""`command=train`: from settings and demonstrations to a trained agent."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as lightning
+import torch
+from torch.utils.data import DataLoader
+
+from harness.checkpoint import Checkpoints
+from harness.report import Report
+from training.callbacks import ReportTraining, SaveAndStop, SeedEachStep
+from training.distributed import rank, share_of_rank, world_size
+from training.seeds import seed_everything
+from training.trainer import make_trainer
+
+from ..config import ModelConfig, TrainConfig
+from ..data.reader import Source, open_demonstrations
+from .agent import Agent, make
+from .batch import Batch
+from .checkpoint import config_in, description, share, weights_in
+from .config import asked_for
+from .frozen import Weights
+from .imitation import Imitation, KeepLast, ReportParts, Validate
+from .samples import Draws, Fixed, Steps
+
+
+def train(
+    settings: TrainConfig,
+    folder: Path,
+    *,
+    seed: int,
+    output: Path,
+    report: Report,
+    checkpoints: Checkpoints,
+    resume: Path | None = None,
+    init_from: Path | None = None,
+) -> Path:
+    """Train an agent and return the folder of its checkpoints, `output`/checkpoints.
+
+    Args:
+        settings: of the run.
+        folder: where the demonstrations `<task>-train` and `<task>-val` are.
+        seed: of weights, draws and augmentation.
+        output: the run's folder.
+        report: where results go.
+        checkpoints: where the whole state is saved.
+        resume: a checkpoint to continue from, as if the run had never stopped.
+        init_from: a checkpoint, ours or the original's, whose parameters are kept where the agent has them too.
+
+    Raises:
+        HarnessError: for settings, demonstrations or weights that do not do.
+        SystemExit: with 143, after a SIGTERM and a last checkpoint.
+    """
+    seed_everything(seed)
+    loop = settings.train
+    demonstrations, validation = sources(settings, folder)
+    agent, weights = make_agent(settings, seed, report, init_from)
+    together = loop.batch_size * world_size()
+    report.text(
+        f"{loop.agent}: {sum(parameter.numel() for parameter in agent.parameters()):,} parameters; {agent.origin}; "
+        f"{len(demonstrations)} demonstrations of {loop.task}, {len(validation)} to validate on; {loop.n_steps} steps of {together} samples"
+    )
+    position = Position()
+    loader = training_loader(settings, agent, demonstrations, seed, position)
+    kept = output / "checkpoints"
+    progress = ReportTraining(report, loop.report_every, together, series="tr")
+    validate = Validate(
+        partial(validation_batches, Fixed(validation, agent.config, loop.val_repeats, agent.design.goal), settings),
+        kept,
+        report,
+        every=loop.validate_every or max(1, loop.n_steps // 50),
+        keep_at=loop.save_steps,
+        pictures=loop.debug_images,
+        training=progress,
+    )
+    saving = SaveAndStop(checkpoints, loop.checkpoint_every)
+    trainer = make_trainer(
+        epochs=1,
+        validate_every=1,
+        precision=loop.precision,
+        deterministic=loop.deterministic,
+        output=output,
+        callbacks=[
+            SeedEachStep(seed),
+            progress,
+            ReportParts(report, loop.report_every),
+            validate,
+            saving,
+            KeepLast(saving, checkpoints, kept),
+        ],
+    )
+    position.trainer = trainer
+    module = Imitation(agent, loop.lr, identity_of(settings, agent, seed, together, init_from), description(agent, weights))
+    trainer.fit(module, loader, ckpt_path=resume, weights_only=True)
+    if saving.stopped and trainer.global_step < loop.n_steps:
+        report.text(f"stopped after SIGTERM; continue with resume={output}")
+        report.flush()
+        sys.exit(128 + signal.SIGTERM)
+    if rank() == 0 and validate.result is not None:
+        report.artifact("result", {"agent": loop.agent, "task": loop.task, "frozen weights": agent.origin, **validate.result.scalars()})
+    report.flush()
+    trainer.strategy.barrier()  # for every rank the files are there
+    return kept
+
+
+class Position:
+    """Where the run stands, for the samples: known once there is a trainer."""
+
+    trainer: lightning.Trainer | None = None
+
+    def __call__(self) -> int:
+        return self.trainer.global_step if self.trainer else 0
+
+
+def sources(settings: TrainConfig, folder: Path) -> tuple[Source, Source]:
+    """The demonstrations to learn from and to validate on."""
+    cache = settings.dataset.cache_mib * 2**20 if settings.dataset.cache else 0
+    loop = settings.train
+    return (
+        open_demonstrations(folder, loop.task, "train", loop.n_demos, cache=cache),
+        open_demonstrations(folder, loop.task, "val", loop.n_val, cache=cache),
+    )
+
+
+def make_agent(settings: TrainConfig, seed: int, report: Report, init_from: Path | None) -> tuple[Agent, Any]:
+    """The agent to train, and where its frozen weights come from.
+
+    With a checkpoint, sizes and frozen weights that the settings do not state are the checkpoint's.
+    """
+    model = settings.model
+    weights = Weights(model.clip_weights, model.bert, model.resnet_weights)
+    base = None
+    if init_from is not None:
+        base = config_in(init_from)
+        unstated = (model.clip_weights, model.bert, model.resnet_weights) == (ModelConfig.clip_weights, "", "")
+        weights = (weights_in(init_from) if unstated else None) or weights
+    agent = make(asked_for(settings, base), weights, seed, report.text)
+    if init_from is not None:
+        share(agent, init_from, report.text)
+    return agent, weights
+
+
+def identity_of(settings: TrainConfig, agent: Agent, seed: int, together: int, init_from: Path | None) -> dict[str, Any]:
+    """What a resumed run must share with the one that it continues."""
+    loop = settings.train
+    return {
+        **{f"agent's {name}": value for name, value in agent.config.plain().items()},
+        "train.task": loop.task,
+        "train.n_demos": loop.n_demos,
+        "train.n_steps": loop.n_steps,
+        "train.lr": loop.lr,
+        "train.augment": loop.augment,
+        "train.instructions": loop.instructions,
+        "train.batch_size over all processes": together,
+        "dataset.augment.theta_sigma": settings.dataset.augment.theta_sigma,
+        "seed": seed,
+        "started from": init_from.name if init_from else "random weights",
+    }
+
+
+def training_loader(settings: TrainConfig, agent: Agent, source: Source, seed: int, position: Position) -> Any:
+    loop = settings.train
+    draws = Draws(
+        source,
+        agent.config,
+        seed=seed,
+        goal=agent.design.goal,
+        sigma=settings.dataset.augment.theta_sigma if loop.augment else None,
+        shuffled=loop.instructions == "shuffled",
+    )
+    return DataLoader(
+        draws,
+        batch_sampler=Steps(loop.n_steps, loop.batch_size, rank(), position),
+        collate_fn=Batch.stack,
+        num_workers=loop.workers,
+        pin_memory=torch.cuda.is_available(),
+    )
+
+
+def validation_batches(samples: Fixed, settings: TrainConfig) -> Iterator[tuple[list[int], Batch]]:
+    """This rank's samples with their numbers, a batch at a time."""
+    mine = list(share_of_rank(range(len(samples))))
+    loader = DataLoader(
+        samples, batch_size=settings.train.batch_size, sampler=mine, collate_fn=Batch.stack, num_workers=min(settings.train.workers, 2)
+    )
+    size = settings.train.batch_size
+    for start, batch in zip(range(0, len(mine), size), loader, strict=True):
+        yield mine[start : start + size], batch

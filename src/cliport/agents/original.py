@@ -1,0 +1,139 @@
+"""Checkpoints as CLIPort's own code writes them: read safely, and their parameters by this package's names."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from harness.errors import CheckpointError
+from training.weights import read_checkpoint
+
+
+class Ignored:
+    """Stands in for a type whose instances are of no interest."""
+
+
+TYPES: list[Any] = [
+    (Ignored, "pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint"),
+    (Ignored, "pytorch_lightning.callbacks.early_stopping.EarlyStopping"),
+    (np._core.multiarray.scalar, "numpy.core.multiarray.scalar"),  # type: ignore[attr-defined]
+    (np._core.multiarray.scalar, "numpy._core.multiarray.scalar"),  # type: ignore[attr-defined]
+    np.dtype,
+    np.dtypes.Float64DType,
+    np.dtypes.Float32DType,
+    np.dtypes.Int64DType,
+]
+"""What Lightning 1.x leaves in a checkpoint beside tensors and plain containers."""
+
+NETWORKS = [
+    (r"^(attention|attn)\.attn_stream(_one)?\.", "attention.net.one."),
+    (r"^(attention|attn)\.attn_stream_two\.", "attention.net.two."),
+    (r"^(attention|attn)\.fusion\.", "attention.net.fusion."),
+    (r"^(transport|trans)\.(key|query|goal)_(stream_one|resnet)\.", r"transport.\2.one."),
+    (r"^(transport|trans)\.(key|query)_stream_two\.", r"transport.\2.two."),
+    (r"^(transport|trans)\.fusion_(key|query)\.", r"transport.\2.fusion."),
+]
+PARTS = [
+    (r"\.up(\d)\.conv\.double_conv\.", lambda found: f".ups.{int(found[1]) - 1}."),
+    (r"\.(?:dec|decoder)(\d)\.", lambda found: f".decoders.{int(found[1]) - 1}."),
+    (r"\.lat_fusion(\d)\.", lambda found: f".lateral.{int(found[1]) - 1}."),
+    (r"\.lang_(?:proj|gamma)(\d)\.", lambda found: f".language.{int(found[1]) - 1}.project."),
+    (r"\.lang_beta(\d)\.", lambda found: f".language.{int(found[1]) - 1}.shift."),
+    (r"\.lang_fuser(\d)\.conv\.", lambda found: f".language.{int(found[1]) - 1}.combine.conv."),
+    (r"\.text_fc\.", ".text.fc."),
+    (r"\.conv2\.0\.(weight|bias)$", r".conv2.\1"),
+]
+
+
+def read_original(path: Path) -> dict[str, Tensor]:
+    """The parameters in a checkpoint, by the names that it has.
+
+    Raises:
+        CheckpointError: for a file with other types than Lightning's, or without parameters.
+    """
+    loaded = read_checkpoint(path, TYPES)
+    state = loaded.get("state_dict", loaded) if isinstance(loaded, Mapping) else None
+    if not isinstance(state, Mapping) or not state or not all(isinstance(value, Tensor) for value in state.values()):
+        raise CheckpointError(f"{path} holds no state dict: expected parameter names with tensors")
+    return dict(state)
+
+
+def is_original(state: Mapping[str, Tensor]) -> bool:
+    return any(re.match(pattern, key) for key in state for pattern, _ in NETWORKS)
+
+
+def strip_clip(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The first of the copies of CLIP in a checkpoint of the original, by CLIP's own names; empty where there is none."""
+    first = next((key.partition("clip_rn50.")[0] + "clip_rn50." for key in state if "clip_rn50." in key), None)
+    return {} if first is None else {key.removeprefix(first): value for key, value in state.items() if key.startswith(first)}
+
+
+def renamed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The parameters of a checkpoint of the original by this package's names.
+
+    Of the frozen encoders' copies only running means and variances are taken, because they went on changing in training, in each
+    copy on its own. Their weights, counters of batches, and running statistics of the up blocks, which the original's evaluation
+    does not use either, are left out.
+    """
+    found = {}
+    for key, value in state.items():
+        name = key
+        for pattern, replacement in NETWORKS:
+            name = re.sub(pattern, replacement, name)
+        statistic = name.endswith(("running_mean", "running_var"))
+        inside = name.partition(".two." if ".two." in name else ".one.")[2]
+        stream = name[: len(name) - len(inside)]
+        encoder = encoder_name(inside, ".two." in name)
+        if name.endswith("num_batches_tracked"):
+            continue
+        if encoder is not None:
+            if statistic and encoder:
+                found[f"{stream}colours.statistics.{encoder.replace('.', '-')}"] = value
+            continue
+        if ".double_conv." in name and statistic:
+            continue
+        for pattern, replacement in PARTS:
+            name = re.sub(pattern, replacement, name)
+        found[name] = value
+    return up_blocks(found)
+
+
+def encoder_name(inside: str, second: bool) -> str | None:
+    """The name that a stream's parameter has in the frozen image encoder: empty for one of the text encoder, None for neither."""
+    if inside.startswith("clip_rn50."):
+        return inside.removeprefix("clip_rn50.visual.") if ".visual." in inside else ""
+    if inside.startswith("text_encoder."):
+        return ""
+    if inside.startswith("stem."):
+        return inside.replace("stem.0.", "conv1.").replace("stem.1.", "bn1.")
+    return inside if second and re.match(r"layer[1-4]\.", inside) else None
+
+
+def up_blocks(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The convolutions and normalisations of up blocks by name instead of number.
+
+    A bias before a normalisation changes nothing, and is left out.
+    """
+    normalised = any(re.search(r"\.ups\.\d\.4\.", key) for key in state)
+    parts = {"0": "conv1", "1": "norm1", "3": "conv2", "4": "norm2"} if normalised else {"0": "conv1", "2": "conv2"}
+    found = {}
+    for key, value in state.items():
+        match = re.search(r"\.ups\.\d\.(\d)\.", key)
+        if match is None:
+            found[key] = value
+        elif match[1] in parts and not (normalised and parts[match[1]].startswith("conv") and key.endswith(".bias")):
+            found[f"{key[: match.start(1)]}{parts[match[1]]}{key[match.end(1) :]}"] = value
+    return found
+
+
+def described(state: Mapping[str, Tensor]) -> str:
+    """What a state dict holds, in words: its networks, and how many parameters each has."""
+    counts = Counter(".".join(key.split(".")[:2]) for key in state)
+    shown = ", ".join(f"{name}.* ({count})" for name, count in sorted(counts.items())[:8])
+    return shown + (f" and {len(counts) - 8} more" if len(counts) > 8 else "")

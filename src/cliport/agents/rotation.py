@@ -1,0 +1,67 @@
+"""Turning images by a bilinear warp that is exact on images of any shape.
+
+A rotation by a positive angle goes from +column towards +row: with columns along x and rows along y, that is the rotation about z.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def angles(count: int) -> Tensor:
+    """(count,) angles in radians, evenly around the circle from 0, in float64."""
+    return torch.arange(count, dtype=torch.float64) * (2 * math.pi / count)
+
+
+def offsets(height: int, width: int, centre: tuple[float, float] | None = None) -> Tensor:
+    """(height, width, 2) row and column of every pixel relative to `centre`, by default pixel (height // 2, width // 2)."""
+    row, column = centre or (height // 2, width // 2)
+    rows = torch.arange(height, dtype=torch.float64) - row
+    columns = torch.arange(width, dtype=torch.float64) - column
+    return torch.stack(torch.meshgrid(rows, columns, indexing="ij"), -1)
+
+
+def turned(points: Tensor, angle: Tensor) -> Tensor:
+    """Offsets (..., 2) of row and column turned by angles (R,): (R, ..., 2), in float64."""
+    angle = angle.double().view(-1, *[1] * (points.ndim - 1))
+    row, column = points.double().unbind(-1)
+    return torch.stack([row * angle.cos() + column * angle.sin(), column * angle.cos() - row * angle.sin()], -1)
+
+
+def sample(images: Tensor, points: Tensor, mode: str = "bilinear") -> Tensor:
+    """Images (B, C, H, W) read at points (B, h, w, 2) of row and column; 0 outside. Returns (B, C, h, w).
+
+    With align_corners=False pixel i of n lies at (2 i + 1) / n - 1: this is applied to rows by H and to columns by W, in float64,
+    because rounding pixels to float32 first costs accuracy.
+    """
+    size = torch.tensor(images.shape[2:], dtype=torch.float64, device=points.device)
+    normalised = (2 * points.double() + 1) / size - 1
+    grid = normalised.flip(-1).to(images.device, images.dtype)
+    return F.grid_sample(images, grid, mode=mode, padding_mode="zeros", align_corners=False)
+
+
+def rotate(images: Tensor, angle: Tensor, pivot: Tensor) -> Tensor:
+    """Images (B, C, H, W) turned by angles (B,) in radians about pivots (B, 2) of row and column; what comes from outside is 0.
+
+    Each pixel is read where it came from: at the pivot plus its offset turned back.
+    """
+    grids = []
+    for one, centre in zip(angle, pivot.double().cpu(), strict=True):
+        away = offsets(*images.shape[2:], (float(centre[0]), float(centre[1])))
+        grids.append(turned(away, -one[None].cpu())[0] + centre)
+    return sample(images, torch.stack(grids))
+
+
+def crops(images: Tensor, pivot: Tensor, angle: Tensor, size: int) -> Tensor:
+    """Squares around pivots (B, 2) of the images (B, C, H, W), turned by each angle (R,): (B, R, C, size, size).
+
+    Only the squares are computed. The pivot comes to lie on pixel (size // 2, size // 2).
+    """
+    grid = turned(offsets(size, size), -angle.cpu())  # (R, size, size, 2)
+    points = pivot.double().cpu()[:, None, None, None] + grid
+    found = sample(images, points.flatten(1, 2))  # (B, C, R * size, size)
+    return found.unflatten(2, (len(angle), size)).transpose(1, 2)

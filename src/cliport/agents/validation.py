@@ -1,0 +1,122 @@
+"""How well an agent knows what a demonstrator would do."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from training.distributed import gather_rows
+
+from .agent import Agent, best, losses_of, probabilities, turn_of
+from .batch import Batch
+from .overlay import overlay
+
+NEAR = 8
+"""Pixels of the height map, 2.5 cm: a pick or place so near counts as right."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """Means over all samples; distances in pixels of the height map (L1), angles in radians."""
+
+    attn: float
+    trans: float
+    attn_dist_err: float
+    attn_theta_err: float
+    trans_dist_err: float
+    trans_theta_err: float
+    attn_near: float
+    """Share of the picks within NEAR pixels along each axis."""
+    trans_near: float
+
+    @property
+    def loss(self) -> float:
+        return self.attn + self.trans
+
+    def scalars(self) -> dict[str, float]:
+        """By the original's names without their prefix `vl/`; its `total_` errors are sums over the samples, these are means."""
+        return {
+            "loss": self.loss,
+            "attn/loss": self.attn,
+            "trans/loss": self.trans,
+            "attn_dist_err": self.attn_dist_err,
+            "attn_theta_err": self.attn_theta_err,
+            "trans_dist_err": self.trans_dist_err,
+            "trans_theta_err": self.trans_theta_err,
+            "attn_near": self.attn_near,
+            "trans_near": self.trans_near,
+        }
+
+
+def wrapped(angle: float) -> float:
+    """The size of an angle modulo a whole turn, in [0, pi]."""
+    return abs((angle + math.pi) % (2 * math.pi) - math.pi)
+
+
+@torch.no_grad()
+def validate(agent: Agent, batches: Iterable[tuple[list[int], Batch]], context: Any, pictures: int = 0) -> tuple[Result, list[Image.Image]]:
+    """Compare an agent with demonstrations; the place is judged given the demonstrator's pick.
+
+    Args:
+        agent: is left in the mode in which it was.
+        batches: this rank's samples with their numbers; all ranks' together are the validation.
+        context: a context in which the agent runs, for mixed precision.
+        pictures: how many samples, from number 0, to draw.
+
+    Returns:
+        The means over all ranks' samples, and the pictures of this rank's.
+    """
+    training = agent.training
+    agent.eval()
+    rows: list[Tensor] = [torch.empty(0, 9, dtype=torch.float64)]
+    drawn = []
+    for numbers, batch in batches:
+        moved = batch.to(agent.device)
+        assert moved.pick is not None
+        with context():
+            pick_logits, place_logits = agent.pick_logits(moved), agent.place_logits(moved, moved.pick)
+        attn, trans = losses_of(pick_logits, place_logits, moved)
+        for row, number in enumerate(numbers):
+            maps = probabilities(pick_logits[row]).cpu(), probabilities(place_logits[row]).cpu()
+            errors = errors_of(batch, row, *maps, scale=agent.config.scale)
+            rows.append(torch.tensor([[number, float(attn[row]), float(trans[row]), *errors]], dtype=torch.float64))
+            if number < pictures:
+                drawn.append(picture_of(batch, row, *maps, errors))
+    agent.train(training)
+    return mean_of(torch.cat(rows), agent.device), drawn
+
+
+def errors_of(batch: Batch, row: int, pick_map: Tensor, place_map: Tensor, scale: int) -> list[float]:
+    """Distance and angle of the pick, distance and angle of the place, and whether each is near."""
+    assert batch.pick is not None
+    assert batch.place is not None
+    rotations = len(place_map)
+    pick, (turn, *place) = best(pick_map), best(place_map)
+    pick_away = scale * (batch.pick[row] - torch.tensor(pick)).abs()
+    place_away = scale * (batch.place[row] - torch.tensor(place)).abs()
+    wrong = (turn - int(turn_of(batch, rotations)[row])) * 2 * math.pi / rotations
+    near = [float((away <= NEAR).all()) for away in (pick_away, place_away)]
+    return [float(pick_away.sum()), 0.0, float(place_away.sum()), wrapped(wrong), *near]
+
+
+def mean_of(rows: Tensor, device: torch.device) -> Result:
+    """The means of all ranks' rows, added up in the order of the samples: the same for any number of ranks."""
+    together = gather_rows(rows.to(device)).cpu()
+    together = together[together[:, 0].argsort()]
+    return Result(*(float(value) for value in together[:, 1:].mean(0)))
+
+
+def picture_of(batch: Batch, row: int, pick_map: Tensor, place_map: Tensor, errors: list[float]) -> Image.Image:
+    assert batch.pick is not None
+    assert batch.place is not None
+    truths = [(int(pixel[0]), int(pixel[1])) for pixel in (batch.pick[row], batch.place[row])]
+    choices = [(index[-2], index[-1]) for index in (best(pick_map), best(place_map))]
+    maps = [pick_map.numpy(), place_map.sum(0).numpy()]
+    pixels = list(zip(truths, choices, strict=True))
+    return overlay(batch.image[row].numpy(), batch.language[row], maps, pixels, [bool(errors[4]), bool(errors[5])])

@@ -1,0 +1,177 @@
+"""Demonstrations in the layout of CLIPort's own code, read without running what a pickle may ask to run.
+
+<data>/<task>-<mode>/{color,depth,action,reward,info}/{episode:06d}-{seed}.pkl
+
+color   (S, 3, 480, 640, 3) uint8, the views of the front, left and right camera
+depth   (S, 3, 480, 640) float32 metres
+action  S mappings {"pose0": (position, quaternion), "pose1": ...} of pick and place, the last None
+reward  S numbers
+info    S mappings with "lang_goal"
+"""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..sim.action import Action
+from ..sim.fusion import fuse
+from ..sim.observation import HeightMap, Observation
+from .cache import EpisodeCache
+from .codec import plain
+from .episode import Episode, Step
+from .errors import EpisodeError
+from .reader import CACHE, Source, check_count
+
+log = logging.getLogger(__name__)
+
+FIELDS = ("action", "reward", "info", "color", "depth")
+NUMPY = ("numpy", "numpy.core.multiarray", "numpy._core.multiarray", "numpy.core.numeric", "numpy._core.numeric")
+ARRAY_PARTS = ("ndarray", "dtype", "_reconstruct", "scalar", "_frombuffer")
+PLAIN = ("set", "frozenset", "complex", "bytearray")
+
+
+def latin1(text: str, encoding: str) -> bytes:
+    """How pickles of old protocols write an array's bytes."""
+    if encoding not in ("latin1", "latin-1"):
+        raise pickle.UnpicklingError(f"bytes are encoded as {encoding!r}")
+    return text.encode("latin1")
+
+
+class ArrayUnpickler(pickle.Unpickler):
+    """Reads NumPy's arrays and Python's plain types, and refuses to look up anything else."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module in NUMPY and name in ARRAY_PARTS) or (module in ("builtins", "__builtin__") and name in PLAIN):
+            return super().find_class(module.replace("numpy.core", "numpy._core"), name)
+        if (module, name) == ("_codecs", "encode"):
+            return latin1
+        raise pickle.UnpicklingError(f"it holds {module}.{name}, and only NumPy's arrays and Python's plain types are read")
+
+
+def load(path: Path) -> Any:
+    """The value in a pickle file.
+
+    Raises:
+        EpisodeError: naming the file, and the type that was refused or what is torn.
+    """
+    try:
+        with path.open("rb") as handle:
+            return ArrayUnpickler(handle).load()
+    except FileNotFoundError as error:
+        raise EpisodeError(f"{path} is missing") from error
+    except (
+        pickle.UnpicklingError,
+        EOFError,
+        OSError,
+        ValueError,
+        TypeError,
+        KeyError,
+        IndexError,
+        AttributeError,
+        RecursionError,
+        MemoryError,
+    ) as error:
+        raise EpisodeError(f"{path} cannot be read: {error}") from error
+
+
+@dataclass(frozen=True)
+class PickledEpisode:
+    """Where one episode's pickles are."""
+
+    folder: Path
+    index: int
+    seed: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.index:06d}-{self.seed}.pkl"
+
+    def read(self, task: str, images: bool = True) -> Episode:
+        """The episode, its views fused into height maps without masks.
+
+        Raises:
+            EpisodeError: naming the file that cannot be read or does not fit the others.
+        """
+        fields = {field: load(self.folder / field / self.name) for field in (FIELDS if images else FIELDS[:3])}
+        try:
+            lengths = {field: len(values) for field, values in fields.items()}
+            if len(set(lengths.values())) > 1 or not lengths["action"]:
+                raise EpisodeError(f"{self.folder / 'action' / self.name}: its fields have different lengths: {lengths}")
+            views = fused(fields["color"], fields["depth"]) if images else [None] * lengths["action"]
+            infos = [plain(info) for info in fields["info"]]
+            steps = zip(views, map(action_of, fields["action"]), map(float, fields["reward"]), infos, strict=True)
+            return Episode(task, self.seed, tuple(Step(*step) for step in steps))
+        except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+            raise EpisodeError(f"{self.folder / 'action' / self.name}: is no episode: {type(error).__name__}: {error}") from error
+
+
+def fused(color: Iterable[np.ndarray], depth: Iterable[np.ndarray]) -> list[HeightMap]:
+    """One height map per step; its mask is -1, since these pickles hold no segmentation."""
+    steps = zip(color, depth, strict=True)
+    return [fuse(Observation(tuple(map(np.uint8, colors)), tuple(map(np.float32, depths)))) for colors, depths in steps]
+
+
+def action_of(stated: Mapping[str, Any] | None) -> Action | None:
+    """The original's action, whose tool points down at the quaternion (0, 0, 0, 1), as ours does."""
+    if not stated:
+        return None
+    poses = [tuple(np.asarray(part, float) for part in stated[name]) for name in ("pose0", "pose1")]
+    if any([part.shape for part in pose] != [(3,), (4,)] for pose in poses):
+        raise ValueError("a pose is no position and quaternion")
+    return Action(*poses)
+
+
+def pickled_episodes(folder: Path) -> list[PickledEpisode]:
+    """Every episode that the folder names, by its number."""
+    matches = (re.fullmatch(r"(\d+)-(-?\d+)\.pkl", path.name) for path in (folder / "action").glob("*.pkl"))
+    return sorted((PickledEpisode(folder, int(m[1]), int(m[2])) for m in matches if m), key=lambda episode: episode.index)
+
+
+class PickledDemonstrations(Source):
+    """The original's folder of one task, read as it is. Slow: 45 MB per episode and a fusion per step; `convert` makes it fast.
+
+    Episodes whose small files cannot be read are named in a warning and skipped.
+    """
+
+    def __init__(self, folder: Path, n: int | None = None, images: bool = True, cache: int = CACHE, enough: bool = True) -> None:
+        self.folder = folder
+        self.images = images
+        self.task, _, self.mode = folder.name.rpartition("-")
+        self.episodes: list[PickledEpisode] = []
+        lengths: list[int] = []
+        for episode in pickled_episodes(folder):
+            if n is not None and len(lengths) == n:
+                break
+            try:
+                lengths.append(self.check(episode))
+            except EpisodeError as error:
+                log.warning("episode %s is skipped: %s", episode.name, error)
+            else:
+                self.episodes.append(episode)
+        self.lengths: Sequence[int] = lengths
+        self.cache = EpisodeCache(cache)
+        check_count(folder, self.task, self.mode, len(self.episodes), n if enough else None)
+
+    def check(self, episode: PickledEpisode) -> int:
+        """The number of actions of an episode that can be read without its views, which have to be there."""
+        for field in FIELDS[3:] if self.images else ():
+            if not (path := self.folder / field / episode.name).is_file():
+                raise EpisodeError(f"{path} is missing")
+        return episode.read(self.task, images=False).actions
+
+    def __len__(self) -> int:
+        return len(self.episodes)
+
+    def __getitem__(self, index: int) -> Episode:
+        return self.cache.get(range(len(self))[index], lambda number: self.episodes[number].read(self.task, self.images))
+
+    def draw(self, rng: np.random.Generator) -> int:
+        return int(rng.integers(len(self)))

@@ -1,0 +1,210 @@
+"""Demonstrations to read at random: one task's folder, or several tasks' together."""
+
+from __future__ import annotations
+
+import bisect
+import itertools
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from harness.errors import DataError
+
+from ..sim.action import Action
+from ..sim.observation import HeightMap
+from ..tasks import emphasis, groups
+from .cache import EpisodeCache
+from .codec import decode
+from .episode import Episode
+from .errors import EpisodeError
+from .store import MANIFEST, Entry, Manifest, damage_of
+
+log = logging.getLogger(__name__)
+
+CACHE = 512 * 2**20
+"""Bytes of episodes that a process keeps in memory unless told otherwise."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One step of a demonstration, as an agent learns from it."""
+
+    task: str
+    view: HeightMap | None
+    instruction: str
+    action: Action
+    goal: HeightMap | None
+    """The next view in a sequential task, else the episode's last."""
+
+
+class Source(ABC):
+    """Episodes by number. May be sent to another process, where its cache is empty."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """How many episodes there are."""
+
+    @abstractmethod
+    def __getitem__(self, index: int) -> Episode:
+        """Read an episode.
+
+        Raises:
+            EpisodeError: naming the file, where it has become unreadable since the source was opened.
+        """
+
+    lengths: Sequence[int]
+    """How many actions each episode has."""
+
+    @abstractmethod
+    def draw(self, rng: np.random.Generator) -> int:
+        """The number of a random episode."""
+
+    def sample(self, episode: int, step: int) -> Sample:
+        """One step of one episode."""
+        whole = self[episode]
+        chosen = whole.steps[step]
+        if chosen.action is None:
+            raise IndexError(f"step {step} of episode {episode} has no action")
+        return Sample(whole.task, chosen.view, chosen.instruction, chosen.action, whole.goal(step))
+
+    def random(self, rng: np.random.Generator) -> Sample:
+        """A random step of a random episode, as the original draws them."""
+        episode = self.draw(rng)
+        return self.sample(episode, int(rng.integers(self.lengths[episode])))
+
+
+class Demonstrations(Source):
+    """The demonstrations in one folder, see `store`. Torn episodes are named in a warning and skipped.
+
+    Args:
+        folder: `<data>/<task>-<mode>`.
+        n: how many of them, from the first; None for all.
+        images: False leaves the views out, which is much faster.
+        cache: bytes of episodes kept in memory.
+        enough: False when fewer than `n`, but at least one, are fine too.
+
+    Raises:
+        DataError: when there is no such set, or it has fewer than `n` whole episodes.
+    """
+
+    def __init__(self, folder: Path, n: int | None = None, images: bool = True, cache: int = CACHE, enough: bool = True) -> None:
+        self.folder = folder
+        self.images = images
+        self.manifest = Manifest.read(folder)
+        self.task, self.mode = self.manifest.task, self.manifest.mode
+        self.entries = list(itertools.islice(self.whole(), n))
+        self.lengths = [entry.actions for entry in self.entries]
+        self.cache = EpisodeCache(cache)
+        check_count(folder, self.task, self.mode, len(self.entries), n if enough else None)
+
+    def whole(self) -> Iterator[Entry]:
+        for entry in self.manifest.entries:
+            damage = damage_of(self.folder, entry)
+            if damage is None:
+                yield entry
+            else:
+                log.warning("episode %s is skipped: it %s", self.folder / entry.file, damage)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __getitem__(self, index: int) -> Episode:
+        return self.cache.get(range(len(self))[index], self.read)
+
+    def read(self, index: int) -> Episode:
+        path = self.folder / self.entries[index].file
+        try:
+            return decode(path.read_bytes(), self.images)
+        except (OSError, EpisodeError) as error:
+            raise EpisodeError(f"episode {path}: {error}") from error
+
+    def draw(self, rng: np.random.Generator) -> int:
+        return int(rng.integers(len(self)))
+
+
+class Mixture(Source):
+    """Several tasks' demonstrations as one source, a task after the other.
+
+    Args:
+        parts: each task's own.
+        emphasis: a task that half of all samples come from; without one every task is as likely.
+    """
+
+    def __init__(self, parts: Mapping[str, Source], emphasis: str | None = None) -> None:
+        self.parts = dict(parts)
+        self.starts = [0, *itertools.accumulate(len(part) for part in self.parts.values())]
+        self.lengths = [length for part in self.parts.values() for length in part.lengths]
+        self.weights = np.full(len(parts), 1 / len(parts))
+        if emphasis is not None and len(parts) > 1:
+            chosen = np.array([task == emphasis for task in self.parts])
+            self.weights = np.where(chosen, 0.5, 0.5 / (len(parts) - 1))
+
+    def __len__(self) -> int:
+        return self.starts[-1]
+
+    def __getitem__(self, index: int) -> Episode:
+        index = range(len(self))[index]
+        part = bisect.bisect_right(self.starts, index) - 1
+        return list(self.parts.values())[part][index - self.starts[part]]
+
+    def draw(self, rng: np.random.Generator) -> int:
+        part = int(rng.choice(len(self.parts), p=self.weights))
+        return self.starts[part] + list(self.parts.values())[part].draw(rng)
+
+    def in_turn(self) -> list[int]:
+        """Every episode's number, the tasks taking turns, so that the first few are of all tasks."""
+        columns = [range(start, end) for start, end in itertools.pairwise(self.starts)]
+        return [index for row in itertools.zip_longest(*columns) for index in row if index is not None]
+
+
+def open_folder(folder: Path, n: int | None = None, images: bool = True, cache: int = CACHE, enough: bool = True) -> Source:
+    """One task's demonstrations: of this project's format, or of the original's pickles.
+
+    Raises:
+        DataError: when the folder has neither, or too few.
+    """
+    if not (folder / MANIFEST).exists() and (folder / "action").is_dir():
+        from .pickles import PickledDemonstrations
+
+        return PickledDemonstrations(folder, n, images, cache, enough)
+    if not folder.is_dir():
+        there = sorted(path.name for path in folder.parent.iterdir() if path.is_dir()) if folder.parent.is_dir() else []
+        raise DataError(f"{folder}: there are no demonstrations; {folder.parent} has {', '.join(there) or 'none'}")
+    return Demonstrations(folder, n, images, cache, enough)
+
+
+def open_demonstrations(
+    data_dir: Path, task: str, mode: str, n: int | None = None, images: bool = True, cache: int = CACHE, tasks_of: str | None = None
+) -> Source:
+    """The demonstrations of a task or group in a data folder.
+
+    Args:
+        data_dir: where the folders `<task>-<mode>` are.
+        task: a task, or a group: then at most `n` of each of its tasks, as in the original.
+        mode: train, val or test.
+        n: how many episodes, None for all.
+        tasks_of: the mode whose tasks a group stands for; by default `mode`.
+
+    Raises:
+        DataError: naming every folder that is missing or has too few.
+    """
+    if task not in groups():
+        return open_folder(data_dir / f"{task}-{mode}", n, images, cache)
+    names = groups(tasks_of or mode)[task]
+    missing = [name for name in names if not (data_dir / f"{name}-{mode}").is_dir()]
+    if missing:
+        raise DataError(f"{data_dir}: {task} needs demonstrations of mode {mode} that are not there: {', '.join(missing)}")
+    parts = {name: open_folder(data_dir / f"{name}-{mode}", n, images, cache // len(names), enough=False) for name in names}
+    return Mixture(parts, emphasis(task) if mode == "train" else None)
+
+
+def check_count(folder: Path, task: str, mode: str, found: int, wanted: int | None) -> None:
+    """Raise DataError when a folder has no episode, or fewer than wanted."""
+    if found == 0 or (wanted is not None and found < wanted):
+        asked = f"n={wanted}" if wanted else "some"
+        command = f"python -m cliport.demos n={wanted or 1} task={task} mode={mode} data_dir={folder.parent}"
+        raise DataError(f"{folder}: has {found} whole demonstrations where {asked} are wanted; make more: {command}")

@@ -1,0 +1,174 @@
+"""The folder of a task's demonstrations.
+
+<data>/<task>-<mode>/manifest.json                       what there is, and the SHA-256 of each file
+<data>/<task>-<mode>/episodes/{index:06d}-{seed}.npz     one episode each, see `codec`
+
+An episode is there when the manifest names it, and the manifest is replaced as a whole after the episode's file is on disk.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from harness.errors import DataError
+from harness.files import replaced, sha256, write_json
+
+from .codec import HEIGHT_UNIT
+
+FORMAT = "cliport-demonstrations/1"
+MANIFEST = "manifest.json"
+EPISODES = "episodes"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One stored episode."""
+
+    index: int
+    seed: int
+    actions: int
+    reward: float
+    bytes: int
+    sha256: str
+
+    @property
+    def file(self) -> str:
+        return f"{EPISODES}/{self.index:06d}-{self.seed}.npz"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a folder of demonstrations holds."""
+
+    task: str
+    mode: str
+    entries: tuple[Entry, ...] = ()
+    origin: str = "cliport.demos"
+    """Which simulator made the scenes."""
+
+    def write(self, folder: Path) -> None:
+        stated = {
+            "format": FORMAT,
+            "task": self.task,
+            "mode": self.mode,
+            "origin": self.origin,
+            "count": len(self.entries),
+            "height_unit_m": HEIGHT_UNIT,
+            "episodes": [{"file": entry.file, **dataclasses.asdict(entry)} for entry in self.entries],
+        }
+        write_json(folder / MANIFEST, stated)
+
+    @classmethod
+    def read(cls, folder: Path) -> Manifest:
+        """Read `folder`/manifest.json.
+
+        Raises:
+            DataError: when it is missing, of another format, or does not say what it must.
+        """
+        path = folder / MANIFEST
+        try:
+            stated = json.loads(path.read_text())
+            if stated["format"] != FORMAT:
+                raise DataError(f"{path}: is of format {stated['format']!r}, and this code reads {FORMAT!r}")
+            names = [field.name for field in dataclasses.fields(Entry)]
+            entries = tuple(Entry(**{name: item[name] for name in names}) for item in stated["episodes"])
+            return cls(stated["task"], stated["mode"], entries, stated["origin"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise DataError(f"{path}: cannot be read as a manifest of demonstrations: {type(error).__name__}: {error}") from error
+
+
+def damage_of(folder: Path, entry: Entry) -> str | None:
+    """What is wrong with an episode's file, or None."""
+    path = folder / entry.file
+    if not path.is_file():
+        return "is missing"
+    if (size := path.stat().st_size) != entry.bytes:
+        return f"has {size} bytes where the manifest says {entry.bytes}"
+    return None if sha256(path) == entry.sha256 else "differs from its SHA-256 in the manifest"
+
+
+class Store:
+    """A folder that demonstrations are added to, by one process at a time: see `opened`."""
+
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        self.folder = folder
+        self.manifest = manifest
+
+    def __len__(self) -> int:
+        return len(self.manifest.entries)
+
+    @property
+    def last_seed(self) -> int | None:
+        return max((entry.seed for entry in self.manifest.entries), default=None)
+
+    def add(self, seed: int, actions: int, reward: float, content: bytes, index: int | None = None) -> Entry:
+        """Store an encoded episode; it is there when this returns.
+
+        Args:
+            index: its number; the next free one by default.
+
+        Raises:
+            DataError: when it cannot be written. What was there before stays.
+        """
+        if index is None:
+            index = max((entry.index for entry in self.manifest.entries), default=-1) + 1
+        try:
+            unlisted = Entry(index, seed, actions, reward, len(content), "")
+            path = self.folder / unlisted.file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with replaced(path) as beside:
+                beside.write_bytes(content)
+            entry = dataclasses.replace(unlisted, sha256=sha256(path))
+            self.record([*self.manifest.entries, entry])
+        except OSError as error:
+            raise DataError(
+                f"episode {index:06d}-{seed} could not be written below {self.folder}: {error}; earlier ones are kept"
+            ) from error
+        return entry
+
+    def drop_damaged(self) -> list[tuple[Entry, str]]:
+        """Take torn episodes off the manifest, and say what was wrong with each."""
+        damaged = [(entry, damage) for entry in self.manifest.entries if (damage := damage_of(self.folder, entry))]
+        if damaged:
+            gone = {entry for entry, _ in damaged}
+            self.record([entry for entry in self.manifest.entries if entry not in gone])
+        return damaged
+
+    def record(self, entries: list[Entry]) -> None:
+        self.manifest = dataclasses.replace(self.manifest, entries=tuple(sorted(entries, key=lambda entry: entry.index)))
+        self.manifest.write(self.folder)
+
+
+@contextmanager
+def opened(folder: Path, task: str, mode: str, **made: Any) -> Iterator[Store]:
+    """The store in `folder`, begun where there is none, for this process alone.
+
+    What an interrupted process left half-written is cleared away.
+
+    Raises:
+        DataError: when another process writes there, or the folder holds another task or mode.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise DataError(f"{folder}: another process is adding demonstrations there; wait for it, or name another data_dir") from None
+    try:
+        for leftover in [*folder.glob(".*.partial"), *folder.glob(f"{EPISODES}/.*.partial")]:
+            leftover.unlink()
+        manifest = Manifest.read(folder) if (folder / MANIFEST).exists() else Manifest(task, mode, **made)
+        if (manifest.task, manifest.mode) != (task, mode):
+            raise DataError(f"{folder} holds {manifest.task} of mode {manifest.mode}, not {task} of mode {mode}")
+        yield Store(folder, manifest)
+    finally:
+        (folder / ".lock").unlink(missing_ok=True)  # while it is held: whoever waits for it notices and begins again
+        lock.release()

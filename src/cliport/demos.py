@@ -1,0 +1,101 @@
+"""Make demonstrations: a task's oracle solves scenes, and what solves them is kept.
+
+python -m cliport.demos n=10 task=stack-block-pyramid mode=train
+
+The scene of each attempt is a function of its seed: even ones from 0 for training, odd ones from 1 for validation and from 10001
+for testing. Stopped at any time, it leaves whole demonstrations and continues where it stopped. Options (key=value):
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from harness.report import Report
+from training.pictures import Line, captioned
+
+from .attempts import Attempt, attempts, seeds_after, video_of
+from .config import DemosConfig
+from .data.codec import decode
+from .data.episode import Episode
+from .data.store import Store, opened
+from .options import main, terminal
+from .places import data_folder
+from .tasks import groups
+
+
+def make_demos(settings: DemosConfig, data_dir: Path, report: Report) -> list[Path]:
+    """Make the demonstrations of a task, or of each task of a group, below `data_dir`; return their folders.
+
+    Raises:
+        DataError: when a folder cannot be written, or an oracle fails on too many seeds in a row.
+    """
+    wanted = {settings.mode: settings.n}
+    if settings.mode == "train":
+        wanted |= {mode: n for mode, n in (("val", settings.n_val), ("test", settings.n_test)) if n}
+    parts = [(task, mode, n) for mode, n in wanted.items() for task in groups(mode).get(settings.task, [settings.task])]
+    return [make_part(replace(settings, task=task, mode=mode, n=n), data_dir, report) for task, mode, n in parts]
+
+
+def make_part(settings: DemosConfig, data_dir: Path, report: Report) -> Path:
+    """Make what is missing of one task's demonstrations of one mode."""
+    folder = data_dir / f"{settings.task}-{settings.mode}"
+    with opened(folder, settings.task, settings.mode) as store:
+        wanted = max(settings.n, len(store))
+        last = store.last_seed
+        torn = store.drop_damaged()
+        for entry, damage in torn:
+            report.text(f"episode {folder / entry.file} {damage}; its seed is tried again")
+        before = len(store) if settings.save_data else 0
+        if before == wanted:
+            report.text(f"{folder} has {before} demonstrations already, n={settings.n}: nothing to do")
+            return folder
+        numbers = {entry.seed: entry.index for entry, _ in torn}
+        seeds = itertools.chain(numbers, seeds_after(last, settings.mode))
+        solved = tried = 0
+        for attempt in attempts(settings, seeds, video_folder(settings, folder), wanted - before):
+            tried, solved = tried + 1, solved + attempt.solved
+            report.text(f"{folder.name} {before + solved}/{wanted} seed {attempt.seed}: {outcome(attempt)}")
+            if attempt.content:
+                keep(settings, store, attempt, numbers.get(attempt.seed), report)
+        report.text(f"{folder}: {len(store)} demonstrations; the oracle solved {solved} of {tried} scenes")
+    return folder
+
+
+def outcome(attempt: Attempt) -> str:
+    """An attempt in words."""
+    said = attempt.problem or f"reward {attempt.reward:.3f} in {attempt.actions} actions"
+    return said if attempt.solved else f"{said}, not kept"
+
+
+def keep(settings: DemosConfig, store: Store, attempt: Attempt, index: int | None, report: Report) -> None:
+    """Store an episode, name its video by its number, and show it if it is one of those spread over the set."""
+    entry = store.add(attempt.seed, attempt.actions, attempt.reward, attempt.content, index)
+    if settings.record.save_video:
+        videos = video_folder(settings, store.folder)
+        video_of(videos, attempt.seed).replace(videos / f"{entry.index + 1:06d}.mp4")
+    if settings.debug_images and entry.index % -(-settings.n // settings.debug_images) == 0:
+        report.image(store.folder.name, f"{entry.index:06d}", picture_of(decode(attempt.content)), 0)
+
+
+def video_folder(settings: DemosConfig, folder: Path) -> Path:
+    return Path(settings.record.save_video_path or folder / "videos")
+
+
+def picture_of(episode: Episode, solved: bool | None = None) -> Image.Image:
+    """The table before and after, and what was said, with a tick or a cross where it is known whether that was done."""
+    first, last = (np.rot90(episode.steps[step].view.color) for step in (0, -1))
+    said = dict.fromkeys(step.instruction for step in episode.steps[:-1])
+    return captioned(Image.fromarray(np.concatenate([first, last])), [Line(text, mark=solved) for text in said])
+
+
+def run(settings: DemosConfig) -> None:
+    make_demos(settings, data_folder(settings.data_dir), terminal())
+
+
+if __name__ == "__main__":
+    main(DemosConfig, run, __doc__)

@@ -1,0 +1,56 @@
+"""Train an agent on from a checkpoint, ours or the original's.
+
+python -m cliport.finetune finetune.checkpoint=PATH train.task=put-block-in-bowl-seen-colors train.exp_folder=finetuned
+
+Parameters that the agent has by the same name and shape are kept, the others begin anew and are listed. Sizes and frozen weights
+that are not stated are the checkpoint's. Options (key=value):
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from harness.checkpoint import find
+from harness.errors import ParameterError
+
+from .config import FinetuneConfig
+from .options import main
+from .train import run, train
+
+
+def finetune(settings: FinetuneConfig, folder: Path, *, init_from: Path | None = None, **where: Any) -> Path:
+    """As `train`, from `init_from` or `finetune.checkpoint`.
+
+    Raises:
+        HarnessError: as `train`, and when there is no checkpoint to start from.
+    """
+    return train(settings, folder, init_from=init_from or start_of(settings), **where)
+
+
+def start_of(settings: FinetuneConfig) -> Path:
+    """The checkpoint's file: as named, or the best, else the newest, of a run's folder.
+
+    Raises:
+        ParameterError: when none is named.
+        CheckpointError: when there is none.
+    """
+    stated = settings.finetune.checkpoint
+    if not stated:
+        raise ParameterError(["finetune.checkpoint is required: a checkpoint, or a run's folder (in a run on the queue: init_from)"])
+    path = Path(stated)
+    for folder in (path, path / "checkpoints"):
+        for name in ("best.ckpt", "last.ckpt"):
+            if (folder / name).is_file():
+                return folder / name
+    return find(path)
+
+
+def start(settings: FinetuneConfig) -> Path:
+    return run(settings, start_of(settings))
+
+
+if __name__ == "__main__":
+    import training  # noqa: F401  before torch: see there
+
+    main(FinetuneConfig, start, __doc__ or "")

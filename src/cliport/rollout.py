@@ -1,0 +1,48 @@
+"""One episode in the simulator, driven by an oracle or by an agent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from .data.episode import Episode, Step
+from .sim.action import Action
+from .sim.environment import Environment
+from .sim.fusion import fuse
+from .sim.observation import HeightMap, Observation
+
+if TYPE_CHECKING:
+    from .tasks.task import Task
+
+Policy = Callable[[Observation, HeightMap, str], Action | None]
+"""What to do about the cameras' images, the height map made of them, and the instruction; None gives up."""
+
+
+def roll_out(environment: Environment, task: Task, seed: int, policy: Policy, said: Callable[[str], None] | None = None) -> Episode:
+    """Drive the scene of `seed` until the task is done, the policy gives up, or the task's step limit is reached.
+
+    Args:
+        said: told the instruction of each step before its action.
+    """
+    observation, reward, steps = environment.reset(task, seed), 0.0, []
+    info = dict(environment.info)
+    for _ in range(task.max_steps):
+        view, instruction = fuse(observation), str(info.get("lang_goal", ""))
+        if said:
+            said(instruction)
+        action = policy(observation, view, instruction)
+        if action is None:
+            break
+        steps.append(Step(view, action, reward, info))
+        observation, reward, done, info = environment.step(action)
+        info = dict(info)
+        if done:
+            break
+    steps.append(Step(fuse(observation), None, reward, info))
+    return Episode(task.name, seed, tuple(steps))
+
+
+def oracle(environment: Environment, task: Task) -> Policy:
+    """The task's own scripted solution."""
+    scripted = task.oracle(environment)
+    return lambda observation, view, instruction: scripted.act(observation)

@@ -1,0 +1,89 @@
+"""The tools at the arm's end."""
+
+from __future__ import annotations
+
+import numpy as np
+import pybullet
+
+from .robot import Robot
+
+TOUCH = 0.0005
+"""Metres: what is nearer touches."""
+CARRIED = 0.5
+"""Share of a contact's direction that must point up for it to bear what is held."""
+HOLD = 500.0
+"""Newtons of the suction."""
+
+
+class Tool:
+    """What all tools know: whether they touch something."""
+
+    def __init__(self, robot: Robot) -> None:
+        self.robot, self.client = robot, robot.client
+
+    def touching(self) -> bool:
+        """Whether the tip touches anything."""
+        return bool(self.touched())
+
+    def touched(self) -> list[tuple[float, int, int]]:
+        """(distance from the tip's middle, body, link) of what the tip touches, nearest first."""
+        points = pybullet.getContactPoints(bodyA=self.robot.body, linkIndexA=self.robot.tip, physicsClientId=self.client)
+        middle = self.robot.pose()[0] if points else np.zeros(3)
+        return sorted((float(np.linalg.norm(middle - point[6])), point[2], point[4]) for point in points if point[8] < TOUCH)
+
+
+class Spatula(Tool):
+    """A blade; see `primitives.push`."""
+
+
+class Suction(Tool):
+    """Holds one body by a fixed constraint to where it touched the cup."""
+
+    def __init__(self, robot: Robot) -> None:
+        super().__init__(robot)
+        self.held: int | None = None
+        self.constraint: int | None = None
+
+    def grasp(self) -> bool:
+        """Hold the graspable body that touches the cup nearest to its middle; whether there is one."""
+        graspable = {*self.robot.world.objects["rigid"], *self.robot.world.objects["deformable"]}
+        body = next((body for _, body, _ in self.touched() if body in graspable), None)
+        if body is None:
+            return False
+        state = pybullet.getLinkState(self.robot.body, self.robot.tip, computeForwardKinematics=1, physicsClientId=self.client)
+        there = pybullet.getBasePositionAndOrientation(body, physicsClientId=self.client)
+        here = pybullet.multiplyTransforms(*pybullet.invertTransform(state[0], state[1]), *there)
+        self.constraint = pybullet.createConstraint(
+            self.robot.body,
+            self.robot.tip,
+            body,
+            -1,
+            pybullet.JOINT_FIXED,
+            [0, 0, 0],
+            here[0],
+            [0, 0, 0],
+            here[1],
+            physicsClientId=self.client,
+        )
+        pybullet.changeConstraint(self.constraint, maxForce=HOLD, physicsClientId=self.client)
+        self.held = body
+        return True
+
+    def release(self) -> None:
+        if self.constraint is not None:
+            pybullet.removeConstraint(self.constraint, physicsClientId=self.client)
+        self.held = self.constraint = None
+
+    def landed(self) -> bool:
+        """Whether what is held stands on something; a neighbour that it slides along does not count."""
+        if self.held is None:
+            return self.touching()
+        points = pybullet.getContactPoints(bodyA=self.held, physicsClientId=self.client)
+        return any(point[2] != self.robot.body and point[8] < TOUCH and point[7][2] > CARRIED for point in points)
+
+    def hang(self) -> float:
+        """How far what is held reaches below the tip, in metres."""
+        if self.held is None:
+            return 0.0
+        low, _ = pybullet.getAABB(self.held, physicsClientId=self.client)
+        return max(0.0, float(self.robot.pose()[0][2]) - low[2])

@@ -1,0 +1,31 @@
+"""What is seen: the cameras' images, and the height map made of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Observation:
+    """The images of the front, left and right camera, in this order; empty tuples where none were asked for."""
+
+    color: tuple[np.ndarray, ...] = ()
+    """uint8 (480, 640, 3) each."""
+    depth: tuple[np.ndarray, ...] = ()
+    """float32 (480, 640) each: metres along the camera's axis."""
+    segmentation: tuple[np.ndarray, ...] = ()
+    """int32 (480, 640) each: PyBullet's body numbers, -1 where there is none."""
+
+
+@dataclass(frozen=True)
+class HeightMap:
+    """The workspace from above; row = (y - y_min) / PIXEL, column = (x - x_min) / PIXEL."""
+
+    color: np.ndarray
+    """uint8 (320, 160, 3); black where no camera looked."""
+    height: np.ndarray
+    """float32 (320, 160): metres above the table, 0 where no camera looked."""
+    mask: np.ndarray
+    """int32 (320, 160): the body that gives the height, -1 where no camera looked."""

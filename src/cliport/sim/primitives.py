@@ -1,0 +1,136 @@
+"""What the robot does in one step: pick and place, or push.
+
+Every motion has a known number of steps and every wait a limit, counted in simulation steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from .action import Action
+from .errors import ReachError
+from .grippers import Suction
+from .poses import Pose, from_euler, matrix, multiply, pose
+from .robot import End, Robot
+
+CARRY = 0.32
+"""Height of the tip in metres when it moves across the table."""
+CLEAR = 0.06
+"""Metres that the tip rises at least above the slow part of its way before it moves on."""
+UPRIGHT = 0.999
+"""Cosine of the tilt up to which a tool counts as pointing down."""
+APPROACH = 0.06
+"""Metres along the tool's axis that a tilted tool comes and goes in a straight line."""
+SLOW_FROM, DEEPEST = 0.03, 0.02
+"""The last metres above the stated pose are slow, and the search for contact ends this far below it."""
+TRAVEL, DESCENT, TOUCHDOWN, DRAG, PUSH = 1.2, 0.6, 0.12, 0.3, 0.25
+"""Metres per second."""
+BLADE_GAP = 0.003
+"""Metres between the blade and the table."""
+BEHIND, SHORT = 0.02, 0.05
+"""A push starts this far behind its start and ends this far before its end, in metres, as in Ravens."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of an action."""
+
+    grasped: bool = False
+    """Something was picked up; for a push, that the blade went all the way."""
+    timed_out: bool = False
+    """A motion was blocked, or its goal out of reach."""
+
+
+def pick_place(robot: Robot, tool: Suction, action: Action, lift: float | None = None) -> Outcome:
+    """Fetch what is at one pose and put it at another, then go home.
+
+    The arm goes above the pick, down until the cup touches something, and up; if it holds something, it goes across, down until what
+    is held stands on something, lets go, and goes up. Nothing moves if one of the poses is out of reach.
+
+    Args:
+        lift: drag what is held across with the tip so many metres above the poses, as a rope wants it; None to carry it high above
+            everything.
+    """
+    fetch, put = Visit(action.pick), Visit(action.place)
+    if not robot.reaches([*fetch.stations, *put.stations]):
+        return Outcome(timed_out=True)
+    grasped = False
+    try:
+        ends = [robot.swing(fetch.top), fetch.down(robot, tool.touching)]
+        grasped = tool.grasp()
+        fetch, put = (Visit(where, tool.hang(), lift if grasped else None) for where in (action.pick, action.place))
+        ends.append(fetch.up(robot))
+        if grasped:
+            ends += [robot.line(put.top, TRAVEL if lift is None else DRAG), put.down(robot, tool.landed)]
+            tool.release()
+            ends.append(Visit(action.place).up(robot))
+    except ReachError:
+        ends = [End.BLOCKED]
+    tool.release()
+    robot.swing()
+    return Outcome(grasped, End.BLOCKED in ends)
+
+
+@dataclass(frozen=True)
+class Visit:
+    """The way from where things are carried to a pose and back: straight down, and along the tool's axis in the end."""
+
+    pose: Pose
+    hang: float = 0.0
+    """How far what is held reaches below the tip, in metres: so much earlier does the tool slow down."""
+
+    lift: float | None = None
+    """How far above the pose things are dragged across, in metres; None to carry them."""
+
+    @property
+    def near(self) -> Pose:
+        """Where the motion becomes slow and follows the tool's axis."""
+        if self.lift is not None:
+            return multiply(self.pose, pose((0, 0, self.lift)))
+        tilted = matrix(self.pose[1])[2, 2] < UPRIGHT
+        return multiply(self.pose, pose((0, 0, (APPROACH if tilted else SLOW_FROM) + self.hang)))
+
+    @property
+    def top(self) -> Pose:
+        near = self.near
+        if self.lift is not None:
+            return near
+        return np.array([*near[0][:2], max(CARRY, near[0][2] + CLEAR)]), near[1]
+
+    @property
+    def deepest(self) -> Pose:
+        return multiply(self.pose, pose((0, 0, -DEEPEST)))
+
+    @property
+    def stations(self) -> list[Pose]:
+        return [self.top, self.near, self.pose]
+
+    def down(self, robot: Robot, until: Callable[[], bool]) -> End:
+        """Go down until `until` is true, to the deepest at most."""
+        fast = robot.line(self.near, DESCENT, until)
+        return robot.line(self.deepest, TOUCHDOWN, until, ease=False) if fast is End.REACHED else fast
+
+    def up(self, robot: Robot) -> End:
+        return max(robot.line(self.near, DESCENT), robot.line(self.top, DESCENT), key=lambda end: end is End.BLOCKED)
+
+
+def push(robot: Robot, action: Action) -> Outcome:
+    """Push along the table from one point to another with the blade across the way, then go home.
+
+    The heights and rotations of the action do not matter.
+    """
+    start, end = (np.array([*where[0][:2], BLADE_GAP]) for where in (action.pick, action.place))
+    length = float(np.linalg.norm(end - start))
+    if length < 1e-6:
+        return Outcome()
+    along = (end - start) / length
+    yaw = float(np.arctan2(along[1], along[0]))
+    ways = [from_euler(point, yaw=yaw) for point in (start - BEHIND * along, start + max(0.0, length - SHORT) * along)]
+    tops = [from_euler((*way[0][:2], CARRY), yaw=yaw) for way in ways]
+    if not robot.reaches([*ways, *tops]):
+        return Outcome(timed_out=True)
+    ends = [robot.swing(tops[0]), robot.line(ways[0], DESCENT), robot.line(ways[1], PUSH), robot.line(tops[1], DESCENT), robot.swing()]
+    return Outcome(End.BLOCKED not in ends, End.BLOCKED in ends)

@@ -1,0 +1,165 @@
+"""Where pictures are taken: a second PyBullet client that holds nothing but what is seen.
+
+PyBullet's EGL plugin draws for one client per process only; a studio shared by the process's environments lifts that, and leaves the
+physics the same whatever draws. It holds one environment's scene at a time and rebuilds it when another one's is asked for.
+
+OpenGL belongs to the thread that started it: environments of one process render in one thread.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import hashlib
+import itertools
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pybullet
+
+from .cameras import FRONT, Camera
+from .poses import Pose
+from .rendering import RENDERERS, load_egl, muted
+from .shapes import Mesh
+
+LIGHT = {
+    "lightDirection": (0.6, 0.4, 1.6),
+    "lightColor": (1, 1, 1),
+    "lightAmbientCoeff": 0.6,
+    "lightDiffuseCoeff": 0.45,
+    "lightSpecularCoeff": 0.0,
+    "shadow": 0,  # TinyRenderer's leaves bands on the table; EGL draws soft ones whatever is said here
+}
+
+WARM_UP = 4  # pictures
+
+versions = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class Look:
+    """One mesh of one colour, fixed to a body's link."""
+
+    body: int
+    link: int
+    """-1 is the body itself."""
+    file: str
+    color: tuple[float, float, float]
+
+
+@dataclass
+class Scene:
+    """What is seen of an environment; a changed version means that more than additions happened."""
+
+    looks: list[Look] = field(default_factory=list)
+    version: int = field(default_factory=lambda: next(versions))
+
+    def replaced(self, looks: Sequence[Look]) -> None:
+        self.looks, self.version = list(looks), next(versions)
+
+
+class Studio:
+    """One client that draws, with "egl" or "tiny"."""
+
+    def __init__(self, renderer: str) -> None:
+        self.renderer = RENDERERS[renderer]
+        self.client = pybullet.connect(pybullet.DIRECT)
+        if renderer == "egl":
+            load_egl(self.client)
+            self.warm_up()
+        self.version = 0
+        self.bodies: list[int] = []
+        self.poses: list[Pose | None] = []
+        self.names = np.array([-1], np.int32)  # body numbers of the environment by the studio's; the last is for -1
+
+    def warm_up(self) -> None:
+        """EGL's first two pictures lack the shadows, and making them prints lines."""
+        with muted():
+            for _ in range(WARM_UP):
+                pybullet.getCameraImage(16, 16, FRONT.view, FRONT.projection, renderer=self.renderer, physicsClientId=self.client)
+
+    def arrange(self, scene: Scene, poses: Sequence[Pose]) -> None:
+        """Bring the scene's looks to these poses."""
+        if scene.version != self.version:
+            with muted():
+                pybullet.resetSimulation(physicsClientId=self.client)
+            self.version, self.bodies, self.poses = scene.version, [], []
+        for look in scene.looks[len(self.bodies) :]:
+            self.bodies.append(self.built(look))
+            self.poses.append(None)
+        self.names = np.full(max(self.bodies, default=-1) + 2, -1, np.int32)
+        self.names[self.bodies] = [look.body for look in scene.looks]
+        for number, (body, place) in enumerate(zip(self.bodies, poses, strict=True)):
+            known = self.poses[number]
+            if known is None or (known[0] != place[0]).any() or (known[1] != place[1]).any():
+                pybullet.resetBasePositionAndOrientation(body, place[0].tolist(), place[1].tolist(), physicsClientId=self.client)
+                self.poses[number] = place
+
+    def built(self, look: Look) -> int:
+        seen = pybullet.createVisualShape(
+            pybullet.GEOM_MESH, fileName=look.file, rgbaColor=[*look.color, 1], specularColor=[0, 0, 0], physicsClientId=self.client
+        )
+        return int(pybullet.createMultiBody(0, -1, seen, physicsClientId=self.client))
+
+    def photograph(self, camera: Camera, masked: bool = True) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Colour uint8 (H, W, 3), depth float32 (H, W) in metres, and body numbers int32 (H, W), -1 where there is none."""
+        rows, columns = camera.shape
+        _, _, color, depth, bodies = pybullet.getCameraImage(
+            columns,
+            rows,
+            camera.view,
+            camera.projection,
+            renderer=self.renderer,
+            flags=0 if masked else pybullet.ER_NO_SEGMENTATION_MASK,
+            physicsClientId=self.client,
+            **LIGHT,
+        )
+        rgb = np.ascontiguousarray(np.reshape(color, (rows, columns, 4))[..., :3], np.uint8)
+        names = self.names[np.reshape(bodies, (rows, columns))] if masked else np.full(camera.shape, -1, np.int32)
+        return rgb, camera.depth(np.reshape(depth, (rows, columns))), names
+
+    def close(self) -> None:
+        with muted():
+            pybullet.disconnect(physicsClientId=self.client)
+
+
+def studio(renderer: str) -> Studio:
+    """This process's studio; a forked child gets one of its own."""
+    return opened(renderer, os.getpid())
+
+
+@functools.cache
+def opened(renderer: str, process: int) -> Studio:
+    made = Studio(renderer)
+    atexit.register(lambda: made.close() if os.getpid() == process else None)
+    return made
+
+
+def mesh_file(mesh: Mesh) -> str:
+    """A Wavefront file of a mesh, the one kind of file that every renderer reads; written once per process, gone with it."""
+    content = "".join(
+        [
+            *(f"v {x:.7g} {y:.7g} {z:.7g}\n" for x, y, z in mesh.vertices),
+            *(f"vn {x:.5g} {y:.5g} {z:.5g}\n" for x, y, z in mesh.normals),
+            *(f"f {a}//{a} {b}//{b} {c}//{c}\n" for a, b, c in mesh.triangles + 1),
+        ]
+    )
+    return written(content, ".obj")
+
+
+def written(content: str, suffix: str) -> str:
+    """A file of this process's scratch folder with this content."""
+    path = Path(scratch(os.getpid()).name) / (hashlib.sha256(content.encode()).hexdigest()[:24] + suffix)
+    if not path.exists():
+        path.write_text(content)
+    return str(path)
+
+
+@functools.cache
+def scratch(process: int) -> tempfile.TemporaryDirectory[str]:
+    """Removed when the process ends."""
+    return tempfile.TemporaryDirectory(prefix="cliport-")

@@ -1,0 +1,263 @@
+"""The physical world: one PyBullet client with a table, and what lies on it.
+
+Time passes in steps only: a time-out counts them, so nothing depends on how fast the machine is.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from itertools import pairwise
+
+import numpy as np
+import pybullet
+
+from .constants import BOUNDS
+from .errors import DisplayError
+from .poses import Pose, pose
+from .shapes import Mesh, Shape, Solid, box_mesh, merged, sphere
+from .studio import Look, Scene, mesh_file, written
+
+GRAVITY = -9.81
+CATEGORIES = ("rigid", "fixed", "deformable")
+MARGIN = 0.001
+"""PyBullet makes convex hulls thicker by this; they are made thinner first."""
+AT_REST = 0.005
+"""Metres per second."""
+TURNING = 0.2
+"""Radians per second."""
+LOOK_EVERY = 8
+"""Steps between two looks at the speeds."""
+MOST_PRIMITIVES = 15
+"""PyBullet takes 16 parts in one shape."""
+FINE, COARSE = (50, 0.02), (20, 0.002)
+"""Iterations of the solver, and metres within which bodies are watched for contact. Coarsely, fifty blocks take a third of the time."""
+ROUND, ROLLING = ("sphere", "cylinder"), 0.0005
+BEAD_MASS, ROPE_FORCE = 0.005, 20.0  # kilograms, newtons
+EDGE = 0.01
+"""By so much is the mark wider than the workspace, for the pixels at its border."""
+FLOOR, WORKSPACE = (0.78, 0.78, 0.76), (0.22, 0.22, 0.23)
+
+
+class World:
+    """A client with gravity and a table whose top is z = 0.
+
+    Args:
+        stepped: called after every simulation step.
+    """
+
+    def __init__(self, disp: bool, hz: int, stepped: Callable[[], None]) -> None:
+        self.client = connect(disp)
+        self.disp, self.hz, self.stepped = disp, hz, stepped
+        self.steps = 0
+        self.scene = Scene()
+        self.objects: dict[str, list[int]] = {}
+        self.shapes: dict[int, Shape] = {}
+
+    def clear(self, coarse: bool = False) -> None:
+        """Empty the world but for the table. `coarse` is for many loose things that need not be stacked."""
+        iterations, watched = COARSE if coarse else FINE
+        pybullet.resetSimulation(physicsClientId=self.client)
+        pybullet.setGravity(0, 0, GRAVITY, physicsClientId=self.client)
+        pybullet.setPhysicsEngineParameter(
+            fixedTimeStep=1 / self.hz,
+            enableFileCaching=0,
+            deterministicOverlappingPairs=1,
+            numSolverIterations=iterations,
+            contactBreakingThreshold=watched,
+            physicsClientId=self.client,
+        )
+        self.steps = 0
+        self.scene.replaced([])
+        self.objects = {category: [] for category in CATEGORIES}
+        self.shapes = {}
+        self.table = self.solid_table()
+
+    def solid_table(self) -> int:
+        """The floor around the workspace, and the workspace marked on it."""
+        half = [2, 2, 0.05]
+        touched = pybullet.createCollisionShape(pybullet.GEOM_BOX, halfExtents=half, physicsClientId=self.client)
+        body = pybullet.createMultiBody(0, touched, self.visual(box_mesh((4, 4, 0.1)), FLOOR), [0, 0, -0.05], physicsClientId=self.client)
+        pybullet.changeDynamics(body, -1, lateralFriction=1.0, physicsClientId=self.client)
+        (x, y, _), (width, depth, _) = BOUNDS.mean(1), np.ptp(BOUNDS, axis=1)
+        self.look(body, -1, box_mesh((4, 4, 0.098)), FLOOR)  # seen 1 mm below where it is touched, so that the mark lies on it
+        self.look(body, -1, box_mesh((width + EDGE, depth + EDGE, 0.02)).moved((x, y, 0.04)), WORKSPACE)
+        return int(body)
+
+    def add(
+        self, shape: Shape, place: Pose, category: str = "rigid", color: Sequence[float] | None = None, mass: float | None = None
+    ) -> int:
+        """Put a shape into the world; returns its body number."""
+        if category not in CATEGORIES:
+            raise ValueError(f"category: {category!r} is none of {', '.join(CATEGORIES)}")
+        paint = tuple(color) if color is not None else shape.color
+        weight = 0.0 if category == "fixed" else shape.mass if mass is None else mass
+        body = pybullet.createMultiBody(
+            weight,
+            self.collision(shape),
+            self.visual(merged(shape.meshes), paint),
+            place[0],
+            place[1],
+            useMaximalCoordinates=True,  # a body without joints: three times as fast
+            physicsClientId=self.client,
+        )
+        pybullet.changeDynamics(  # anchored: without, a stack creeps by a millimetre a second
+            body, -1, lateralFriction=shape.friction, frictionAnchor=True, physicsClientId=self.client
+        )
+        if any(solid.kind in ROUND for solid in shape.solids):  # twice the work: not for what cannot roll
+            pybullet.changeDynamics(body, -1, rollingFriction=ROLLING, spinningFriction=ROLLING, physicsClientId=self.client)
+        for mesh in shape.meshes:
+            self.look(body, -1, mesh, paint)
+        self.objects[category].append(body)
+        self.shapes[body] = shape
+        return int(body)
+
+    def collision(self, shape: Shape) -> int:
+        """The shape's solids as one collision shape, -1 if there are none."""
+        plain = [solid for solid in shape.solids if solid.kind != "hull"]
+        if len(plain) > MOST_PRIMITIVES:
+            plain = [solid for solid in plain if solid.kind != "box"]
+        hulls = [solid for solid in shape.solids if solid not in plain]
+        parts = [primitive(solid) for solid in plain]
+        if hulls:
+            parts.append((pybullet.GEOM_MESH, 0.0, 0.0, [0, 0, 0], hulls_file(tuple(hulls)), [0, 0, 0], [0, 0, 0, 1]))
+        if not parts:
+            return -1
+        kinds, radii, lengths, halves, files, positions, turns = (list(column) for column in zip(*parts, strict=True))
+        return int(
+            pybullet.createCollisionShapeArray(
+                shapeTypes=kinds,
+                radii=radii,
+                lengths=lengths,
+                halfExtents=halves,
+                fileNames=files,
+                collisionFramePositions=positions,
+                collisionFrameOrientations=turns,
+                physicsClientId=self.client,
+            )
+        )
+
+    def add_rope(self, points: np.ndarray, radius: float, color: Sequence[float]) -> list[int]:
+        """Beads at points (N, 3), each tied to the next at half way."""
+        bead = sphere(2 * radius, mass=BEAD_MASS)
+        beads = [self.add(bead, pose(point), "deformable", color) for point in points]
+        for number, (a, b) in enumerate(pairwise(beads)):
+            half = (np.asarray(points[number + 1]) - points[number]) / 2
+            tie = pybullet.createConstraint(
+                a, -1, b, -1, pybullet.JOINT_POINT2POINT, [0, 0, 0], half.tolist(), (-half).tolist(), physicsClientId=self.client
+            )
+            pybullet.changeConstraint(tie, maxForce=ROPE_FORCE, physicsClientId=self.client)
+            pybullet.setCollisionFilterPair(a, b, -1, -1, 0, physicsClientId=self.client)
+        return beads
+
+    def remove(self, body: int) -> None:
+        pybullet.removeBody(body, physicsClientId=self.client)
+        self.scene.replaced([look for look in self.scene.looks if look.body != body])
+        self.objects = {category: [other for other in bodies if other != body] for category, bodies in self.objects.items()}
+        del self.shapes[body]
+
+    def paint(self, body: int, color: Sequence[float]) -> None:
+        """Give a body's meshes this colour, all of them."""
+        red, green, blue = color
+        looks = [replace(look, color=(red, green, blue)) if look.body == body else look for look in self.scene.looks]
+        self.scene.replaced(looks)
+        if self.disp:
+            pybullet.changeVisualShape(body, -1, rgbaColor=[red, green, blue, 1], physicsClientId=self.client)
+
+    def pose(self, body: int) -> Pose:
+        position, quaternion = pybullet.getBasePositionAndOrientation(body, physicsClientId=self.client)
+        return np.array(position), np.array(quaternion)
+
+    def place(self, body: int, where: Pose) -> None:
+        """Put a body somewhere, at rest."""
+        pybullet.resetBasePositionAndOrientation(body, where[0], where[1], physicsClientId=self.client)
+
+    def step(self) -> None:
+        pybullet.stepSimulation(physicsClientId=self.client)
+        self.steps += 1
+        self.stepped()
+
+    def settle(self, limit: int) -> bool:
+        """Step until everything that can move rests, or `limit` steps are over; whether it rests."""
+        calm = 0
+        for count in range(limit):
+            if count % LOOK_EVERY == 0:
+                calm = calm + 1 if self.at_rest() else 0
+                if calm == 2:
+                    return True
+            self.step()
+        return self.at_rest()
+
+    def at_rest(self) -> bool:
+        for body in (*self.objects["rigid"], *self.objects["deformable"]):
+            linear, angular = pybullet.getBaseVelocity(body, physicsClientId=self.client)
+            if max(map(abs, linear)) > AT_REST or max(map(abs, angular)) > TURNING:
+                return False
+        return True
+
+    def close(self) -> None:
+        if pybullet.isConnected(self.client):
+            pybullet.disconnect(physicsClientId=self.client)
+
+    def look(self, body: int, link: int, mesh: Mesh, color: Sequence[float]) -> None:
+        red, green, blue = mesh.color or color
+        self.scene.looks.append(Look(body, link, mesh_file(mesh), (red, green, blue)))
+
+    def visual(self, mesh: Mesh, color: Sequence[float]) -> int:
+        """What the window shows; a client without one has nothing to see."""
+        if not self.disp:
+            return -1
+        paint = [*(mesh.color or color), 1]
+        return int(pybullet.createVisualShape(pybullet.GEOM_MESH, fileName=mesh_file(mesh), rgbaColor=paint, physicsClientId=self.client))
+
+
+def connect(disp: bool) -> int:
+    """A client, with a window if asked for.
+
+    Raises:
+        DisplayError: where there is no display.
+    """
+    if not disp:
+        return int(pybullet.connect(pybullet.DIRECT))
+    if sys.platform.startswith("linux") and not os.environ.get("DISPLAY"):
+        raise DisplayError("disp=True opens a window, and there is no display here (DISPLAY is not set): use disp=False")
+    client = int(pybullet.connect(pybullet.GUI))
+    if client < 0:
+        raise DisplayError(f"disp=True opens a window, and the display {os.environ.get('DISPLAY')!r} cannot be used")
+    pybullet.configureDebugVisualizer(pybullet.COV_ENABLE_GUI, 0, physicsClientId=client)
+    return client
+
+
+def primitive(solid: Solid) -> tuple[int, float, float, list[float], str, list[float], list[float]]:
+    """Kind, radius, length, half extents, file, position and quaternion for PyBullet."""
+    kind = {"box": pybullet.GEOM_BOX, "cylinder": pybullet.GEOM_CYLINDER, "sphere": pybullet.GEOM_SPHERE}[solid.kind]
+    width, _, height = solid.size
+    return kind, width / 2, height, [extent / 2 for extent in solid.size], "", list(solid.position), list(solid.quaternion)
+
+
+@lru_cache(maxsize=4096)
+def hulls_file(solids: tuple[Solid, ...]) -> str:
+    """A Wavefront file whose objects PyBullet reads as one convex hull each."""
+    lines, before = [], 0
+    for number, solid in enumerate(solids):
+        mesh = solid.mesh()
+        thinned = inset(mesh, MARGIN)
+        lines += [f"o part{number}", *(f"v {x:.9g} {y:.9g} {z:.9g}" for x, y, z in thinned)]
+        lines += [f"f {a} {b} {c}" for a, b, c in mesh.triangles + before + 1]
+        before += len(thinned)
+    return written("\n".join(lines) + "\n", ".hulls.obj")
+
+
+def inset(mesh: Mesh, depth: float) -> np.ndarray:
+    """The vertices of a convex mesh with flat facets after every facet moved inwards by `depth`."""
+    keys = np.round(mesh.vertices, 9)
+    _, which = np.unique(keys, axis=0, return_inverse=True)
+    moved = mesh.vertices.copy()
+    for corner in range(which.max() + 1):
+        here = which.ravel() == corner
+        normals = np.unique(np.round(mesh.normals[here], 6), axis=0)
+        moved[here] -= np.linalg.lstsq(normals, np.full(len(normals), depth), rcond=None)[0]
+    return moved

@@ -1,0 +1,45 @@
+"""Which colours tasks use. The palette is Tableau 10's, whose names the instructions say; colours are RGB in [0, 1].
+
+Seen tasks show the training colours in every mode. Unseen tasks show them in training and the evaluation colours afterwards.
+Three colours are in both sets, so that what is new is the combination as well as the colour. Which colours a scene shows is drawn
+from the episode's own generator: the lists below never change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from .catalog import choose
+
+PALETTE = {
+    "blue": (78, 121, 167),
+    "red": (255, 87, 89),
+    "green": (89, 169, 79),
+    "orange": (242, 142, 43),
+    "yellow": (237, 201, 72),
+    "purple": (176, 122, 161),
+    "pink": (255, 157, 167),
+    "cyan": (118, 183, 178),
+    "brown": (156, 117, 95),
+    "white": (255, 255, 255),
+    "gray": (186, 176, 172),
+    "black": (20, 20, 20),
+}
+COLORS = {name: tuple(value / 255 for value in rgb) for name, rgb in PALETTE.items()}
+
+TRAIN = ("blue", "red", "green", "yellow", "brown", "gray", "cyan")
+EVALUATION = ("blue", "red", "green", "orange", "purple", "pink", "white")
+ALL = tuple(dict.fromkeys(TRAIN + EVALUATION))
+
+
+def palette(split: str, mode: str) -> tuple[str, ...]:
+    """The names of the colours that a task of this split shows in this mode."""
+    unseen = TRAIN if mode == "train" else EVALUATION
+    return choose(split, {"seen": TRAIN, "unseen": unseen, "full": ALL, "": ALL}, "split")
+
+
+def draw(rng: np.random.Generator, names: Sequence[str], count: int) -> list[str]:
+    """`count` different colours, in random order."""
+    return [names[index] for index in rng.choice(len(names), count, replace=False)]

@@ -1,0 +1,176 @@
+"""Checkpoints of CLIPort's own code: what corresponds is found, what does not is named, nothing in them is run."""
+
+from __future__ import annotations
+
+import re
+import sys
+import types
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from small import agent_of, batch_of, config_of
+from torch import Tensor
+
+from cliport.agents import load
+from cliport.agents.agent import Agent
+from cliport.agents.checkpoint import share, weights_in
+from harness.errors import CheckpointError
+
+KINDS = {"conv1": "0", "norm1": "1", "conv2": "3", "norm2": "4"}
+
+
+def published(key: str) -> str:
+    """The name that one of our parameters has in CLIPort's own code."""
+    key = key.replace("attention.net.fusion.", "attention.fusion.").replace("attention.net.", "attention.attn_stream_")
+    key = re.sub(r"transport\.(key|query)\.fusion\.", r"transport.fusion_\1.", key)
+    key = re.sub(r"transport\.(key|query)\.(one|two)\.", r"transport.\1_stream_\2.", key)
+    key = re.sub(r"\.ups\.(\d)\.(\w+)\.", lambda found: f".up{int(found[1]) + 1}.conv.double_conv.{KINDS[found[2]]}.", key)
+    key = re.sub(r"\.decoders\.(\d)\.", lambda found: f".dec{int(found[1]) + 1}.", key)
+    key = re.sub(r"\.lateral\.(\d)\.", lambda found: f".lat_fusion{int(found[1]) + 1}.", key)
+    key = re.sub(r"\.language\.(\d)\.project\.", lambda found: f".lang_proj{int(found[1]) + 1}.", key)
+    return re.sub(r"_two\.conv2\.(weight|bias)$", r"_two.conv2.0.\1", key)
+
+
+def frozen_copy(agent: Agent, network: str, number: int) -> dict[str, Tensor]:
+    """CLIP as each network of the original has it, its running statistics changed by training."""
+    state = {}
+    for key, value in agent.trunk.model.state_dict().items():
+        changed = value * (1 + 0.1 * number) if key.endswith(("running_mean", "running_var")) else value
+        state[f"{network}.clip_rn50.{key}"] = changed
+    return state
+
+
+NETWORKS = ("attention.attn_stream_two", "transport.key_stream_two", "transport.query_stream_two")
+
+
+def state_of(agent: Agent) -> dict[str, Tensor]:
+    """The agent's parameters as CLIPort's own code would save them."""
+    state = {published(key): value for key, value in agent.state_dict().items()}
+    for key in [key for key in state if ".double_conv." in key and key.endswith(("1.weight", "4.weight"))]:
+        state[key.replace("weight", "running_mean")] = torch.ones_like(state[key])
+        state[key.replace("weight", "running_var")] = torch.ones_like(state[key])
+        state[key.replace("weight", "num_batches_tracked")] = torch.tensor(7)
+        before = key.replace(".1.weight", ".0.bias").replace(".4.weight", ".3.bias")
+        state[before] = torch.ones_like(state[key])
+    for number, network in enumerate(NETWORKS, 1):
+        state |= frozen_copy(agent, network, number)
+    return state
+
+
+@pytest.fixture(scope="module")
+def agent() -> Agent:
+    return agent_of(clip="tiny", rotate="crops", n_rotations=2)
+
+
+@pytest.fixture(scope="module")
+def file(agent: Agent, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Saved by Lightning 1, with a type as a key and NumPy's numbers."""
+    path = tmp_path_factory.mktemp("original") / "last.ckpt"
+    name = "pytorch_lightning.callbacks.model_checkpoint"
+    made = types.ModuleType(name)
+    made.ModelCheckpoint = type("ModelCheckpoint", (), {"__module__": name})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, name, made)
+        callbacks = {made.ModelCheckpoint: {"best_model_score": np.float64(0.25), "best_model_path": "best.ckpt"}}
+        torch.save({"state_dict": state_of(agent), "callbacks": callbacks, "global_step": 5000}, path)
+    return path
+
+
+def test_its_names_are_the_originals(agent: Agent) -> None:
+    """Some of the names and shapes that CLIPort's own code gives to the parts."""
+    state = state_of(agent)
+    for key, shape in {
+        "attention.attn_stream_one.conv1.0.weight": (8, 6, 3, 3),
+        "attention.attn_stream_one.layer10.0.shortcut.0.weight": (4, 8, 1, 1),
+        "attention.attn_stream_two.up1.conv.double_conv.3.weight": (64, 192, 3, 3),
+        "attention.attn_stream_two.lang_proj2.weight": (64, 128),
+        "transport.key_stream_two.lat_fusion6.conv.1.weight": (2, 6, 1, 1),
+        "transport.query_stream_two.conv2.0.bias": (3,),
+        "transport.fusion_query.conv.1.weight": (3, 6, 1, 1),
+    }.items():
+        assert state[key].shape == shape, key
+
+
+def test_an_agent_is_what_was_published(agent: Agent, file: Path) -> None:
+    said: list[str] = []
+    loaded = load(file, agent.config, say=said.append)
+    assert all(torch.equal(value, agent.state_dict()[key]) for key, value in loaded.state_dict().items() if "statistics" not in key)
+    assert any(f"{len(agent.state_dict())} parameters matched; unmatched: none" in text for text in said)
+    assert loaded.origin == f"CLIP tiny has the weights of {file}"
+
+
+def test_each_network_has_its_own_statistics_of_clip(agent: Agent, file: Path) -> None:
+    loaded = load(file, agent.config, say=lambda _: None)
+    image = batch_of().image
+    streams = (loaded.attention.net.two, loaded.transport.key.two, loaded.transport.query.two)
+    for number, stream in enumerate(streams, 1):
+        statistics = {
+            key: value * (1 + 0.1 * number)
+            for key, value in agent.trunk.visual.state_dict().items()
+            if key.endswith(("running_mean", "running_var"))
+        }
+        colours = (image[:, :3] - stream.colours.mean) / stream.colours.std
+        expected = agent.trunk.pyramid(colours, statistics)
+        assert all(torch.allclose(one, other) for one, other in zip(stream.colours(image), expected, strict=True))
+        assert not torch.allclose(expected[3], agent.trunk.pyramid(colours, {})[3])
+
+
+def test_names_of_another_kind_of_network_are_described_not_guessed(agent: Agent, file: Path, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"does not say of which agent: it holds attention\.attn_stream_one\.\* \(\d+\)"):
+        load(file)
+    with pytest.raises(CheckpointError, match=r"is not of the agent transporter .*: it lacks .*attention\.net\.one.*has .*, unmatched"):
+        load(file, config_of("transporter"))
+    with pytest.raises(CheckpointError, match=r"has other shapes of attention"):
+        load(file, config_of(rotate="crops", width=16))
+    torch.save({"state_dict": {"backbone.conv.weight": torch.zeros(1), "head.bias": torch.zeros(1)}}, tmp_path / "other.ckpt")
+    with pytest.raises(
+        CheckpointError, match=r"neither this project's checkpoint nor one of the original: it holds backbone\.conv\.\* \(1\)"
+    ):
+        load(tmp_path / "other.ckpt")
+
+
+def test_parameters_that_nothing_corresponds_to_are_listed(agent: Agent, tmp_path: Path) -> None:
+    said: list[str] = []
+    torch.save({"state_dict": {**state_of(agent), "attention.attn_stream_one.extra.weight": torch.zeros(2)}}, tmp_path / "last.ckpt")
+    load(tmp_path / "last.ckpt", agent.config, say=said.append)
+    assert any(text.endswith("unmatched: attention.net.one.extra.weight") for text in said)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 torn"])
+def test_a_file_that_is_no_checkpoint_is_refused(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "last.ckpt").write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"last\.ckpt"):
+        load(tmp_path / "last.ckpt", config_of())
+
+
+class Harmful:
+    """Would write a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return Path.write_text, (self.path, "ran")
+
+
+def test_nothing_in_a_file_is_run(agent: Agent, tmp_path: Path) -> None:
+    torch.save({"state_dict": state_of(agent), "callbacks": Harmful(tmp_path / "proof")}, tmp_path / "last.ckpt")
+    with pytest.raises(CheckpointError, match="holds the type"):
+        load(tmp_path / "last.ckpt", agent.config)
+    assert not (tmp_path / "proof").exists()
+
+
+def test_finetuning_from_it_keeps_its_parameters_and_its_clip(agent: Agent, file: Path) -> None:
+    weights, said = weights_in(file), []
+    assert asdict(weights)["clip"] == str(file)
+    loaded = load(file, agent.config, say=lambda _: None)
+    other = agent_of(rotate="crops", n_rotations=2, trans_stream_fusion_type="add")
+    share(other, file, said.append)
+    assert all(torch.equal(value, agent.state_dict()[key]) for key, value in other.state_dict().items() if "statistics" not in key)
+    assert "not used: transport.key.fusion.conv.1.weight, transport.query.fusion.conv.1.weight" in said[0]
+    name = "attention.net.two.colours.statistics.bn1-running_mean"
+    assert torch.equal(other.state_dict()[name], loaded.state_dict()[name])

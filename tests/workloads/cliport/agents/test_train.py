@@ -1,0 +1,215 @@
+"""A whole run: it learns, shows what it learnt, and keeps checkpoints by the original's names."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from runs import SHORT, run, same, settings_of
+from scenes import TASK, write_demonstrations
+
+from cliport.agents import load
+from cliport.agents.validation import wrapped
+from cliport.config import FinetuneConfig, TrainConfig
+from cliport.finetune import finetune, start_of
+from harness.checkpoint import Checkpoints, find
+from harness.errors import CheckpointError, DataError, ParameterError
+from harness.params import describe
+from harness.report import Recorder
+from harness.settings import merge
+
+CONFIGS = Path(__file__).resolve().parents[4] / "configs" / "cliport"
+PART = {"train__agent": "two_stream_clip_lingunet_transporter", "train__n_steps": 2, "train__validate_every": 2}
+
+
+@pytest.mark.slow
+def test_a_small_agent_learns_where_to_pick_and_to_place(tmp_path: Path) -> None:
+    """Slow: 90 steps of training. One block, one bowl, unseen scenes: from chance to most picks and places right."""
+    data, report = write_demonstrations(tmp_path / "data", train=60, val=16, blocks=1), Recorder()
+    options = {"n_demos": 60, "n_val": 16, "n_steps": 90, "batch_size": 6, "lr": 2e-3, "validate_every": 45, "debug_images": 0}
+    run(data, tmp_path, report, **{f"train__{key}": value for key, value in options.items()})
+    losses = [value for _, value in report.scalars["loss", "vl"]]
+    assert losses[-1] < 0.5 * losses[0]
+    for title in ("attn_near", "trans_near"):
+        (_, first), *_, (_, last) = report.scalars[title, "vl"]
+        assert last > max(0.5, first), title
+    assert report.scalars["attn_dist_err", "vl"][-1][1] < 0.3 * report.scalars["attn_dist_err", "vl"][0][1]
+
+
+@pytest.fixture(scope="module")
+def output(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("run")
+
+
+@pytest.fixture(scope="module")
+def report(data: Path, output: Path) -> Recorder:
+    report = Recorder()
+    run(data, output, report, **PART, train__save_steps=[1], train__checkpoint_every=100)
+    return report
+
+
+class TestWhatARunLeaves:
+    def test_curves_bear_the_originals_names(self, report: Recorder) -> None:
+        names = {f"{series}/{title}" for title, series in report.scalars}
+        errors = {f"vl/{network}_{kind}_err" for network in ("attn", "trans") for kind in ("dist", "theta")}
+        losses = {f"{part}/{title}" for part in ("tr", "vl") for title in ("loss", "attn/loss", "trans/loss")}
+        assert errors | losses <= names
+        assert [step for step, _ in report.scalars["loss", "tr"]] == [1, 2]
+        assert [step for step, _ in report.scalars["loss", "vl"]] == [0, 1, 2]
+        for part in ("tr", "vl"):
+            parts = zip(*(report.scalars[title, part] for title in ("loss", "attn/loss", "trans/loss")), strict=True)
+            assert all(loss == pytest.approx(attn + trans) for (_, loss), (_, attn), (_, trans) in parts)
+
+    def test_heat_maps_are_shown(self, report: Recorder) -> None:
+        title, _, picture, step = report.images[-1]
+        assert (title, step) == ("pick and place", 2)
+        assert isinstance(picture, Image.Image)
+
+    def test_checkpoints_have_the_originals_names(self, report: Recorder, output: Path) -> None:
+        losses = dict(report.scalars["loss", "vl"])
+        names = {path.name for path in (output / "checkpoints").glob("*.ckpt")}
+        assert names == {f"steps=00001-val_loss={losses[1]:0.8f}.ckpt", "best.ckpt", "last.ckpt", "step=00000002.ckpt"}
+        best = torch.load(output / "checkpoints" / "best.ckpt", weights_only=True)
+        assert best["val_loss"] == min(losses[1], losses[2])
+        assert all(key.startswith(("attention.", "transport.")) for key in best["state_dict"])
+
+    def test_last_holds_the_optimisers_state_and_the_others_what_an_agent_needs(self, report: Recorder, output: Path) -> None:
+        folder = output / "checkpoints"
+        last = torch.load(folder / "last.ckpt", weights_only=True)
+        assert last["optimizer_states"][0]["state"]
+        assert last["global_step"] == 2
+        assert not any(key in torch.load(folder / "best.ckpt", weights_only=True) for key in ("optimizer_states", "loops"))
+
+    def test_an_agent_is_loaded_from_any_of_them(self, report: Recorder, output: Path) -> None:
+        said: list[str] = []
+        agents = [load(path, say=said.append) for path in sorted((output / "checkpoints").glob("*.ckpt"))]
+        assert len(agents) == 4
+        assert all(agent.config.agent == PART["train__agent"] for agent in agents)
+        assert all("RANDOM" in text for text in said)
+        states = [agent.state_dict() for agent in agents]
+        assert same(states[1], states[2])  # last, step=00000002
+
+    def test_results_say_that_the_frozen_weights_are_random(self, report: Recorder) -> None:
+        assert "RANDOM" in report.artifacts["result"]["frozen weights"]
+        assert any("RANDOM" in text for text in report.texts)
+
+    def test_an_agent_trained_with_other_frozen_weights_is_refused(self, report: Recorder, output: Path, tmp_path: Path) -> None:
+        content = torch.load(output / "checkpoints" / "best.ckpt", weights_only=True)
+        content["cliport"]["trunk"]["fingerprint"] = "0" * 16
+        torch.save(content, tmp_path / "best.ckpt")
+        with pytest.raises(CheckpointError, match=r"trained with other frozen weights \(CLIP tiny has RANDOM weights"):
+            load(tmp_path / "best.ckpt")
+
+    def test_finetuning_keeps_what_is_shared_and_lists_what_is_not(
+        self, report: Recorder, output: Path, data: Path, tmp_path: Path
+    ) -> None:
+        options = {**PART, "finetune__checkpoint": str(output), "train__trans_stream_fusion_type": "add", "train__lr": 1e-12}
+        settings = merge(FinetuneConfig, None, {**SHORT, **{k.replace("__", "."): v for k, v in options.items()}}.items())
+        again = Recorder()
+        kept = finetune(settings, data, seed=5, output=tmp_path, report=again, checkpoints=Checkpoints(tmp_path / "checkpoints"))
+        before, after = load(output / "checkpoints" / "best.ckpt").state_dict(), load(kept / "last.ckpt").state_dict()
+        assert after.keys() == before.keys() - {"transport.key.fusion.conv.1.weight", "transport.query.fusion.conv.1.weight"}
+        assert all(torch.allclose(value, before[key], atol=1e-6) for key, value in after.items())
+        assert any("not used: transport.key.fusion.conv.1.weight" in text for text in again.texts)
+        assert [step for step, _ in again.scalars["loss", "tr"]] == [1, 2]  # counted anew
+
+
+def test_finetuning_takes_sizes_that_are_not_stated_from_the_checkpoint(data: Path, tmp_path: Path) -> None:
+    run(data, tmp_path / "first", train__n_steps=1, model__width=4)
+    run(data, tmp_path / "second", train__n_steps=1, init_from=find(tmp_path / "first"))
+    assert load(tmp_path / "second" / "checkpoints" / "last.ckpt").config.width == 4
+
+
+def test_finetuning_from_another_network_says_what_it_found(data: Path, tmp_path: Path) -> None:
+    torch.save({"state_dict": {"attention.attn_stream_one.other.weight": torch.zeros(1)}}, tmp_path / "last.ckpt")
+    with pytest.raises(CheckpointError, match=r"shares no parameter with the agent transporter: it holds attention\.net\.\* \(1\)"):
+        run(data, tmp_path, init_from=tmp_path / "last.ckpt")
+
+
+def test_finetuning_needs_a_checkpoint(tmp_path: Path) -> None:
+    with pytest.raises(ParameterError, match=r"finetune\.checkpoint is required"):
+        start_of(settings_of({}, FinetuneConfig))
+    with pytest.raises(CheckpointError, match="no whole checkpoint"):
+        start_of(settings_of({"finetune__checkpoint": str(tmp_path)}, FinetuneConfig))
+
+
+def test_shuffled_instructions_are_another_run(data: Path, tmp_path: Path) -> None:
+    shared = {"train__n_steps": 2, "train__agent": "clip_lingunet_transporter", "train__debug_images": 0}
+    given, shuffled = (run(data, tmp_path / way, **shared, train__instructions=way) for way in ("given", "shuffled"))
+    assert not same(given, shuffled)
+
+
+def test_half_precision_trains(data: Path, tmp_path: Path) -> None:
+    report = Recorder()
+    run(data, tmp_path, report, **PART, train__precision="bf16")
+    assert all(10 < value < 30 for _, value in report.scalars["loss", "tr"])
+
+
+def test_missing_demonstrations_are_told_with_the_command_that_makes_them(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"has 6 whole demonstrations where n=7 are wanted; make more: python -m cliport\.demos n=7"):
+        run(data, tmp_path, train__n_demos=7)
+
+
+def test_the_error_of_an_angle_counts_whole_turns() -> None:
+    """Not half ones: pointing the other way is wrong."""
+    turn = 6.283185307179586
+    assert [round(wrapped(angle), 6) for angle in (0, turn, -turn, 0.1, turn - 0.1, -0.1)] == [0, 0, 0, 0.1, 0.1, 0.1]
+    assert wrapped(turn / 2) == pytest.approx(turn / 2)
+
+
+def test_a_short_run_still_validates(data: Path, tmp_path: Path) -> None:
+    """A fiftieth of 3 steps is none: then after each."""
+    report = Recorder()
+    run(data, tmp_path, report, train__n_steps=3, train__validate_every=None, train__save_steps=[])
+    assert [step for step, _ in report.scalars["loss", "vl"]] == [0, 1, 2, 3]
+
+
+def command(*arguments: str, root: Path) -> subprocess.CompletedProcess[str]:
+    program = [sys.executable, "-m", "cliport.train", *arguments]
+    return subprocess.run(program, capture_output=True, text=True, check=False, env=os.environ | {"CLIPORT_ROOT": str(root)})
+
+
+def test_the_command_line_trains_in_the_experiments_folder_and_goes_on_there(tmp_path: Path) -> None:
+    write_demonstrations(tmp_path / "data", train=2, val=1)
+    stated = {**SHORT, "train.n_demos": 2, "train.n_val": 1, "train.batch_size": 1, "train.debug_images": 1}
+    tokens = [f"{key}={json.dumps(value) if isinstance(value, list) else value}" for key, value in stated.items()]
+    first = [token for token in tokens if not token.startswith(("train.n_steps", "train.save_steps"))]
+    done = command(*first, "train.n_steps=3", "train.save_steps=[2]", root=tmp_path)
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "exps" / f"{TASK}-transporter-n2-train"
+    names = {path.name for path in (folder / "checkpoints").iterdir()}
+    assert {"last.ckpt", "best.ckpt"} < names
+    assert any(re.fullmatch(r"steps=00002-val_loss=\d+\.\d{8}\.ckpt", name) for name in names)
+    assert list((folder / "images").rglob("*.png"))
+    again = command(*first, "train.n_steps=4", root=tmp_path)
+    assert again.returncode == 2
+    assert "holds another run" in again.stderr
+    assert "train.n_steps was 3, is now 4" in again.stderr
+
+
+def test_all_that_is_wrong_with_a_command_line_is_told_at_once(tmp_path: Path) -> None:
+    wrong = ["train.agent=clipport", "train.task=put-block-in-bowl", "trian.n_steps=5", "train.lang_fusion_type=mul", "train.lr=-1"]
+    done = command(*wrong, root=tmp_path)
+    assert done.returncode == 2
+    for hint in ("did you mean cliport?", "did you mean put-block-in-bowl-", "did you mean train.n_steps?", "did you mean mult?", "> 0"):
+        assert hint in done.stderr, hint
+    assert not (tmp_path / "exps").exists()
+
+
+@pytest.mark.parametrize("config", sorted(CONFIGS.glob("*train*.yaml")), ids=lambda path: path.stem)
+def test_a_config_opens_with_its_command_and_is_valid(config: Path) -> None:
+    head = [line for line in config.read_text().splitlines() if line.startswith("#")]
+    assert any(f"config={config.stem}" in line for line in head)
+    merge(TrainConfig, config, ())
+
+
+@pytest.mark.parametrize("schema", [TrainConfig, FinetuneConfig])
+def test_every_setting_says_what_it_means(schema: type) -> None:
+    assert all(setting.help for setting in describe(schema))

@@ -1,0 +1,117 @@
+"""A run that was broken off and resumed ends with exactly the parameters of an unbroken one; so do two ranks, whichever way broken."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from runs import Talking, run, same
+
+from harness.checkpoint import find
+from harness.errors import CheckpointError
+from harness.report import Recorder
+from training.callbacks import SaveAndStop
+
+QUICK = {"train__debug_images": 0, "train__n_val": 2, "train__save_steps": []}
+
+
+@pytest.fixture(scope="module")
+def unbroken(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, torch.Tensor], Recorder]:
+    report = Recorder()
+    return run(data, tmp_path_factory.mktemp("unbroken"), report, **QUICK), report
+
+
+def test_a_run_that_was_killed_ends_as_an_unbroken_one(
+    data: Path, tmp_path: Path, unbroken: tuple[dict[str, torch.Tensor], Recorder]
+) -> None:
+    """kill -9 between two checkpoints."""
+    options = ["train__debug_images=0", "train__n_val=2"]
+    program = [sys.executable, str(Path(__file__).with_name("runs.py")), str(data), str(tmp_path), *options]
+    with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert any(line.strip() == "step 6" for line in process.stdout), "the run ended before its sixth step"
+        process.kill()
+    assert process.returncode == -signal.SIGKILL
+    checkpoint = find(tmp_path)
+    assert checkpoint.name in ("step=00000004.ckpt", "step=00000008.ckpt")  # it may have gone on while it was being killed
+    assert same(run(data, tmp_path, resume=checkpoint, **QUICK), unbroken[0])
+
+
+class BrokenOffError(Exception):
+    """Ends a run in a test."""
+
+
+@pytest.mark.parametrize("step", [1, 6, 12])
+def test_it_does_not_matter_where_a_run_is_broken(
+    step: int, data: Path, tmp_path: Path, unbroken: tuple[dict[str, torch.Tensor], Recorder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where it validates, and after the last step; its curves go on where they ended."""
+    saved = SaveAndStop.save
+
+    def save_and_break(self: SaveAndStop, trainer: object) -> None:
+        saved(self, trainer)
+        if self.saved_at == step:
+            raise BrokenOffError
+
+    monkeypatch.setattr(SaveAndStop, "save", save_and_break)
+    with pytest.raises(BrokenOffError):
+        run(data, tmp_path, **QUICK, train__checkpoint_every=1)
+    monkeypatch.undo()
+    report = Recorder()
+    final = run(data, tmp_path, report, resume=find(tmp_path), **QUICK)
+    assert same(final, unbroken[0])
+    for key in (("loss", "tr"), ("loss", "vl"), ("trans/loss", "tr")):
+        assert report.scalars.get(key, []) == [(at, value) for at, value in unbroken[1].scalars[key] if at > step], key
+
+
+def test_runs_of_one_seed_are_equal_and_of_two_are_not(
+    data: Path, tmp_path: Path, unbroken: tuple[dict[str, torch.Tensor], Recorder]
+) -> None:
+    assert same(run(data, tmp_path / "workers", **QUICK, train__workers=2, dataset__cache=False), unbroken[0])
+    assert not same(run(data, tmp_path / "other", seed=1, **QUICK), unbroken[0])
+
+
+def test_sigterm_saves_where_it_stands_and_says_so(data: Path, tmp_path: Path, unbroken: tuple[dict[str, torch.Tensor], Recorder]) -> None:
+    class Terminated(Talking):
+        def scalar(self, title: str, series: str, value: float, step: int) -> None:
+            super().scalar(title, series, value, step)
+            if (title, step) == ("learning rate", 7):
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    report = Terminated()
+    with pytest.raises(SystemExit) as ended:
+        run(data, tmp_path, report, **QUICK)
+    assert ended.value.code == 128 + signal.SIGTERM
+    assert find(tmp_path).name == "step=00000007.ckpt"
+    assert any("continue with resume=" in text for text in report.texts)
+    assert same(run(data, tmp_path, resume=find(tmp_path), **QUICK), unbroken[0])
+
+
+def test_another_runs_checkpoint_is_refused(data: Path, tmp_path: Path) -> None:
+    run(data, tmp_path, **QUICK, train__n_steps=1)
+    with pytest.raises(CheckpointError, match=r"seed was 0, is now 5"):
+        run(data, tmp_path, resume=find(tmp_path), seed=5, **QUICK, train__n_steps=1)
+    with pytest.raises(CheckpointError, match=r"agent's width was 8, is now 4"):
+        run(data, tmp_path, resume=find(tmp_path), **QUICK, train__n_steps=1, model__width=4)
+
+
+def test_two_ranks_take_the_steps_of_one_with_their_batches_together(
+    data: Path, tmp_path: Path, unbroken: tuple[dict[str, torch.Tensor], Recorder]
+) -> None:
+    """Started by torchrun, as the harness does. Sums are added in another order, so parameters agree to rounding."""
+    program = [str(Path(__file__).with_name("runs.py")), str(data), str(tmp_path)]
+    options = ["train__debug_images=0", "train__n_val=2", "train__batch_size=1", "train__n_steps=3", "train__validate_every=3"]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    done = subprocess.run([*launcher, *program, *options], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    ranks = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+    report = Recorder()
+    one = run(data, tmp_path / "one", report, **QUICK, train__n_steps=3, train__validate_every=3)
+    assert all(torch.allclose(ranks[key], value, atol=2e-4) for key, value in one.items())
+    best = torch.load(next((tmp_path / "checkpoints").glob("best.ckpt")), weights_only=True)
+    assert best["val_loss"] == pytest.approx(report.scalars["loss", "vl"][-1][1], rel=1e-4)

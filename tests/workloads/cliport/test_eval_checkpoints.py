@@ -1,0 +1,110 @@
+"""Which checkpoints are evaluated, and where things are by the original's layout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cliport.checkpoints import to_evaluate
+from cliport.config import EvalConfig
+from cliport.evaluate import places_of
+from cliport.results import add, file_name
+from harness.errors import CheckpointError
+
+NAMES = ["best.ckpt", "last.ckpt", "steps=05000-val_loss=0.00012345.ckpt", "steps=10000-val_loss=0.00010000.ckpt"]
+EARLY, LATE = NAMES[2:]
+TASK = "align-rope"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "checkpoints"
+    folder.mkdir()
+    for name in [*NAMES, "notes.txt"]:
+        (folder / name).touch()
+    return folder
+
+
+def chosen(folder: Path, kind: str, *evaluated: str, **settings: object) -> list[str]:
+    config = EvalConfig(eval_task=TASK, model_task=TASK, checkpoint_type=kind, **settings)
+    return [path.name for path in to_evaluate(config, folder, folder, evaluated)]
+
+
+def test_val_missing_is_every_step_without_results(folder: Path) -> None:
+    assert chosen(folder, "val_missing") == [EARLY, LATE]
+    assert chosen(folder, "val_missing", EARLY) == [LATE]
+    assert chosen(folder, "val_missing", EARLY, LATE) == []
+    assert chosen(folder, "val_missing", EARLY, update_results=True) == [EARLY, LATE]
+
+
+def test_a_name_or_a_part_of_one_is_that_checkpoint(folder: Path) -> None:
+    assert chosen(folder, "last") == ["last.ckpt"]
+    assert chosen(folder, "best") == ["best.ckpt"]
+    assert chosen(folder, "05000") == [EARLY]
+    assert chosen(folder, "steps=10000") == [LATE]
+    assert chosen(folder, "last", "last.ckpt") == []
+
+
+def test_test_best_is_the_best_on_validation_else_the_last(folder: Path) -> None:
+    assert chosen(folder, "test_best") == ["last.ckpt"]
+    for name, reward in ((EARLY, 0.8), (LATE, 0.7)):
+        add(folder / file_name(TASK, "cliport", 100, "val", False), name, {"episodes": [], "mean_reward": reward})
+    assert chosen(folder, "test_best") == [EARLY]
+
+
+def test_a_file_is_itself(folder: Path) -> None:
+    assert chosen(folder / EARLY, "val_missing") == [EARLY]
+
+
+@pytest.mark.parametrize(
+    ("kind", "hint"),
+    [
+        ("5000O", ""),
+        ("0500", None),
+        ("05001", "did you mean 05000?"),
+        ("lst", "did you mean last?"),
+        ("val_mising", "did you mean val_missing?"),
+    ],
+)
+def test_an_unknown_type_gets_the_valid_ones_and_the_nearest(folder: Path, kind: str, hint: str | None) -> None:
+    if hint is None:
+        assert chosen(folder, kind) == [EARLY]
+        return
+    with pytest.raises(CheckpointError) as failure:
+        chosen(folder, kind)
+    said = str(failure.value)
+    assert f"checkpoint_type={kind}: no such checkpoint" in said
+    assert hint in said
+    assert "valid are val_missing, test_best, last, best and a part of a name among best.ckpt, last.ckpt, steps=05000" in said
+
+
+def test_a_best_checkpoint_that_is_gone_is_told(folder: Path) -> None:
+    add(folder / file_name(TASK, "cliport", 100, "val", False), "steps=20000-val_loss=0.1.ckpt", {"episodes": [], "mean_reward": 1.0})
+    with pytest.raises(CheckpointError, match="checkpoint_type=test_best: no such checkpoint"):
+        chosen(folder, "test_best")
+
+
+def test_a_folder_without_checkpoints_says_what_to_look_at(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"there are no checkpoints .*; is model_task, agent, train_demos or exp_folder another one"):
+        chosen(tmp_path / "nowhere", "last")
+
+
+def test_places_follow_cliport_root_and_the_original_s_layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLIPORT_ROOT", str(tmp_path))
+    places = places_of(EvalConfig(eval_task=TASK, model_task="multi-all", n_demos=10, mode="test"))
+    assert places.data == tmp_path / "data"
+    assert places.checkpoints == tmp_path / "exps/multi-all-cliport-n1000-train/checkpoints"
+    assert places.results == tmp_path / f"exps/{TASK}-cliport-n1000-train/checkpoints/{TASK}-cliport-n10-multi-results-test.json"
+    assert places.validation == places.results.parent
+    assert places.videos == tmp_path / f"exps/{TASK}-cliport-n1000-train/videos"
+
+
+def test_stated_places_are_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CLIPORT_ROOT", raising=False)
+    stated = {"data_dir": "d", "model_path": "m", "save_path": "s", "results_path": "r"}
+    places = places_of(EvalConfig(eval_task=TASK, model_task=TASK, exp_folder="e", **stated))
+    assert (places.data, places.checkpoints, places.validation, places.results.parent) == tuple(map(Path, ("d", "m", "r", "s")))
+    assert places.videos == Path("e") / f"{TASK}-cliport-n1000-train/videos"
+    moved = places_of(EvalConfig(eval_task=TASK, model_task=TASK, model_dir=str(tmp_path), exp_folder="cliport_quickstart"))
+    assert moved.checkpoints == tmp_path / f"cliport_quickstart/{TASK}-cliport-n1000-train/checkpoints"

@@ -57,6 +57,7 @@ def evaluate(job: harness.Job) -> None:
         data_dir=str(job.settings.data_dir or job.dataset),
         model_path=str(job.settings.model_path or job.init_from or ""),
         save_path=str(job.settings.save_path or job.output_dir / "results"),
+        record=replace(job.settings.record, save_video_path=job.settings.record.save_video_path or str(job.output_dir / "videos")),
     )
     evaluate(settings, loader(settings, job.report.text), job.report)
 

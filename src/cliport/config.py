@@ -27,7 +27,7 @@ class DatasetConfig:
     """How demonstrations are read."""
 
     type: str = setting("single", "known to the original; here it follows from the task", choices=("single", "multi"))
-    images: bool = setting(True, "read the height maps; False reads actions, rewards and instructions alone")
+    images: bool = setting(True, "known to the original; agents learn from height maps", choices=(True,))
     cache: bool = setting(True, "keep episodes in memory, up to cache_mib")
     cache_mib: int = setting(512, "memory that a process gives to the episodes it keeps", unit="MiB", ge=0)
     augment: AugmentConfig = field(default_factory=AugmentConfig)

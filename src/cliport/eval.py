@@ -43,7 +43,7 @@ def original_config(settings: EvalConfig, checkpoint: Path) -> AgentConfig:
     file = Path(settings.train_config or checkpoint.parent.parent / ".hydra" / "config.yaml")
     if settings.train_config and not file.is_file():
         raise ParameterError([f"train_config={file}: there is no such file"])
-    train = read_config(file).get("train", {}) if file.is_file() else {}
+    train = read_config(file).get("train") or {} if file.is_file() else {}
     return AgentConfig(agent=settings.agent, **{key: train[key] for key in SAID_BY_TRAINING if key in train})
 
 

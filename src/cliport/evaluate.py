@@ -98,6 +98,8 @@ def evaluate(settings: EvalConfig, load: Callable[[Path], Agent], report: Report
     with studio(settings) as (environment, film):
         trial = Trial(settings, source, environment, film, report)
         for checkpoint in chosen:
+            if not settings.update_results and checkpoint.name in read(places.results):
+                continue  # another evaluator has been faster
             agent = load(checkpoint)
             videos = places.videos / checkpoint.stem if len(chosen) > 1 else places.videos
             outcomes = [trial.run(agent, checkpoint.stem, videos) for _ in range(settings.n_repeats)]
@@ -108,6 +110,8 @@ def evaluate(settings: EvalConfig, load: Callable[[Path], Agent], report: Report
     if settings.save_results:
         report.text(f"results: {places.results}")
         report.artifact("results", places.results)
+    if film:
+        report.artifact("videos", places.videos)
     return entries
 
 

@@ -1,4 +1,5 @@
 """Coloured objects on a table, settled by physics and rendered with exact labels and language.
 
-Everyone's small real data: image-text pairs for contrastive training, with instance masks and poses beside them.
+Everyone's small real data, with poses beside it: image-text pairs, boxes and masks as in COCO, classes by pixel as in VOC, clues and
+inferences as in Sherlock.
 """

@@ -12,14 +12,17 @@ from PIL import Image, ImageFilter
 FIELD_OF_VIEW = 38.0  # degrees
 TARGET = (0.0, 0.0, 0.02)  # metres
 SHADOW_SIZE = 128  # pixels of the light's view: shadows are soft anyway
+USUAL = ((-12, 42, 0.74), (12, 54, 0.82))  # bounds of yaw and pitch in degrees, and of distance in metres
+VARIED = ((-35, 32, 0.58), (35, 66, 0.98))
+LAMP_ANGLE = 24.0  # degrees that the light's view spans above a square picture's things
 
 
 @dataclass(frozen=True)
 class Photograph:
     """What the camera saw."""
 
-    image: np.ndarray  # (S, S, 3) uint8
-    mask: np.ndarray  # (S, S) uint8: the number of the object at each pixel, 0 for the table
+    image: np.ndarray  # (H, W, 3) uint8
+    mask: np.ndarray  # (H, W) uint8: the number of the object at each pixel, 0 for the table
 
 
 @dataclass(frozen=True)
@@ -33,15 +36,22 @@ class Camera:
     table: tuple[float, float, float]
     """Colour of the table top, RGB in [0, 1]."""
     size: int
+    """Height of the picture in pixels."""
     supersampling: int
+    aspect: float = 1.0
+    """Width of the picture over its height."""
 
     @classmethod
-    def draw(cls, rng: np.random.Generator, size: int, supersampling: int) -> Camera:
-        """A camera near the usual place, so that left stays left."""
-        yaw, pitch, distance = rng.uniform([-12, 42, 0.74], [12, 54, 0.82])
+    def draw(cls, rng: np.random.Generator, size: int, supersampling: int, aspect: float = 1.0, varied: bool = False) -> Camera:
+        """A camera near the usual place, so that left stays left, or `varied`: anywhere in front of the table."""
+        yaw, pitch, distance = rng.uniform(*(VARIED if varied else USUAL))
         lamp = rng.uniform([-0.9, -0.7, 1.5], [0.9, 0.3, 1.9])
         table = np.array(TABLES[rng.integers(len(TABLES))]) + rng.uniform(-0.04, 0.04, 3)
-        return cls(float(yaw), -float(pitch), float(distance), tuple(lamp.tolist()), tuple(table.tolist()), size, supersampling)
+        return cls(float(yaw), -float(pitch), float(distance), tuple(lamp.tolist()), tuple(table.tolist()), size, supersampling, aspect)
+
+    @property
+    def width(self) -> int:
+        return round(self.size * self.aspect)
 
     @property
     def axes(self) -> tuple[np.ndarray, np.ndarray]:
@@ -56,7 +66,7 @@ class Camera:
 
     @property
     def projection(self) -> list[float]:
-        return list(pybullet.computeProjectionMatrixFOV(FIELD_OF_VIEW, 1.0, 0.1, 4.0))
+        return list(pybullet.computeProjectionMatrixFOV(FIELD_OF_VIEW, self.width / self.size, 0.1, 4.0))
 
     def photograph(self, client: int, numbers: Mapping[int, int]) -> Photograph:
         """Render the bodies with PyBullet's software renderer, and the table top, an endless plane, by itself.
@@ -65,9 +75,9 @@ class Camera:
             client: PyBullet's client.
             numbers: the value in the mask of each body. A body without one is not seen.
         """
-        fine = self.size * self.supersampling
+        fine = (self.width * self.supersampling, self.size * self.supersampling)
         colour, bodies = render(client, self.view, self.projection, fine, self.lamp)
-        label = np.zeros((fine, fine), np.uint8)
+        label = np.zeros(bodies.shape, np.uint8)
         for body, number in numbers.items():
             label[bodies == body] = number
         covered = block_sum((label > 0)[..., None].astype(np.uint16), self.supersampling) / self.supersampling**2
@@ -76,20 +86,22 @@ class Camera:
         return Photograph(np.rint(image.clip(0, 255)).astype(np.uint8), majority(label, self.supersampling, len(numbers)))
 
     def table_top(self, client: int) -> np.ndarray:
-        """The empty table's colours (S, S, 3): the lamp's fall-off, and the things' shadows.
+        """The empty table's colours (H, W, 3): the lamp's fall-off, and the things' shadows.
 
         A plane maps between two views by a homography, so a shadow is the lamp's own view of the things, blurred and carried over.
         """
         lamp_view = pybullet.computeViewMatrix(self.lamp, TARGET, (0, 1, 0))
-        lamp_projection = pybullet.computeProjectionMatrixFOV(24, 1.0, 0.1, 4.0)
-        _, bodies = render(client, lamp_view, lamp_projection, SHADOW_SIZE, self.lamp)
+        spread = max(1.0, self.aspect)
+        side = round(SHADOW_SIZE * spread)
+        lamp_projection = pybullet.computeProjectionMatrixFOV(LAMP_ANGLE * spread, 1.0, 0.1, 4.0)
+        _, bodies = render(client, lamp_view, lamp_projection, (side, side), self.lamp)
         shadow = Image.fromarray(np.where(bodies >= 0, 255, 0).astype(np.uint8)).filter(ImageFilter.GaussianBlur(2.2))
-        middle = (np.arange(self.size) + 0.5) / self.size * 2 - 1
-        pixels = np.stack(np.broadcast_arrays(middle, -middle[:, None], 1.0), axis=-1)  # normalised device coordinates
+        columns, rows = ((np.arange(length) + 0.5) / length * 2 - 1 for length in (self.width, self.size))
+        pixels = np.stack(np.broadcast_arrays(columns, -rows[:, None], 1.0), axis=-1)  # normalised device coordinates
         ground = pixels @ np.linalg.inv(plane_to_view(self.view, self.projection)).T
         seen = ground @ plane_to_view(lamp_view, lamp_projection).T
-        where = (seen[..., :2] / seen[..., 2:] * [1, -1] + 1) * SHADOW_SIZE / 2
-        x, y = np.clip(where.astype(int), 0, SHADOW_SIZE - 1).transpose(2, 0, 1)
+        where = (seen[..., :2] / seen[..., 2:] * [1, -1] + 1) * side / 2
+        x, y = np.clip(where.astype(int), 0, side - 1).transpose(2, 0, 1)
         light = 1 - 0.45 * np.asarray(shadow)[y, x] / 255
         away = ground[..., :2] / ground[..., 2:] - np.array(self.lamp[:2]) * 0.3
         light *= 1.12 / (1 + 0.9 * (away**2).sum(-1))
@@ -99,11 +111,14 @@ class Camera:
 TABLES = ((0.8, 0.68, 0.53), (0.66, 0.6, 0.57), (0.5, 0.53, 0.57), (0.33, 0.35, 0.4), (0.78, 0.78, 0.74))
 
 
-def render(client: int, view: list[float], projection: list[float], size: int, lamp: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Colours (size, size, 3) uint8 and body numbers (size, size), -1 where there is none."""
+def render(
+    client: int, view: list[float], projection: list[float], size: tuple[int, int], lamp: tuple[float, ...]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Colours (H, W, 3) uint8 and body numbers (H, W), -1 where there is none, of a picture of `size` (W, H)."""
+    width, height = size
     _, _, rgba, _, bodies = pybullet.getCameraImage(
-        size,
-        size,
+        width,
+        height,
         view,
         projection,
         lightDirection=lamp,
@@ -115,7 +130,7 @@ def render(client: int, view: list[float], projection: list[float], size: int, l
         renderer=pybullet.ER_TINY_RENDERER,
         physicsClientId=client,
     )
-    return np.asarray(rgba, np.uint8).reshape(size, size, 4)[..., :3], np.asarray(bodies).reshape(size, size)
+    return np.asarray(rgba, np.uint8).reshape(height, width, 4)[..., :3], np.asarray(bodies).reshape(height, width)
 
 
 def plane_to_view(view: list[float], projection: list[float]) -> np.ndarray:

@@ -1,10 +1,7 @@
-"""The data set `tabletop-pairs`: folders of images and captions matched by stem, with exact labels beside them.
+"""A data set of scenes on disk, in one of the layouts of `tabletop.formats`, with two files in every one:
 
-train/images/000000.png     train/captions/000000.txt      one caption per line
-heldout/images/000500.png   heldout/captions/000500.txt    object combinations that train never shows
-masks/000000.png            instance numbers, uint8, 0 is the table
-scenes.jsonl                one line per scene: objects with pose, box and visible pixels, relations, camera
-manifest.json               written last: what the set is, its settings, and the digest of scenes.jsonl
+scenes.jsonl      one line per scene: objects with pose, box and visible pixels, relations, camera, captions
+manifest.json     written last: what the set is, its settings, and the digest of scenes.jsonl
 """
 
 from __future__ import annotations
@@ -21,18 +18,18 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pybullet
 from PIL import Image
 
 from harness.errors import ParameterError
 from harness.files import write_json
 from harness.report import Report
-from training.pictures import Line, captioned
 
 from .config import RenderConfig
-from .language import captions, relations
-from .scene import Scene, Thing, make_scene
+from .formats import FORMATS, Format, Sample
+from .formats.format import box_of
+from .language import relations
+from .scene import make_scene
 
 UNSEEN = (
     "The multiset of (colour, shape) pairs in a held-out scene occurs in no scene of train; "
@@ -44,34 +41,40 @@ def render(settings: RenderConfig, seed: int, output: Path, report: Report) -> P
     """Render the data set below `output` and return its folder, which appears whole or not at all.
 
     Scene `i` is a function of (seed, i) and the settings, whatever the number of worker processes.
+
+    Raises:
+        ParameterError: settings that contradict each other, all of them.
     """
-    if settings.min_objects > settings.max_objects:
-        raise ParameterError([f"min_objects={settings.min_objects} is above max_objects={settings.max_objects}"])
-    folder, unfinished = output / "tabletop-pairs", output / ".tabletop-pairs.unfinished"
+    problems = list(settings.problems())
+    if problems:
+        raise ParameterError(problems)
+    folder, unfinished = output / settings.dataset, output / f".{settings.dataset}.unfinished"
     for stale in (unfinished, folder):
         shutil.rmtree(stale, ignore_errors=True)
-    heldout = round(settings.n * settings.heldout)
-    jobs = [(settings, seed, index, index >= settings.n - heldout, unfinished) for index in range(settings.n)]
-    for part in ("train/images", "train/captions", "heldout/images", "heldout/captions", "masks"):
-        (unfinished / part).mkdir(parents=True)
+    unfinished.mkdir(parents=True)
+    layout = FORMATS[settings.format](unfinished, settings, seed)
+    notes = []
     digest = hashlib.sha256()
+    jobs = [(settings, seed, index, unfinished) for index in range(settings.n)]
     with (unfinished / "scenes.jsonl").open("wb") as labels, mapping(settings.workers or len(os.sched_getaffinity(0))) as each:
-        for record in report.progress(each(write_scene, jobs), total=settings.n, description="scenes"):
+        for record, note in report.progress(each(write_scene, jobs), total=settings.n, description="scenes"):
             line = (json.dumps(record) + "\n").encode()
             labels.write(line)
             digest.update(line)
-            show(record, unfinished, settings, report)
+            notes.append((record["part"], note))
+            show(record, note, layout, report)
     manifest = {
-        "format": "tabletop-pairs/1",
-        "scenes": {"train": settings.n - heldout, "heldout": heldout},
+        "format": f"tabletop-{settings.format}/1",
+        "scenes": settings.sizes,
         "unseen": UNSEEN,
         "seed": seed,
         "settings": {key: value for key, value in dataclasses.asdict(settings).items() if key not in ("workers", "debug_images")},
         "scenes.jsonl": f"sha256:{digest.hexdigest()}",
+        **layout.finish(notes),
     }
     write_json(unfinished / "manifest.json", manifest)
     unfinished.rename(folder)
-    report.text(f"{settings.n} scenes, {heldout} of them held out: {folder}")
+    report.text(f"{settings.n} scenes ({', '.join(f'{size} {part}' for part, size in settings.sizes.items())}): {folder}")
     return folder
 
 
@@ -91,55 +94,60 @@ def client() -> int:
     return int(pybullet.connect(pybullet.DIRECT))
 
 
-def write_scene(job: tuple[RenderConfig, int, int, bool, Path]) -> dict[str, Any]:
-    """Make one scene, write its files and return its line of scenes.jsonl."""
-    settings, seed, index, heldout, folder = job
+def write_scene(job: tuple[RenderConfig, int, int, Path]) -> tuple[dict[str, Any], Any]:
+    """Make one scene, write its files and return its line of scenes.jsonl and the layout's note about it."""
+    settings, seed, index, folder = job
+    layout = FORMATS[settings.format](folder, settings, seed)
+    sample = make_sample(settings, seed, index, layout)
+    files, note = layout.write(sample)
+    return describe(sample, files), note
+
+
+def make_sample(settings: RenderConfig, seed: int, index: int, layout: Format) -> Sample:
+    """Scene number `index` of a data set."""
+    part = settings.part(index)
     scene = make_scene(
         client(),
         [seed, index],
-        heldout=heldout,
+        heldout=part != "train",
         objects=(settings.min_objects, settings.max_objects),
         camera=(settings.image_size, settings.supersampling),
+        aspect=layout.aspect(index),
+        shapes=settings.shapes,
+        varied=settings.varied,
     )
-    part, stem = "heldout" if heldout else "train", f"{index:06d}"
-    lines = captions(scene, np.random.default_rng([seed, index, 1]), settings.captions)
-    Image.fromarray(scene.photograph.image).save(folder / part / "images" / f"{stem}.png", compress_level=4)
-    Image.fromarray(scene.photograph.mask).save(folder / "masks" / f"{stem}.png")
-    (folder / part / "captions" / f"{stem}.txt").write_text("\n".join(lines) + "\n")
-    return describe(scene, part, stem, lines)
+    return Sample(scene, index, part, seed, settings)
 
 
-def describe(scene: Scene, part: str, stem: str, lines: list[str]) -> dict[str, Any]:
+def describe(sample: Sample, files: dict[str, str]) -> dict[str, Any]:
     """Exact labels of a scene. Boxes are [x, y, width, height] in pixels, positions metres, quaternions x y z w."""
+    scene = sample.scene
     return {
-        "name": stem,
-        "part": part,
-        "image": f"{part}/images/{stem}.png",
-        "mask": f"masks/{stem}.png",
-        "captions": lines,
-        "objects": [label(thing, scene.photograph.mask == thing.number) for thing in scene.things],
+        "name": sample.stem,
+        "part": sample.part,
+        **files,
+        "captions": sample.captions(),
+        "objects": [
+            {
+                "number": thing.number,
+                **dataclasses.asdict(thing.kind),
+                "position": thing.position,
+                "orientation": thing.orientation,
+                "box": box_of(sample.covered(thing)),
+                "pixels": int(sample.covered(thing).sum()),
+            }
+            for thing in scene.things
+        ],
         "relations": [[relation.subject.number, relation.name, relation.object.number] for relation in relations(scene)],
         "camera": {**dataclasses.asdict(scene.camera), "view": scene.camera.view, "projection": scene.camera.projection},
     }
 
 
-def label(thing: Thing, mask: np.ndarray) -> dict[str, Any]:
-    ys, xs = np.nonzero(mask)
-    left, top = int(xs.min()), int(ys.min())
-    return {
-        "number": thing.number,
-        **dataclasses.asdict(thing.kind),
-        "position": thing.position,
-        "orientation": thing.orientation,
-        "box": [left, top, int(xs.max()) + 1 - left, int(ys.max()) + 1 - top],
-        "pixels": int(mask.sum()),
-    }
-
-
-def show(record: dict[str, Any], folder: Path, settings: RenderConfig, report: Report) -> None:
-    """Report some scenes, spread over the set, with their captions."""
+def show(record: dict[str, Any], note: Any, layout: Format, report: Report) -> None:
+    """Report some scenes, spread over the set, with their labels."""
+    settings = layout.settings
     index, every = int(record["name"]), -(-settings.n // max(1, settings.debug_images))
     if settings.debug_images and index % every == 0:
-        with Image.open(folder / record["image"]) as image:
-            picture = captioned(image, [Line(f"- {text}") for text in record["captions"]])
+        with Image.open(layout.root / record["image"]) as image:
+            picture = layout.picture(image, record, note)
         report.image("scenes", f"{record['part']} {record['name']}", picture, 0)

@@ -92,6 +92,14 @@ def article(noun: str) -> str:
     return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
 
 
+def plural(noun: str) -> str:
+    return noun + ("es" if noun.endswith("s") else "s")
+
+
+def several(noun: str, number: int) -> str:
+    return article(noun) if number == 1 else f"{NUMBERS[number]} {plural(noun)}"
+
+
 def joined(parts: Sequence[str]) -> str:
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
@@ -100,7 +108,7 @@ def listing(scene: Scene) -> str:
     """Every object, equal ones counted together, ordered by the leftmost of them."""
     right, _ = scene.camera.axes
     counts = Counter(name(thing) for thing in sorted(scene.things, key=lambda thing: float(np.dot(thing.position[:2], right))))
-    return joined([article(noun) if number == 1 else f"{NUMBERS[number]} {noun}s" for noun, number in counts.items()]) + " on a table"
+    return joined([several(noun, number) for noun, number in counts.items()]) + " on a table"
 
 
 def sentence(relation: Relation, rng: np.random.Generator) -> str:
@@ -111,7 +119,7 @@ def sentence(relation: Relation, rng: np.random.Generator) -> str:
 def counting(scene: Scene) -> str:
     """How many objects of each shape."""
     counts = Counter(thing.kind.shape for thing in scene.things)
-    return joined([article(shape) if number == 1 else f"{NUMBERS[number]} {shape}s" for shape, number in sorted(counts.items())])
+    return joined([several(shape, number) for shape, number in sorted(counts.items())])
 
 
 def sizes(scene: Scene) -> str | None:

@@ -14,6 +14,7 @@ import numpy as np
 import pybullet
 
 from .camera import Camera, Photograph
+from .config import BASIC
 from .shapes import COLOURS, SHAPES, SIZES, Shape
 
 STEP = 1 / 240  # seconds of simulated time
@@ -21,9 +22,10 @@ MAX_STEPS = 1440
 REST_STEPS = 12  # consecutive steps below both speeds count as rest
 REST_LINEAR, REST_ANGULAR = 0.004, 0.06  # metres and radians per second
 ATTEMPTS = 400
+TABLE = 0.45  # metres, half of the table's depth
 HELDOUT_COMBINATIONS = 1 / 6  # of all combinations of objects
-REACH = 0.17  # metres from the table's middle within which objects are put
-MIN_SHARE = 0.0035  # of the image that every object must show
+REACH = 0.17  # metres from the table's middle within which objects are put; to the sides as much more as the picture is wider
+MIN_SHARE = 0.0035  # of the square of the picture's height that every object must show
 
 
 class SceneError(RuntimeError):
@@ -77,45 +79,70 @@ def is_heldout(kinds: Sequence[Kind]) -> bool:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") < HELDOUT_COMBINATIONS * 2**64
 
 
-def make_scene(client: int, seed: Sequence[int], *, heldout: bool, objects: tuple[int, int], camera: tuple[int, int]) -> Scene:
-    """The scene of `seed`. `objects` bounds their number, `camera` is (image size, supersampling).
+def make_scene(
+    client: int,
+    seed: Sequence[int],
+    *,
+    heldout: bool,
+    objects: tuple[int, int],
+    camera: tuple[int, int],
+    aspect: float = 1.0,
+    shapes: Sequence[str] = BASIC,
+    varied: bool = False,
+) -> Scene:
+    """The scene of `seed`.
+
+    Args:
+        client: PyBullet's client, whose world is replaced.
+        seed: from which everything is drawn.
+        heldout: whether its combination of objects is one of the held-out ones.
+        objects: bounds of their number.
+        camera: the picture's height in pixels, and its supersampling.
+        aspect: the picture's width over its height.
+        shapes: what may stand on the table.
+        varied: whether objects are turned about the vertical before they are let go, and the camera stands elsewhere each time.
 
     Raises:
         SceneError: after a bounded number of attempts, which means settings that leave no room.
     """
+    reach = np.array([REACH * aspect, REACH])
     for attempt in range(ATTEMPTS):
         rng = np.random.default_rng([*seed, attempt])
-        kinds = draw_kinds(rng, objects)
+        kinds = draw_kinds(rng, objects, shapes)
         if is_heldout(kinds) != heldout:
             continue
-        places = draw_places(rng, kinds)
+        places = draw_places(rng, kinds, reach)
         if places is None:
             continue
-        table = empty_world(client)
-        bodies = [drop(client, kind, place) for kind, place in zip(kinds, places, strict=True)]
+        table = empty_world(client, float(max(TABLE, reach[0] + REACH)))
+        yaws = rng.uniform(-np.pi, np.pi, len(kinds)) if varied else np.zeros(len(kinds))
+        bodies = [drop(client, kind, place, yaw) for kind, place, yaw in zip(kinds, places, yaws, strict=True)]
         if not settle(client, bodies):
             continue
         things = tuple(settled(client, number, kind, body) for number, (kind, body) in enumerate(zip(kinds, bodies, strict=True), 1))
-        if any(max(map(abs, thing.position[:2])) > 1.2 * REACH for thing in things):
+        if any((np.abs(thing.position[:2]) > 1.2 * reach).any() for thing in things):
             continue
         pybullet.removeBody(table, physicsClientId=client)  # the camera paints its top by itself
-        view = Camera.draw(rng, *camera)
+        view = Camera.draw(rng, *camera, aspect, varied)
         photograph = view.photograph(client, {body: thing.number for body, thing in zip(bodies, things, strict=True)})
         pixels = np.bincount(photograph.mask.ravel(), minlength=len(things) + 1)[1:]
-        if pixels.min() >= MIN_SHARE * photograph.mask.size:
+        if pixels.min() >= MIN_SHARE * camera[0] ** 2:
             return Scene(things, view, photograph)
     raise SceneError(f"no settled scene of {objects[0]} to {objects[1]} visible objects in {ATTEMPTS} attempts: ask for fewer objects")
 
 
-def draw_kinds(rng: np.random.Generator, objects: tuple[int, int]) -> list[Kind]:
+def draw_kinds(rng: np.random.Generator, objects: tuple[int, int], shapes: Sequence[str] = BASIC) -> list[Kind]:
     """Between `objects[0]` and `objects[1]` kinds, drawn independently."""
     count = int(rng.integers(objects[0], objects[1] + 1))
-    names = [list(COLOURS), list(SHAPES), list(SIZES)]
+    names = [list(COLOURS), list(shapes), list(SIZES)]
     return [Kind(*(options[rng.integers(len(options))] for options in names)) for _ in range(count)]
 
 
-def draw_places(rng: np.random.Generator, kinds: Sequence[Kind]) -> list[np.ndarray] | None:
-    """Where each object is let go: on the table apart from the others, or, now and then, above one that can carry it."""
+def draw_places(rng: np.random.Generator, kinds: Sequence[Kind], reach: np.ndarray) -> list[np.ndarray] | None:
+    """Where each object is let go: on the table apart from the others, or, now and then, above one that can carry it.
+
+    `reach` (2,) bounds x and y, in metres on both sides of the table's middle.
+    """
     places: list[np.ndarray] = []
     carriers: set[int] = set()
     for kind in kinds:
@@ -127,7 +154,7 @@ def draw_places(rng: np.random.Generator, kinds: Sequence[Kind]) -> list[np.ndar
             places.append(places[carrier] * [1, 1, 0] + [0, 0, height + 0.004])
             continue
         for _ in range(50):
-            place = np.array([*rng.uniform(-REACH, REACH, 2), kind.form.height * kind.unit / 2 + 0.003])
+            place = np.array([*rng.uniform(-reach, reach), kind.form.height * kind.unit / 2 + 0.003])
             apart = [kind.form.radius * kind.unit + other.form.radius * other.unit + 0.012 for other in kinds[: len(places)]]
             if all(np.hypot(*(place - other)[:2]) > gap for other, gap in zip(places, apart, strict=True)):
                 places.append(place)
@@ -151,23 +178,23 @@ def draw_carrier(rng: np.random.Generator, kind: Kind, others: Sequence[Kind], t
     return int(rng.choice(fits)) if fits else None
 
 
-def empty_world(client: int) -> int:
-    """A fresh world with a table, whose body is returned."""
+def empty_world(client: int, width: float = TABLE) -> int:
+    """A fresh world with a table, whose body is returned. `width` is half of its width."""
     pybullet.resetSimulation(physicsClientId=client)
     pybullet.setPhysicsEngineParameter(fixedTimeStep=STEP, deterministicOverlappingPairs=1, physicsClientId=client)
     pybullet.setGravity(0, 0, -9.81, physicsClientId=client)
-    half = [0.45, 0.45, 0.02]
+    half = [width, TABLE, 0.02]
     shape = pybullet.createCollisionShape(pybullet.GEOM_BOX, halfExtents=half, physicsClientId=client)
     table = pybullet.createMultiBody(0, shape, -1, [0, 0, -half[2]], physicsClientId=client)
     pybullet.changeDynamics(table, -1, lateralFriction=0.9, rollingFriction=0.003, physicsClientId=client)
     return int(table)
 
 
-def drop(client: int, kind: Kind, place: np.ndarray) -> int:
-    """Put an object into the world with a little room below it."""
+def drop(client: int, kind: Kind, place: np.ndarray, yaw: float) -> int:
+    """Put an object into the world with a little room below it, turned by `yaw` radians."""
     shape = kind.form.collision(client, kind.unit)
     look = kind.form.visual(client, kind.unit, COLOURS[kind.colour])
-    body = int(pybullet.createMultiBody(0.1, shape, look, place.tolist(), physicsClientId=client))
+    body = int(pybullet.createMultiBody(0.1, shape, look, place.tolist(), [0, 0, np.sin(yaw / 2), np.cos(yaw / 2)], physicsClientId=client))
     pybullet.changeDynamics(
         body,
         -1,

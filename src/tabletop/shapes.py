@@ -24,28 +24,52 @@ class Mesh:
     triangles: np.ndarray  # (T, 3) indices, counter-clockwise seen from outside
 
 
-def revolve(profile: list[tuple[float, float]], smooth: bool) -> Mesh:
+def revolve(profile: list[tuple[float, float]], smooth: bool, segments: int = SEGMENTS) -> Mesh:
     """The surface of revolution of a profile of (radius, z) points, ordered from the bottom's axis to the top's.
 
-    A sharp profile gets its own vertices per band, so that edges stay edges under interpolated shading.
+    A profile that leaves the axis out must be closed; the outside is to the right of its direction. A sharp one gets its own vertices
+    per band, so that edges stay edges under interpolated shading.
     """
     points = np.asarray(profile, float)
     bands = [points] if smooth else [points[i : i + 2] for i in range(len(points) - 1)]
-    angle = np.linspace(0, 2 * np.pi, SEGMENTS, endpoint=False)
+    angle = np.linspace(0, 2 * np.pi, segments, endpoint=False)
     vertices, normals, triangles, offset = [], [], [], 0
     for band in bands:
         slope = np.gradient(band, axis=0)
         outward = np.stack([slope[:, 1], -slope[:, 0]], axis=1)
         outward /= np.linalg.norm(outward, axis=1, keepdims=True).clip(1e-12)
         for grid, into in ((band, vertices), (outward, normals)):
-            around = [grid[:, :1] * np.cos(angle), grid[:, :1] * np.sin(angle), np.repeat(grid[:, 1:], SEGMENTS, axis=1)]
+            around = [grid[:, :1] * np.cos(angle), grid[:, :1] * np.sin(angle), np.repeat(grid[:, 1:], segments, axis=1)]
             into.append(np.stack(around, axis=-1).reshape(-1, 3))
-        low = offset + np.arange(len(band) - 1)[:, None] * SEGMENTS
-        here, there = np.arange(SEGMENTS), np.roll(np.arange(SEGMENTS), -1)
-        a, b, c, d = low + here, low + there, low + SEGMENTS + there, low + SEGMENTS + here
+        low = offset + np.arange(len(band) - 1)[:, None] * segments
+        here, there = np.arange(segments), np.roll(np.arange(segments), -1)
+        a, b, c, d = low + here, low + there, low + segments + there, low + segments + here
         triangles += [np.stack([a, b, c], -1).reshape(-1, 3), np.stack([a, c, d], -1).reshape(-1, 3)]
-        offset += len(band) * SEGMENTS
+        offset += len(band) * segments
     return Mesh(np.concatenate(vertices), np.concatenate(normals), np.concatenate(triangles))
+
+
+def faceted(mesh: Mesh) -> Mesh:
+    """The same surface with flat faces: each triangle has its own corners."""
+    corners = mesh.vertices[mesh.triangles]
+    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    length = np.linalg.norm(normals, axis=1, keepdims=True)
+    kept = length[:, 0] > 1e-9
+    vertices = corners[kept].reshape(-1, 3)
+    return Mesh(vertices, np.repeat((normals / length.clip(1e-12))[kept], 3, axis=0), np.arange(len(vertices)).reshape(-1, 3))
+
+
+def prism(outline: np.ndarray, height: float) -> Mesh:
+    """A flat figure with upright sides. Its outline (N, 2), counter-clockwise, is seen whole from the origin."""
+    count = len(outline)
+    rim = [np.column_stack([outline, np.full(count, z)]) for z in (-height / 2, height / 2)]
+    vertices = np.concatenate([*rim, [[0, 0, -height / 2], [0, 0, height / 2]]])
+    here = np.arange(count)
+    there = np.roll(here, -1)
+    below, above = np.full(count, 2 * count), np.full(count, 2 * count + 1)
+    sides = [(here, there, there + count), (here, there + count, here + count)]
+    triangles = np.concatenate([np.stack(each, 1) for each in (*sides, (there, here, below), (here + count, there + count, above))])
+    return faceted(Mesh(vertices, np.zeros_like(vertices), triangles))
 
 
 def box_mesh() -> Mesh:
@@ -138,6 +162,32 @@ def plate() -> Mesh:
     return revolve([(0, -0.08), (0.5, -0.08), (0.85, 0.08), (0.75, 0.08), (0.5, -0.02), (0, -0.02)], smooth=False)
 
 
+def bottle() -> Mesh:
+    body = [(0, -0.8), (0.36, -0.8), (0.36, 0.2), (0.33, 0.32), (0.16, 0.48), (0.14, 0.55), (0.14, 0.72)]
+    return revolve([*body, (0.18, 0.72), (0.18, 0.8), (0, 0.8)], smooth=False)
+
+
+def cup() -> Mesh:
+    """Open above; it is touched as if it were full."""
+    return revolve([(0, -0.5), (0.38, -0.5), (0.48, 0.5), (0.41, 0.5), (0.32, -0.4), (0, -0.4)], smooth=False)
+
+
+def ring() -> Mesh:
+    return revolve([(0.5 + 0.18 * np.sin(t), -0.18 * np.cos(t)) for t in np.linspace(0, 2 * np.pi, 17)], smooth=True)
+
+
+def star() -> Mesh:
+    angle = np.pi / 2 + np.pi / 5 * np.arange(10)
+    return prism(np.stack([np.cos(angle), np.sin(angle)], 1) * np.where(np.arange(10) % 2, 0.34, 0.78)[:, None], 0.34)
+
+
+def cross() -> Mesh:
+    arm = np.array([[0.22, 0.22], [0.22, 0.7], [-0.22, 0.7]])
+    turns = [np.array([[0, -1], [1, 0]])] * 4
+    corners = [arm @ np.linalg.matrix_power(turn, count).T for count, turn in enumerate(turns)]
+    return prism(np.concatenate(corners), 0.34)
+
+
 SHAPES = {
     shape.name: shape
     for shape in (
@@ -147,6 +197,12 @@ SHAPES = {
         Shape("cone", 1.3, 0.6, lambda: revolve([(0, -0.65), (0.6, -0.65), (0, 0.65)], smooth=False)),
         Shape("bowl", BOWL_HEIGHT, 0.7, lambda: revolve(bowl_profile(), smooth=False), hollow=True),
         Shape("plate", 0.16, 0.85, plate, flat_top=True),
+        Shape("pyramid", 1.0, 0.72, lambda: faceted(revolve([(0, -0.5), (0.72, -0.5), (0, 0.5)], smooth=False, segments=4))),
+        Shape("bottle", 1.6, 0.36, bottle),
+        Shape("cup", 1.0, 0.48, cup),
+        Shape("ring", 0.36, 0.68, ring),
+        Shape("star", 0.34, 0.78, star),
+        Shape("cross", 0.34, 0.73, cross),
     )
 }
 

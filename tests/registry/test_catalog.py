@@ -24,6 +24,23 @@ def test_every_alias_can_be_made(entry: catalog.Entry) -> None:
     assert resolve(discover(ROOT)[entry.workload], entry.arguments).command.name in discover(ROOT)[entry.workload].commands
 
 
+def tabletop() -> list[catalog.Entry]:
+    return [entry for entry in catalog.load(ROOT).values() if entry.workload == "tabletop"]
+
+
+@pytest.mark.parametrize("entry", tabletop(), ids=lambda entry: entry.alias)
+def test_a_rendered_data_set_is_published_under_its_alias(entry: catalog.Entry) -> None:
+    settings = resolve(discover(ROOT)["tabletop"], entry.arguments).settings
+    assert settings.dataset == entry.alias
+    assert not list(settings.problems())
+    assert not entry.alias.endswith("-min") or settings.n == 300
+
+
+def test_each_rendered_format_has_an_alias_and_a_small_one() -> None:
+    formats = ("pairs", "coco", "voc", "sherlock")
+    assert {entry.alias for entry in tabletop()} == {f"tabletop-{name}{size}" for name in formats for size in ("", "-min")}
+
+
 def test_an_entry_without_its_run_is_refused(tmp_path: Path) -> None:
     (tmp_path / "registry").mkdir()
     (tmp_path / "registry/catalog.yaml").write_text("numbers: {summary: a few numbers}\n")

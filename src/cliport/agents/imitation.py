@@ -161,8 +161,15 @@ class KeepLast(Callback):
         self.saving, self.checkpoints, self.folder = saving, checkpoints, folder
 
     def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
-        if rank() > 0 or self.saving.saved_at != trainer.global_step:
-            return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with replaced(self.folder / "last.ckpt") as beside:
-            os.link(self.checkpoints.newest_first()[0], beside)
+        if self.saving.saved_at == trainer.global_step:
+            self.link()
+
+    def on_train_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        self.link()  # a run that was killed after its last checkpoint has nothing left to do but this
+
+    def link(self) -> None:
+        found = self.checkpoints.newest_first()
+        if rank() == 0 and found:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with replaced(self.folder / "last.ckpt") as beside:
+                os.link(found[0], beside)

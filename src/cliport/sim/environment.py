@@ -197,9 +197,10 @@ class Environment:
         return self.world.add(shape, pose, category, color, mass)
 
     def add_rope(self, points: np.ndarray, radius: float = 0.005, color: Sequence[float] = (0.8, 0.8, 0.8)) -> list[int]:
-        """A rope of beads at points (N, 3), neighbours about 2 * radius apart; returns the beads' body numbers in order.
+        """A rope of beads at points (N, 3); returns the beads' body numbers in order.
 
-        Beads are graspable spheres of category "deformable"; neighbours keep their distance and pass through each other.
+        Beads are graspable spheres of category "deformable", each tied to the next half way between them. It bends until neighbours
+        touch: at 2.8 * radius between points by a right angle at every bead, at 2 * radius not at all.
         """
         return self.world.add_rope(points, radius, color)
 

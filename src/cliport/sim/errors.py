@@ -9,8 +9,10 @@ SimulatorError          anything below
 
 from __future__ import annotations
 
+from harness.errors import HarnessError
 
-class SimulatorError(Exception):
+
+class SimulatorError(HarnessError):
     """A failure whose message tells what is wrong and what would be right."""
 
 

@@ -18,6 +18,7 @@ from cliport.data.reader import Source, open_demonstrations
 from cliport.data.store import opened
 from cliport.demos import make_demos
 from cliport.evaluate import evaluate
+from cliport.results import add, read
 from cliport.sim.action import Action
 from cliport.sim.environment import Environment
 from cliport.sim.fusion import fuse
@@ -146,6 +147,21 @@ def test_what_has_results_is_left_out_unless_they_shall_be_made_anew(bench: Benc
     assert set(json.loads((bench.checkpoints / f"{TASK}-cliport-n2-results-val.json").read_text())) == {EARLY, LATE}
 
 
+def test_what_another_evaluator_did_meanwhile_is_not_done_again(bench: Bench) -> None:
+    settings, report = bench.settings(), Recorder()
+    load, file = bench.loader(settings), bench.checkpoints / f"{TASK}-cliport-n2-results-val.json"
+    theirs = {"episodes": [], "mean_reward": 0.125}
+
+    def slow(path: Path) -> Any:
+        add(file, LATE, theirs)
+        return load(path)
+
+    assert list(evaluate(settings, slow, report)) == [EARLY]
+    found = read(file)
+    assert found[LATE] == theirs
+    assert rewards(found[EARLY]) == [0.0, 0.0]
+
+
 def test_results_that_shall_not_be_saved_are_told_only(bench: Bench) -> None:
     found, _ = bench.run(checkpoint_type="last", save_results=False)
     assert rewards(found["last.ckpt"]) == [0.0, 0.0]
@@ -210,8 +226,9 @@ def shapes(data_dir: Path) -> Path:
 
 def test_every_scene_is_filmed_by_the_original_s_name(bench: Bench, tmp_path: Path) -> None:
     record = RecordConfig(save_video=True, save_video_path=str(tmp_path / "videos"), video_height=64, video_width=64)
-    bench.run(checkpoint_type="00020", record=record, n_demos=1)
+    _, report = bench.run(checkpoint_type="00020", record=record, n_demos=1)
     assert [path.name for path in (tmp_path / "videos").iterdir()] == [f"{TASK}-000001.mp4"]
+    assert report.artifacts["videos"] == tmp_path / "videos"
 
 
 def test_scenes_are_shown_as_they_ended(bench: Bench) -> None:

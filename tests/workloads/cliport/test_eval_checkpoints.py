@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from cliport.agents import AgentConfig
 from cliport.checkpoints import to_evaluate
 from cliport.config import EvalConfig
+from cliport.eval import original_config
 from cliport.evaluate import places_of
 from cliport.results import add, file_name
-from harness.errors import CheckpointError
+from harness.errors import CheckpointError, ParameterError
 
 NAMES = ["best.ckpt", "last.ckpt", "steps=05000-val_loss=0.00012345.ckpt", "steps=10000-val_loss=0.00010000.ckpt"]
 EARLY, LATE = NAMES[2:]
@@ -88,6 +90,19 @@ def test_a_best_checkpoint_that_is_gone_is_told(folder: Path) -> None:
 def test_a_folder_without_checkpoints_says_what_to_look_at(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"there are no checkpoints .*; is model_task, agent, train_demos or exp_folder another one"):
         chosen(tmp_path / "nowhere", "last")
+
+
+def test_the_form_of_the_original_s_agents_is_in_its_run_s_settings(folder: Path) -> None:
+    settings = EvalConfig(agent="transporter")
+    assert original_config(settings, folder / EARLY) == AgentConfig(agent="transporter")
+    hydra = folder.parent / ".hydra" / "config.yaml"
+    hydra.parent.mkdir()
+    hydra.write_text("train:\n  agent: cliport\n  attn_stream_fusion_type: mult\n  n_rotations: 24\n  train_dir: ${train.exp_folder}/x\n")
+    expected = AgentConfig(agent="transporter", attn_stream_fusion_type="mult", n_rotations=24)
+    assert original_config(settings, folder / EARLY) == expected
+    assert original_config(EvalConfig(agent="transporter", train_config=str(hydra)), Path("elsewhere.ckpt")) == expected
+    with pytest.raises(ParameterError, match=r"train_config=nowhere\.yaml: there is no such file"):
+        original_config(EvalConfig(train_config="nowhere.yaml"), folder / EARLY)
 
 
 def test_places_follow_cliport_root_and_the_original_s_layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,11 @@ from PIL import Image
 
 from harness.errors import ParameterError
 from harness.report import Recorder
-from tabletop.config import RenderConfig
+from harness.settings import merge
+from tabletop.config import PARTS, SHAPE_NAMES, RenderConfig
 from tabletop.dataset import render
-from tabletop.shapes import COLOURS
+from tabletop.formats import FORMATS
+from tabletop.shapes import COLOURS, SHAPES
 
 
 def scenes_of(folder: Path) -> list[dict[str, Any]]:
@@ -93,15 +96,56 @@ def test_objects_lie_where_their_poses_say(pairs: Path) -> None:
             assert top - slack <= row <= top + height + slack
 
 
-def test_the_result_is_a_function_of_the_seed_alone(tmp_path: Path) -> None:
-    settings = {"n": 10, "heldout": 0.3, "image_size": 64}
+@pytest.mark.parametrize("name", FORMATS)
+def test_the_result_is_a_function_of_the_seed_alone(tmp_path: Path, name: str) -> None:
+    settings = {"format": name, "n": 7, "heldout": 0.3, "image_size": 64}
     one = render(RenderConfig(**settings, workers=1), 7, tmp_path / "one", Recorder())
-    three = render(RenderConfig(**settings, workers=3), 7, tmp_path / "three", Recorder())
+    two = render(RenderConfig(**settings, workers=2), 7, tmp_path / "two", Recorder())
     other = render(RenderConfig(**settings, workers=1), 8, tmp_path / "other", Recorder())
 
-    assert digests(one) == digests(three)
-    images = [name for name in digests(one) if name.endswith(".png")]
-    assert not {digests(one)[name] for name in images} & {digests(other)[name] for name in images}
+    assert digests(one) == digests(two)
+    pictures = [file for file in digests(one) if file.endswith((".png", ".jpg"))]
+    assert len(pictures) >= 7
+    assert not {digests(one)[file] for file in pictures} & {digests(other)[file] for file in pictures}
+
+
+@pytest.mark.parametrize("name", ["coco", "voc", "sherlock"])
+def test_every_format_has_a_manifest_and_exact_labels_of_its_scenes(made: Callable[[str], Path], name: str) -> None:
+    folder = made(name)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert folder.name == f"tabletop-{name}"
+    assert manifest["format"] == f"tabletop-{name}/1"
+    assert manifest["scenes.jsonl"] == f"sha256:{hashlib.sha256((folder / 'scenes.jsonl').read_bytes()).hexdigest()}"
+    scenes = scenes_of(folder)
+    assert Counter(scene["part"] for scene in scenes) == manifest["scenes"] == RenderConfig(**manifest["settings"]).sizes
+    for scene in scenes:
+        assert load(folder / scene["image"]).shape[0] == 90
+        assert 3 <= len(scene["objects"]) <= 6
+    assert {thing["shape"] for scene in scenes for thing in scene["objects"]} == set(SHAPES)
+
+
+@pytest.mark.parametrize("name", ["coco", "voc", "sherlock"])
+def test_what_is_held_out_shows_combinations_that_train_never_shows(made: Callable[[str], Path], name: str) -> None:
+    combinations = {"train": set(), "held out": set()}
+    for scene in scenes_of(made(name)):
+        part = "train" if scene["part"] == "train" else "held out"
+        combinations[part].add(tuple(sorted((thing["colour"], thing["shape"]) for thing in scene["objects"])))
+    assert not combinations["train"] & combinations["held out"]
+
+
+def test_things_are_turned_and_cameras_moved_where_the_settings_say_so(made: Callable[[str], Path], pairs: Path) -> None:
+    def turned(folder: Path) -> float:
+        cubes = [thing["orientation"] for scene in scenes_of(folder) for thing in scene["objects"] if thing["shape"] == "cube"]
+        yaws = [abs(2 * np.arctan2(z, w)) % (np.pi / 2) for _, _, z, w in cubes]
+        return float(np.mean([0.1 < yaw < np.pi / 2 - 0.1 for yaw in yaws]))
+
+    def distances(folder: Path) -> float:
+        return float(np.ptp([scene["camera"]["distance"] for scene in scenes_of(folder)]))
+
+    assert turned(pairs) < 0.1
+    assert turned(made("coco")) > 0.5
+    assert distances(pairs) < 0.08
+    assert distances(made("coco")) > 0.2
 
 
 def test_a_run_that_breaks_leaves_no_data_set(tmp_path: Path) -> None:
@@ -118,13 +162,50 @@ def test_a_run_that_breaks_leaves_no_data_set(tmp_path: Path) -> None:
     assert render(RenderConfig(n=5, image_size=32, workers=1), 0, tmp_path, Recorder()) == tmp_path / "tabletop-pairs"
 
 
-def test_some_scenes_are_shown_with_their_captions(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", FORMATS)
+def test_some_scenes_are_shown_with_their_labels(tmp_path: Path, name: str) -> None:
     report = Recorder()
-    render(RenderConfig(n=9, image_size=64, workers=1, debug_images=3), 0, tmp_path, report)
-    assert [series for _, series, _, _ in report.images] == ["train 000000", "train 000003", "train 000006"]
-    assert all(picture.height > picture.width for _, _, picture, _ in report.images)
+    render(RenderConfig(format=name, n=9, heldout=0.3, image_size=64, workers=1, debug_images=3), 0, tmp_path, report)
+    assert [series for _, series, _, _ in report.images] == ["train 000000", "train 000003", f"{PARTS[name][1]} 000006"]
+    for _, series, picture, _ in report.images:
+        (photograph,) = (
+            load(tmp_path / f"tabletop-{name}" / each["image"])
+            for each in scenes_of(tmp_path / f"tabletop-{name}")
+            if each["name"] == series[-6:]
+        )
+        assert picture.size != photograph.shape[1::-1] or np.abs(np.asarray(picture, float) - photograph).max() > 50
 
 
-def test_contradicting_settings_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ParameterError, match="min_objects=5 is above max_objects=4"):
-        render(RenderConfig(min_objects=5), 0, tmp_path, Recorder())
+def test_contradicting_settings_are_refused_all_at_once(tmp_path: Path) -> None:
+    settings = RenderConfig(format="sherlock", n=10, heldout=0.1, min_objects=5, name="../up", shapes=["cube", "cube"])
+    with pytest.raises(ParameterError) as refused:
+        render(settings, 0, tmp_path, Recorder())
+    assert refused.value.problems == [
+        "min_objects=5 is above max_objects=4",
+        "name=../up: must be 3 to 100 letters, digits, underscores, dots and hyphens",
+        "shapes=['cube', 'cube']: must name one or more shapes, each once",
+        "n=10 heldout=0.1: leaves no scene for test, which format=sherlock needs",
+    ]
+    assert not list(tmp_path.iterdir())
+
+
+def test_values_out_of_range_name_what_is_allowed() -> None:
+    with pytest.raises(ParameterError) as refused:
+        merge(RenderConfig, None, {"format": "cocoa", "shapes": ["cube", "sphere"], "aspect": 9}.items())
+    problems = "\n".join(refused.value.problems)
+    assert "format=cocoa: must be one of pairs, coco, voc, sherlock (did you mean coco?)" in problems
+    assert "must be one of cube, ball" in problems
+    assert "aspect=9.0: must be float >= 0.5 and <= 3" in problems
+
+
+def test_the_settings_know_every_format_and_shape() -> None:
+    assert list(FORMATS) == list(PARTS)
+    assert list(SHAPES) == list(SHAPE_NAMES)
+
+
+def test_every_scene_belongs_to_one_part() -> None:
+    settings = RenderConfig(format="sherlock", n=11, heldout=0.5)
+    assert settings.sizes == {"train": 5, "val": 3, "test": 3}
+    assert Counter(settings.part(index) for index in range(11)) == {"train": 5, "val": 3, "test": 3}
+    with pytest.raises(IndexError):
+        settings.part(11)

@@ -101,6 +101,15 @@ def test_a_command_line_explains_itself_and_ends_with_one_error(module: str) -> 
     assert "Traceback" not in wrong.stderr
 
 
+def test_a_window_without_a_display_is_one_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.setenv("CLIPORT_ROOT", str(tmp_path))
+    shown = python("-m", "cliport.demos", "n=1", "disp=True", "task=block-insertion-easy")
+    assert shown.returncode == 2
+    assert shown.stderr.count("error: ") == 1
+    assert "display" in shown.stderr
+
+
 def test_settings_import_neither_torch_nor_pybullet() -> None:
     code = "import sys, cliport.config; print({'torch', 'pybullet', 'lightning'} & set(sys.modules))"
     assert python("-c", code).stdout.strip() == "set()"

@@ -18,7 +18,8 @@ RED, GREEN, BLUE = (0.9, 0.1, 0.1), (0.1, 0.6, 0.2), (0.2, 0.3, 0.9)
 class Scene:
     """A task that says and wants nothing; `build` puts things on the table."""
 
-    name, lift = "scene", None
+    name = "scene"
+    lift: float | None = None
 
     def __init__(self, build: Callable[[Environment], Any] = lambda env: None, ee: str = "suction") -> None:
         self.build, self.ee = build, ee

@@ -1,0 +1,92 @@
+"""COCO detection with instance masks.
+
+annotations/instances_{train,val}2017.json    categories are the shapes, in the order of the setting; ids start at 1
+train2017/000000000001.jpg                    image `id` is the scene's index + 1
+val2017/...
+
+A segmentation is the exact mask as uncompressed run lengths, {"size": [height, width], "counts": [..]}: columns from the top, first a run
+of zeros. Colour and size of a thing are in the annotation's `attributes`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from ..shapes import COLOURS
+from .format import Format, Sample, box_of
+
+IDS_PER_IMAGE = 10  # more than things in a scene
+
+
+class Coco(Format):
+    def write(self, sample: Sample) -> tuple[dict[str, str], dict[str, Any]]:
+        identity = sample.index + 1
+        file_name = f"{identity:012d}.jpg"
+        path = f"{sample.part}2017/{file_name}"
+        self.save_photograph(sample, path)
+        height, width = sample.scene.photograph.mask.shape
+        image = {"id": identity, "file_name": file_name, "width": width, "height": height}
+        return {"image": path}, {"image": image, "annotations": self.annotations(sample, identity)}
+
+    def annotations(self, sample: Sample, image: int) -> list[dict[str, Any]]:
+        """One annotation per thing; boxes are [x, y, width, height] in pixels."""
+        masks = {thing: sample.covered(thing) for thing in sample.scene.things}
+        return [
+            {
+                "id": image * IDS_PER_IMAGE + thing.number,
+                "image_id": image,
+                "category_id": self.settings.shapes.index(thing.kind.shape) + 1,
+                "bbox": box_of(mask),
+                "area": int(mask.sum()),
+                "segmentation": {"size": list(mask.shape), "counts": run_lengths(mask)},
+                "iscrowd": 0,
+                "attributes": {"colour": thing.kind.colour, "size": thing.kind.size},
+            }
+            for thing, mask in masks.items()
+        ]
+
+    def finish(self, notes: Sequence[tuple[str, dict[str, Any]]]) -> dict[str, Any]:
+        categories = [{"id": number, "name": name, "supercategory": "object"} for number, name in enumerate(self.settings.shapes, 1)]
+        for part in self.settings.sizes:
+            of_part = [note for owner, note in notes if owner == part]
+            labels = {
+                "info": {"description": f"{self.settings.dataset}: rendered scenes", "version": "1"},
+                "licenses": [],
+                "categories": categories,
+                "images": [note["image"] for note in of_part],
+                "annotations": [annotation for note in of_part for annotation in note["annotations"]],
+            }
+            self.save_json(f"annotations/instances_{part}2017.json", labels)
+        return {"categories": list(self.settings.shapes)}
+
+    def picture(self, image: Image.Image, record: dict[str, Any], note: dict[str, Any]) -> Image.Image:
+        """Masks in their things' colours, boxes, and the categories' names."""
+        pixels = np.array(image.convert("RGB"), float)
+        for annotation in note["annotations"]:
+            mask = decoded(annotation["segmentation"])
+            pixels[mask] = 0.5 * pixels[mask] + 127.5 * np.array(COLOURS[annotation["attributes"]["colour"]])
+        canvas = Image.fromarray(pixels.astype(np.uint8))
+        draw = ImageDraw.Draw(canvas)
+        for annotation in note["annotations"]:
+            x, y, width, height = annotation["bbox"]
+            draw.rectangle([x, y, x + width - 1, y + height - 1], outline="white")
+            draw.text((x + 2, y + 1), self.settings.shapes[annotation["category_id"] - 1], "white")
+        return canvas
+
+
+def run_lengths(mask: np.ndarray) -> list[int]:
+    """Lengths of the runs of a mask (H, W) read column by column; the first is of zeros, and may be empty."""
+    flat = np.concatenate([[False], mask.ravel(order="F"), [False]])
+    changes = np.flatnonzero(flat[1:] != flat[:-1])
+    counts = np.diff(np.concatenate([[0], changes, [mask.size]]))
+    return counts[: len(changes) + (changes[-1] < mask.size)].tolist()
+
+
+def decoded(segmentation: dict[str, Any]) -> np.ndarray:
+    """The mask (H, W) that run lengths stand for."""
+    counts = segmentation["counts"]
+    return np.repeat(np.arange(len(counts)) % 2 == 1, counts).reshape(segmentation["size"], order="F")

@@ -1,0 +1,99 @@
+"""A folder like PASCAL VOC2012's, for segmentation and detection. Below VOCdevkit/VOC2012:
+
+JPEGImages/2012_000001.jpg
+SegmentationClass/2012_000001.png      classes by pixel in VOC's palette: 0 the table, 1 the first shape, .., 255 void along contours
+SegmentationObject/2012_000001.png     the same of instance numbers
+Annotations/2012_000001.xml            boxes, from 1, both ends included
+ImageSets/Segmentation/{train,val,trainval}.txt, and the same in ImageSets/Main
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+from training.pictures import sheet
+
+from .format import Format, Sample, box_of
+
+FOLDER = "VOCdevkit/VOC2012"
+VOID = 255
+BORDER = 2  # pixels on each side of a contour that are void
+
+
+class Voc(Format):
+    def write(self, sample: Sample) -> tuple[dict[str, str], str]:
+        stem = f"2012_{sample.index + 1:06d}"
+        files = {
+            "image": f"{FOLDER}/JPEGImages/{stem}.jpg",
+            "classes": f"{FOLDER}/SegmentationClass/{stem}.png",
+            "objects": f"{FOLDER}/SegmentationObject/{stem}.png",
+            "boxes": f"{FOLDER}/Annotations/{stem}.xml",
+        }
+        self.save_photograph(sample, files["image"])
+        mask = sample.scene.photograph.mask
+        classes = [0, *(self.settings.shapes.index(thing.kind.shape) + 1 for thing in sample.scene.things)]
+        void = contours(mask, BORDER)
+        for kind, label in (("classes", np.array(classes, np.uint8)[mask]), ("objects", mask)):
+            picture = Image.fromarray(np.where(void, VOID, label).astype(np.uint8))
+            picture.putpalette(palette())
+            picture.save(self.file(files[kind]))
+        ElementTree.ElementTree(annotation(sample, stem)).write(self.file(files["boxes"]))
+        return files, stem
+
+    def finish(self, notes: Sequence[tuple[str, str]]) -> dict[str, Any]:
+        parts = {part: (part,) for part in self.settings.sizes} | {"trainval": tuple(self.settings.sizes)}
+        for name, members in parts.items():
+            lines = "".join(f"{stem}\n" for part, stem in notes if part in members)
+            for use in ("Segmentation", "Main"):
+                self.file(f"{FOLDER}/ImageSets/{use}/{name}.txt").write_text(lines)
+        return {"classes": ["background", *self.settings.shapes], "void": VOID}
+
+    def picture(self, image: Image.Image, record: dict[str, Any], note: str) -> Image.Image:
+        """The picture and its classes, side by side."""
+        with Image.open(self.root / record["classes"]) as classes:
+            return sheet([image.convert("RGB"), classes.convert("RGB")], columns=2)
+
+
+def contours(mask: np.ndarray, width: int) -> np.ndarray:
+    """Whether within `width` pixels of each pixel of a mask (H, W) of instance numbers there is another number, (H, W) bool."""
+    picture = Image.fromarray(mask)
+    low, high = (np.asarray(picture.filter(kind(2 * width + 1))) for kind in (ImageFilter.MinFilter, ImageFilter.MaxFilter))
+    return low != high
+
+
+def palette() -> list[int]:
+    """VOC's 256 colours: the bits of a class's number, dealt in turn to red, green and blue from the highest bit down."""
+    numbers = np.arange(256)
+    colours = [sum((numbers >> (3 * bit + channel) & 1) << (7 - bit) for bit in range(3)) for channel in range(3)]
+    return np.stack(colours, 1).ravel().tolist()
+
+
+def annotation(sample: Sample, stem: str) -> ElementTree.Element:
+    """The things' boxes. One that touches the picture's edge counts as truncated."""
+    height, width = sample.scene.photograph.mask.shape
+    root = ElementTree.Element("annotation")
+    add(root, {"folder": "VOC2012", "filename": f"{stem}.jpg", "source": {"database": sample.settings.dataset}})
+    add(root, {"size": {"width": width, "height": height, "depth": 3}, "segmented": 1})
+    for thing in sample.scene.things:
+        left, top, wide, high = box_of(sample.covered(thing))
+        box = {"xmin": left + 1, "ymin": top + 1, "xmax": left + wide, "ymax": top + high}
+        cut = left == 0 or top == 0 or left + wide == width or top + high == height
+        marks = {"name": thing.kind.shape, "pose": "Unspecified", "truncated": int(cut), "difficult": 0, "bndbox": box}
+        add(ElementTree.SubElement(root, "object"), marks)
+    ElementTree.indent(root)
+    return root
+
+
+def add(parent: ElementTree.Element, entries: dict[str, Any]) -> None:
+    """Nested entries as child elements."""
+    for name, value in entries.items():
+        child = ElementTree.SubElement(parent, name)
+        if isinstance(value, dict):
+            add(child, value)
+        else:
+            child.text = str(value)

@@ -21,15 +21,15 @@ CONNECT, READ, READ_AT_ONCE = 5, 30, 10
 """Seconds to wait for a connection, for the next bytes, and for the answer to a mere question."""
 DIGEST = "sha256"
 """Metadata of an uploaded object: the SHA-256 of what it holds."""
-KEYS = "sdk.aws.s3 of clearml.conf, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+KEYS = "in sdk.aws.s3 of clearml.conf, or in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 REFUSED = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken", "InvalidSecurity", "AuthFailure")
 DENIED = ("AccessDenied", "403")
 WORDS = {
     "NoSuchBucket": "there is no bucket {bucket!r} at {store}; make it, or name one that is there",
     **dict.fromkeys(("NoSuchKey", "404"), "there is no such object at {store}"),
-    **dict.fromkeys(REFUSED, f"{{store}} refuses the keys ({{code}}); right ones belong into {KEYS}"),
-    **dict.fromkeys(DENIED, f"{{store}} does not allow this to these keys ({{code}}); others belong into {KEYS}"),
-    **dict.fromkeys(("NoCredentialsError", "PartialCredentialsError"), f"there are no keys for {{store}}; they belong into {KEYS}"),
+    **dict.fromkeys(REFUSED, f"{{store}} refuses the keys ({{code}}); right ones belong {KEYS}"),
+    **dict.fromkeys(DENIED, f"{{store}} does not allow this with these keys ({{code}}); others belong {KEYS}"),
+    **dict.fromkeys(("NoCredentialsError", "PartialCredentialsError"), f"there are no keys for {{store}}; they belong {KEYS}"),
     "SSLError": "{store} does not speak https; for http set AWS_ENDPOINT_URL to http://host:port, or secure: false in sdk.aws.s3",
     **dict.fromkeys(
         ("ConnectionError", "ReadTimeoutError"),
@@ -109,8 +109,11 @@ class Place:
         """Fetch the object, which is known to have `size` bytes."""
         from boto3.s3.transfer import TransferConfig
 
-        with told(self):
-            self.client.download_file(self.bucket, self.key, str(target), Config=TransferConfig(num_download_attempts=ATTEMPTS))
+        try:
+            with told(self):
+                self.client.download_file(self.bucket, self.key, str(target), Config=TransferConfig(num_download_attempts=ATTEMPTS))
+        except OSError as error:
+            raise StoreError(f"{self.uri}: it cannot be written to {target}: {error}") from error
         if (arrived := target.stat().st_size) != size:
             target.unlink()
             raise StoreError(f"{self.uri}: {arrived} of {size} bytes arrived")

@@ -119,14 +119,14 @@ class TestWhatIsTold:
         for name, value in store.environment(user=user).items():
             monkeypatch.setenv(name, value)
         assert self.told(f"s3://{bucket}/x") == (
-            f"s3://{bucket}/x: {store.url} refuses the keys (SignatureDoesNotMatch); right ones belong into sdk.aws.s3 of clearml.conf, "
-            "or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+            f"s3://{bucket}/x: {store.url} refuses the keys (SignatureDoesNotMatch); right ones belong in sdk.aws.s3 of clearml.conf, "
+            "or in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         )
 
     def test_keys_that_are_known_but_may_not(self, store: Store, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
         for name, value in store.environment(user=store.guest).items():
             monkeypatch.setenv(name, value)
-        assert f"{store.url} does not allow this to these keys (AccessDenied)" in self.told(f"s3://{bucket}/x")
+        assert f"{store.url} does not allow this with these keys (AccessDenied)" in self.told(f"s3://{bucket}/x")
 
     def test_no_keys(self, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):

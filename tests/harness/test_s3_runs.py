@@ -128,7 +128,7 @@ def test_a_store_that_cannot_be_written_to_fails_the_task_before_any_work(toy: T
     uri = "s3://results/x"
     identity = toy.remote(uri, dataset_id="task:" + uuid.uuid4().hex)  # the data, which are not there either, are not yet looked for
     code, out, task = toy.run(CLEARML_TASK_ID=identity, **store.environment(user=(store.owner[0], "wrong")))
-    message = f"output_uri={uri}: {store.url} refuses the keys (SignatureDoesNotMatch); right ones belong into sdk.aws.s3"
+    message = f"output_uri={uri}: {store.url} refuses the keys (SignatureDoesNotMatch); right ones belong in sdk.aws.s3"
     assert (code, task["status"]) == (2, "failed")
     assert task["status_reason"].startswith(message)
     assert out.count(f"error: {message}") == 1

@@ -92,7 +92,7 @@ def test_a_run_killed_with_9_is_taken_up_again_and_ends_as_an_unbroken_one(comma
     """Starts a server and an agent, which runs four tasks; every rank is killed in the middle of the second."""
     assert command("up", "--port", "0").code == 0
     (made,) = command("enqueue", "toy", "command=make", "n=3", "--wait").lines
-    arguments = ("toy", "--dataset", f"task:{made}", "steps=40", "pause=0.15")
+    arguments = ("toy", "--dataset", f"task:{made}", "steps=40", "pause=0.5")
     (broken,) = command("enqueue", *arguments).lines
     while "rank 0 of 1: step 5" not in command("logs", broken).out:
         time.sleep(0.3)
@@ -184,9 +184,9 @@ def test_a_state_folder_that_the_agent_would_refuse_is_refused_at_once(clone: Pa
 
 
 def test_an_agent_clones_a_repository_of_another_user(clone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from registry import services
+    from registry import agents
 
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(services.git_configuration(tmp_path)))
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(agents.git_configuration(tmp_path)))
     monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")  # git's own way to test this
     git(tmp_path, "clone", "-q", clone.as_uri(), str(tmp_path / "copy"))
     assert (tmp_path / "copy/clearml_tasks/toy/workload.yaml").exists()

@@ -16,6 +16,11 @@ from .engine import docker
 from .home import EmbeddedServer, home
 from .processes import Process
 
+STORE = (
+    *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
+    *("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_REGION", "AWS_DEFAULT_REGION"),
+)
+"""Variables by which a run finds its S3 store."""
 POLL = 1.0  # seconds between two looks of an agent at its queues
 
 
@@ -68,6 +73,7 @@ def container_arguments(root: Path) -> list[str]:
         "--env=GIT_CONFIG_COUNT=1",  # the clone belongs to another user than the container's
         "--env=GIT_CONFIG_KEY_0=safe.directory",
         "--env=GIT_CONFIG_VALUE_0=*",
+        *(f"--env={name}" for name in STORE if name in os.environ),  # their values stay out of the command line, which the log shows
     ]
 
 

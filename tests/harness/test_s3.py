@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from clearml.config import ConfigSDKWrapper, ConfigWrapper
 from support.s3.line import Line
 from support.s3.store import Store
 
@@ -37,6 +38,8 @@ def surroundings(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(storage, "section", dict)
     monkeypatch.setattr(s3, "ATTEMPTS", 3)
+    for holder, name in ((ConfigWrapper, "_config"), (ConfigSDKWrapper, "_config_sdk")):
+        monkeypatch.setattr(holder, name, getattr(holder, name))  # what the SDK reads now is not for the tests that follow
 
 
 @pytest.fixture

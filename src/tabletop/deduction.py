@@ -68,7 +68,7 @@ def of_thing(thing: Thing, alone: bool) -> Iterator[tuple[str, str]]:
         clue, inference = FIGURES[shape]
         yield clue.format(one), inference.format(noun)
     else:
-        yield f"{one} on a table", f"Someone has left the {noun} on the table."
+        yield one, f"Someone has left the {noun} on the table."
     if thing.kind.size == "large":
         yield article(f"large {noun}"), f"The {noun} takes up more room than a small one would."
 

@@ -41,6 +41,14 @@ def test_each_rendered_format_has_an_alias_and_a_small_one() -> None:
     assert {entry.alias for entry in tabletop()} == {f"tabletop-{name}{size}" for name in formats for size in ("", "-min")}
 
 
+def test_the_smoke_run_of_tabletop_makes_what_the_aliases_promise() -> None:
+    tabletops = discover(ROOT)["tabletop"]
+    promised = {entry.alias: resolve(tabletops, entry.arguments).settings for entry in tabletop()}
+    for step in tabletops.smoke:
+        settings = resolve(tabletops, [f"{key}={value}" for key, value in step.items()]).settings
+        assert settings == promised[settings.dataset]
+
+
 def test_an_entry_without_its_run_is_refused(tmp_path: Path) -> None:
     (tmp_path / "registry").mkdir()
     (tmp_path / "registry/catalog.yaml").write_text("numbers: {summary: a few numbers}\n")

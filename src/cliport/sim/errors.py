@@ -4,7 +4,8 @@ SimulatorError          anything below
 ├── DisplayError        a window was asked for where there is no display
 ├── RendererError       a renderer that does not exist, or does not work here
 ├── AssetError          a file of the robot that is missing
-└── ReachError          a pose that the arm cannot take
+├── ReachError          a pose that the arm cannot take
+└── BlockedError        a motion that something is in the way of
 """
 
 from __future__ import annotations
@@ -30,3 +31,7 @@ class AssetError(SimulatorError):
 
 class ReachError(SimulatorError):
     """A pose that the arm cannot take."""
+
+
+class BlockedError(SimulatorError):
+    """A motion that something is in the way of."""

@@ -1,4 +1,4 @@
-"""The tools at the arm's end."""
+"""The suction gripper. The other tool, the spatula, only pushes: see `primitives.push`."""
 
 from __future__ import annotations
 
@@ -15,39 +15,29 @@ HOLD = 500.0
 """Newtons of the suction."""
 
 
-class Tool:
-    """What all tools know: whether they touch something."""
-
-    def __init__(self, robot: Robot) -> None:
-        self.robot, self.client = robot, robot.client
-
-    def touching(self) -> bool:
-        """Whether the tip touches anything."""
-        return bool(self.touched())
-
-    def touched(self) -> list[tuple[float, int, int]]:
-        """(distance from the tip's middle, body, link) of what the tip touches, nearest first."""
-        points = pybullet.getContactPoints(bodyA=self.robot.body, linkIndexA=self.robot.tip, physicsClientId=self.client)
-        middle = self.robot.pose()[0] if points else np.zeros(3)
-        return sorted((float(np.linalg.norm(middle - point[6])), point[2], point[4]) for point in points if point[8] < TOUCH)
-
-
-class Spatula(Tool):
-    """A blade; see `primitives.push`."""
-
-
-class Suction(Tool):
+class Suction:
     """Holds one body by a fixed constraint to where it touched the cup."""
 
     def __init__(self, robot: Robot) -> None:
-        super().__init__(robot)
+        self.robot, self.client = robot, robot.client
         self.held: int | None = None
         self.constraint: int | None = None
+
+    def touching(self) -> bool:
+        """Whether the cup touches anything."""
+        return bool(self.touched())
+
+    def touched(self) -> list[int]:
+        """The bodies that the cup touches, the one nearest to its middle first."""
+        points = pybullet.getContactPoints(bodyA=self.robot.body, linkIndexA=self.robot.tip, physicsClientId=self.client)
+        middle = self.robot.pose()[0] if points else np.zeros(3)
+        near = sorted((float(np.linalg.norm(middle - point[6])), point[2]) for point in points if point[8] < TOUCH)
+        return [body for _, body in near]
 
     def grasp(self) -> bool:
         """Hold the graspable body that touches the cup nearest to its middle; whether there is one."""
         graspable = {*self.robot.world.objects["rigid"], *self.robot.world.objects["deformable"]}
-        body = next((body for _, body, _ in self.touched() if body in graspable), None)
+        body = next((body for body in self.touched() if body in graspable), None)
         if body is None:
             return False
         state = pybullet.getLinkState(self.robot.body, self.robot.tip, computeForwardKinematics=1, physicsClientId=self.client)

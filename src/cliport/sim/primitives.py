@@ -6,15 +6,16 @@ Every motion has a known number of steps and every wait a limit, counted in simu
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 
 from .action import Action
-from .errors import ReachError
+from .errors import BlockedError, ReachError
 from .grippers import Suction
 from .poses import Pose, from_euler, matrix, multiply, pose
-from .robot import End, Robot
+from .robot import HOME, Robot
 
 CARRY = 0.32
 """Height of the tip in metres when it moves across the table."""
@@ -59,19 +60,27 @@ def pick_place(robot: Robot, tool: Suction, action: Action, lift: float | None =
         return Outcome(timed_out=True)
     grasped = False
     try:
-        ends = [robot.swing(fetch.top), fetch.down(robot, tool.touching)]
+        robot.swing(fetch.top)
+        fetch.down(robot, tool.touching)
         grasped = tool.grasp()
-        fetch, put = (Visit(where, tool.hang(), lift if grasped else None) for where in (action.pick, action.place))
-        ends.append(fetch.up(robot))
         if grasped:
-            ends += [robot.line(put.top, TRAVEL if lift is None else DRAG), put.down(robot, tool.landed)]
-            tool.release()
-            ends.append(Visit(action.place).up(robot))
-    except ReachError:
-        ends = [End.BLOCKED]
-    tool.release()
-    robot.swing()
-    return Outcome(grasped, End.BLOCKED in ends)
+            fetch, put = (Visit(where, tool.hang(), lift) for where in (action.pick, action.place))
+            fetch.up(robot)
+            robot.line(put.top, TRAVEL if lift is None else DRAG)
+            put.down(robot, tool.landed)
+    except (ReachError, BlockedError):
+        return Outcome(grasped, timed_out=True)
+    finally:
+        tool.release()
+        go_home(robot)
+    return Outcome(grasped)
+
+
+def go_home(robot: Robot) -> None:
+    """Back along the tool's axis, up, and to rest, as far as nothing is in the way."""
+    for motion in (lambda: Visit(robot.at).up(robot), lambda: robot.swing(HOME)):
+        with suppress(ReachError, BlockedError):
+            motion()
 
 
 @dataclass(frozen=True)
@@ -81,17 +90,19 @@ class Visit:
     pose: Pose
     hang: float = 0.0
     """How far what is held reaches below the tip, in metres: so much earlier does the tool slow down."""
-
     lift: float | None = None
     """How far above the pose things are dragged across, in metres; None to carry them."""
+
+    @property
+    def tilted(self) -> bool:
+        return bool(matrix(self.pose[1])[2, 2] < UPRIGHT)
 
     @property
     def near(self) -> Pose:
         """Where the motion becomes slow and follows the tool's axis."""
         if self.lift is not None:
             return multiply(self.pose, pose((0, 0, self.lift)))
-        tilted = matrix(self.pose[1])[2, 2] < UPRIGHT
-        return multiply(self.pose, pose((0, 0, (APPROACH if tilted else SLOW_FROM) + self.hang)))
+        return multiply(self.pose, pose((0, 0, (APPROACH if self.tilted else SLOW_FROM) + self.hang)))
 
     @property
     def top(self) -> Pose:
@@ -108,13 +119,15 @@ class Visit:
     def stations(self) -> list[Pose]:
         return [self.top, self.near, self.pose]
 
-    def down(self, robot: Robot, until: Callable[[], bool]) -> End:
+    def down(self, robot: Robot, until: Callable[[], bool]) -> None:
         """Go down until `until` is true, to the deepest at most."""
-        fast = robot.line(self.near, DESCENT, until)
-        return robot.line(self.deepest, TOUCHDOWN, until, ease=False) if fast is End.REACHED else fast
+        if not robot.line(self.near, DESCENT, until):
+            robot.line(self.deepest, TOUCHDOWN, until, ease=False)
 
-    def up(self, robot: Robot) -> End:
-        return max(robot.line(self.near, DESCENT), robot.line(self.top, DESCENT), key=lambda end: end is End.BLOCKED)
+    def up(self, robot: Robot) -> None:
+        if self.tilted:
+            robot.line(self.near, DESCENT)
+        robot.line(self.top, DESCENT)
 
 
 def push(robot: Robot, action: Action) -> Outcome:
@@ -128,9 +141,16 @@ def push(robot: Robot, action: Action) -> Outcome:
         return Outcome()
     along = (end - start) / length
     yaw = float(np.arctan2(along[1], along[0]))
-    ways = [from_euler(point, yaw=yaw) for point in (start - BEHIND * along, start + max(0.0, length - SHORT) * along)]
-    tops = [from_euler((*way[0][:2], CARRY), yaw=yaw) for way in ways]
-    if not robot.reaches([*ways, *tops]):
+    first, last = (from_euler(point, yaw=yaw) for point in (start - BEHIND * along, start + max(0.0, length - SHORT) * along))
+    above = from_euler((*first[0][:2], CARRY), yaw=yaw)
+    if not robot.reaches([above, first, last]):
         return Outcome(timed_out=True)
-    ends = [robot.swing(tops[0]), robot.line(ways[0], DESCENT), robot.line(ways[1], PUSH), robot.line(tops[1], DESCENT), robot.swing()]
-    return Outcome(End.BLOCKED not in ends, End.BLOCKED in ends)
+    try:
+        robot.swing(above)
+        robot.line(first, DESCENT)
+        robot.line(last, PUSH)
+    except (ReachError, BlockedError):
+        return Outcome(timed_out=True)
+    finally:
+        go_home(robot)
+    return Outcome(grasped=True)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
-from collections.abc import Callable
-from enum import Enum
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pybullet
 
-from .errors import AssetError, ReachError
+from .errors import AssetError, BlockedError, ReachError
 from .kinematics import ASIDE, solve
-from .poses import Pose, angle_between, multiply, pose, quaternion_from_euler, slerp
+from .poses import Pose, angle_between, matrix, multiply, pose, product, quaternion_from_euler, slerp
 from .shapes.geometry import Solid
 from .studio import Look, mesh_file, written
 from .world import World
@@ -21,6 +20,9 @@ ASSETS = Path(__file__).parents[1] / "assets" / "ur5"
 BASE = (0.05, 0.0, 0.2)
 """Metres. From a pedestal the arm reaches every corner of the workspace, also at the height at which it carries things."""
 JOINTS = 6
+"""The first ones of the robot's file."""
+TOO_FAR = 0.002
+"""Metres that the arm may stay behind a pose."""
 TIP_TO_FLANGE = pose((0, 0, 0.16), quaternion_from_euler(np.pi, 0, 0))
 """The flange in the frame of the tool's tip."""
 TIP_DOWN = pose(quaternion=quaternion_from_euler(np.pi, 0, 0))
@@ -41,16 +43,6 @@ PATIENCE = 120
 """Steps to wait for that."""
 
 
-class End(Enum):
-    """How a motion ended."""
-
-    REACHED = "reached"
-    STOPPED = "stopped"
-    """By what it was told to watch."""
-    BLOCKED = "blocked"
-    """Not there after all patience."""
-
-
 class Robot:
     """The arm with a tool, standing in a world. Poses are the tip's, with z up when the tool points down (see `Action`)."""
 
@@ -61,7 +53,7 @@ class Robot:
         self.body = pybullet.loadURDF(joined(assets, tool), BASE, useFixedBase=True, physicsClientId=self.client)
         links = range(pybullet.getNumJoints(self.body, physicsClientId=self.client))
         self.tip = next(link for link in links if pybullet.getJointInfo(self.body, link, physicsClientId=self.client)[12] == b"tip")
-        self.rest = self.angles([HOME], np.zeros(JOINTS))[0]
+        self.rest = self.angles(HOME[0][None], HOME[1][None], np.zeros(JOINTS))[0]
         self.wanted, self.at = self.rest, HOME
         """The joints' angles (6,) and the tip's pose that were commanded last."""
         for joint, angle in enumerate(self.rest):
@@ -84,23 +76,23 @@ class Robot:
         states = pybullet.getLinkStates(self.body, numbers, computeForwardKinematics=1, physicsClientId=self.client)
         return {-1: pose(BASE), **{link: (np.array(state[4]), np.array(state[5])) for link, state in zip(numbers, states, strict=True)}}
 
-    def angles(self, poses: list[Pose], near: np.ndarray) -> np.ndarray:
-        """Joint angles (N, 6) for tip poses, continuous along them.
+    def angles(self, positions: np.ndarray, quaternions: np.ndarray, near: np.ndarray) -> np.ndarray:
+        """Joint angles (N, 6), continuous, for the tip at (N, 3), (N, 4).
 
         Raises:
             ReachError: when the arm is too short.
         """
         self.solves += 1
-        flanges = [multiply(place, TIP_TO_FLANGE) for place in poses]
-        found, behind = solve(np.array([place[0] for place in flanges]) - BASE, np.array([place[1] for place in flanges]), near)
-        if behind.max() > 0.002:
+        flanges = positions + matrix(quaternions) @ TIP_TO_FLANGE[0]
+        found, behind = solve(flanges - BASE, product(quaternions, TIP_TO_FLANGE[1]), near)
+        if behind.max() > TOO_FAR:
             raise ReachError(f"{behind.max() * 100:.1f} cm out of reach")
         return found
 
-    def reaches(self, poses: list[Pose]) -> bool:
+    def reaches(self, poses: Sequence[Pose]) -> bool:
         """Whether the tip can take all of these poses."""
         try:
-            self.angles(poses, self.rest)
+            self.angles(*(np.array(part) for part in zip(*poses, strict=True)), self.rest)
         except ReachError:
             return False
         return True
@@ -124,67 +116,76 @@ class Robot:
         state = pybullet.getLinkState(self.body, self.tip, computeForwardKinematics=1, physicsClientId=self.client)
         return multiply((np.array(state[4]), np.array(state[5])), TIP_DOWN)
 
-    def swing(self, end: Pose | None = None) -> End:
-        """Turn all joints at once to a pose, or to rest.
+    def swing(self, end: Pose) -> None:
+        """Turn all joints at once to a pose.
 
         Raises:
             ReachError: when the arm is too short; nothing has moved then.
+            BlockedError: when something is in the way; the arm stays where it got to.
         """
-        goal = self.rest if end is None else self.angles([end], np.zeros(JOINTS))[0]
+        goal = self.rest if end is HOME else self.angles(end[0][None], end[1][None], np.zeros(JOINTS))[0]
         turn = goal - self.wanted
         count = self.count(np.abs(turn).max() * PEAK / FASTEST)
-        how, _ = self.follow(self.wanted + eased(count)[:, None] * turn)
-        self.at = self.pose() if how is End.BLOCKED else HOME if end is None else end
-        return how
+        self.follow(self.wanted + eased(count)[:, None] * turn)
+        self.at = end
 
-    def line(self, end: Pose, speed: float, until: Callable[[], bool] | None = None, ease: bool = True) -> End:
+    def line(self, end: Pose, speed: float, until: Callable[[], bool] | None = None, ease: bool = True) -> bool:
         """Move the tip straight to `end`, turning evenly; `speed` is its highest, in metres per second.
 
         Args:
             until: looked at after every step; the arm stops where it is once it is true.
             ease: start and end softly; otherwise the speed is constant.
 
+        Returns:
+            Whether `until` came true.
+
         Raises:
             ReachError: when the arm is too short; nothing has moved then.
+            BlockedError: when something is in the way; the arm stays where it got to.
         """
         start = self.at
         length = float(np.linalg.norm(end[0] - start[0])) + 0.1 * angle_between(start[1], end[1])
         if length < 1e-6:
-            return End.REACHED
+            return False
         shares = np.linspace(0, 1, int(np.ceil(length / WAYPOINT)) + 1)
-        knots = self.angles(between(start, end, shares), self.wanted)
+        knots = self.angles(*between(start, end, shares), self.wanted)
         steepest = np.abs(np.diff(knots, axis=0)).max() / shares[1]  # radians per whole path
         count = self.count(max(length / speed, steepest / FASTEST) * (PEAK if ease else 1))
         when = eased(count) if ease else np.arange(1, count + 1) / count
-        how, rows = self.follow(np.stack([np.interp(when, shares, joint) for joint in knots.T], 1), until)
-        self.at = self.pose() if how is End.BLOCKED else between(start, end, when[rows - 1 : rows])[0]
-        return how
+        stopped = self.follow(np.stack([np.interp(when, shares, joint) for joint in knots.T], 1), until)
+        positions, quaternions = between(start, end, when[[stopped - 1 if stopped else -1]])
+        self.at = positions[0], quaternions[0]
+        return stopped is not None
 
     def count(self, seconds: float) -> int:
         return max(1, round(seconds * self.world.hz))
 
-    def follow(self, path: np.ndarray, until: Callable[[], bool] | None = None) -> tuple[End, int]:
+    def follow(self, path: np.ndarray, until: Callable[[], bool] | None = None) -> int | None:
         """Go through joint angles (N, 6), one row a step, and wait for the arm to be there, `PATIENCE` steps at most.
 
         Returns:
-            How it ended, and the number of rows gone through.
+            The number of rows gone through when `until` came true; None when it did not.
+
+        Raises:
+            BlockedError: when the arm does not get there.
         """
         speeds = np.diff(path, axis=0, prepend=self.wanted[None]) * self.world.hz
-        for row, (angles, speed) in enumerate(zip(path, speeds, strict=True)):
+        for row, (angles, speed) in enumerate(zip(path, speeds, strict=True), 1):
             self.command(angles, speed)
             self.world.step()
             if until and until():
                 self.command(angles, np.zeros(JOINTS))
-                return End.STOPPED, row + 1
+                return row
         self.command(path[-1], np.zeros(JOINTS))
         for _ in range(PATIENCE):
             if np.abs(self.measured() - self.wanted).max() < REACHED:
-                return End.REACHED, len(path)
+                return None
             self.world.step()
             if until and until():
-                return End.STOPPED, len(path)
+                return len(path)
         self.command(self.measured(), np.zeros(JOINTS))  # not to press on
-        return End.BLOCKED, len(path)
+        self.at = self.pose()
+        raise BlockedError("something is in the arm's way")
 
     def measured(self) -> np.ndarray:
         """The joints' angles (6,) as they are."""
@@ -192,10 +193,9 @@ class Robot:
         return np.array([state[0] for state in states])
 
 
-def between(start: Pose, end: Pose, shares: np.ndarray) -> list[Pose]:
-    """Poses at shares (N,) of the straight way from one to another."""
-    turned = slerp(start[1], end[1], shares)
-    return [(start[0] + share * (end[0] - start[0]), turn) for share, turn in zip(shares, turned, strict=True)]
+def between(start: Pose, end: Pose, shares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Positions (N, 3) and quaternions (N, 4) at shares (N,) of the straight way from one pose to another."""
+    return start[0] + shares[:, None] * (end[0] - start[0]), slerp(start[1], end[1], shares)
 
 
 def eased(count: int) -> np.ndarray:

@@ -5,6 +5,7 @@ Time passes in steps only: a time-out counts them, so nothing depends on how fas
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -223,13 +224,29 @@ def connect(disp: bool) -> int:
     """
     if not disp:
         return int(pybullet.connect(pybullet.DIRECT))
-    if sys.platform.startswith("linux") and not os.environ.get("DISPLAY"):
-        raise DisplayError("disp=True opens a window, and there is no display here (DISPLAY is not set): use disp=False")
+    if sys.platform.startswith("linux") and not has_display():  # PyBullet would end the process
+        display = os.environ.get("DISPLAY")
+        reason = f"the display {display} does not answer" if display else "there is no display here (DISPLAY is not set)"
+        raise DisplayError(f"disp=True opens a window, and {reason}: use disp=False")
     client = int(pybullet.connect(pybullet.GUI))
     if client < 0:
-        raise DisplayError(f"disp=True opens a window, and the display {os.environ.get('DISPLAY')!r} cannot be used")
+        raise DisplayError("disp=True opens a window, and there is one already in this process: use disp=False for the others")
     pybullet.configureDebugVisualizer(pybullet.COV_ENABLE_GUI, 0, physicsClientId=client)
+    pybullet.resetDebugVisualizerCamera(1.2, 90, -35, [0.4, 0, 0.1], physicsClientId=client)
     return client
+
+
+def has_display() -> bool:
+    """Whether an X server answers at DISPLAY."""
+    try:
+        x11 = ctypes.CDLL("libX11.so.6")
+    except OSError:
+        return False
+    x11.XOpenDisplay.restype = ctypes.c_void_p
+    opened = x11.XOpenDisplay(None)
+    if opened:
+        x11.XCloseDisplay(ctypes.c_void_p(opened))
+    return bool(opened)
 
 
 def primitive(solid: Solid) -> tuple[int, float, float, list[float], str, list[float], list[float]]:

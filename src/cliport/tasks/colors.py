@@ -27,7 +27,8 @@ PALETTE = {
     "gray": (186, 176, 172),
     "black": (20, 20, 20),
 }
-COLORS = {name: tuple(value / 255 for value in rgb) for name, rgb in PALETTE.items()}
+Color = tuple[float, float, float]
+COLORS: dict[str, Color] = {name: (red / 255, green / 255, blue / 255) for name, (red, green, blue) in PALETTE.items()}
 
 TRAIN = ("blue", "red", "green", "yellow", "brown", "gray", "cyan")
 EVALUATION = ("blue", "red", "green", "orange", "purple", "pink", "white")

@@ -24,11 +24,10 @@ class AlignBoxCorner(Task):
     max_steps = 3
 
     def build(self, env: Environment) -> None:
-        x, y, z = size = env.rng.uniform([0.05, 0.05, 0.02], [0.15, 0.15, 0.06])
-        mark = corner((x, y))
+        x, y, z = env.rng.uniform([0.05, 0.05, 0.02], [0.15, 0.15, 0.06]).tolist()
         middle = self.place(env, (x, y, 0.0))
         where = multiply(middle, from_euler((-x / 2, -y / 2, 0)))
-        env.add(mark, where, "fixed")
-        piece = Piece(self.put(env, box(size), BROWN), np.pi)
+        env.add(corner((x, y)), where, "fixed")
+        piece = Piece(self.put(env, box((x, y, z)), BROWN), np.pi)
         lying = [multiply(where, from_euler((x / 2, y / 2, z / 2))), multiply(where, from_euler((y / 2, x / 2, z / 2), yaw=np.pi / 2))]
         self.goals.append(Goal([piece], lying, any_to_any([piece], lying), 1.0, language.ALIGN_BOX_CORNER))

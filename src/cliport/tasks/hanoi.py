@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cliport.sim.poses import multiply, pose
+from cliport.sim.poses import Pose, multiply, pose
 from cliport.sim.shapes import Shape, hanoi_disk, shape
 from cliport.sim.shapes.geometry import box_solid, cylinder_solid
 
@@ -71,7 +71,7 @@ class TowersOfHanoi(Task):
             self.goals.append(Goal([rings[ring]], [target], np.ones((1, 1), bool), 1 / len(solution), words))
 
 
-def level(rod: int, below: int):
+def level(rod: int, below: int) -> Pose:
     """Where a ring lies in the stand's frame, with so many rings below it."""
     return pose((0, (rod - 1) * PITCH, BASE / 2 + (below + 0.5) * HEIGHT))
 

@@ -18,12 +18,12 @@ from cliport.sim.poses import quaternion_from_euler
 from cliport.sim.shapes import Mesh, Shape, Solid, shape
 
 from .catalog import choose
-from .colors import COLORS
+from .colors import COLORS, Color
 
 NOTE = "named objects are put together from simple solids; they are not scanned objects"
 
 Point = tuple[float, float, float]
-EXTRA = {
+EXTRA: dict[str, Color] = {
     "silver": (0.75, 0.77, 0.8),
     "gold": (0.83, 0.66, 0.2),
     "tan": (0.82, 0.65, 0.42),

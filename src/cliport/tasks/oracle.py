@@ -60,8 +60,8 @@ class PickPlace(Oracle):
             free[:, list(placed.values())] = False
         found = []
         for number in self.env.rng.permutation(len(goal.pieces)).tolist():
-            options = np.flatnonzero(free[number])
-            if number in placed or not len(options):
+            options = np.flatnonzero(free[number]).tolist()
+            if number in placed or not options:
                 continue
             here = self.env.pose(goal.pieces[number].body)[0]
             chosen = min(options, key=lambda option: float(np.linalg.norm(goal.targets[option][0] - here)))

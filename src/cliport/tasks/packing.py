@@ -48,18 +48,18 @@ class PackingObjectsSeq(Task):
     note = NOTE
 
     def build(self, env: Environment) -> None:
-        inside, floor, places = self.add_box(env)
+        inside, floor, places = self.add_box(env, int(env.rng.integers(2, 6)))
         names = draw(env.rng, objects(self.split, self.mode), len(places) + self.distractors(env.rng))
         bodies = [self.put(env, named_object(name)) for name in names]
         for body, name, place in zip(bodies, names, places, strict=False):
             words = language.PACKING_ONE.format(thing=name)
             self.goals.append(pack(env, [body], [place], floor, inside, 1 / len(places), words))
 
-    def add_box(self, env: Environment) -> tuple[Sequence[float], Pose, list[Pose]]:
-        """Add the container: its room, its floor, and places for objects in the floor's frame."""
+    def add_box(self, env: Environment, count: int) -> tuple[Sequence[float], Pose, list[Pose]]:
+        """Add the container: its room, its floor, and up to `count` places for objects in the floor's frame."""
         inside = (*env.rng.uniform(0.2, 0.3, 2), DEPTH)
         floor = add_container(self, env, inside)
-        return inside, floor, [pose((*middle, 0)) for middle, _ in cells(env.rng, inside[:2], smallest=0.1, most=4)]
+        return inside, floor, [pose((*middle, 0)) for middle, _ in cells(env.rng, inside[:2], smallest=0.1, most=count)]
 
     def distractors(self, rng: np.random.Generator) -> int:
         return int(rng.integers(1, 4))
@@ -71,9 +71,8 @@ class PackingObjectsGroup(PackingObjectsSeq):
     max_steps = 3
 
     def build(self, env: Environment) -> None:
-        inside, floor, places = self.add_box(env)
+        inside, floor, places = self.add_box(env, int(env.rng.integers(2, 4)))
         wanted, *others = draw(env.rng, objects(self.split, self.mode), 1 + self.distractors(env.rng))
-        places = places[: env.rng.integers(2, 4)]
         bodies = [self.put(env, named_object(wanted)) for _ in places]
         for name in others:
             self.put(env, named_object(name))

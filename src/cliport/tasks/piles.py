@@ -32,9 +32,8 @@ class SweepingPiles(Task):
     blocks = 50
 
     def build(self, env: Environment) -> None:
-        square = self.add_square(env, "green")
         pile = self.add_piles(env, ["blue"])[0]
-        self.state_goal(pile, square, language.SWEEPING_PILES)
+        self.state_goal(pile, self.add_square(env, "green"), language.SWEEPING_PILES)
 
     def add_square(self, env: Environment, color: str) -> Pose:
         square = self.place(env, (SIDE, SIDE, 0.0))
@@ -73,8 +72,7 @@ class SeparatingPiles(SweepingPiles):
 
     def build(self, env: Environment) -> None:
         block, square, other_block, other_square = draw(env.rng, palette(self.split, self.mode), 4)
-        goal = self.add_square(env, square)
-        self.add_square(env, other_square)
         colors = [block, other_block] if env.rng.uniform() < 0.5 else [other_block, block]
         piles = dict(zip(colors, self.add_piles(env, colors), strict=True))
+        goal, _ = (self.add_square(env, color) for color in (square, other_square))
         self.state_goal(piles[block], goal, language.SEPARATING_PILES.format(block=block, square=square))

@@ -35,7 +35,7 @@ class StackBlockPyramid(Task):
     """Make the bottom, the middle and the top row; where in a row a block goes is free."""
 
     max_steps = 12
-    rows = ((0, 1, 2), (3, 4), (5,))
+    rows: tuple[tuple[int, ...], ...] = ((0, 1, 2), (3, 4), (5,))
 
     def choose_colors(self, rng: np.random.Generator) -> list[str]:
         return ["purple", "blue", "green", "yellow", "orange", "red"]

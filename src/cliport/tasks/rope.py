@@ -84,7 +84,8 @@ def curve(rng: np.random.Generator, draws: int = 200) -> np.ndarray:
         NoRoom: when none was found in `draws` draws.
     """
     for _ in range(draws):
-        turns = rng.uniform(-np.pi, np.pi) + np.cumsum(np.linspace(*rng.uniform(-0.2, 0.2, 2), BEADS - 1))
+        first, last = rng.uniform(-0.2, 0.2, 2)
+        turns = rng.uniform(-np.pi, np.pi) + np.cumsum(np.linspace(first, last, BEADS - 1))
         steps = PITCH * np.stack([np.cos(turns), np.sin(turns)], 1)
         start = rng.uniform(BOUNDS[:2, 0], BOUNDS[:2, 1])
         points = np.concatenate([start[None], start + np.cumsum(steps, 0)])

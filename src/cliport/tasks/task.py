@@ -185,10 +185,10 @@ class Task:
         found: dict[int, int] = {}
         for number, piece in enumerate(goal.pieces):
             here = self.env.pose(piece.body)
-            for target in np.flatnonzero(goal.matches[number]):
+            for target in np.flatnonzero(goal.matches[number]).tolist():
                 taken = not goal.replace and target in found.values()
                 if not taken and self.in_place(here, goal.targets[target], piece.symmetry):
-                    found[number] = int(target)
+                    found[number] = target
                     break
         return found
 
@@ -199,7 +199,7 @@ class Task:
             return False
         turn = remainder(yaw_of(target) - yaw_of(here), symmetry)
         if not self.sixdof:
-            return abs(turn) <= self.angle_tolerance
+            return abs(turn) <= float(self.angle_tolerance)
         return angle_between(here[1], target[1]) <= self.angle_tolerance
 
     def oracle(self, env: Environment) -> Oracle:

@@ -150,9 +150,12 @@ def test_frames_of_a_recording_come_at_even_times_and_change_nothing(shared: Env
     assert np.mean(moved) > 0.8  # the arm is in the picture and moves
 
 
-def test_a_window_needs_a_display(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("display", "reason"), [(None, r"DISPLAY is not set"), (":4711", "the display :4711 does not answer")])
+def test_a_window_needs_a_display(monkeypatch: pytest.MonkeyPatch, display: str | None, reason: str) -> None:
     monkeypatch.delenv("DISPLAY", raising=False)
-    with pytest.raises(DisplayError, match="use disp=False"):
+    if display:
+        monkeypatch.setenv("DISPLAY", display)
+    with pytest.raises(DisplayError, match=f"{reason}.*: use disp=False"):
         Environment(disp=True)
 
 

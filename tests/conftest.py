@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from support.server import LocalServer
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Ctrl-C reaches the processes that tests start also where this run is in a shell's background, which ignores it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

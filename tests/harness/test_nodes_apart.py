@@ -78,6 +78,7 @@ def train(job):
         print(f"rank {job.rank} of {job.world_size}: step {step}", flush=True)
         time.sleep(job.settings.pause)
     print(f"rank {job.rank} has {model.module.weight.item():.9f} {model.module.bias.item():.9f}", flush=True)
+    del model, optimizer, loss  # they hold the process group, whose threads must end before the interpreter does
     dist.destroy_process_group()
 
 

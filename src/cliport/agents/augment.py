@@ -35,7 +35,7 @@ class Motion:
         """An image (1, C, H, W) moved, each pixel from the nearest one; 0 where it shows what was outside."""
         shape = (image.shape[2], image.shape[3])
         centre = centre_of(shape)
-        away = offsets(*shape, (float(centre[0]), float(centre[1]))) - torch.tensor(self.shift, dtype=torch.float64)
+        away = offsets(*shape, centre) - torch.tensor(self.shift, dtype=torch.float64)
         angle = torch.tensor([-self.angle], dtype=torch.float64)
         return sample(image, turned(away, angle) + centre, mode="nearest")
 

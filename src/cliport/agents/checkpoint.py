@@ -23,8 +23,14 @@ KEY = "cliport"
 
 
 def description(agent: Agent, weights: Weights) -> dict[str, Any]:
-    """What a checkpoint must say besides parameters, in plain types."""
-    trunk = None if agent.trunk is None else {"origin": agent.trunk.origin, "fingerprint": agent.trunk.fingerprint(), **asdict(weights)}
+    """What a checkpoint must say besides parameters, in plain types: the agent's form, and where its frozen weights are found again."""
+    trunk = None
+    if agent.trunk is not None:
+        found = {
+            name: str(Path(source).resolve()) if Path(source).exists() else source for name, source in asdict(weights).items() if source
+        }
+        stated = {**asdict(weights), **found, **({"clip": "random"} if agent.trunk.random else {})}
+        trunk = {"origin": agent.trunk.origin, "fingerprint": agent.trunk.fingerprint(), **stated}
     return {"agent": agent.config.plain(), "trunk": trunk}
 
 

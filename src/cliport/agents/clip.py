@@ -56,8 +56,9 @@ class Clip(Frozen):
             found = str(file)
         elif found == "random":
             calibrate(self.model.visual, self.stages())
-        self.origin = f"CLIP {name} has RANDOM weights: nothing that it says rests on images and texts" if found == "random" else ""
-        self.origin = self.origin or f"CLIP {name} has the weights of {found}"
+        self.random = found == "random"
+        said = "RANDOM weights: nothing that it says rests on images and texts" if self.random else f"the weights of {found}"
+        self.origin = f"CLIP {name} has {said}"
         width = self.model.visual.conv3.out_channels
         self.channels = tuple(width * times for times in (4, 8, 16, 32))
         self.word, self.sentence = self.model.text_projection.shape

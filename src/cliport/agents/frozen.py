@@ -43,6 +43,7 @@ class Frozen(ABC):
         sentence: width of an instruction's feature.
         word: width of a word's.
         averaged: an instruction's feature is the mean of its words'.
+        random: CLIP's weights are random, asked for or not.
     """
 
     origin: str
@@ -50,6 +51,7 @@ class Frozen(ABC):
     sentence: int
     word: int
     averaged: bool = False
+    random: bool = False
     visual: nn.Module | None
 
     def __init__(self) -> None:

@@ -17,7 +17,7 @@ from harness.errors import CheckpointError
 from harness.files import replaced
 from harness.report import Report
 from training.callbacks import ReportTraining, SaveAndStop
-from training.distributed import rank
+from training.distributed import gather_rows, rank
 
 from .agent import Agent
 from .batch import Batch
@@ -39,6 +39,15 @@ class Imitation(lightning.LightningModule):
     def __init__(self, agent: Agent, lr: float, identity: dict[str, Any], description: dict[str, Any]) -> None:
         super().__init__()
         self.agent, self.lr, self.identity, self.description = agent, lr, identity, description
+
+    def on_fit_start(self) -> None:
+        """Every rank must have found the same frozen weights."""
+        trunk = self.description["trunk"]
+        number = torch.tensor([int(trunk["fingerprint"][:15], 16) if trunk else 0], device=self.device)
+        if len(gather_rows(number).unique()) > 1:
+            raise CheckpointError(
+                f"the processes have different frozen weights, rank {rank()}: {self.agent.origin}; name a file by model.clip_weights"
+            )
 
     def training_step(self, batch: Batch, _: int) -> dict[str, Tensor]:
         return self.agent(batch)
@@ -80,26 +89,24 @@ class Validate(Callback):
     Args:
         batches: gives this rank's samples of the validation.
         folder: of the files.
-        report: where results go.
+        training: where results go; it reports the training's speed, which the time spent here is no part of.
         every: steps between two.
         keep_at: steps after which a file is kept for good.
         pictures: scenes shown.
-        training: reports the training's speed, which the time spent here is no part of.
     """
 
     def __init__(
         self,
         batches: Callable[[], Iterable[tuple[list[int], Batch]]],
         folder: Path,
-        report: Report,
+        training: ReportTraining,
         *,
         every: int,
         keep_at: Iterable[int],
         pictures: int,
-        training: ReportTraining,
     ) -> None:
-        self.batches, self.folder, self.report, self.every, self.pictures = batches, folder, report, every, pictures
-        self.keep_at, self.training = set(keep_at), training
+        self.batches, self.folder, self.training, self.report = batches, folder, training, training.report
+        self.every, self.keep_at, self.pictures = every, set(keep_at), pictures
         self.best = float("inf")
         self.result: Result | None = None
 

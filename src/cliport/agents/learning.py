@@ -62,42 +62,28 @@ def train(
     loop = settings.train
     demonstrations, validation = sources(settings, folder)
     agent, weights = make_agent(settings, seed, report, init_from)
+    about = description(agent, weights)
     together = loop.batch_size * world_size()
     report.text(
         f"{loop.agent}: {sum(parameter.numel() for parameter in agent.parameters()):,} parameters; {agent.origin}; "
-        f"{len(demonstrations)} demonstrations of {loop.task}, {len(validation)} to validate on; {loop.n_steps} steps of {together} samples"
+        f"{len(demonstrations)} demonstrations of {loop.task}, {loop.n_val} to validate on; {loop.n_steps} steps of {together} samples"
     )
-    position = Position()
+    position, kept = Position(), output / "checkpoints"
     loader = training_loader(settings, agent, demonstrations, seed, position)
-    kept = output / "checkpoints"
     progress = ReportTraining(report, loop.report_every, together, series="tr")
-    validate = Validate(
-        partial(validation_batches, Fixed(validation, agent.config, loop.val_repeats, agent.design.goal), settings),
-        kept,
-        report,
-        every=loop.validate_every or max(1, loop.n_steps // 50),
-        keep_at=loop.save_steps,
-        pictures=loop.debug_images,
-        training=progress,
-    )
+    validate = make_validation(settings, agent, validation, kept, progress)
     saving = SaveAndStop(checkpoints, loop.checkpoint_every)
+    parts = ReportParts(report, loop.report_every)
     trainer = make_trainer(
         epochs=1,
         validate_every=1,
         precision=loop.precision,
         deterministic=loop.deterministic,
         output=output,
-        callbacks=[
-            SeedEachStep(seed),
-            progress,
-            ReportParts(report, loop.report_every),
-            validate,
-            saving,
-            KeepLast(saving, checkpoints, kept),
-        ],
+        callbacks=[SeedEachStep(seed), progress, parts, validate, saving, KeepLast(saving, checkpoints, kept)],
     )
     position.trainer = trainer
-    module = Imitation(agent, loop.lr, identity_of(settings, agent, seed, together, init_from), description(agent, weights))
+    module = Imitation(agent, loop.lr, identity_of(settings, seed, together, init_from, about), about)
     trainer.fit(module, loader, ckpt_path=resume, weights_only=True)
     if saving.stopped and trainer.global_step < loop.n_steps:
         report.text(f"stopped after SIGTERM; continue with resume={output}")
@@ -129,7 +115,7 @@ def sources(settings: TrainConfig, folder: Path) -> tuple[Source, Source]:
     )
 
 
-def make_agent(settings: TrainConfig, seed: int, report: Report, init_from: Path | None) -> tuple[Agent, Any]:
+def make_agent(settings: TrainConfig, seed: int, report: Report, init_from: Path | None) -> tuple[Agent, Weights]:
     """The agent to train, and where its frozen weights come from.
 
     With a checkpoint, sizes and frozen weights that the settings do not state are the checkpoint's.
@@ -147,11 +133,12 @@ def make_agent(settings: TrainConfig, seed: int, report: Report, init_from: Path
     return agent, weights
 
 
-def identity_of(settings: TrainConfig, agent: Agent, seed: int, together: int, init_from: Path | None) -> dict[str, Any]:
-    """What a resumed run must share with the one that it continues."""
+def identity_of(settings: TrainConfig, seed: int, together: int, init_from: Path | None, about: dict[str, Any]) -> dict[str, Any]:
+    """What a resumed run must share with the one that it continues; `about` is the agent's description."""
     loop = settings.train
     return {
-        **{f"agent's {name}": value for name, value in agent.config.plain().items()},
+        **{f"agent's {name}": value for name, value in about["agent"].items()},
+        "frozen weights": about["trunk"] and f"{about['trunk']['fingerprint']} ({about['trunk']['origin']})",
         "train.task": loop.task,
         "train.n_demos": loop.n_demos,
         "train.n_steps": loop.n_steps,
@@ -181,6 +168,20 @@ def training_loader(settings: TrainConfig, agent: Agent, source: Source, seed: i
         collate_fn=Batch.stack,
         num_workers=loop.workers,
         pin_memory=torch.cuda.is_available(),
+    )
+
+
+def make_validation(settings: TrainConfig, agent: Agent, source: Source, kept: Path, progress: ReportTraining) -> Validate:
+    """What validates during the run, and keeps parameters in `kept`."""
+    loop = settings.train
+    samples = Fixed(source, agent.config, count=loop.n_val, repeats=loop.val_repeats, goal=agent.design.goal)
+    return Validate(
+        partial(validation_batches, samples, settings),
+        kept,
+        progress,
+        every=loop.validate_every or max(1, loop.n_steps // 50),
+        keep_at=loop.save_steps,
+        pictures=loop.debug_images,
     )
 
 

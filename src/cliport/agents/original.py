@@ -78,8 +78,8 @@ def renamed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The parameters of a checkpoint of the original by this package's names.
 
     Of the frozen encoders' copies only running means and variances are taken, because they went on changing in training, in each
-    copy on its own. Their weights, counters of batches, and running statistics of the up blocks, which the original's evaluation
-    does not use either, are left out.
+    copy on its own. Their weights are left out, and the running statistics of the up blocks, which the original's evaluation does not
+    use either.
     """
     found = {}
     for key, value in state.items():
@@ -90,13 +90,11 @@ def renamed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         inside = name.partition(".two." if ".two." in name else ".one.")[2]
         stream = name[: len(name) - len(inside)]
         encoder = encoder_name(inside, ".two." in name)
-        if name.endswith("num_batches_tracked"):
-            continue
         if encoder is not None:
             if statistic and encoder:
                 found[f"{stream}colours.statistics.{encoder.replace('.', '-')}"] = value
             continue
-        if ".double_conv." in name and statistic:
+        if ".double_conv." in name and (statistic or name.endswith("num_batches_tracked")):
             continue
         for pattern, replacement in PARTS:
             name = re.sub(pattern, replacement, name)

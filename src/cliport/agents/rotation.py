@@ -17,12 +17,10 @@ def angles(count: int) -> Tensor:
     return torch.arange(count, dtype=torch.float64) * (2 * math.pi / count)
 
 
-def offsets(height: int, width: int, centre: tuple[float, float] | None = None) -> Tensor:
-    """(height, width, 2) row and column of every pixel relative to `centre`, by default pixel (height // 2, width // 2)."""
-    row, column = centre or (height // 2, width // 2)
-    rows = torch.arange(height, dtype=torch.float64) - row
-    columns = torch.arange(width, dtype=torch.float64) - column
-    return torch.stack(torch.meshgrid(rows, columns, indexing="ij"), -1)
+def offsets(height: int, width: int, centre: Tensor) -> Tensor:
+    """(height, width, 2) row and column of every pixel relative to `centre` (2,), in float64 on its device."""
+    rows, columns = (torch.arange(size, dtype=torch.float64, device=centre.device) for size in (height, width))
+    return torch.stack(torch.meshgrid(rows, columns, indexing="ij"), -1) - centre
 
 
 def turned(points: Tensor, angle: Tensor) -> Tensor:
@@ -39,8 +37,7 @@ def sample(images: Tensor, points: Tensor, mode: str = "bilinear") -> Tensor:
     because rounding pixels to float32 first costs accuracy.
     """
     size = torch.tensor(images.shape[2:], dtype=torch.float64, device=points.device)
-    normalised = (2 * points.double() + 1) / size - 1
-    grid = normalised.flip(-1).to(images.device, images.dtype)
+    grid = ((2 * points.double() + 1) / size - 1).flip(-1).to(images.dtype)
     return F.grid_sample(images, grid, mode=mode, padding_mode="zeros", align_corners=False)
 
 
@@ -49,11 +46,9 @@ def rotate(images: Tensor, angle: Tensor, pivot: Tensor) -> Tensor:
 
     Each pixel is read where it came from: at the pivot plus its offset turned back.
     """
-    grids = []
-    for one, centre in zip(angle, pivot.double().cpu(), strict=True):
-        away = offsets(*images.shape[2:], (float(centre[0]), float(centre[1])))
-        grids.append(turned(away, -one[None].cpu())[0] + centre)
-    return sample(images, torch.stack(grids))
+    height, width = images.shape[2:]
+    pairs = zip(angle.to(images.device), pivot.double().to(images.device), strict=True)
+    return sample(images, torch.stack([turned(offsets(height, width, centre), -one[None])[0] + centre for one, centre in pairs]))
 
 
 def crops(images: Tensor, pivot: Tensor, angle: Tensor, size: int) -> Tensor:
@@ -61,7 +56,8 @@ def crops(images: Tensor, pivot: Tensor, angle: Tensor, size: int) -> Tensor:
 
     Only the squares are computed. The pivot comes to lie on pixel (size // 2, size // 2).
     """
-    grid = turned(offsets(size, size), -angle.cpu())  # (R, size, size, 2)
-    points = pivot.double().cpu()[:, None, None, None] + grid
+    centre = torch.full((2,), size // 2, dtype=torch.float64, device=images.device)
+    grid = turned(offsets(size, size, centre), -angle.to(images.device))  # (R, size, size, 2)
+    points = pivot.double().to(images.device)[:, None, None, None] + grid
     found = sample(images, points.flatten(1, 2))  # (B, C, R * size, size)
     return found.unflatten(2, (len(angle), size)).transpose(1, 2)

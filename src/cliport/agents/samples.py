@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset, Sampler
 
-from ..data.reader import Sample, Source
+from ..data.reader import Mixture, Sample, Source
 from ..sim.pixels import position_to_pixel
 from ..sim.poses import yaw_of
 from .augment import augmented
@@ -78,22 +78,25 @@ class Steps(Sampler[list[tuple[int, int]]]):
 
 
 class Fixed(Dataset[Batch]):
-    """The samples of a validation: `repeats` steps of each demonstration, the same ones each time.
+    """The samples of a validation: `repeats` steps of each of `count` demonstrations, the same ones each time.
 
     Args:
-        source: the demonstrations.
+        source: the demonstrations; of a group's, the tasks take turns.
         config: the agent's.
+        count: of demonstrations, at most.
         repeats: steps taken of each.
         goal: whether the agent looks at the goal.
     """
 
-    def __init__(self, source: Source, config: AgentConfig, repeats: int, goal: bool) -> None:
+    def __init__(self, source: Source, config: AgentConfig, *, count: int, repeats: int = 1, goal: bool = False) -> None:
         self.source, self.config, self.repeats, self.goal = source, config, repeats, goal
+        self.episodes = (source.in_turn() if isinstance(source, Mixture) else list(range(len(source))))[:count]
 
     def __len__(self) -> int:
-        return len(self.source) * self.repeats
+        return len(self.episodes) * self.repeats
 
     def __getitem__(self, index: int) -> Batch:
-        episode, repeat = divmod(index, self.repeats)
+        number, repeat = divmod(index, self.repeats)
+        episode = self.episodes[number]
         order = np.random.default_rng([episode]).permutation(self.source.lengths[episode])
         return batch_of(self.source.sample(episode, int(order[repeat % len(order)])), self.config, self.goal)

@@ -60,4 +60,5 @@ class Transport(nn.Module):
             return net(turned.flatten(0, 1), language).unflatten(0, (len(image), -1))
         wide = 16 * math.ceil(self.size * math.sqrt(2) / 16)  # no turned square sticks out
         encoded = net(crops(image, pick, self.angles[:1], wide)[:, 0], language)
-        return crops(encoded.float(), torch.full((len(image), 2), wide // 2), self.angles, self.size)
+        centre = torch.full((len(image), 2), wide // 2, device=image.device)
+        return crops(encoded.float(), centre, self.angles, self.size)

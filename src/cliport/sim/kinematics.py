@@ -22,7 +22,7 @@ def solve(positions: np.ndarray, quaternions: np.ndarray, near: np.ndarray) -> t
     """Joint angles (N, 6) of a path of flange poses (N, 3), (N, 4), given in the frame of the robot's base.
 
     The flange's z axis points out of the robot. Angles are continuous along the path and start as near as possible to `near` (6,).
-    Also returns how far (N,) the arm stays behind each pose, in metres of reach: 0 where the pose is reached.
+    Also returns by how much (N,) the arm is too short or too long for each pose, in metres: 0 where the pose is reached.
     """
     rotation = matrix(quaternions)
     out = rotation[:, :, 2]
@@ -48,5 +48,5 @@ def solve(positions: np.ndarray, quaternions: np.ndarray, near: np.ndarray) -> t
     joints = np.unwrap(np.stack([pan, lift, elbow, wrist_1, wrist_2, wrist_3], 1), axis=0)
     joints += 2 * np.pi * np.round((near - joints[0]) / (2 * np.pi))
     full = np.hypot(reach, rise)
-    behind = np.maximum(full - (UPPER_ARM + FOREARM), 0) + np.maximum(UPPER_ARM - FOREARM - full, 0)
-    return joints, behind
+    short = np.stack([full - (UPPER_ARM + FOREARM), UPPER_ARM - FOREARM - full, ASIDE - distance])
+    return joints, np.maximum(short.max(0), 0)

@@ -85,7 +85,7 @@ class Robot:
         self.solves += 1
         flanges = positions + matrix(quaternions) @ TIP_TO_FLANGE[0]
         found, behind = solve(flanges - BASE, product(quaternions, TIP_TO_FLANGE[1]), near)
-        if behind.max() > TOO_FAR:
+        if not behind.max() <= TOO_FAR:  # nor if it is no number
             raise ReachError(f"{behind.max() * 100:.1f} cm out of reach")
         return found
 

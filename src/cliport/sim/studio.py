@@ -16,6 +16,7 @@ import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from multiprocessing.util import Finalize
 from pathlib import Path
 
 import numpy as np
@@ -161,5 +162,7 @@ def written(content: str, suffix: str) -> str:
 
 @functools.cache
 def scratch(process: int) -> tempfile.TemporaryDirectory[str]:
-    """Removed when the process ends."""
-    return tempfile.TemporaryDirectory(prefix="cliport-")
+    """Removed when the process ends, also when it is a worker of multiprocessing's, which leaves `atexit` out."""
+    folder = tempfile.TemporaryDirectory(prefix="cliport-")
+    Finalize(folder, folder.cleanup, exitpriority=1)
+    return folder

@@ -129,9 +129,9 @@ class TestDraws:
 
 def test_a_validation_is_the_same_each_time_and_takes_different_steps(data: Path) -> None:
     source = Demonstrations(data / f"{TASK}-val")
-    fixed = Fixed(source, CONFIG, repeats=2, goal=False)
-    assert len(fixed) == 2 * len(source)
-    assert torch.equal(fixed[3].image, Fixed(source, CONFIG, 2, False)[3].image)
+    fixed = Fixed(source, CONFIG, count=3, repeats=2)
+    assert len(fixed) == 6
+    assert torch.equal(fixed[3].image, Fixed(source, CONFIG, count=2, repeats=2)[3].image)
     assert [fixed[2 * number].language[0] for number in range(3)] == [source[number].steps[0].instruction for number in range(3)]
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +19,7 @@ from cliport.agents import load
 from cliport.agents.validation import wrapped
 from cliport.config import FinetuneConfig, TrainConfig
 from cliport.finetune import finetune, start_of
+from cliport.train import run as command_line
 from harness.checkpoint import Checkpoints, find
 from harness.errors import CheckpointError, DataError, ParameterError
 from harness.params import describe
@@ -31,9 +32,9 @@ PART = {"train__agent": "two_stream_clip_lingunet_transporter", "train__n_steps"
 
 @pytest.mark.slow
 def test_a_small_agent_learns_where_to_pick_and_to_place(tmp_path: Path) -> None:
-    """Slow: 90 steps of training. One block, one bowl, unseen scenes: from chance to most picks and places right."""
+    """Slow: 60 steps of training. One block, one bowl, unseen scenes: from chance to most picks and places right."""
     data, report = write_demonstrations(tmp_path / "data", train=60, val=16, blocks=1), Recorder()
-    options = {"n_demos": 60, "n_val": 16, "n_steps": 90, "batch_size": 6, "lr": 2e-3, "validate_every": 45, "debug_images": 0}
+    options = {"n_demos": 60, "n_val": 16, "n_steps": 60, "batch_size": 4, "lr": 2e-3, "validate_every": 60, "debug_images": 0}
     run(data, tmp_path, report, **{f"train__{key}": value for key, value in options.items()})
     losses = [value for _, value in report.scalars["loss", "vl"]]
     assert losses[-1] < 0.5 * losses[0]
@@ -171,32 +172,37 @@ def test_a_short_run_still_validates(data: Path, tmp_path: Path) -> None:
     assert [step for step, _ in report.scalars["loss", "vl"]] == [0, 1, 2, 3]
 
 
-def command(*arguments: str, root: Path) -> subprocess.CompletedProcess[str]:
-    program = [sys.executable, "-m", "cliport.train", *arguments]
-    return subprocess.run(program, capture_output=True, text=True, check=False, env=os.environ | {"CLIPORT_ROOT": str(root)})
-
-
-def test_the_command_line_trains_in_the_experiments_folder_and_goes_on_there(tmp_path: Path) -> None:
+def test_the_command_line_trains_in_the_experiments_folder_and_goes_on_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLIPORT_ROOT", str(tmp_path))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     write_demonstrations(tmp_path / "data", train=2, val=1)
-    stated = {**SHORT, "train.n_demos": 2, "train.n_val": 1, "train.batch_size": 1, "train.debug_images": 1}
-    tokens = [f"{key}={json.dumps(value) if isinstance(value, list) else value}" for key, value in stated.items()]
-    first = [token for token in tokens if not token.startswith(("train.n_steps", "train.save_steps"))]
-    done = command(*first, "train.n_steps=3", "train.save_steps=[2]", root=tmp_path)
-    assert done.returncode == 0, done.stderr
-    folder = tmp_path / "exps" / f"{TASK}-transporter-n2-train"
-    names = {path.name for path in (folder / "checkpoints").iterdir()}
+    options = {"n_demos": 2, "n_val": 1, "batch_size": 1, "debug_images": 1, "n_steps": 3, "save_steps": [2], "checkpoint_every": 1}
+    settings = settings_of({f"train__{key}": value for key, value in options.items()})
+    kept = command_line(settings)
+    assert kept == tmp_path / "exps" / f"{TASK}-transporter-n2-train" / "checkpoints"
+    names = {path.name for path in kept.iterdir()}
     assert {"last.ckpt", "best.ckpt"} < names
     assert any(re.fullmatch(r"steps=00002-val_loss=\d+\.\d{8}\.ckpt", name) for name in names)
-    assert list((folder / "images").rglob("*.png"))
-    again = command(*first, "train.n_steps=4", root=tmp_path)
-    assert again.returncode == 2
-    assert "holds another run" in again.stderr
-    assert "train.n_steps was 3, is now 4" in again.stderr
+    assert list((kept.parent / "images").rglob("*.png"))
+
+    before = torch.load(kept / "last.ckpt", weights_only=True)["state_dict"]
+    assert same(torch.load(command_line(settings) / "last.ckpt", weights_only=True)["state_dict"], before)  # nothing was left to do
+    longer = replace(settings, train=replace(settings.train, n_steps=4))
+    with pytest.raises(CheckpointError, match=r"holds another run: .*train\.n_steps was 3, is now 4.*load_from_last_ckpt=False"):
+        command_line(longer)
+    anew = replace(longer, train=replace(longer.train, load_from_last_ckpt=False))
+    assert torch.load(command_line(anew) / "last.ckpt", weights_only=True)["global_step"] == 4
+
+
+def test_several_gpus_are_a_launchers_to_start(tmp_path: Path) -> None:
+    with pytest.raises(ParameterError, match=r"train\.gpu=\[0, 1\]: one process takes one GPU; for several: torchrun"):
+        command_line(settings_of({"train__gpu": [0, 1], "train__train_dir": str(tmp_path)}))
 
 
 def test_all_that_is_wrong_with_a_command_line_is_told_at_once(tmp_path: Path) -> None:
     wrong = ["train.agent=clipport", "train.task=put-block-in-bowl", "trian.n_steps=5", "train.lang_fusion_type=mul", "train.lr=-1"]
-    done = command(*wrong, root=tmp_path)
+    program = [sys.executable, "-m", "cliport.train", *wrong]
+    done = subprocess.run(program, capture_output=True, text=True, check=False, env=os.environ | {"CLIPORT_ROOT": str(tmp_path)})
     assert done.returncode == 2
     for hint in ("did you mean cliport?", "did you mean put-block-in-bowl-", "did you mean train.n_steps?", "did you mean mult?", "> 0"):
         assert hint in done.stderr, hint

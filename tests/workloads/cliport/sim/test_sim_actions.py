@@ -132,7 +132,14 @@ def test_a_place_may_be_tilted(env: Environment) -> None:
     assert angle_between(released[0][1], product(tilt[1], (0, 0, 0, 1))) < 0.03
 
 
-@pytest.mark.parametrize("action", [Action(pose((0.5, 0, 0.04)), pose((2, 0, 0.04))), Action(pose((2, 0, 0.04)), pose((0.5, 0, 0.04)))])
+@pytest.mark.parametrize(
+    "action",
+    [
+        Action(pose((0.5, 0, 0.04)), pose((2, 0, 0.04))),
+        Action(pose((2, 0, 0.04)), pose((0.5, 0, 0.04))),
+        Action(pose((0.5, 0, 0.04)), pose((np.nan, 0, 0.04))),
+    ],
+)
 def test_out_of_reach_nothing_is_done(env: Environment, action: Action) -> None:
     block = env.add(shapes.box(), pose((0.5, 0, 0.02)))
     env.settle()

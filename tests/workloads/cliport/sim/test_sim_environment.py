@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import multiprocessing
 import os
 import subprocess
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -177,6 +179,20 @@ def test_steps_per_second_are_a_setting() -> None:
         info = fine.step(onto(fine, task.built, (0.6, 0.2, 0.04)), observe=False)[3]
         assert info["steps"] > 2000
         assert fine.pose(task.built)[0] == pytest.approx([0.6, 0.2, 0.02], abs=1e-3)
+
+
+def file_of_a_mesh(_: int) -> str:
+    from cliport.sim.studio import mesh_file
+
+    return mesh_file(shapes.box().meshes[0])
+
+
+def test_a_worker_leaves_no_files_behind() -> None:
+    """Workers end without Python's own exit handlers."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        file = Path(pool.submit(file_of_a_mesh, 0).result())
+        assert file.exists()
+    assert not file.parent.exists()
 
 
 def test_an_action_is_a_value() -> None:

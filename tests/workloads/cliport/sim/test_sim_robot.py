@@ -58,6 +58,8 @@ def test_a_whole_path_is_one_call_and_does_not_jump() -> None:
 def test_what_is_too_far_is_said_to_be_too_far() -> None:
     _, behind = kinematics.solve(np.array([[2.0, 0, 0.3]]), np.array([[1.0, 0, 0, 0]]), np.zeros(6))
     assert behind[0] == pytest.approx(2.0 - kinematics.WRIST_1 - 0.817, abs=0.02)
+    _, behind = kinematics.solve(np.array([[0.05, 0, 0.3]]), np.array([[1.0, 0, 0, 0]]), np.zeros(6))
+    assert behind[0] >= kinematics.ASIDE - 0.05
 
 
 def test_the_gripper_reaches_all_of_the_workspace_when_it_points_down(env: Environment) -> None:

@@ -11,7 +11,7 @@ from cliport.sim.environment import Environment
 from cliport.tasks import make, names
 from cliport.tasks.check import Episode, play, table
 
-DEAR = ("piles", "palletizing", "hanoi", "kits", "packing-boxes", "-seq")
+DEAR = ("piles", "palletizing", "hanoi", "kits", "packing-boxes", "google", "-seq")
 """Tasks of a second an episode and more; most of them come in three splits of one thing, each with a seed of its own."""
 
 

@@ -9,14 +9,13 @@ from pathlib import Path
 
 import lightning.pytorch as lightning
 import torch
-from torch.utils.data import DataLoader
 
 from harness.checkpoint import Checkpoints
 from harness.errors import ParameterError
 from harness.files import replaced
 from harness.report import Report
 from training.callbacks import ReportTraining, SaveAndStop, SeedEachStep
-from training.distributed import rank, share_of_rank, world_size
+from training.distributed import rank, world_size
 from training.seeds import seed_everything
 from training.trainer import make_trainer
 
@@ -24,8 +23,9 @@ from .batches import Batches
 from .config import TrainConfig
 from .contrast import Contrast
 from .gallery import gallery
+from .loading import datasets, make_loaders
 from .model import Clip, make_clip
-from .pairs import HeldOut, Pairs, collate, split
+from .pairs import HeldOut, Pairs
 
 
 def train(
@@ -119,28 +119,6 @@ class Position:
 
     def __call__(self) -> int:
         return self.trainer.global_step if self.trainer else 0
-
-
-def datasets(clip: Clip, settings: TrainConfig, folder: Path, seed: int) -> tuple[Pairs, HeldOut]:
-    training, heldout = split(folder, settings.data.heldout, settings.data.split_seed)
-    common = (clip.tokenize, clip.resample, clip.size)
-    keep = settings.data.keep_in_memory
-    return Pairs(training, *common, seed=seed, keep=keep), HeldOut(heldout, *common, seed=seed, keep=keep, transform=clip.transform)
-
-
-def make_loaders(training: Pairs, heldout: HeldOut, batches: Batches, settings: TrainConfig) -> tuple[DataLoader, DataLoader]:
-    workers = settings.data.workers
-    common = {
-        "collate_fn": collate,
-        "num_workers": workers,
-        "persistent_workers": workers > 0,
-        "pin_memory": torch.cuda.is_available(),
-    }
-    mine = list(share_of_rank(range(len(heldout))))
-    return (
-        DataLoader(training, batch_sampler=batches, **common),
-        DataLoader(heldout, sampler=mine, batch_size=settings.train.batch_size, **common),
-    )
 
 
 def publish(module: Contrast, clip: Clip, output: Path, report: Report) -> Path:

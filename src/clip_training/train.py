@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-import signal
-import sys
 from functools import partial
 from pathlib import Path
 
-import lightning.pytorch as lightning
-import torch
-
 from harness.checkpoint import Checkpoints
-from harness.errors import ParameterError
-from harness.files import replaced
 from harness.report import Report
-from training.callbacks import ReportTraining, SaveAndStop, SeedEachStep
-from training.distributed import rank, world_size
+from training.distributed import world_size
 from training.seeds import seed_everything
-from training.trainer import make_trainer
 
-from .batches import Batches
 from .config import TrainConfig
 from .contrast import Contrast
 from .gallery import gallery
-from .loading import datasets, make_loaders
-from .model import Clip, make_clip
-from .pairs import HeldOut, Pairs
+from .loading import datasets
+from .model import make_clip
+from .running import fit, identity_of, order_of, publish, total_steps
 
 
 def train(
@@ -60,74 +50,18 @@ def train(
     if not (settings.model.pretrained or init_from or resume):
         report.text(f"{clip.name} starts from random weights")
     training, heldout = datasets(clip, settings, folder, seed)
-    together = settings.train.batch_size * world_size()
-    position = Position()
-    batches = Batches(len(training), settings.train.batch_size, seed=seed, rank=rank(), ranks=world_size(), step=position)
-    module = make_module(clip, settings, training, heldout, len(batches), seed, report)
-    saving = SaveAndStop(checkpoints, settings.train.checkpoint_every)
-    trainer = make_trainer(
-        epochs=settings.train.epochs,
-        validate_every=settings.train.validate_every,
-        precision=settings.train.precision,
-        deterministic=settings.train.deterministic,
-        output=output,
-        callbacks=[SeedEachStep(seed), ReportTraining(report, settings.train.report_every, together), saving],
-    )
-    position.trainer = trainer
-    loaders = make_loaders(training, heldout, batches, settings)
-    if resume is None:
-        trainer.validate(module, loaders[1], verbose=False)
-    trainer.fit(module, *loaders, ckpt_path=resume, weights_only=True)
-    if saving.stopped:
-        report.text(f"stopped after SIGTERM; continue with resume={output}")
-        report.flush()
-        sys.exit(128 + signal.SIGTERM)
-    if module.validated_at != trainer.global_step:
-        trainer.validate(module, loaders[1], verbose=False)
-    path = publish(module, clip, output, report)
-    trainer.strategy.barrier()  # for every rank the file is there
-    return path
-
-
-def make_module(clip: Clip, settings: TrainConfig, training: Pairs, heldout: HeldOut, steps: int, seed: int, report: Report) -> Contrast:
-    """What Lightning trains, for epochs of `steps` optimizer steps.
-
-    Raises:
-        ParameterError: when the warm-up would outlast the run.
-    """
-    total = steps * settings.train.epochs
-    if settings.optim.warmup >= total:
-        raise ParameterError([f"optim.warmup={settings.optim.warmup}: must be below the run's {total} steps ({steps} per epoch)"])
-    together = settings.train.batch_size * world_size()
-    report.text(f"{len(training)} pairs to train on, {len(heldout)} held out; {steps} steps of {together} pairs per epoch, {total} in all")
-    return Contrast(
+    batches = order_of(training, settings, seed)
+    module = Contrast(
         clip,
         settings.optim,
-        total_steps=total,
+        total_steps=total_steps(batches, settings),
         heldout=heldout,
-        batch_size=together,
-        identity={"model": clip.name, "seed": seed, "pairs": len(training), "train.batch_size over all processes": together},
+        batch_size=settings.train.batch_size * world_size(),
+        identity=identity_of(clip, training, settings, seed),
         report=report,
         gallery=partial(gallery, heldout, settings.train.debug_images) if settings.train.debug_images else None,
     )
-
-
-class Position:
-    """Where the run stands, for the order of the data: known once there is a trainer."""
-
-    trainer: lightning.Trainer | None = None
-
-    def __call__(self) -> int:
-        return self.trainer.global_step if self.trainer else 0
-
-
-def publish(module: Contrast, clip: Clip, output: Path, report: Report) -> Path:
-    """Write the plain model's weights, and report them with what they reached."""
-    path = output / "weights.pt"
-    if rank() == 0:
-        with replaced(path) as beside:
-            torch.save(clip.model.state_dict(), beside)
-        report.artifact("weights", path)
-        report.artifact("result", {"model": clip.name, "steps": module.total_steps, **module.metrics})
-    report.flush()
-    return path
+    where = {"seed": seed, "output": output, "report": report, "checkpoints": checkpoints, "resume": resume}
+    trainer = fit(module, training, heldout, batches, settings, **where)
+    result = {"model": clip.name, "steps": module.total_steps, **module.metrics}
+    return publish(trainer, clip.model.state_dict(), result, output, report)

@@ -19,7 +19,7 @@ from harness.report import Report
 from training.distributed import gather_rows, rank, world_size
 
 from .config import OptimConfig
-from .model import Clip
+from .model import Clip, normalised
 from .optim import cosine_with_warmup, make_optimizer
 from .pairs import Batch, HeldOut
 from .retrieval import KS, Retrieval, contrastive_loss, retrieval
@@ -69,8 +69,7 @@ class Contrast(lightning.LightningModule):
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Unit embeddings `image_features`, `text_features` (B, D), and the `logit_scale` that they are multiplied by."""
-        images = (batch.images.float() / 255 - self.mean) / self.std
-        return self.model(images, batch.tokens)
+        return self.model(normalised(batch.images, self.mean, self.std), batch.tokens)
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         self.skipped |= batch.skipped
@@ -87,7 +86,8 @@ class Contrast(lightning.LightningModule):
         with torch.no_grad():
             logit_scale = self.model.logit_scale
             assert isinstance(logit_scale, nn.Parameter)
-            logit_scale.clamp_(0, MAX_LOGIT_SCALE)
+            if logit_scale.requires_grad:
+                logit_scale.clamp_(0, MAX_LOGIT_SCALE)
 
     def on_train_epoch_end(self) -> None:
         if self.skipped:

@@ -88,6 +88,14 @@ def make_clip(settings: ModelConfig, init_from: Path | None = None) -> Clip:
     )
 
 
+def normalised(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """(B, 3, S, S) as a model takes it: uint8 scaled and normalised, floating point left as it is, because it has been before.
+
+    `mean` and `std` are (3, 1, 1), on the images' device.
+    """
+    return images.float() if images.is_floating_point() else (images.float() / 255 - mean) / std
+
+
 @contextmanager
 def without_hints() -> Iterator[None]:
     """Keep open_clip from logging that weights are random: it does not know of those that are loaded next."""

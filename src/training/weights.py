@@ -3,31 +3,67 @@
 from __future__ import annotations
 
 import re
-import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from harness.errors import CheckpointError
 
+from .torchscript import is_torchscript, read_torchscript
+
+
+class Ignored:
+    """Stands in for a type whose instances are of no interest."""
+
+
+LIGHTNING: list[Any] = [
+    (Ignored, "pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint"),
+    (Ignored, "pytorch_lightning.callbacks.early_stopping.EarlyStopping"),
+    (np._core.multiarray.scalar, "numpy.core.multiarray.scalar"),  # type: ignore[attr-defined]
+    (np._core.multiarray.scalar, "numpy._core.multiarray.scalar"),  # type: ignore[attr-defined]
+    np.dtype,
+    np.dtypes.Float64DType,
+    np.dtypes.Float32DType,
+    np.dtypes.Int64DType,
+]
+"""What Lightning 1.x leaves in a checkpoint beside tensors and plain containers."""
+
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """The state dict in a file: plain, a safetensors file, or wrapped by Lightning or open_clip's training program.
+    """The state dict in a file: plain, safetensors, wrapped by Lightning or open_clip's training program, or in a TorchScript archive.
 
     Prefixes that wrappers leave (`module.`, `model.`) are taken off.
 
     Raises:
         CheckpointError: for what is no state dict, and for a pickle with other types than tensors and plain containers, naming them.
     """
-    if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
+    return unwrapped(read_file(path), path)
 
+
+def read_file(path: Path, allowed: Sequence[Any] = ()) -> object:
+    """Everything in a file of weights of any format; of a TorchScript archive the tensors, whose program is not run.
+
+    Raises:
+        CheckpointError: as for `read_checkpoint`.
+    """
+    if path.suffix == ".safetensors":
+        return read_safetensors(path)
+    return read_torchscript(path) if is_torchscript(path) else read_checkpoint(path, allowed)
+
+
+def read_safetensors(path: Path) -> dict[str, Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
         return load_file(path)
-    return unwrapped(read_checkpoint(path), path)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} cannot be read as safetensors: {error}") from error
 
 
 def read_checkpoint(path: Path, allowed: Sequence[Any] = ()) -> object:
@@ -58,13 +94,6 @@ def unwrapped(loaded: object, path: Path) -> dict[str, Tensor]:
         if all(key.startswith(prefix) for key in state):
             state = {key.removeprefix(prefix): value for key, value in state.items()}
     return dict(state)
-
-
-def is_torchscript(path: Path) -> bool:
-    if not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        return any(name.endswith("/constants.pkl") for name in archive.namelist())
 
 
 def load_into(model: nn.Module, state: Mapping[str, Tensor], source: Path) -> None:

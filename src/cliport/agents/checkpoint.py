@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from harness.errors import CheckpointError, ParameterError
-from training.weights import listed, load_into, read_checkpoint
+from training.weights import LIGHTNING, listed, load_into, read_checkpoint
 
 from .agent import Agent, make
 from .config import AgentConfig
 from .frozen import Weights
-from .original import TYPES, described, is_original, renamed, strip_clip
+from .original import described, is_original, renamed, strip_clip
 
 KEY = "cliport"
 """Under which a checkpoint describes its agent."""
@@ -40,7 +40,7 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     Raises:
         CheckpointError: for a file that holds no parameters.
     """
-    loaded = read_checkpoint(path, TYPES)
+    loaded = read_checkpoint(path, LIGHTNING)
     state = loaded.get("state_dict") if isinstance(loaded, Mapping) else None
     if not isinstance(state, Mapping) or not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise CheckpointError(f"{path} is no checkpoint of an agent: it has no state_dict with parameters by name")

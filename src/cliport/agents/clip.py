@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from harness.errors import CheckpointError, ParameterError
 from harness.files import sha256
 from harness.settings import nearest
-from training.weights import is_torchscript, listed, load_into
+from training.torchscript import is_torchscript
+from training.weights import listed, load_into
 
 from .frozen import Frozen, calibrate, seeded
 

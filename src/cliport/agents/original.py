@@ -6,30 +6,11 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 from torch import Tensor
 
 from harness.errors import CheckpointError
-from training.weights import read_checkpoint
-
-
-class Ignored:
-    """Stands in for a type whose instances are of no interest."""
-
-
-TYPES: list[Any] = [
-    (Ignored, "pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint"),
-    (Ignored, "pytorch_lightning.callbacks.early_stopping.EarlyStopping"),
-    (np._core.multiarray.scalar, "numpy.core.multiarray.scalar"),  # type: ignore[attr-defined]
-    (np._core.multiarray.scalar, "numpy._core.multiarray.scalar"),  # type: ignore[attr-defined]
-    np.dtype,
-    np.dtypes.Float64DType,
-    np.dtypes.Float32DType,
-    np.dtypes.Int64DType,
-]
-"""What Lightning 1.x leaves in a checkpoint beside tensors and plain containers."""
+from training.weights import LIGHTNING, read_checkpoint
 
 NETWORKS = [
     (r"^(attention|attn)\.attn_stream(_one)?\.", "attention.net.one."),
@@ -57,7 +38,7 @@ def read_original(path: Path) -> dict[str, Tensor]:
     Raises:
         CheckpointError: for a file with other types than Lightning's, or without parameters.
     """
-    loaded = read_checkpoint(path, TYPES)
+    loaded = read_checkpoint(path, LIGHTNING)
     state = loaded.get("state_dict", loaded) if isinstance(loaded, Mapping) else None
     if not isinstance(state, Mapping) or not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise CheckpointError(f"{path} holds no state dict: expected parameter names with tensors")

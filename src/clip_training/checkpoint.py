@@ -1,0 +1,262 @@
+"""Weights of CLIP from any file that holds them, by open_clip's names, and what the file was.
+
+OpenAI's files (TorchScript archives, of which only the tensors are read, and state dicts), open_clip's, Lightning's of this project,
+those of train-CLIP's CLIPWrapper and CustomCLIPWrapper, and safetensors. Nothing in a file is run; what is none of these is described.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from harness.errors import CheckpointError
+from harness.files import replaced
+from training.torchscript import is_torchscript
+from training.weights import LIGHTNING, load_into, read_file
+
+KEY = "clip_training"
+"""Under which a file of ours says what it holds."""
+
+
+class Attributes(dict[str, Any]):
+    """Stands in for Lightning's dictionary of hyper-parameters."""
+
+
+TYPES = [
+    *LIGHTNING,
+    argparse.Namespace,
+    (Attributes, "pytorch_lightning.utilities.parsing.AttributeDict"),
+    (Attributes, "lightning.pytorch.utilities.parsing.AttributeDict"),
+    (Attributes, "lightning_fabric.utilities.data.AttributeDict"),
+]
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a file of weights was found to be."""
+
+    path: Path
+    kind: str
+    """A key of KINDS."""
+    architecture: str = ""
+    """In words, read from the shapes."""
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """What else the file holds, and how many entries of it."""
+    hyper_parameters: Mapping[str, Any] = field(default_factory=dict)
+    """As whoever wrote the file stated them."""
+    said: Mapping[str, Any] = field(default_factory=dict)
+    """What a file of ours says of itself beyond the weights, as given to `save`."""
+    teacher: Mapping[str, Tensor] = field(default_factory=dict)
+    """The moving average of self-distillation, by the same names as the state dict."""
+
+    def __str__(self) -> str:
+        left = "; ".join(f"{what} ({count})" for what, count in self.left_out.items())
+        parts = [f"{self.path} is {KINDS[self.kind]}", self.architecture, f"left out: {left}" if left else ""]
+        return ": ".join(part for part in parts if part)
+
+
+KINDS = {
+    "plain": "a state dict of open_clip",
+    "open_clip": "a checkpoint of open_clip's training program",
+    "openai": "OpenAI's",
+    "openai_archive": "OpenAI's TorchScript archive",
+    "lightning": "a checkpoint of this project",
+    "ours": "weights of this project",
+    "clip_wrapper": "a checkpoint of train-CLIP's CLIPWrapper",
+    "custom_clip_wrapper": "a checkpoint of train-CLIP's CustomCLIPWrapper: an image encoder and a Hugging Face text encoder",
+}
+OPENAI = ("input_resolution", "context_length", "vocab_size")
+"""Numbers beside the parameters of OpenAI's files."""
+UNUSED = ("positional_embedding", "token_embedding.weight", "ln_final.weight", "ln_final.bias", "text_projection")
+"""What a CustomCLIPWrapper still has of the CLIP whose towers it replaced."""
+
+
+def load(path: Path) -> tuple[dict[str, Tensor], Description]:
+    """The weights in a file by open_clip's names, and what it was.
+
+    Of a CustomCLIPWrapper, whose towers open_clip does not know, the names are `visual.*` (of the image encoder), `transformer.*` (of
+    the Hugging Face encoder) and `logit_scale`.
+
+    Raises:
+        CheckpointError: for a file that cannot be read, that holds other types than tensors and plain containers, or no CLIP: with
+            what it holds instead.
+    """
+    loaded = read_file(path, TYPES)
+    names = wrapped(loaded)
+    if names is None:
+        raise CheckpointError(f"{path} holds no weights by name: {described(loaded)}")
+    around: Mapping[Any, Any] = loaded if names is not loaded and isinstance(loaded, Mapping) else {}
+    state = {key.replace("_orig_mod.", ""): value for key, value in unprefixed(names, "module.").items()}  # of torch.compile
+    kind, state, left_out, teacher = sorted_out(state, around, is_torchscript(path))
+    if not is_clip(state):
+        raise CheckpointError(f"{path} holds no CLIP that this program knows: {described(loaded)}")
+    description = Description(
+        path,
+        kind,
+        architecture(state),
+        left_out,
+        plain(around.get("hyper_parameters", {})),
+        dict(around.get(KEY) or {}),
+        teacher,
+    )
+    return state, description
+
+
+def wrapped(loaded: object) -> Mapping[str, Tensor] | None:
+    """The tensors by name that are the file, or its `state_dict`."""
+    for found in (loaded, loaded.get("state_dict") if isinstance(loaded, Mapping) else None):
+        if isinstance(found, Mapping) and found and all(isinstance(value, Tensor) for value in found.values()):
+            return found
+    return None
+
+
+def unprefixed(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The names without a prefix that all of them have."""
+    everywhere = all(key.startswith(prefix) for key in state)
+    return {key.removeprefix(prefix) if everywhere else key: value for key, value in state.items()}
+
+
+def sorted_out(
+    state: dict[str, Tensor], around: Mapping[Any, Any], archive: bool
+) -> tuple[str, dict[str, Tensor], dict[str, int], dict[str, Tensor]]:
+    """Kind of the file, the model's weights, what is left out, and the teacher's weights."""
+    left_out: dict[str, int] = {}
+
+    def take_out(what: str, chosen: Callable[[str], bool]) -> dict[str, Tensor]:
+        found = {key: state.pop(key) for key in list(state) if chosen(key)}
+        if found:
+            left_out[what] = len(found)
+        return found
+
+    teacher: dict[str, Tensor] = {}
+    kind = "ours" if KEY in around else "open_clip" if around else "plain"
+    if any(key.startswith("model.") for key in state):  # of a LightningModule
+        kind = "lightning" if "identity" in around else "clip_wrapper"
+        outside = take_out("what belongs to the training loop and not to the model", lambda key: not key.startswith(("model.", "teacher.")))
+        teacher = {key.removeprefix("teacher."): state.pop(key) for key in list(state) if key.startswith("teacher.")}
+        state = {key.removeprefix("model."): value for key, value in state.items()}
+        if kind == "clip_wrapper" and (teacher or "sink_temp" in outside):
+            kind = "custom_clip_wrapper"
+            take_out("what is left of the CLIP whose towers were replaced", UNUSED.__contains__)
+            teacher = {key: value for key, value in teacher.items() if key in state}
+            left_out |= {"the teacher, a moving average of the model": len(teacher)} if teacher else {}
+    if archive or any(key in state for key in OPENAI):
+        kind = "openai_archive" if archive else "openai"
+        take_out("numbers that are no weights", lambda key: key in OPENAI or key.rpartition(".")[2] == "attn_mask")
+    return kind, state, left_out, teacher
+
+
+def is_clip(state: Mapping[str, Tensor]) -> bool:
+    return "logit_scale" in state and all(any(key.startswith(tower) for key in state) for tower in ("visual.", ("transformer.", "text.")))
+
+
+def architecture(state: Mapping[str, Tensor]) -> str:
+    """Both towers in words, from names and shapes."""
+    return f"{visual_tower(state)}; {text_tower(state)}"
+
+
+def visual_tower(state: Mapping[str, Tensor]) -> str:
+    if "visual.class_embedding" in state and "visual.conv1.weight" in state:
+        width, _, patch, _ = state["visual.conv1.weight"].shape
+        side = round((len(state["visual.positional_embedding"]) - 1) ** 0.5) * patch
+        depth = blocks(state, "visual.transformer.resblocks.")
+        return f"vision transformer, {depth} blocks, width {width}, patches of {patch} in {side} pixels"
+    if "visual.attnpool.positional_embedding" in state:
+        side = round((len(state["visual.attnpool.positional_embedding"]) - 1) ** 0.5) * 32
+        layers = ", ".join(str(blocks(state, f"visual.layer{stage}.")) for stage in range(1, 5))
+        return f"ResNet of {layers} blocks, width {len(state['visual.layer1.0.conv1.weight'])}, {side} pixels"
+    return f"an image encoder with {groups(state, 'visual.')}"
+
+
+def text_tower(state: Mapping[str, Tensor]) -> str:
+    prefix = "text." if "text.positional_embedding" in state else ""
+    if f"{prefix}positional_embedding" in state and f"{prefix}token_embedding.weight" in state:
+        (context, width), words = state[f"{prefix}positional_embedding"].shape, len(state[f"{prefix}token_embedding.weight"])
+        depth = blocks(state, f"{prefix}transformer.resblocks.")
+        return f"text transformer, {depth} blocks, width {width}, {context} of {words} tokens"
+    return f"a text encoder with {groups(state, 'text.' if any(key.startswith('text.') for key in state) else 'transformer.')}"
+
+
+def blocks(state: Mapping[str, Tensor], prefix: str) -> int:
+    return len({key.removeprefix(prefix).partition(".")[0] for key in state if key.startswith(prefix)})
+
+
+def described(loaded: object) -> str:
+    """What a file holds: names of tensors in groups, other entries with their types."""
+    if not isinstance(loaded, Mapping):
+        return f"a {type(loaded).__name__}"
+    names = wrapped(loaded) or {}
+    others = [f"{key!r} ({type(value).__name__})" for key, value in loaded.items() if names is not loaded and key != "state_dict"]
+    inner = [
+        f"{key!r} with {groups(value)}"
+        for key, value in loaded.items()
+        if key != "state_dict" and isinstance(value, Mapping) and wrapped(value) is value
+    ]
+    parts = [groups(names)] if names else []
+    return "; ".join([*parts, *inner, *([f"entries {', '.join(others[:12])}"] if others else [])]) or "nothing"
+
+
+def groups(state: Mapping[Any, Tensor], prefix: str = "", limit: int = 8) -> str:
+    """Tensors by the first part of their names after `prefix`, each group with its size and a shape."""
+    found: dict[str, list[str]] = {}
+    for key in map(str, state):
+        if key.startswith(prefix):
+            found.setdefault(key.removeprefix(prefix).partition(".")[0], []).append(key)
+    by_name = {str(key): value for key, value in state.items()}
+    parts = [f"{prefix}{name}: {len(keys)} tensors, {keys[0]} {tuple(by_name[keys[0]].shape)}" for name, keys in found.items()]
+    return ", ".join(parts[:limit]) + (f" and {len(parts) - limit} groups more" if len(parts) > limit else "")
+
+
+def plain(values: Any) -> dict[str, Any]:
+    """Hyper-parameters as a dictionary, whatever Lightning kept them in."""
+    return dict(vars(values) if isinstance(values, argparse.Namespace) else values if isinstance(values, Mapping) else {})
+
+
+def load_model(model: nn.Module, path: Path) -> Description:
+    """Fill a model of open_clip with the weights in a file, and say what it was.
+
+    Raises:
+        CheckpointError: as `load`, and for weights that do not fit; the model is left as it was.
+    """
+    state, description = load(path)
+    try:
+        load_into(model, fitted(state, model), path)
+    except CheckpointError as error:
+        raise CheckpointError(f"{error}; {description}") from error
+    return description
+
+
+def fitted(state: Mapping[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
+    """The weights by this model's names: open_clip puts some text towers below `text.`, and SigLIP has a `logit_bias`, 0 at first."""
+    from open_clip.model import convert_to_custom_text_state_dict
+
+    wanted = model.state_dict()
+    found = dict(state)
+    if "positional_embedding" in found and "positional_embedding" not in wanted:
+        found = convert_to_custom_text_state_dict(found)
+    if "logit_bias" in wanted and "logit_bias" not in found:
+        found["logit_bias"] = torch.zeros_like(wanted["logit_bias"])
+    return found
+
+
+def save(path: Path, state: Mapping[str, Tensor], said: Mapping[str, Any]) -> None:
+    """Write weights with what is to be known of them, in plain types: what `load` gives back. The file appears whole or not at all."""
+    with replaced(path) as beside:
+        torch.save({"state_dict": dict(state), KEY: dict(said)}, beside)
+
+
+def check_resumable(path: Path) -> None:
+    """Whether a run of this project can go on from a checkpoint.
+
+    Raises:
+        CheckpointError: for a file of weights only, or of another program; `init_from` takes those.
+    """
+    _, description = load(path)
+    if description.kind != "lightning":
+        raise CheckpointError(f"resume={path}: no run can go on from it, but init_from={path} starts with its weights; {description}")

@@ -1,0 +1,27 @@
+"""Batch normalisation where a step runs the same samples through a network twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+
+def normalises_batches(model: nn.Module) -> bool:
+    """Whether training makes one sample's result depend on the others of its batch, through batch statistics."""
+    return any(isinstance(module, _BatchNorm) for module in model.modules())
+
+
+@contextmanager
+def unchanged_statistics(model: nn.Module) -> Iterator[None]:
+    """Normalise with the batch's own statistics, as in training, but leave the running ones as they are: they have seen this batch."""
+    tracking = [module for module in model.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
+    for module in tracking:
+        module.track_running_stats = False
+    try:
+        yield
+    finally:
+        for module in tracking:
+            module.track_running_stats = True

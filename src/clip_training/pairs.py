@@ -1,14 +1,14 @@
-"""Image-text pairs in a folder: an image and a .txt file of the same stem, wherever below it they are.
+"""Image-text pairs: how they are read, and what a model is given of them.
 
 Every random choice is a function of (seed, epoch, index), so that it does not matter which process makes it, or when.
 """
 
 from __future__ import annotations
 
-import logging
+import io
+import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,19 +18,34 @@ from torch.utils.data import Dataset
 
 from harness.errors import DataError
 
-log = logging.getLogger(__name__)
+from .sources import File
 
 
 @dataclass(frozen=True)
 class Pair:
     """Where an image and its captions are."""
 
-    image: Path
-    captions: Path
+    image: File
+    captions: File | tuple[str, ...]
+    """A file, or the captions themselves."""
+    key: str = "caption"
+    """Under which a .json file has its caption, if not under `caption`."""
 
     @property
     def stem(self) -> str:
         return self.image.stem
+
+    def read_image(self) -> Image.Image:
+        """The decoded image in RGB, or `Unusable`."""
+        return read_image(self.image)
+
+    def read_captions(self) -> list[str]:
+        """The captions, one at least, or `Unusable`."""
+        if isinstance(self.captions, tuple):
+            if not self.captions:
+                raise Unusable(f"{self.image}: has no caption")
+            return list(self.captions)
+        return read_captions(self.captions, self.key)
 
 
 class Unusable(Exception):  # noqa: N818  it is no error of the run: the pair is skipped and counted
@@ -43,77 +58,43 @@ def image_suffixes() -> set[str]:
     return {suffix for suffix, name in Image.registered_extensions().items() if name in Image.OPEN}
 
 
-def find_pairs(folder: Path) -> list[Pair]:
-    """The pairs below `folder`, sorted by stem. What has no partner, or a stem that came before, is left out and counted in the log.
-
-    Raises:
-        DataError: when there is none.
-    """
-    suffixes = image_suffixes()
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
-    images: dict[str, Path] = {}
-    captions: dict[str, Path] = {}
-    twice = 0
-    for path in files:
-        suffix = path.suffix.lower()
-        kind = captions if suffix == ".txt" else images if suffix in suffixes else {}
-        twice += path.stem in kind
-        kind.setdefault(path.stem, path)
-    both = sorted(images.keys() & captions.keys())
-    if not both:
-        raise DataError(
-            f"{folder} holds no image-text pairs: {len(images)} images and {len(captions)} .txt files, none of the same stem "
-            f"(a.jpg goes with a.txt, in whatever sub-folder)"
-        )
-    for count, what in (
-        (len(images) - len(both), "images have no .txt file of their stem"),
-        (len(captions) - len(both), ".txt files have no image of their stem"),
-        (twice, "files have the stem of an earlier one"),
-    ):
-        if count:
-            log.warning("%s: %d %s; left out", folder, count, what)
-    return [Pair(images[stem], captions[stem]) for stem in both]
-
-
-def split(folder: Path, share: float, seed: int) -> tuple[list[Pair], list[Pair]]:
-    """Pairs to train on and pairs held out: the folders train/ and heldout/, or a seeded draw where they are not there."""
-    if (folder / "train").is_dir() and (folder / "heldout").is_dir():
-        return find_pairs(folder / "train"), find_pairs(folder / "heldout")
-    pairs = find_pairs(folder)
-    if len(pairs) < 2:
-        raise DataError(f"{folder} holds one pair; training and holding out needs two at least")
-    heldout = min(max(1, round(len(pairs) * share)), len(pairs) - 1)
-    chosen = set(np.random.default_rng(seed).permutation(len(pairs))[:heldout].tolist())
-    return [p for i, p in enumerate(pairs) if i not in chosen], [p for i, p in enumerate(pairs) if i in chosen]
-
-
-def read_captions(path: Path) -> list[str]:
-    """The non-empty lines of a caption file.
+def read_captions(file: File, key: str = "caption") -> list[str]:
+    """The non-empty lines of a caption file; of a .json file, of what it has under `key` or `caption`: a text or a list of texts.
 
     Raises:
         Unusable: when there is none, or it is no UTF-8 text.
     """
     try:
-        lines = [line.strip() for line in path.read_text("utf-8-sig").splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise Unusable(f"{path}: {error}") from error
-    captions = [line for line in lines if line]
+        text = file.read_bytes().decode("utf-8-sig")
+        if file.suffix.lower() == ".json":
+            text = caption_in(json.loads(text), key)
+    except (OSError, ValueError) as error:
+        raise Unusable(f"{file}: {error}") from error
+    captions = [line.strip() for line in text.splitlines() if line.strip()]
     if not captions:
-        raise Unusable(f"{path}: holds no caption")
+        raise Unusable(f"{file}: holds no caption")
     return captions
 
 
-def read_image(path: Path) -> Image.Image:
+def caption_in(stated: object, key: str) -> str:
+    """The caption among what a JSON file states; several are separated by newlines."""
+    found = next((stated[name] for name in (key, "caption") if stated.get(name)), "") if isinstance(stated, dict) else ""
+    return "\n".join(map(str, found)) if isinstance(found, list) else str(found)
+
+
+def read_image(file: File) -> Image.Image:
     """A decoded image in RGB.
 
     Raises:
         Unusable: when Pillow cannot read it, truncated files and implausibly large ones included.
     """
     try:
-        with Image.open(path) as image:
+        with Image.open(io.BytesIO(file.read_bytes())) as image:
             return image.convert("RGB")
-    except (OSError, ValueError, SyntaxError, EOFError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-        raise Unusable(f"{path}: {error}") from error
+    except UnidentifiedImageError as error:
+        raise Unusable(f"{file}: cannot identify the format of the image") from error
+    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+        raise Unusable(f"{file}: {error}") from error
 
 
 def random_crop_box(width: int, height: int, rng: np.random.Generator) -> tuple[int, int, int, int]:
@@ -131,6 +112,10 @@ def random_crop_box(width: int, height: int, rng: np.random.Generator) -> tuple[
     return left, top, left + side, top + side
 
 
+Skipped = dict[int, str]
+"""Indices of pairs that cannot be used, and why."""
+
+
 @dataclass
 class Sample:
     """One pair as a model takes it, and the pairs that were skipped on the way to it."""
@@ -138,10 +123,10 @@ class Sample:
     index: int
     image: Tensor  # (3, S, S) uint8
     tokens: Tensor  # (context length,) int64
-    skipped: dict[int, str]
+    skipped: Skipped
 
 
-class Pairs(Dataset[Sample | None]):
+class Pairs(Dataset[Sample | Skipped]):
     """Pairs, read when they are asked for.
 
     Args:
@@ -169,7 +154,7 @@ class Pairs(Dataset[Sample | None]):
             DataError: when no pair at all is usable.
         """
         epoch, wanted = place
-        skipped: dict[int, str] = {}
+        skipped: Skipped = {}
         for index in [*range(wanted, len(self)), *range(wanted)]:
             try:
                 image, captions = self.read(index)
@@ -187,32 +172,31 @@ class Pairs(Dataset[Sample | None]):
         if self.kept is not None and index in self.kept:
             return self.kept[index]
         pair = self.pairs[index]
-        found = read_image(pair.image), read_captions(pair.captions)
+        found = pair.read_image(), pair.read_captions()
         if self.kept is not None:
             self.kept[index] = found
         return found
 
 
 class HeldOut(Pairs):
-    """Pairs as they are evaluated: the first caption, the image scaled and cropped in the model's own way; unusable ones left out."""
+    """Pairs as they are evaluated: the first caption, the image scaled and cropped in the model's own way; of unusable ones why."""
 
     def __init__(self, *arguments: object, transform: Callable[[Image.Image], Image.Image], **options: object) -> None:
         super().__init__(*arguments, **options)  # type: ignore[arg-type]
         self.transform = transform
         self.texts: dict[int, str] = {}
 
-    def __getitem__(self, index: int) -> Sample | None:  # type: ignore[override]
+    def __getitem__(self, index: int) -> Sample | Skipped:  # type: ignore[override]
         try:
             image, captions = self.read(index)
         except Unusable as error:
-            log.warning("held-out pair left out: %s", error)
-            return None
+            return {index: str(error)}
         return Sample(index, as_tensor(self.transform(image)), self.tokenize(captions[0]), {})
 
     def caption(self, index: int) -> str:
         """The text that a pair is evaluated with."""
         if index not in self.texts:
-            self.texts[index] = read_captions(self.pairs[index].captions)[0]
+            self.texts[index] = self.pairs[index].read_captions()[0]
         return self.texts[index]
 
 
@@ -228,19 +212,21 @@ class Batch:
     index: Tensor  # (B,)
     images: Tensor  # (B, 3, S, S) uint8
     tokens: Tensor  # (B, context length)
-    skipped: dict[int, str]
+    skipped: Skipped
 
     def pin_memory(self) -> Batch:
         """Called by torch's loader, to let copies to a GPU overlap with work."""
         return Batch(self.index.pin_memory(), self.images.pin_memory(), self.tokens.pin_memory(), self.skipped)
 
 
-def collate(samples: Iterable[Sample | None]) -> Batch:
+def collate(samples: Iterable[Sample | Skipped | None]) -> Batch:
     """Stack the samples that are there."""
-    there = [sample for sample in samples if sample is not None]
+    samples = list(samples)
+    there = [sample for sample in samples if isinstance(sample, Sample)]
+    skipped = [sample.skipped if isinstance(sample, Sample) else sample or {} for sample in samples]
     return Batch(
         torch.tensor([sample.index for sample in there], dtype=torch.int64),
         torch.stack([sample.image for sample in there]) if there else torch.empty(0),
         torch.stack([sample.tokens for sample in there]) if there else torch.empty(0),
-        {index: reason for sample in there for index, reason in sample.skipped.items()},
+        {index: reason for each in skipped for index, reason in each.items()},
     )

@@ -27,6 +27,7 @@ DENIED = ("AccessDenied", "403")
 WORDS = {
     "NoSuchBucket": "there is no bucket {bucket!r} at {store}; make it, or name one that is there",
     **dict.fromkeys(("NoSuchKey", "404"), "there is no such object at {store}"),
+    **dict.fromkeys(("PreconditionFailed", "412", "InvalidRange"), "it was changed while it was being read"),
     **dict.fromkeys(REFUSED, f"{{store}} refuses the keys ({{code}}); right ones belong {KEYS}"),
     **dict.fromkeys(DENIED, f"{{store}} does not allow this with these keys ({{code}}); others belong {KEYS}"),
     **dict.fromkeys(("NoCredentialsError", "PartialCredentialsError"), f"there are no keys for {{store}}; they belong {KEYS}"),
@@ -91,6 +92,27 @@ class Place:
             found: dict[str, Any] = self.client.get_object(Bucket=self.bucket, Key=self.key)
             found["Body"].close()
         return found
+
+    def read(self, start: int, size: int, etag: str) -> bytes:
+        """`size` bytes of the object from `start` on, tried again when the connection breaks off.
+
+        Raises:
+            StoreError: they cannot be had, or the object is not the one that had this ETag.
+        """
+        from botocore.exceptions import IncompleteReadError, ReadTimeoutError, ResponseStreamingError
+
+        if size == 0:
+            return b""
+        wanted = {"Bucket": self.bucket, "Key": self.key, "Range": f"bytes={start}-{start + size - 1}", "IfMatch": etag}
+        with told(self):
+            for left in reversed(range(ATTEMPTS)):
+                try:
+                    content: bytes = self.client.get_object(**wanted)["Body"].read()
+                    return content
+                except (IncompleteReadError, ReadTimeoutError, ResponseStreamingError):
+                    if not left:
+                        raise
+        raise AssertionError("the last attempt returns or raises")
 
     def download(self, target: Path) -> None:
         """Fetch the object; parts of it are tried again when the connection breaks, and `target` appears whole or not at all.

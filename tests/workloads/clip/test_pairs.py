@@ -11,7 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
-from clip_training.pairs import HeldOut, Pairs, Unusable, collate, find_pairs, random_crop_box, read_captions, read_image, split
+from clip_training.formats import find_pairs, split
+from clip_training.pairs import HeldOut, Pairs, Unusable, collate, random_crop_box, read_captions, read_image
 from harness.errors import DataError
 
 

@@ -1,0 +1,213 @@
+"""A person's own LightningDataModule in place of pairs: each batch begins with images and texts.
+
+Images are (B, 3, S, S): uint8, or floating point as the model takes them, normalised. Texts are strings, or tokens (B, context length).
+"""
+
+from __future__ import annotations
+
+import importlib
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as lightning
+import numpy as np
+import torch
+from filelock import FileLock
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DistributedSampler, SequentialSampler
+
+from harness.errors import DataError, ParameterError
+from training.distributed import rank, world_size
+from training.seeds import seed_everything
+
+from .batches import Batches
+from .config import DataConfig
+from .model import Clip
+from .pairs import Batch, HeldOut, Pairs
+
+
+def own_data(clip: Clip, data: DataConfig, batch_size: int, seed: int) -> tuple[OwnPairs, OwnHeldOut]:
+    """The loaders of `data.module`.
+
+    Raises:
+        ParameterError: when it cannot be imported or made, or gives other batches than `batch_size`.
+    """
+    module = make(data)
+    with FileLock(Path(tempfile.gettempdir()) / f"{data.module.replace(':', '.')}.lock"):  # of a machine's ranks one at a time
+        module.prepare_data()
+    module.setup("fit")
+    training, heldout = module.train_dataloader(), module.val_dataloader()
+    problems = [
+        f"data.module={data.module}: {name}() must return one loader with a length, has given {type(loader).__name__}"
+        for name, loader in (("train_dataloader", training), ("val_dataloader", heldout))
+        if not has_length(loader)
+    ]
+    if is_shared(heldout):
+        problems.append(f"data.module={data.module}: val_dataloader() must go through all pairs; the ranks share its batches by themselves")
+    size = getattr(training, "batch_size", None)
+    if size is not None and size != batch_size:
+        problems.append(f"train.batch_size={batch_size}: the loader of data.module={data.module} gives {size} pairs; they must be equal")
+    if problems:
+        raise ParameterError(problems)
+    return OwnPairs(training, batch_size, clip, seed), OwnHeldOut(heldout, clip, seed)
+
+
+def make(data: DataConfig) -> lightning.LightningDataModule:
+    """An instance of the class that `data.module` names."""
+    module, _, name = data.module.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ParameterError([f"data.module={data.module}: cannot be imported: {error}; write package.module:Class"]) from error
+    if not (isinstance(found, type) and issubclass(found, lightning.LightningDataModule)):
+        raise ParameterError([f"data.module={data.module}: is no LightningDataModule of lightning.pytorch"])
+    try:
+        return found(**data.module_options)
+    except TypeError as error:
+        raise ParameterError([f"data.module_options={data.module_options}: {data.module} does not take them: {error}"]) from error
+
+
+def has_length(loader: Any) -> bool:
+    try:
+        return len(loader) > 0 and not isinstance(loader, list | tuple | dict)
+    except TypeError:
+        return False
+
+
+class OwnPairs(Pairs):
+    """The training pairs of a module, as many as its whole batches hold.
+
+    Args:
+        batches: the module's loader.
+        batch_size: of its batches.
+        clip: the model that takes them.
+        seed: of what the loader draws.
+    """
+
+    def __init__(self, batches: Any, batch_size: int, clip: Clip, seed: int) -> None:
+        self.batches, self.batch_size, self.clip, self.seed = batches, batch_size, clip, seed
+
+    def __len__(self) -> int:
+        sampler = getattr(self.batches, "sampler", None)
+        whole = len(sampler) // self.batch_size if hasattr(sampler, "__len__") else len(self.batches)
+        return min(whole, len(self.batches)) * self.batch_size * (world_size() if is_shared(self.batches) else 1)
+
+    def loader(self, order: Batches) -> OwnLoader:
+        """This rank's batches, from where the order of training stands."""
+        return OwnLoader(self, order)
+
+
+def is_shared(loader: Any) -> bool:
+    """Whether each rank's loader gives that rank's part already."""
+    return isinstance(getattr(loader, "sampler", None), DistributedSampler)
+
+
+class OwnLoader:
+    """The batches of one epoch, of which a rank takes every so-manieth, unless its sampler is a DistributedSampler.
+
+    What is drawn is a function of seed, epoch and batch, so that a resumed run goes on as an unbroken one: the batches that were seen
+    are loaded again and passed over.
+    """
+
+    def __init__(self, pairs: OwnPairs, order: Batches) -> None:
+        self.pairs, self.order = pairs, order
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def __iter__(self) -> Iterator[Batch]:
+        epoch, done = divmod(self.order.step(), len(self))
+        share = 1 if is_shared(self.pairs.batches) else world_size()
+        if is_shared(self.pairs.batches):
+            self.pairs.batches.sampler.set_epoch(epoch)
+        for number, items in enumerate(seeded(self.pairs.batches, len(self) * share, self.pairs.seed, epoch)):
+            if number // share >= done and number % share == rank() % share:
+                yield as_batch(items, number * self.pairs.batch_size, self.pairs.clip)
+
+
+def seeded(loader: Any, count: int, *place: int) -> Iterator[Any]:
+    """The loader's first batches, each fetched with random numbers of its own."""
+    seed_everything(*place, 0, 0)
+    iterator = iter(loader)
+    for number in range(count):
+        seed_everything(*place, number, 1)
+        items = next(iterator, None)
+        if items is None:
+            raise DataError(f"the loader of data.module ended after {number} of {count} batches")
+        yield items
+
+
+class OwnHeldOut(HeldOut):
+    """The held-out pairs of a module; their texts are known once they were gone through."""
+
+    def __init__(self, batches: Any, clip: Clip, seed: int) -> None:
+        self.batches, self.clip, self.seed = batches, clip, seed
+        self.texts: dict[int, str] = {}
+        self.transform = lambda image: image
+
+    def __len__(self) -> int:
+        sampler = getattr(self.batches, "sampler", None)
+        return len(sampler) if hasattr(sampler, "__len__") else len(self.batches)
+
+    def loader(self) -> OwnHeldOutLoader:
+        """This rank's batches."""
+        return OwnHeldOutLoader(self)
+
+    def caption(self, index: int) -> str:
+        return self.texts[index]
+
+    def read(self, index: int) -> tuple[Image.Image, list[str]]:
+        """The image where the loader goes through a data set from its beginning; a grey one where it does not."""
+        in_order = isinstance(getattr(self.batches, "sampler", None), SequentialSampler)
+        image = self.batches.dataset[index][0] if in_order else None
+        picture = as_picture(image, self.clip) if isinstance(image, Tensor) else Image.new("RGB", (self.clip.size,) * 2, (128, 128, 128))
+        return picture, [self.caption(index)]
+
+
+class OwnHeldOutLoader:
+    """The held-out batches, of which a rank takes every so-manieth."""
+
+    def __init__(self, heldout: OwnHeldOut) -> None:
+        self.heldout = heldout
+
+    def __len__(self) -> int:
+        return len(range(rank(), len(self.heldout.batches), world_size()))
+
+    def __iter__(self) -> Iterator[Batch]:
+        start = 0
+        for number, items in enumerate(seeded(self.heldout.batches, len(self.heldout.batches), self.heldout.seed, 0)):
+            batch = as_batch(items, start, self.heldout.clip)
+            texts = [" ".join(map(str, text.tolist())) if isinstance(text, Tensor) else text for text in items[1]]
+            self.heldout.texts |= dict(enumerate(texts, start))
+            start += len(batch.index)
+            if number % world_size() == rank():
+                yield batch
+
+
+def as_batch(items: Any, start: int, clip: Clip) -> Batch:
+    """What a module's loader gave, as a Batch.
+
+    Raises:
+        DataError: when it is no sequence of images and texts, or of other shapes than the model takes.
+    """
+    if not isinstance(items, Sequence) or len(items) < 2:
+        raise DataError(f"a batch of data.module must be a tuple of images and texts, is {type(items).__name__}")
+    images, texts = items[0], items[1]
+    if not isinstance(images, Tensor) or images.ndim != 4 or images.shape[1:] != (3, clip.size, clip.size):
+        found = tuple(images.shape) if isinstance(images, Tensor) else type(images).__name__
+        raise DataError(f"images of data.module must be a tensor (B, 3, {clip.size}, {clip.size}), are {found}")
+    strings = isinstance(texts, Sequence) and not isinstance(texts, str) and all(isinstance(text, str) for text in texts)
+    if not (strings or isinstance(texts, Tensor)) or len(texts) != len(images):
+        raise DataError(f"texts of data.module must be {len(images)} strings or a tensor of tokens, are {type(texts).__name__}")
+    tokens = texts if isinstance(texts, Tensor) else torch.stack([clip.tokenize(text) for text in texts])
+    return Batch(torch.arange(start, start + len(images)), images, tokens, {})
+
+
+def as_picture(image: Tensor, clip: Clip) -> Image.Image:
+    """An image (3, S, S) as a picture."""
+    if image.is_floating_point():
+        image = ((image * clip.std.view(3, 1, 1) + clip.mean.view(3, 1, 1)).clamp(0, 1) * 255).round().to(torch.uint8)
+    return Image.fromarray(np.asarray(image.permute(1, 2, 0)))

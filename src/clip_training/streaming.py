@@ -1,0 +1,242 @@
+"""Files of an S3 store, fetched when they are asked for: whole or in part, and kept in a cache of limited size."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import io
+import os
+import uuid
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from filelock import FileLock
+
+from harness.cache import cache_folder
+from harness.errors import DataError, StoreError
+from harness.s3 import Place
+from harness.storage import place
+
+from .sources import Source
+
+AHEAD = 1 << 20
+"""Bytes fetched at a time while an archive is indexed."""
+MISSING = ("NoSuchKey", "404")
+
+
+class Stream(Source):
+    """What is stored below an address.
+
+    Args:
+        uri: s3://bucket/prefix, found and opened as `harness.storage` says.
+        limit: bytes that the cache may take; 0 keeps nothing.
+
+    Raises:
+        StoreError: the store does not answer or refuses.
+        DataError: nothing is stored there.
+    """
+
+    def __init__(self, uri: str, limit: int) -> None:
+        self.stated = place(uri)
+        entries = self.stated.objects()
+        if not entries:
+            raise DataError(f"data.stream={uri}: nothing is stored below it")
+        self.entries = {PurePosixPath(name): (int(entry["Size"]), str(entry["ETag"])) for name, entry in sorted(entries.items())}
+        self.stated = dataclasses.replace(self.stated)  # without connections, which a loader's processes would share
+        self.opened: tuple[int, Place] | None = None
+        self.cache = Cache(cache_folder() / "streams", limit)
+
+    def __str__(self) -> str:
+        return self.stated.uri.rstrip("/")
+
+    def names(self) -> list[PurePosixPath]:
+        return sorted(name for name in self.entries if not name.name.startswith("."))
+
+    def file(self, name: PurePosixPath) -> Object:
+        return Object(self, name)
+
+    def below(self, part: str) -> Part:
+        return Part(self, PurePosixPath(part))
+
+    def open(self, name: PurePosixPath) -> BinaryIO:
+        return io.BufferedReader(Ranges(self, name, self.entries[name][0]), AHEAD)
+
+    def state(self, name: PurePosixPath) -> str:
+        return f"{self.stated.bucket} {self.address(name)} {self.entries[name]} {self.stated.access.endpoint}"
+
+    def address(self, name: PurePosixPath) -> str:
+        return f"{self}/{name}"
+
+    def part(self, name: PurePosixPath, start: int, size: int) -> bytes:
+        if name not in self.entries:
+            raise FileNotFoundError(f"{self.address(name)}: there is no such object")
+        size = max(0, min(size, self.entries[name][0] - start))
+        key = f"{self.state(name)} {start} {size}"
+        if (kept := self.cache.get(key, size)) is not None:
+            return kept
+        content = self.fetch(name, start, size)
+        self.cache.put(key, content)
+        return content
+
+    def fetch(self, name: PurePosixPath, start: int, size: int) -> bytes:
+        """From the store, as it was when it was listed."""
+        try:
+            return self.place.below(str(name)).read(start, size, self.entries[name][1])
+        except StoreError as error:
+            if getattr(error.__cause__, "response", {}).get("Error", {}).get("Code") in MISSING:
+                raise FileNotFoundError(str(error)) from error
+            raise
+
+    @property
+    def place(self) -> Place:
+        """Through connections of this process: a loader's processes must not share those of the one that they were forked from."""
+        if self.opened is None or self.opened[0] != os.getpid():
+            self.opened = os.getpid(), dataclasses.replace(self.stated)
+        return self.opened[1]
+
+
+@dataclass(frozen=True)
+class Part(Source):
+    """What a stream has below a sub-folder."""
+
+    whole: Stream
+    prefix: PurePosixPath
+
+    def __str__(self) -> str:
+        return f"{self.whole}/{self.prefix}"
+
+    def names(self) -> list[PurePosixPath]:
+        return [name.relative_to(self.prefix) for name in self.whole.names() if name.is_relative_to(self.prefix)]
+
+    def file(self, name: PurePosixPath) -> Object:
+        return self.whole.file(self.prefix / name)
+
+    def below(self, part: str) -> Part:
+        return Part(self.whole, self.prefix / part)
+
+    def open(self, name: PurePosixPath) -> BinaryIO:
+        return self.whole.open(self.prefix / name)
+
+    def state(self, name: PurePosixPath) -> str:
+        return self.whole.state(self.prefix / name)
+
+    def part(self, name: PurePosixPath, start: int, size: int) -> bytes:
+        return self.whole.part(self.prefix / name, start, size)
+
+
+@dataclass(frozen=True)
+class Object:
+    """One object of a stream."""
+
+    stream: Stream
+    name: PurePosixPath
+
+    def __str__(self) -> str:
+        return self.stream.address(self.name)
+
+    @property
+    def stem(self) -> str:
+        return self.name.stem
+
+    @property
+    def suffix(self) -> str:
+        return self.name.suffix
+
+    def read_bytes(self) -> bytes:
+        return self.stream.part(self.name, 0, self.stream.entries.get(self.name, (0, ""))[0])
+
+
+class Ranges(io.RawIOBase):
+    """An object as a file that can be read here and there; nothing of it goes to the cache."""
+
+    def __init__(self, stream: Stream, name: PurePosixPath, size: int) -> None:
+        super().__init__()
+        self.stream, self.name, self.size, self.position = stream, name, size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self.position = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self.position, io.SEEK_END: self.size}[whence]
+        return self.position
+
+    def tell(self) -> int:
+        return self.position
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        size = max(0, min(len(buffer), self.size - self.position))
+        buffer[:size] = self.stream.fetch(self.name, self.position, size) if size else b""
+        self.position += size
+        return size
+
+
+class Cache:
+    """Files on this machine, of all processes together at most `limit` bytes; those that were not used for the longest time go first."""
+
+    def __init__(self, folder: Path, limit: int) -> None:
+        self.folder, self.limit = folder, limit
+
+    @cached_property
+    def lock(self) -> FileLock:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return FileLock(self.folder / ".lock")
+
+    def path(self, key: str) -> Path:
+        digest = hashlib.sha256(key.encode()).hexdigest()[:40]
+        return self.folder / digest[:2] / digest[2:]
+
+    def get(self, key: str, size: int) -> bytes | None:
+        """What was kept under a key, if it is there and has `size` bytes."""
+        path = self.path(key)
+        try:
+            content = path.read_bytes()
+            os.utime(path)
+        except OSError:
+            return None
+        return content if len(content) == size else None
+
+    def put(self, key: str, content: bytes) -> None:
+        """Keep it; a disk that is full keeps nothing, which only costs time."""
+        if len(content) > self.limit:
+            return
+        path = self.path(key)
+        with self.lock:
+            used = self.used() + len(content)
+            if used > self.limit:
+                used = self.evict(self.limit * 9 // 10 - len(content)) + len(content)
+            beside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+            try:
+                path.parent.mkdir(exist_ok=True)
+                beside.write_bytes(content)
+                beside.replace(path)
+                (self.folder / ".used").write_text(str(used))
+            except OSError:
+                beside.unlink(missing_ok=True)
+
+    def used(self) -> int:
+        """Bytes in the cache, counted anew where the count was lost."""
+        try:
+            return int((self.folder / ".used").read_text())
+        except (OSError, ValueError):
+            return sum(size for _, size, _ in self.files())
+
+    def files(self) -> list[tuple[float, int, Path]]:
+        """Time of the last use, bytes and path of each file, the oldest first."""
+        found = ((path.stat(), path) for path in self.folder.glob("??/*"))
+        return sorted((state.st_mtime, state.st_size, path) for state, path in found)
+
+    def evict(self, limit: int) -> int:
+        """Delete files until the others take at most `limit` bytes, and return how many they take."""
+        files = self.files()
+        used = sum(size for _, size, _ in files)
+        for _, size, path in files:
+            if used <= limit:
+                break
+            path.unlink(missing_ok=True)
+            used -= size
+        return used

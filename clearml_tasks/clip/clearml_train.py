@@ -2,27 +2,30 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "src"))  # the clone's own code, not one baked into an image
 
 import harness
 
 
+def learning(job: harness.Job) -> dict[str, Any]:
+    """What every kind of training takes from a job beside settings and data."""
+    names = ("seed", "report", "checkpoints", "resume", "init_from")
+    return {"output": job.output_dir, **{name: getattr(job, name) for name in names}}
+
+
 def train(job: harness.Job) -> None:
     from clip_training.train import train  # torch is imported by ranks only
 
-    assert job.dataset is not None  # the command needs it
-    train(
-        job.settings,
-        job.dataset,
-        seed=job.seed,
-        output=job.output_dir,
-        report=job.report,
-        checkpoints=job.checkpoints,
-        resume=job.resume,
-        init_from=job.init_from,
-    )
+    train(job.settings, job.dataset, **learning(job))
+
+
+def evaluate(job: harness.Job) -> None:
+    from clip_training.evaluate import evaluate
+
+    evaluate(job.settings, job.dataset, seed=job.seed, output=job.output_dir, report=job.report, init_from=job.init_from)
 
 
 if __name__ == "__main__":
-    harness.main(__file__, train=train)
+    harness.main(__file__, train=train, evaluate=evaluate)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from harness.params import setting
 
@@ -23,18 +24,33 @@ class DataConfig:
     split_seed: int = setting(0, "which pairs are held out; apart from seed, so that runs of several seeds compare", ge=0)
     workers: int = setting(4, "loader processes of each rank; 0 loads in the rank itself", ge=0)
     keep_in_memory: bool = setting(False, "keep decoded images in memory: for small sets, with workers=0")
+    format: str = setting(
+        "auto",
+        "folder: a.jpg and a.txt; shards: WebDataset's .tar; table: .csv or .tsv; auto: shards or a table where there are, else folder",
+        choices=("auto", "folder", "shards", "table"),
+    )
+    image_column: str = setting("filepath", "of a table: image files, named relative to it")
+    caption_column: str = setting("title", "of a table: one caption; several rows of an image are several; also a key of a shard's .json")
+    stream: str = setting("", "s3://bucket/prefix to read the data from while training, in place of dataset_id, which fetches all of it")
+    cache_gb: float = setting(10.0, "of the disk for what was streamed; 0 keeps nothing", unit="GB", ge=0)
+    module: str = setting("", "your own LightningDataModule, package.module:Class; its batches begin with images and texts")
+    module_options: dict[str, Any] = setting({}, "what data.module is made with: {key: value}")
 
 
 @dataclass
 class OptimConfig:
     """AdamW, with a cosine after a warm-up."""
 
-    lr: float = setting(5e-4, "highest learning rate", gt=0)
+    lr: float = setting(0.0, "highest learning rate; 0 is the paper's for the model, 5e-4 for one that is not the paper's", ge=0)
     weight_decay: float = setting(0.2, "not on gains, biases and logit_scale", ge=0)
     beta1: float = setting(0.9, "decay of the gradient's mean", ge=0, lt=1)
     beta2: float = setting(0.0, "decay of the gradient's square; 0 is the paper's: 0.98 for ViT, 0.999 for ResNet", ge=0, lt=1)
     eps: float = setting(0.0, "AdamW's epsilon; 0 is the paper's: 1e-6 for ViT, 1e-8 for ResNet", ge=0)
     warmup: int = setting(2000, "of the learning rate from 0", unit="optimizer steps", ge=0)
+    state_dtype: str = setting("fp32", "of AdamW's two statistics: 8, 4 or 2 bytes per weight", choices=("fp32", "bf16", "int8"))
+    text_weights: str = setting(
+        "fp32", "of the text tower; bf16 also computes in it, and rounds stochastically after each step", choices=("fp32", "bf16")
+    )
 
 
 @dataclass
@@ -43,7 +59,12 @@ class LoopConfig:
 
     epochs: int = setting(32, "passes over the training pairs", ge=1)
     batch_size: int = setting(256, "of each process; contrasted across all of them", unit="pairs", ge=2)
+    micro_batch: int = setting(0, "a step takes the memory of so many, by exact gradient caching; 0 is the whole batch", unit="pairs", ge=0)
+    loss: str = setting("clip", "softmax over the batch, or SigLIP's sigmoid of each pair", choices=("clip", "siglip"))
     precision: str = setting("fp32", "of activations; the halves are mixed precision", choices=("fp32", "bf16", "fp16"))
+    checkpointing: bool = setting(False, "keep only the blocks' inputs for the backward pass: less memory, a third more time")
+    channels_last: bool = setting(False, "images with their channels innermost: faster convolutions on GPUs")
+    compile: bool = setting(False, "torch.compile of both towers: faster steps after minutes of preparation")
     deterministic: bool = setting(False, "the same bits on every run, also on a GPU, where it is slower")
     report_every: int = setting(10, "between two points of a curve", unit="steps", ge=1)
     validate_every: int = setting(1, "between two validations", unit="epochs", ge=1)
@@ -59,3 +80,40 @@ class TrainConfig:
     data: DataConfig = field(default_factory=DataConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     train: LoopConfig = field(default_factory=LoopConfig)
+
+
+@dataclass
+class EvaluationConfig:
+    """What a model is evaluated on."""
+
+    data: str = setting(
+        "auto",
+        "pairs, or folders of classes: one sub-folder of images for each; auto takes a folder with nothing but such for classes",
+        choices=("auto", "pairs", "classes"),
+    )
+    pairs: str = setting("heldout", "the pairs that training on this data holds out, or all of them", choices=("heldout", "all"))
+    batch_size: int = setting(64, "of one step", unit="images", ge=1)
+    precision: str = setting("fp32", "of activations", choices=("fp32", "bf16", "fp16"))
+    debug_images: int = setting(12, "images shown with their best captions or classes", ge=0, le=60)
+
+
+@dataclass
+class ZeroShotConfig:
+    """Classes as words."""
+
+    classes: list[str] = setting(
+        [],
+        "sets of classes: names below src/clip_training/classes/, imagenet, or YAML files (a list, or a mapping of class to its words); "
+        "a pair's classes are those that its caption names; for folders the first set says what their names mean",
+    )
+    templates: str = setting("openai", "openai (80), simple (7), photo, name, a sentence with {} in it, or a file of one a line")
+
+
+@dataclass
+class EvaluateConfig:
+    """All settings of `command=evaluate`."""
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    evaluate: EvaluationConfig = field(default_factory=EvaluationConfig)
+    zero_shot: ZeroShotConfig = field(default_factory=ZeroShotConfig)

@@ -1,0 +1,140 @@
+"""Evaluation of a model that was trained here: the figures are those of training, and those of a plain recomputation."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import open_clip
+import pytest
+import torch
+from PIL import Image
+from runs import run
+from torch.nn import functional
+
+from clip_training.config import EvaluateConfig
+from clip_training.evaluate import evaluate
+from harness.checkpoint import find
+from harness.errors import DataError, ParameterError
+from harness.report import Recorder
+from harness.settings import merge
+
+COLOURS = ["red", "green", "blue", "yellow", "white"]
+
+
+def evaluated(folder: Path, output: Path, model: Path, report: Recorder | None = None, **options: Any) -> dict[str, Any]:
+    init_from = options.pop("init_from", None)
+    stated = {"model.name": str(model), "data.workers": 0, **{key.replace("__", "."): value for key, value in options.items()}}
+    settings = merge(EvaluateConfig, None, stated.items())
+    output.mkdir(parents=True, exist_ok=True)
+    return evaluate(settings, folder, seed=0, output=output, report=report or Recorder(), init_from=init_from)
+
+
+@pytest.fixture(scope="module")
+def trained(squares: Path, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Recorder]:
+    """A run's folder, and what it reported."""
+    output, report = tmp_path_factory.mktemp("trained"), Recorder()
+    run(squares, output, tiny_model, report, train__epochs=40, train__validate_every=40)
+    return output, report
+
+
+@pytest.fixture(scope="module")
+def classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What stands in the middle: its colour comes before the word square."""
+    path = tmp_path_factory.mktemp("classes") / "inner.yaml"
+    path.write_text("\n".join(f"{colour}: [{colour} square, {colour} squares]" for colour in COLOURS))
+    return path
+
+
+def test_recall_is_that_of_the_end_of_training(trained: tuple[Path, Recorder], squares: Path, tiny_model: Path, tmp_path: Path) -> None:
+    """From the published weights and from the last checkpoint; the file says what is returned."""
+    output, told = trained
+    for source in (output / "weights.pt", find(output)):
+        report = Recorder()
+        results = evaluated(squares, tmp_path / source.name, tiny_model, report, init_from=source)
+        for direction in ("image to text", "text to image"):
+            for k in (1, 5, 10):
+                assert results["retrieval"]["recall"][direction][str(k)] == told.scalars[f"recall@{k}", direction][-1][1]
+        assert results["retrieval"]["pairs"] == 20
+        assert json.loads((tmp_path / source.name / "results.json").read_text()) == results == report.artifacts["results"]
+        assert isinstance(report.images[0][2], Image.Image)
+
+
+@pytest.fixture(scope="module")
+def templates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("templates") / "grounds.txt"
+    path.write_text("\n".join(f"a {{}} on {colour}" for colour in COLOURS))
+    return path
+
+
+def plain_accuracy(weights: Path, folder: Path) -> float:
+    """How often the colour in the middle is the best of five, with open_clip alone, in float64."""
+    model = open_clip.create_model("test-tiny", pretrained=str(weights)).eval().double()
+    mean, std = (torch.tensor(model.visual.preprocess_cfg[key]).view(3, 1, 1) for key in ("mean", "std"))
+    texts = [model.encode_text(tokens(f"a {colour} square on {ground}"), normalize=True) for colour in COLOURS for ground in COLOURS]
+    classes = functional.normalize(torch.cat(texts).reshape(5, 5, -1).mean(1), dim=1)
+    right = []
+    for file in sorted(folder.glob("*.png")):
+        pixels = torch.from_numpy(np.array(Image.open(file).resize((32, 32), Image.Resampling.BICUBIC))).permute(2, 0, 1)
+        scores = model.encode_image(((pixels / 255 - mean) / std).double()[None]) @ classes.T
+        right.append(COLOURS[int(scores.argmax())] == file.with_suffix(".txt").read_text().split()[1])
+    return sum(right) / len(right)
+
+
+def tokens(text: str) -> torch.Tensor:
+    return open_clip.get_tokenizer("test-tiny")([text])
+
+
+def test_classes_named_in_captions_are_told_apart(
+    trained: tuple[Path, Recorder], squares: Path, tiny_model: Path, classes: Path, templates: Path, tmp_path: Path
+) -> None:
+    report, weights = Recorder(), trained[0] / "weights.pt"
+    asked = {"zero_shot__classes": [str(classes)], "zero_shot__templates": str(templates)}
+    found = evaluated(squares, tmp_path, tiny_model, report, init_from=weights, **asked)["zero-shot"]["inner"]
+    assert found["images"] == 20
+    assert found["chance"]["1"] == pytest.approx(0.2)
+    assert found["top"]["5"] == 1
+    assert sum(entry["images"] for entry in found["per class"].values()) == 20
+    assert report.plots[0][2]["data"][0]["type"] == "table"
+    with torch.inference_mode():
+        assert found["top"]["1"] == plain_accuracy(weights, squares / "heldout")
+
+
+def test_folders_of_classes(trained: tuple[Path, Recorder], squares: Path, tiny_model: Path, templates: Path, tmp_path: Path) -> None:
+    """One folder for each colour in the middle, one image in it torn."""
+    data = tmp_path / "data"
+    for caption in (squares / "heldout").glob("*.txt"):
+        folder = data / f"{caption.read_text().split()[1]}_square"
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(caption.with_suffix(".png"), folder)
+    (data / "red_square" / "torn.png").write_bytes(b"torn")
+    report, weights = Recorder(), trained[0] / "weights.pt"
+    results = evaluated(data, tmp_path, tiny_model, report, init_from=weights, zero_shot__templates=str(templates))
+
+    found = results["zero-shot"]["folders"]
+    assert (found["images"], found["left out"]) == (20, 1)
+    with torch.inference_mode():
+        assert found["top"]["1"] == plain_accuracy(weights, squares / "heldout")
+    assert set(found["per class"]) == {f"{colour}_square" for colour in COLOURS}
+    assert "retrieval" not in results
+    assert report.images[0][0] == "images with best classes"
+
+
+def test_all_pairs_or_those_held_out(squares: Path, tiny_model: Path, tmp_path: Path) -> None:
+    report = Recorder()
+    results = evaluated(squares, tmp_path, tiny_model, report, evaluate__pairs="all", evaluate__debug_images=0, evaluate__precision="bf16")
+    assert results["retrieval"]["pairs"] == 80
+    assert results["weights"] == "random"
+    assert any("random weights" in text for text in report.texts)
+    assert not report.images
+
+
+def test_what_cannot_be_evaluated_is_told(squares: Path, tiny_model: Path, tmp_path: Path) -> None:
+    (tmp_path / "cats.yaml").write_text("[cat, dog]")
+    with pytest.raises(DataError, match=r"zero_shot\.classes=cats: no caption names one of cat, dog"):
+        evaluated(squares, tmp_path, tiny_model, zero_shot__classes=[str(tmp_path / "cats.yaml")])
+    with pytest.raises(ParameterError, match=r"2 sub-folders of .* are none of cats: heldout, train"):
+        evaluated(squares, tmp_path, tiny_model, zero_shot__classes=[str(tmp_path / "cats.yaml")], evaluate__data="classes")

@@ -1,0 +1,86 @@
+"""Classes as words: their labels, their templates, and the accuracy against a plain recomputation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from clip_training.zero_shot import OWN, ClassSet, accuracy, read_classes, read_templates
+from harness.errors import ParameterError
+
+ANIMALS = ClassSet("animals", {"cat": ("cat", "kitten"), "polar bear": ("polar bear",), "dog": ("dog",)})
+
+
+@pytest.mark.parametrize(
+    ("caption", "labels"),
+    [
+        ("a cat on a mat", {0}),
+        ("Two KITTENS and a dog", {0, 2}),
+        ("a polar  bear", {1}),
+        ("a bear on a catalogue, dogged", set()),
+        ("cats, dogs.", {0, 2}),
+    ],
+)
+def test_a_caption_names_classes_by_whole_words(caption: str, labels: set[int]) -> None:
+    assert ANIMALS.labels(caption) == labels
+
+
+def test_classes_are_read_from_lists_and_mappings(tmp_path: Path) -> None:
+    (tmp_path / "one.yaml").write_text("[red, green]")
+    (tmp_path / "two.yaml").write_text("n01: tench\nn02: [goldfish, carp]")
+    assert read_classes(str(tmp_path / "one.yaml")) == ClassSet("one", {"red": ("red",), "green": ("green",)})
+    assert read_classes(str(tmp_path / "two.yaml")).words == {"n01": ("tench",), "n02": ("goldfish", "carp")}
+    assert len(read_classes("imagenet").words) > 990
+    assert {path.stem for path in OWN.glob("*.yaml")} >= {"tabletop_colours", "tabletop_shapes", "tabletop_objects"}
+    assert len(read_classes("tabletop_objects").words) == 48
+
+
+@pytest.mark.parametrize("content", ["[one]", "word", "a: []\nb: c", "a: {b: c}\nd: e", "- ''\n- b"])
+def test_a_file_of_another_form_is_refused(content: str, tmp_path: Path) -> None:
+    (tmp_path / "classes.yaml").write_text(content)
+    with pytest.raises(ParameterError, match="must be a YAML list of two classes or more"):
+        read_classes(str(tmp_path / "classes.yaml"))
+
+
+def test_a_misspelt_name_is_told_with_the_right_one() -> None:
+    with pytest.raises(ParameterError, match=r"neither a file nor one of imagenet, .*did you mean tabletop_colours"):
+        read_classes("tabletop_colors")
+
+
+def test_templates_are_named_written_or_read(tmp_path: Path) -> None:
+    assert [len(read_templates(name)) for name in ("openai", "simple", "photo", "name")] == [80, 7, 1, 1]
+    assert read_templates("a {} on a table") == ["a {} on a table"]
+    (tmp_path / "mine.txt").write_text("a {}.\n\nsome {}s\n")
+    assert read_templates(str(tmp_path / "mine.txt")) == ["a {}.", "some {}s"]
+    (tmp_path / "wrong.txt").write_text("a {}\na thing\n")
+    with pytest.raises(ParameterError, match=r"each line needs one \{\}: a thing"):
+        read_templates(str(tmp_path / "wrong.txt"))
+    with pytest.raises(ParameterError, match="write one of openai, simple"):
+        read_templates("opnai")
+
+
+def test_accuracy_equals_the_plain_count() -> None:
+    """Images of one, two and three classes, ranked one by one."""
+    rng = np.random.default_rng(0)
+    scores, names = rng.normal(size=(60, 8)), [f"class {number}" for number in range(8)]
+    labels = [set(rng.permutation(8)[: 1 + row % 3].tolist()) for row in range(60)]
+    result = accuracy(torch.from_numpy(scores), labels, names)
+
+    order = [sorted(range(8), key=lambda j, row=row: -row[j]) for row in scores]
+    for k in (1, 5):
+        assert result.top[k] == pytest.approx(np.mean([bool(those & set(best[:k])) for those, best in zip(labels, order, strict=True)]))
+    assert result.chance[1] == pytest.approx(np.mean([len(those) / 8 for those in labels]))
+    for number, name in enumerate(names):
+        shown = [row for row in range(60) if number in labels[row]]
+        found = [number in order[row][: len(labels[row])] for row in shown]
+        assert result.per_class[name] == (len(shown), pytest.approx(np.mean(found)))
+    assert result.best.tolist() == [best[0] for best in order]
+
+
+def test_a_model_that_sees_no_difference_is_never_right() -> None:
+    result = accuracy(torch.zeros(4, 6), [{0}, {1}, {2, 3}, {5}], list("abcdef"))
+    assert result.top == {1: 0.0, 5: pytest.approx(0.25)}  # of two classes in six, one is among any five
+    assert result.mean_per_class == 0

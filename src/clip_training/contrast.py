@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable
 from typing import Any
 
-import lightning.pytorch as lightning
 import torch
-from open_clip import ClipLoss
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
@@ -18,7 +15,9 @@ from harness.errors import CheckpointError
 from harness.report import Report
 from training.distributed import gather_rows, rank, world_size
 
+from .caching import CachedStep, at_least_fp32
 from .config import OptimConfig
+from .losses import make_loss
 from .model import Clip, normalised
 from .optim import cosine_with_warmup, make_optimizer
 from .pairs import Batch, HeldOut
@@ -27,8 +26,8 @@ from .retrieval import KS, Retrieval, contrastive_loss, retrieval
 MAX_LOGIT_SCALE = math.log(100)
 
 
-class Contrast(lightning.LightningModule):
-    """CLIP's objective.
+class Contrast(CachedStep):
+    """CLIP's objective, or SigLIP's.
 
     Args:
         clip: the model.
@@ -38,6 +37,8 @@ class Contrast(lightning.LightningModule):
         batch_size: pairs that all ranks together contrast.
         identity: what the order of the data follows from; a checkpoint with another one is refused.
         report: where results go.
+        loss: a key of losses.LOSSES.
+        micro_batch: pairs whose memory a rank's step takes, by gradient caching; 0 is all of them.
         gallery: draws the images with their best captions, or None.
     """
 
@@ -51,33 +52,53 @@ class Contrast(lightning.LightningModule):
         batch_size: int,
         identity: dict[str, Any],
         report: Report,
+        loss: str = "clip",
+        micro_batch: int = 0,
         gallery: Callable[[list[int], list[str], Retrieval], Any] | None = None,
     ) -> None:
         super().__init__()
-        self.model = clip.model
-        self.width = clip.width
+        self.model, self.name, self.width = clip.model, clip.name, clip.width
         self.optim, self.total_steps, self.heldout, self.batch_size = optim, total_steps, heldout, batch_size
         self.identity, self.report, self.gallery = identity, report, gallery
         self.register_buffer("mean", clip.mean.view(3, 1, 1), persistent=False)
         self.register_buffer("std", clip.std.view(3, 1, 1), persistent=False)
-        warnings.filterwarnings("ignore", ".*distributed.nn.functional.all_gather is deprecated.*", FutureWarning)  # in open_clip's loss
-        self.loss = ClipLoss(local_loss=True, gather_with_grad=True, rank=rank(), world_size=world_size())
+        self.loss, self.alone = make_loss(loss), make_loss(loss, rank=0, ranks=1)
+        self.most = MAX_LOGIT_SCALE if loss == "clip" else None  # SigLIP's is free
+        self.micro_batch, self.caches = micro_batch, 0 < micro_batch < batch_size // world_size()
+        self.last: tuple[Tensor, Tensor] | None = None
         self.skipped: dict[int, str] = {}
         self.embedded: list[tuple[Tensor, Tensor, Tensor]] = []
         self.validated_at = -1
         self.metrics: dict[str, float] = {}
 
-    def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """Unit embeddings `image_features`, `text_features` (B, D), and the `logit_scale` that they are multiplied by."""
-        return self.model(normalised(batch.images, self.mean, self.std), batch.tokens)
+    def forward(self, images: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Unit embeddings (B, D) of images (B, 3, S, S) and of texts (B, context length)."""
+        out = self.model(normalised(images, self.mean, self.std), tokens)
+        return at_least_fp32(out["image_features"]), at_least_fp32(out["text_features"])
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         self.skipped |= batch.skipped
-        out = self(batch)
-        return self.loss(out["image_features"], out["text_features"], out["logit_scale"], out.get("logit_bias"))
+        if not self.caches:
+            return self.contrast(*self(batch.images, batch.tokens))
+        micro_batches = list(zip(batch.images.split(self.micro_batch), batch.tokens.split(self.micro_batch), strict=True))
+        return self.cached(lambda micro_batch: self(*micro_batch), micro_batches, self.contrast)
+
+    def contrast(self, images: Tensor, texts: Tensor) -> Tensor:
+        """The loss of this rank's embeddings, contrasted with those of all ranks."""
+        self.last = images.detach(), texts.detach()
+        return self.loss(images, texts, self.model.logit_scale.exp(), getattr(self.model, "logit_bias", None))
+
+    def figures(self) -> dict[tuple[str, str], float]:
+        """What is reported of the last training step beside its loss: by title and series."""
+        found = {("logit scale", "exp"): float(self.model.logit_scale.detach().exp())}
+        if self.last is not None:
+            best = (self.last[0] @ self.last[1].T).argmax(1)
+            right = best == torch.arange(len(best), device=best.device)
+            found["recall@1", "image to text, in its training batch"] = float(right.double().mean())
+        return found
 
     def configure_optimizers(self) -> dict[str, Any]:
-        optimizer = make_optimizer(self.model, self.optim)
+        optimizer = make_optimizer(self.model, self.optim, self.name)
         schedule = LambdaLR(optimizer, lambda step: cosine_with_warmup(step, self.optim.warmup, self.total_steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
@@ -86,8 +107,8 @@ class Contrast(lightning.LightningModule):
         with torch.no_grad():
             logit_scale = self.model.logit_scale
             assert isinstance(logit_scale, nn.Parameter)
-            if logit_scale.requires_grad:
-                logit_scale.clamp_(0, MAX_LOGIT_SCALE)
+            if logit_scale.requires_grad and self.most is not None:
+                logit_scale.clamp_(0, self.most)
 
     def on_train_epoch_end(self) -> None:
         if self.skipped:
@@ -96,8 +117,8 @@ class Contrast(lightning.LightningModule):
 
     def validation_step(self, batch: Batch, _: int) -> None:
         if len(batch.index):
-            out = self(batch)
-            self.embedded.append((batch.index, out["image_features"].float(), out["text_features"].float()))
+            images, texts = self(batch.images, batch.tokens)
+            self.embedded.append((batch.index, images.float(), texts.float()))
 
     def on_validation_epoch_end(self) -> None:
         """Recall and loss over the embeddings of all ranks, in the order of the pairs."""
@@ -112,7 +133,8 @@ class Contrast(lightning.LightningModule):
         indices, images, texts = index[order].tolist(), images[order], texts[order]
         captions = [self.heldout.caption(i) for i in indices]
         result = retrieval(images, texts, captions)
-        loss = contrastive_loss(images, texts, self.model.logit_scale.exp(), self.batch_size)
+        bias = getattr(self.model, "logit_bias", None)
+        loss = contrastive_loss(images, texts, self.model.logit_scale.exp(), self.batch_size, self.alone, bias)
         self.report_evaluation(result, loss, len(indices))
         if self.gallery is not None:
             self.report.image("held-out images with best captions", "gallery", self.gallery(indices, captions, result), self.global_step)

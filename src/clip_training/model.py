@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,15 +11,18 @@ from pathlib import Path
 
 import open_clip
 import torch
+from open_clip.model import resize_pos_embed
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 from torch import Tensor, nn
 
-from harness.errors import ParameterError
+from harness.errors import CheckpointError, ParameterError
 from harness.params import nearest
-from training.weights import load_into, read_weights
+from training.weights import load_into
 
+from .checkpoint import Description, fitted, load
 from .config import ModelConfig
+from .losses import STARTS
 
 OWN = Path(__file__).parent / "models"
 
@@ -43,8 +46,15 @@ class Clip:
     std: Tensor  # (3,)
 
 
-def make_clip(settings: ModelConfig, init_from: Path | None = None) -> Clip:
+def make_clip(settings: ModelConfig, init_from: Path | None = None, loss: str = "clip") -> Clip:
     """Build a model and fill it with the weights asked for; `init_from` wins over `model.pretrained`.
+
+    Weights that need it make it the `-quickgelu` variant of its name. A file's positional embedding is interpolated to the model's size.
+
+    Args:
+        settings: name and weights.
+        init_from: a file of weights.
+        loss: what it is made for: SigLIP's has a `logit_bias`, as has a model whose weights have one.
 
     Raises:
         ParameterError: for a name or a tag that there is not.
@@ -58,10 +68,14 @@ def make_clip(settings: ModelConfig, init_from: Path | None = None) -> Clip:
         raise ParameterError(
             [f"model.pretrained={tag}: neither a file nor a tag of {name}{nearest(tag, tags)}: {', '.join(tags) or 'none'}"]
         )
+    state, description = load(source) if source is not None else ({}, None)
+    if description.kind.startswith("openai") if description else tag and open_clip.get_pretrained_cfg(name, tag).get("quick_gelu"):
+        name = quick(name)
+    start = STARTS["siglip"] if loss == "siglip" or "logit_bias" in state else {}
     with without_hints():
-        model = open_clip.create_model(name, pretrained=tag, output_dict=True, weights_only=True)
-    if source is not None:
-        load_into(model, read_weights(source), source)
+        model = open_clip.create_model(name, pretrained=tag, output_dict=True, weights_only=True, **start | own_start(name))
+    if description is not None:
+        fill(model, state, description)
     preprocess = PreprocessCfg(**model.visual.preprocess_cfg)
     steps = image_transform_v2(preprocess, is_train=False).transforms
     tokenizer = open_clip.get_tokenizer(name)
@@ -88,6 +102,29 @@ def make_clip(settings: ModelConfig, init_from: Path | None = None) -> Clip:
     )
 
 
+def fill(model: nn.Module, state: Mapping[str, Tensor], description: Description) -> None:
+    """Copy the weights in, a positional embedding for images of another size interpolated (CLIP's 336 pixels begin with those of 224)."""
+    bias = getattr(model, "logit_bias", None)
+    state = fitted(state if bias is None else {"logit_bias": bias.detach(), **state}, model)
+    resize_pos_embed(state, model)
+    try:
+        load_into(model, state, description.path)
+    except CheckpointError as error:
+        raise CheckpointError(f"{error}; {description}") from error
+
+
+def own_start(name: str) -> dict[str, float]:
+    """Temperature and bias that the model's own configuration states."""
+    config = open_clip.get_model_config(name) or {}
+    return {key: config[key] for key in ("init_logit_scale", "init_logit_bias") if key in config}
+
+
+def quick(name: str) -> str:
+    """The variant of a model with OpenAI's activation, x * sigmoid(1.702 x), where there is one."""
+    variant = f"{name}-quickgelu"
+    return variant if variant in open_clip.list_models() else name
+
+
 def normalised(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     """(B, 3, S, S) as a model takes it: uint8 scaled and normalised, floating point left as it is, because it has been before.
 
@@ -107,14 +144,18 @@ def without_hints() -> Iterator[None]:
 
 
 def registered(name: str) -> str:
-    """The name under which open_clip knows the model that a person means."""
+    """The name under which open_clip knows the model that a person means.
+
+    The paper's names (RN50, ViT-B/32, ViT-L/14-336px or ViT-L/14@336px) are open_clip's models with GELU, the activation of GPT-2 that
+    the paper refers to. OpenAI's program has an approximation in its place, which OpenAI's weights need: `NAME-quickgelu`.
+    """
     open_clip.add_model_config(OWN)
     if name.endswith(".json"):
         if not Path(name).is_file():
             raise ParameterError([f"model.name={name}: there is no such file"])
         open_clip.add_model_config(Path(name))
         return Path(name).stem
-    known = open_clip.list_models()
-    if name.replace("/", "-") not in known:
-        raise ParameterError([f"model.name={name}: open_clip has no such model{nearest(name, known)}, nor has {OWN.name}/ beside it"])
-    return name.replace("/", "-")
+    known, plain = open_clip.list_models(), name.replace("/", "-").replace("@", "-").removesuffix("px")
+    if plain not in known:
+        raise ParameterError([f"model.name={name}: open_clip has no such model{nearest(plain, known)}, nor has {OWN.name}/ beside it"])
+    return plain

@@ -6,12 +6,25 @@ import math
 from typing import Any
 
 from torch import nn
-from torch.optim import AdamW
+from torch.optim import AdamW, Optimizer
 
 from .config import OptimConfig
 
 FAMILIES = {"vit": ((0.9, 0.98), 1e-6), "resnet": ((0.9, 0.999), 1e-8)}
 """(beta1, beta2) and epsilon by family (Radford et al. 2021, table 19)."""
+
+LEARNING_RATES = {
+    "RN50": 5e-4,
+    "RN101": 5e-4,
+    "RN50x4": 5e-4,
+    "RN50x16": 4e-4,
+    "RN50x64": 3.6e-4,
+    "ViT-B-32": 5e-4,
+    "ViT-B-16": 5e-4,
+    "ViT-L-14": 4e-4,
+    "ViT-L-14-336": 2e-5,
+}
+"""Highest learning rate by open_clip's name (Radford et al. 2021, tables 19 and 20)."""
 
 
 def family_of(model: nn.Module) -> str:
@@ -32,10 +45,28 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, An
     return [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
 
 
-def make_optimizer(model: nn.Module, settings: OptimConfig) -> AdamW:
+def make_optimizer(model: nn.Module, settings: OptimConfig, name: str = "") -> Optimizer:
+    """AdamW over the model's trainable parameters.
+
+    Args:
+        model: an open_clip model.
+        settings: of the optimiser; what is 0 is the paper's.
+        name: of the model, as open_clip knows it.
+    """
     (_, beta2), eps = FAMILIES[family_of(model)]
     groups = parameter_groups(model, settings.weight_decay)
-    return AdamW(groups, lr=settings.lr, betas=(settings.beta1, settings.beta2 or beta2), eps=settings.eps or eps, fused=True)
+    lr = settings.lr or learning_rate_of(name)
+    betas = (settings.beta1, settings.beta2 or beta2)
+    if settings.state_dtype == "fp32" and settings.text_weights == "fp32":
+        return AdamW(groups, lr=lr, betas=betas, eps=settings.eps or eps, fused=True)
+    from .adam import LeanAdamW  # torchao takes seconds to import
+
+    return LeanAdamW(groups, lr, betas, settings.eps or eps, settings.state_dtype)
+
+
+def learning_rate_of(name: str) -> float:
+    """The paper's highest learning rate for a model."""
+    return LEARNING_RATES.get(name.removesuffix("-quickgelu"), 5e-4)
 
 
 def cosine_with_warmup(step: int, warmup: int, total: int) -> float:

@@ -15,7 +15,6 @@ from typing import Any
 
 from harness import command_line
 from harness.checkpoint import Checkpoints, find
-from harness.errors import ParameterError
 from harness.report import Report, Silent, TerminalReport
 from harness.settings import describe, nearest, setting
 
@@ -164,14 +163,3 @@ def config_file(name: str, problems: list[str]) -> Path | None:
     known = [path.stem for path in sorted(CONFIGS.glob("*.yaml"))]
     problems.append(f"config={name}: neither a file nor one of {', '.join(known)}{nearest(name, known)}")
     return None
-
-
-def folder_of(folder: Path | None) -> Path:
-    """The folder of a command that needs one.
-
-    Raises:
-        ParameterError: when there is none.
-    """
-    if folder is None:
-        raise ParameterError(["folder is required: where the data is, folder=DIR or --folder DIR"])
-    return folder

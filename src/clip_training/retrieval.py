@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from math import comb
 
 import torch
-from torch import Tensor
-from torch.nn import functional
+from open_clip import ClipLoss
+from torch import Tensor, nn
 
 KS = (1, 5, 10)
 ROWS = 1024  # of the table of scores at a time: all of it is too large for many pairs
@@ -65,15 +65,13 @@ def chance_of(candidates: int, right: int, k: int) -> float:
     return 1 - comb(candidates - right, k) / comb(candidates, k) if k < candidates else 1.0
 
 
-def contrastive_loss(images: Tensor, texts: Tensor, scale: Tensor, batch_size: int) -> float:
-    """Mean symmetric cross-entropy over consecutive batches (the last incomplete one dropped, unless it is the only one).
+def contrastive_loss(
+    images: Tensor, texts: Tensor, scale: Tensor, batch_size: int, loss: nn.Module | None = None, bias: Tensor | None = None
+) -> float:
+    """Mean loss over consecutive batches (the last incomplete one dropped, unless it is the only one).
 
-    Evaluated on embeddings of all ranks, so that it does not depend on how many there are.
+    Evaluated on embeddings of all ranks, so that it does not depend on how many there are. By default it is CLIP's.
     """
-    size = min(batch_size, len(images))
-    losses = []
-    for start in range(0, len(images) - size + 1, size):
-        logits = scale * images[start : start + size] @ texts[start : start + size].T
-        labels = torch.arange(size, device=logits.device)
-        losses.append((functional.cross_entropy(logits, labels) + functional.cross_entropy(logits.T, labels)) / 2)
-    return float(torch.stack(losses).mean())
+    size, loss = min(batch_size, len(images)), loss or ClipLoss()
+    starts = range(0, len(images) - size + 1, size)
+    return float(torch.stack([loss(images[at : at + size], texts[at : at + size], scale, bias) for at in starts]).mean())

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from functools import partial
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 
@@ -25,3 +27,16 @@ def unchanged_statistics(model: nn.Module) -> Iterator[None]:
     finally:
         for module in tracking:
             module.track_running_stats = True
+
+
+def count_once(model: nn.Module) -> None:
+    """Let batch normalisation update its running statistics in the forward pass, and not again when activations are recomputed."""
+    for module in model.modules():
+        if isinstance(module, _BatchNorm):
+            module.forward = partial(forward_once, module, module.forward)  # type: ignore[method-assign]
+
+
+def forward_once(module: nn.Module, forward: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
+    recomputing = torch._C._current_graph_task_id() != -1  # a backward pass is under way
+    with unchanged_statistics(module) if recomputing else nullcontext():
+        return forward(rows)

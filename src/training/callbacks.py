@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import time
 from collections.abc import Iterator
@@ -31,7 +32,9 @@ class SeedEachStep(Callback):
 
 
 class ReportTraining(Callback):
-    """Progress bar, mean loss, learning rate and items per second, every so many steps.
+    """Progress bar, mean loss, learning rate, items per second and memory, every so many steps.
+
+    What the module's `figures()`, where it has that, gives by title and series is reported too.
 
     Args:
         report: where they go.
@@ -60,6 +63,9 @@ class ReportTraining(Callback):
             self.report.scalar("loss", self.series, float(torch.stack(self.losses).mean()), step)
             self.report.scalar("learning rate", "lr", trainer.optimizers[0].param_groups[0]["lr"], step)
             self.report.scalar("samples per second", self.series, len(self.losses) * self.items_per_step / seconds, step)
+            figures = getattr(module, "figures", dict)()
+            for (title, series), value in {**figures, **peak_memory()}.items():
+                self.report.scalar(title, series, value, step)
             self.losses.clear()
             self.since = time.perf_counter()
 
@@ -72,6 +78,14 @@ class ReportTraining(Callback):
         for _ in self.bar:
             break
         self.report.flush()
+
+
+def peak_memory() -> dict[tuple[str, str], float]:
+    """The most memory that this process has had, in GiB, by title and series."""
+    found = {("memory (GiB)", "peak resident"): resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20}
+    if torch.cuda.is_available():
+        found["memory (GiB)", "peak on the GPU"] = torch.cuda.max_memory_allocated() / 2**30
+    return found
 
 
 class SaveAndStop(Callback):

@@ -46,6 +46,7 @@ def show(name: str) -> None:
     click.echo(f"configs  {', '.join(configs) or 'none'}")
     for command in found.commands.values():
         needs = f", needs {', '.join(command.needs)}" if command.needs else ""
+        needs += f" or {' or '.join(command.instead)}" if command.instead else ""
         click.echo(f"\ncommand {command.name} ({command.type}, launcher {command.launcher}{needs})")
         settings = workload.settings_of(command)
         print_table(

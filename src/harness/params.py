@@ -134,7 +134,8 @@ def resolve(declaration: Declaration, tokens: Sequence[str]) -> Arguments:
             settings = typed_settings(command, file, [item for key, item in given.items() if key not in own], own)
         except ParameterError as error:
             problems += error.problems
-        problems += problems_of_run(declaration, command, reserved)
+        stated = {key: item.value() for key, item in given.items()} if settings is None else flat(settings)
+        problems += problems_of_run(declaration, command, reserved, stated)
     if problems or command is None:
         raise ParameterError(problems)
     return Arguments(command, reserved, {key: reserved[key] for key in paths if reserved.get(key)}, settings)
@@ -205,13 +206,16 @@ def typed_settings(command: Command, file: Path | None, overrides: Iterable[Over
     return merge(schema, file, values, own)
 
 
-def problems_of_run(declaration: Declaration, command: Command, reserved: Mapping[str, Any]) -> list[str]:
+def problems_of_run(declaration: Declaration, command: Command, reserved: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
     """What contradicts the command in the reserved keys: datasets that it needs, processes that it cannot use."""
+    instead = [key for key in command.instead if settings.get(key)]
+    named = [key for key in command.needs if reserved.get(key) or reserved.get(path_key(key))]
     problems = [
-        f"{key} is required: {declaration.datasets[key]} (or {path_key(key)}=FOLDER)"
+        f"{key} is required: {declaration.datasets[key]} ({' or '.join(['', f'{path_key(key)}=FOLDER', *command.instead]).strip()})"
         for key in command.needs
-        if not reserved.get(key) and not reserved.get(path_key(key))
+        if key not in named and not instead
     ]
+    problems += [f"{one}={settings[one]}: {key} names the data already; keep one of them" for key in named for one in instead]
     problems += [f"{key}={reserved[key]}: must be at least 1" for key in ("nproc_per_node", "nnodes") if reserved[key] < 1]
     if command.launcher == "inline" and max(reserved["nproc_per_node"], reserved["nnodes"]) > 1:
         problems.append(f"command={command.name} runs in one process; leave out nproc_per_node and nnodes")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,8 @@ class Command:
     """Where the typed settings are: `module:Class`, importable without torch."""
     needs: tuple[str, ...] = ()
     """Keys of the datasets without which the command cannot start."""
+    instead: tuple[str, ...] = ()
+    """Settings that name the data in place of those datasets."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ def load(folder: Path) -> Declaration:
         image=stated.get("image", folder.name.lower()),
         queue=stated["queue"],
         datasets=datasets,
-        commands={name: Command(**{**vars(command), "needs": tuple(command.needs)}) for name, command in commands.items()},
+        commands={name: replace(command, needs=tuple(command.needs), instead=tuple(command.instead)) for name, command in commands.items()},
         smoke=tuple(stated.get("smoke", ())),
     )
 
@@ -117,7 +119,7 @@ def problems_of(stated: Any) -> list[str]:
 def problems_of_command(command: Any, datasets: Mapping[str, str]) -> list[str]:
     if not isinstance(command, dict):
         return ["must be a mapping with launcher, type and config"]
-    problems = [f"unknown key {key!r}" for key in command if key not in {"launcher", "type", "config", "needs"}]
+    problems = [f"unknown key {key!r}" for key in command if key not in {"launcher", "type", "config", "needs", "instead"}]
     for key, valid in (("launcher", LAUNCHERS), ("type", TASK_TYPES)):
         if command.get(key) not in valid:
             problems.append(f"{key} is {command.get(key)!r}; must be one of {', '.join(valid)}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -59,6 +59,16 @@ def problems(declaration: Declaration, *tokens: str) -> list[str]:
     with pytest.raises(ParameterError) as caught:
         resolve(declaration, tokens)
     return caught.value.problems
+
+
+def test_a_setting_may_name_the_data_in_place_of_a_dataset(declaration: Declaration) -> None:
+    train = replace(COMMANDS["train"], instead=("tag",))
+    declaration = replace(declaration, commands={**declaration.commands, "train": train})
+
+    assert resolve(declaration, ["tag=elsewhere"]).datasets == {}
+    assert problems(declaration) == ["dataset_id is required: toys (or dataset_path=FOLDER or tag)"]
+    assert problems(declaration, "tag=elsewhere", "dataset_path=.") == ["tag=elsewhere: dataset_id names the data already; keep one of them"]
+    assert problems(declaration, "tag=elsewhere", "steps=0") == ["steps=0: must be int >= 1"]
 
 
 def test_a_token_that_cannot_be_read_hides_no_other_mistake(declaration: Declaration) -> None:

@@ -101,6 +101,35 @@ class TestDataset:
         assert [path for path in tmp_path.rglob("*") if path.is_file() and path.suffix != ".lock"] == []
 
 
+class TestParts:
+    def part(self, bucket: str, key: str, start: int, size: int) -> bytes:
+        found = place(f"s3://{bucket}/{key}")
+        return found.read(start, size, found.entry()["ETag"])
+
+    def test_a_part_is_read_without_the_rest(self, bucket: str) -> None:
+        assert self.part(bucket, "big", 1000, 500) == BIG[1000:1500]
+        assert self.part(bucket, "big", 0, len(BIG)) == BIG
+        assert self.part(bucket, "big", 7, 0) == b""
+
+    def test_a_connection_that_breaks_off_is_made_again(self, bucket: str, line: Line) -> None:
+        found = place(f"s3://{bucket}/big")
+        etag = found.entry()["ETag"]
+        line.cuts, line.after = 2, CUT
+        assert found.read(0, len(BIG), etag) == BIG
+        assert line.broken == 2
+        line.cuts, line.broken = 100, 0
+        with pytest.raises(StoreError, match="broke, also when tried again"):
+            found.read(0, len(BIG), etag)
+        assert 1 < line.broken < 10
+
+    def test_an_object_that_was_changed_is_told_from_the_one_that_was_listed(self, store: Store, bucket: str) -> None:
+        found = place(f"s3://{bucket}/big")
+        etag = found.entry()["ETag"]
+        store.put(f"s3://{bucket}/big", BIG[:10])
+        with pytest.raises(StoreError, match="it was changed while it was being read"):
+            found.read(0, 5, etag)
+
+
 STRANGER = ("team:stranger", "secret")
 WRONG_SECRET = (Store.owner[0], "wrong")
 

@@ -58,6 +58,7 @@ class TestOurWorkloads:
         for command in workload.commands.values():
             settings = describe(settings_class(command))
             assert not RESERVED.keys() & {setting.key for setting in settings}
+            assert set(command.instead) <= {setting.key for setting in settings}
             assert all(setting.help for setting in settings)
             assert all(setting.admits(setting.default) for setting in settings)
 

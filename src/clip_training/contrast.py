@@ -66,7 +66,6 @@ class Contrast(CachedStep):
         self.most = MAX_LOGIT_SCALE if loss == "clip" else None  # SigLIP's is free
         self.micro_batch, self.caches = micro_batch, 0 < micro_batch < batch_size // world_size()
         self.last: tuple[Tensor, Tensor] | None = None
-        self.skipped: dict[int, str] = {}
         self.embedded: list[tuple[Tensor, Tensor, Tensor]] = []
         self.validated_at = -1
         self.metrics: dict[str, float] = {}
@@ -77,7 +76,6 @@ class Contrast(CachedStep):
         return at_least_fp32(out["image_features"]), at_least_fp32(out["text_features"])
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
-        self.skipped |= batch.skipped
         if not self.caches:
             return self.contrast(*self(batch.images, batch.tokens))
         micro_batches = list(zip(batch.images.split(self.micro_batch), batch.tokens.split(self.micro_batch), strict=True))
@@ -109,11 +107,6 @@ class Contrast(CachedStep):
             assert isinstance(logit_scale, nn.Parameter)
             if logit_scale.requires_grad and self.most is not None:
                 logit_scale.clamp_(0, self.most)
-
-    def on_train_epoch_end(self) -> None:
-        if self.skipped:
-            examples = "; ".join(list(self.skipped.values())[:3])
-            self.report.text(f"{len(self.skipped)} pairs cannot be used and were skipped so far, others seen in their place: {examples}")
 
     def validation_step(self, batch: Batch, _: int) -> None:
         if len(batch.index):

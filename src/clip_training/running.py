@@ -23,6 +23,7 @@ from .batches import Batches
 from .loading import make_loaders
 from .model import Clip
 from .pairs import HeldOut, Pairs
+from .skipped import ListSkipped
 
 
 def order_of(training: Pairs, settings: Any, seed: int) -> Batches:
@@ -74,7 +75,7 @@ def fit(
         precision=settings.train.precision,
         deterministic=settings.train.deterministic,
         output=output,
-        callbacks=[SeedEachStep(seed), ReportTraining(report, settings.train.report_every, together), saving],
+        callbacks=[SeedEachStep(seed), ReportTraining(report, settings.train.report_every, together), ListSkipped(report, output), saving],
     )
     batches.step = lambda: trainer.global_step
     report.text(

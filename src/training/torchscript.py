@@ -43,7 +43,17 @@ def read_torchscript(path: Path) -> dict[str, Tensor]:
         raise CheckpointError(f"{path} is a damaged TorchScript archive: {type(error).__name__} {error}") from error
 
 
-DAMAGE = (zipfile.BadZipFile, pickle.UnpicklingError, RuntimeError, LookupError, AttributeError, TypeError, ValueError, EOFError, StopIteration)
+DAMAGE = (
+    zipfile.BadZipFile,
+    pickle.UnpicklingError,
+    RuntimeError,
+    LookupError,
+    AttributeError,
+    TypeError,
+    ValueError,
+    EOFError,
+    StopIteration,
+)
 """What reading a damaged archive raises."""
 
 

@@ -8,7 +8,8 @@ SHELL := bash
 IMAGES := $(sort $(notdir $(patsubst %/Dockerfile,%,$(wildcard docker/*/Dockerfile))))
 WORKLOADS := $(sort $(notdir $(patsubst %/workload.yaml,%,$(wildcard clearml_tasks/*/workload.yaml))))
 TESTED := $(sort $(notdir $(patsubst %/,%,$(wildcard tests/workloads/*/))))
-BENCHMARKS := $(sort $(patsubst tests/benchmarks/%.py,%,$(filter-out %/__init__.py %/table.py,$(wildcard tests/benchmarks/*.py))))
+BENCHMARKS := $(sort $(patsubst tests/benchmarks/%.py,%,$(filter-out %/__init__.py %/table.py,$(wildcard tests/benchmarks/*.py))) \
+    $(patsubst tests/benchmarks/%/__main__.py,%,$(wildcard tests/benchmarks/*/__main__.py)))
 VENV := .venv/bin/python
 
 help:  ## what there is to type

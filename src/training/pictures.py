@@ -61,6 +61,7 @@ def draw_mark(draw: ImageDraw.ImageDraw, x: int, y: int, right: bool) -> None:
 
 def sheet(pictures: Sequence[Image.Image], columns: int) -> Image.Image:
     """Pictures of one width side by side, row by row."""
+    columns = min(columns, len(pictures))
     rows = [pictures[start : start + columns] for start in range(0, len(pictures), columns)]
     heights = [max(picture.height for picture in row) for row in rows]
     width = max(picture.width for picture in pictures)

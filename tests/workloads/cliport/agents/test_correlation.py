@@ -25,11 +25,12 @@ def test_the_transform_gives_what_the_definition_gives(height: int, width: int, 
     assert (correlate_directly(maps, kernels) - expected).abs().max() < 1e-4
 
 
-def test_gradients_are_the_definitions() -> None:
+@pytest.mark.parametrize(("height", "width", "size"), [(30, 20, 8), (33, 21, 7), (16, 16, 16)])
+def test_gradients_are_the_definitions(height: int, width: int, size: int) -> None:
     torch.manual_seed(0)
     gradients = []
     for function in (correlate, correlate_directly):
-        maps, kernels = torch.randn(1, 3, 30, 20).requires_grad_(), torch.randn(1, 2, 3, 8, 8).requires_grad_()
+        maps, kernels = torch.randn(2, 3, height, width).requires_grad_(), torch.randn(2, 4, 3, size, size).requires_grad_()
         torch.manual_seed(1)
         values = function(maps, kernels)
         values.backward(torch.randn_like(values))

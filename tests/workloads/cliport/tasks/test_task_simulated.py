@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from cliport.sim.environment import Environment
 from cliport.tasks import make, names
+from cliport.tasks.__main__ import main
 from cliport.tasks.check import Episode, play, table
+from cliport.tasks.gallery import WIDTH
+from training.pictures import MARGIN
 
 DEAR = ("piles", "palletizing", "hanoi", "kits", "packing-boxes", "google", "-seq")
 """Tasks of a second an episode and more; most of them come in three splits of one thing, each with a seed of its own."""
@@ -63,3 +68,12 @@ def test_a_scene_shows_what_it_asks_for_and_nothing_is_done_yet(env: Environment
 def test_the_table_counts_solved_scenes() -> None:
     episodes = [Episode(1.0, 3, 0.5), Episode(0.5, 6, 1.5)]
     assert list(table([("align-rope", episodes)]))[-1] == "| align-rope | 1 of 2 | 0.750 | 4.5 | 1.00 |"
+
+
+def test_the_command_draws_the_scenes_of_tasks(tmp_path: Path) -> None:
+    assert main(["--picture", str(tmp_path / "tasks.png"), "place-red-in-green", "packing-boxes"]) == 0
+    with Image.open(tmp_path / "tasks.png") as picture:
+        assert picture.width == 2 * WIDTH + MARGIN
+        colours = picture.getcolors(maxcolors=2**24)
+    assert colours is not None
+    assert any(red > 150 and red > 2 * max(green, blue) for _, (red, green, blue) in colours)  # the red blocks are to be seen

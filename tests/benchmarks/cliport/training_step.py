@@ -1,7 +1,6 @@
-"""CLIPort's work against the same work done the original's way (`benchmarks/original`), in CPU seconds.
+"""One training step of the faithful size, against the original's way (`original.training_step`).
 
-Each path runs in a process of its own, in the environment of the image `cliport`; its peak memory stands in the unit. A training step
-has one sample, the paper's sizes and random weights, which take as long as others.
+Each path runs in a process of its own; a step has one sample, the paper's sizes and random weights, which take as long as others.
 """
 
 from __future__ import annotations
@@ -16,10 +15,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.table import Row, less_is_better, publish
+from benchmarks.cliport import PYTHON, environment
+from benchmarks.table import Row, less_is_better
 
-ROOT = Path(__file__).resolve().parents[2]
-PYTHON = ROOT / ".venvs" / "cliport" / "bin" / "python"
 SIZE = os.environ.get("CLIPORT_BENCH_SIZE", "faithful")
 """`small` tries the benchmark itself; its ratios say nothing."""
 LR = 1e-4
@@ -58,7 +56,7 @@ def step_ours(rotate: str) -> tuple[Any, Any, float, float]:
 
 
 def step_original() -> tuple[Any, Any, float, float]:
-    from benchmarks.original.training_step import TheOriginalsWay
+    from benchmarks.cliport.original.training_step import TheOriginalsWay
 
     way, batch = TheOriginalsWay(make_agent("crops"), LR), sample()
     begun = time.process_time()
@@ -89,9 +87,8 @@ def child(way: str, path: Path) -> None:
 
 def run(way: str, folder: Path) -> dict[str, Any]:
     """One path in a process of its own; the scores are in `folder`."""
-    environment = os.environ | {"PYTHONPATH": f"{ROOT / 'src'}:{ROOT / 'tests'}", "OMP_WAIT_POLICY": "PASSIVE"}
-    program = [str(PYTHON), "-m", "benchmarks.cliport", way, str(folder / f"{way}.pt")]
-    done = subprocess.run(program, env=environment, check=True, stdout=subprocess.PIPE, text=True)
+    program = [str(PYTHON), "-m", "benchmarks.cliport.training_step", way, str(folder / f"{way}.pt")]
+    done = subprocess.run(program, env=environment(), check=True, stdout=subprocess.PIPE, text=True)
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 
@@ -106,7 +103,7 @@ def difference(folder: Path) -> float:
     return float(subprocess.run([str(PYTHON), "-c", program, *paths], check=True, stdout=subprocess.PIPE, text=True).stdout)
 
 
-def training_rows() -> list[Row]:
+def rows() -> list[Row]:
     """`training step` computes what the original does; `rotated features` is another model, and is compared in time alone."""
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
@@ -123,12 +120,5 @@ def training_rows() -> list[Row]:
     ]
 
 
-def main() -> None:
-    publish("cliport", training_rows())
-
-
 if __name__ == "__main__":
-    if len(sys.argv) == 3:
-        child(sys.argv[1], Path(sys.argv[2]))
-    else:
-        main()
+    child(sys.argv[1], Path(sys.argv[2]))

@@ -46,13 +46,16 @@ class ReportTraining(Callback):
     def __init__(self, report: Report, every: int, items_per_step: int, series: str = "train") -> None:
         self.report, self.every, self.items_per_step, self.series = report, every, items_per_step, series
         self.losses: list[torch.Tensor] = []
-        self.since = 0.0
+        self.since = self.rate = 0.0
         self.bar: Iterator[int] = iter(())
 
     def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         total = int(trainer.estimated_stepping_batches)
         self.bar = iter(self.report.progress(range(trainer.global_step, total), total=total - trainer.global_step, description="steps"))
         self.since = time.perf_counter()
+
+    def on_train_batch_start(self, trainer: lightning.Trainer, *_: Any) -> None:
+        self.rate = float(trainer.optimizers[0].param_groups[0]["lr"])  # after the step it is the next one's
 
     def on_train_batch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule, outputs: Any, *_: Any) -> None:
         next(self.bar, None)
@@ -61,7 +64,7 @@ class ReportTraining(Callback):
         if step % self.every == 0:
             seconds = time.perf_counter() - self.since
             self.report.scalar("loss", self.series, float(torch.stack(self.losses).mean()), step)
-            self.report.scalar("learning rate", "lr", trainer.optimizers[0].param_groups[0]["lr"], step)
+            self.report.scalar("learning rate", "lr", self.rate, step)
             self.report.scalar("samples per second", self.series, len(self.losses) * self.items_per_step / seconds, step)
             figures = getattr(module, "figures", dict)()
             for (title, series), value in {**figures, **peak_memory()}.items():

@@ -42,6 +42,16 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def undropped_model(tiny_model: Path) -> Path:
+    """The same model without patch dropout, whose steps draw nothing."""
+    path = tiny_model.with_name("test-undropped.json")
+    stated = json.loads(tiny_model.read_text())
+    del stated["vision_cfg"]["patch_dropout"]
+    path.write_text(json.dumps(stated))
+    return path
+
+
 def write_pair(folder: Path, stem: str, inner: str, outer: str, size: int = 40) -> None:
     """A square of one colour on a ground of another, and two captions that say so."""
     pixels = np.full((size, size, 3), COLOURS[outer], np.uint8)

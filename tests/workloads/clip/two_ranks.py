@@ -5,38 +5,79 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import models
 import torch
-from open_clip import ClipLoss
+from models import pairs, small
 from runs import Talking, run
+from torch import Tensor
 from torch import distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
-from clip_training.config import ModelConfig
-from clip_training.model import make_clip
+from clip_training.caching import cached_loss
+from clip_training.contrast import Contrast
+from clip_training.losses import make_loss
 from harness.report import Silent
 from training.distributed import gather_rows, rank, world_size
 
+SIZES = (12, 4, 2)
+"""Of micro-batches: a rank's six pairs at once, and in two and three parts."""
 
-def gradients(model_file: Path) -> dict[str, torch.Tensor]:
+
+class Step(torch.nn.Module):
+    """Loss of a batch, by micro-batches of so many pairs, as one forward pass that DDP can wrap."""
+
+    def __init__(self, model: torch.nn.Module, loss: str, size: int) -> None:
+        super().__init__()
+        self.model, self.loss, self.size = model, make_loss(loss), size
+
+    def forward(self, images: Tensor, tokens: Tensor) -> Tensor:
+        def embed(part: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+            out = self.model(*part)
+            return out["image_features"], out["text_features"]
+
+        def contrast(images: Tensor, texts: Tensor) -> Tensor:
+            return self.loss(images, texts, self.model.logit_scale.exp(), self.model.logit_bias)
+
+        return cached_loss(self, embed, list(zip(images.split(self.size), tokens.split(self.size), strict=True)), contrast)
+
+
+def gradients(loss: str = "clip", size: int = 12) -> dict[str, Tensor]:
     """Gradients of the loss over 12 pairs in float64, of which each rank embeds its share."""
-    torch.manual_seed(0)
-    model = make_clip(ModelConfig(name=str(model_file))).model.double()
-    model.visual.patch_dropout = torch.nn.Identity()
-    generator = torch.Generator().manual_seed(1)
-    images = torch.randn(12, 3, 32, 32, dtype=torch.float64, generator=generator)
-    tokens = torch.randint(1, 1000, (12, 12), generator=generator)
-    wrapped = DistributedDataParallel(model) if world_size() > 1 else model
-    out = wrapped(images[rank() :: world_size()], tokens[rank() :: world_size()])
-    loss = ClipLoss(local_loss=True, gather_with_grad=True, rank=rank(), world_size=world_size())
-    loss(out["image_features"], out["text_features"], out["logit_scale"]).backward()
-    return {name: parameter.grad for name, parameter in model.named_parameters() if parameter.grad is not None}
+    model = small("vit", bias=-3.0 if loss == "siglip" else None)
+    step: torch.nn.Module = Step(model, loss, size)
+    step = DistributedDataParallel(step) if world_size() > 1 else step
+    images, tokens = pairs(model)
+    mine = slice(rank(), None, world_size())
+    for _ in range(2):  # what is left of a first step must not come into the second
+        model.zero_grad()
+        step(images[mine], tokens[mine]).backward()
+    return models.gradients(model)
 
 
-def main(folder: Path, output: Path, model: Path) -> None:
+def steps_of_training(folder: Path, output: Path, model: Path, micro_batch: int) -> dict[str, Tensor]:
+    """The gradients that the trainer gives to the optimizer in its second step."""
+    found: list[dict[str, Tensor]] = []
+    whole = Contrast.on_before_optimizer_step
+
+    def keep(module: Contrast, _: object) -> None:
+        found.append({name: p.grad.clone() for name, p in module.named_parameters() if p.grad is not None})
+
+    Contrast.on_before_optimizer_step = keep  # type: ignore[method-assign]
+    options = {"train__batch_size": 15, "train__epochs": 2, "train__micro_batch": micro_batch, "optim__lr": 1e-12}
+    run(folder, output, model, Talking() if rank() == 0 else Silent(), **options)
+    Contrast.on_before_optimizer_step = whole  # type: ignore[method-assign]
+    return found[1]
+
+
+def main(folder: Path, output: Path, model: Path, undropped: Path) -> None:
     dist.init_process_group("gloo")
-    torch.save(gradients(model), output / f"gradients-{rank()}.pt")
+    torch.save(
+        {f"{loss} {size}": gradients(loss, size) for loss in ("clip", "siglip") for size in SIZES}, output / f"gradients-{rank()}.pt"
+    )
     rows = gather_rows(torch.full((rank() + 1, 2), float(rank())))  # one row of the first, two of the second
     torch.save(rows, output / f"rows-{rank()}.pt")
+    trained = [steps_of_training(folder, output / f"trained-{size}", undropped, size) for size in (0, 4)]
+    torch.save(trained, output / f"trained-{rank()}.pt")
     report = Talking() if rank() == 0 else Silent()
     run(folder, output, model, report, train__batch_size=5, train__epochs=1)
     torch.save(report.scalars if isinstance(report, Talking) else {}, output / f"scalars-{rank()}.pt")

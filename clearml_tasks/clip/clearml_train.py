@@ -21,11 +21,30 @@ def train(job: harness.Job) -> None:
     train(job.settings, job.dataset, **learning(job))
 
 
+def finetune_vpt(job: harness.Job) -> None:
+    from clip_training.finetune_vpt import finetune_vpt
+
+    finetune_vpt(job.settings, job.dataset, **learning(job))
+
+
+def make_npz(job: harness.Job) -> None:
+    from clip_training.npz import make_npz
+
+    folder = make_npz(job.settings, job.dataset, seed=job.seed, output=job.output_dir, report=job.report)
+    job.publish(folder, "clip-npz", tags=("clip", job.settings.model.name))
+
+
 def evaluate(job: harness.Job) -> None:
     from clip_training.evaluate import evaluate
 
     evaluate(job.settings, job.dataset, seed=job.seed, output=job.output_dir, report=job.report, init_from=job.init_from)
 
 
+def export(job: harness.Job) -> None:
+    from clip_training.export import export
+
+    export(job.settings, output=job.output_dir, report=job.report, init_from=job.init_from)
+
+
 if __name__ == "__main__":
-    harness.main(__file__, train=train, evaluate=evaluate)
+    harness.main(__file__, train=train, finetune_vpt=finetune_vpt, make_npz=make_npz, evaluate=evaluate, export=export)

@@ -117,3 +117,62 @@ class EvaluateConfig:
     data: DataConfig = field(default_factory=DataConfig)
     evaluate: EvaluationConfig = field(default_factory=EvaluationConfig)
     zero_shot: ZeroShotConfig = field(default_factory=ZeroShotConfig)
+
+
+@dataclass
+class NpzConfig:
+    """All settings of `command=make_npz`."""
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    crop: str = setting(
+        "centre",
+        "of the training images: as for evaluation, or one random crop, frozen; held-out ones are as for evaluation",
+        choices=("centre", "random"),
+    )
+    out: str = setting("", "where img/, text/ and npz/ are written; empty is data/ in the run's folder; the data's own folder gets npz/")
+
+
+@dataclass
+class PromptConfig:
+    """Visual prompts."""
+
+    tokens: int = setting(20, "learned tokens beside the image's own in a block", ge=1)
+    deep: bool = setting(True, "tokens of their own for each block but the last; else those of the first go through all")
+    dropout: float = setting(0.2, "probability with which an entry of a token is left out while training", ge=0, lt=1)
+
+
+@dataclass
+class PromptOptimConfig(OptimConfig):
+    """AdamW for prompts: few weights from scratch, on a model that stays."""
+
+    lr: float = setting(2e-3, "highest learning rate", gt=0)
+    weight_decay: float = setting(0.01, "of the prompts; nothing else that is learned decays, and what is frozen does not either", ge=0)
+    warmup: int = setting(20, "of the learning rate from 0", unit="optimizer steps", ge=0)
+
+
+@dataclass
+class PromptLoopConfig(LoopConfig):
+    """Shorter than training a whole model."""
+
+    epochs: int = setting(10, "passes over the training pairs", ge=1)
+    batch_size: int = setting(64, "of each process; contrasted across all of them", unit="pairs", ge=2)
+
+
+@dataclass
+class VptConfig:
+    """All settings of `command=finetune_vpt`."""
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    vpt: PromptConfig = field(default_factory=PromptConfig)
+    optim: PromptOptimConfig = field(default_factory=PromptOptimConfig)
+    train: PromptLoopConfig = field(default_factory=PromptLoopConfig)
+
+
+@dataclass
+class ExportConfig:
+    """All settings of `command=export`; init_from says what is exported."""
+
+    name: str = setting("", "open_clip's name of the model, or a JSON file; empty finds it by the shapes of the weights")
+    format: str = setting("pt", "of the file that is written", choices=("pt", "safetensors"))

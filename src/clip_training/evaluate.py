@@ -27,7 +27,7 @@ from .gallery import COLUMNS, WIDTH, gallery
 from .kinds import load_clip
 from .loading import datasets, heldout_loader
 from .model import Clip, normalised
-from .options import folder_of, main
+from .options import main
 from .pairs import HeldOut, Sample, Skipped, Unusable, as_tensor, image_suffixes, read_image
 from .retrieval import KS, retrieval
 from .zero_shot import Accuracy, ClassSet, accuracy, classifier, read_classes, read_templates
@@ -65,7 +65,7 @@ def evaluate(
     results: dict[str, Any] = {"model": clip.name, "weights": source or "random", "precision": settings.evaluate.precision}
     with torch.inference_mode():
         if of_classes(folder, settings):
-            results |= evaluation.of_class_folders(ClassFolders(folder_of(folder), clip, sets[0] if sets else None), templates)
+            results |= evaluation.of_class_folders(ClassFolders(folder, clip, sets[0] if sets else None), templates)
         else:
             results |= evaluation.of_pairs(heldout_of(clip, settings, folder, seed), sets, templates)
     write_json(output / "results.json", results)
@@ -111,7 +111,9 @@ class ClassFolders(Dataset[Sample | Skipped]):
         ParameterError: when a sub-folder is none of the classes.
     """
 
-    def __init__(self, folder: Path, clip: Clip, classes: ClassSet | None) -> None:
+    def __init__(self, folder: Path | None, clip: Clip, classes: ClassSet | None) -> None:
+        if folder is None:
+            raise ParameterError(["evaluate.data=classes: needs a folder of them: dataset_id, or dataset_path=FOLDER"])
         suffixes = image_suffixes()
         names = sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
         if len(names) < 2:

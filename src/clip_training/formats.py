@@ -22,6 +22,8 @@ CAPTIONS = (".txt", ".json")
 """Suffixes of captions in a shard, the preferred one first."""
 PARTS = ("train", "heldout")
 """Sub-folders, or tables' names, that say which pairs are held out."""
+LISTS = ("train_set.txt", "val_set.txt")
+"""Lists of stems that do."""
 
 
 def pairs_of(source: Source | Path, form: str = "auto", columns: Columns | None = None) -> list[Pair]:
@@ -132,7 +134,7 @@ def split(
 ) -> tuple[list[Pair], list[Pair]]:
     """Pairs to train on and pairs held out: what the data set itself calls train and heldout, else a seeded draw.
 
-    It does so by the folders train/ and heldout/, or by tables of these names.
+    It does so by the folders train/ and heldout/, by tables of these names, or by lists of stems.
 
     Raises:
         DataError: for too few pairs.
@@ -148,7 +150,44 @@ def split(
     if set(PARTS) <= tables.keys():
         training, heldout = (pairs_of_table(source, *tables[part], columns) for part in PARTS)
         return training, heldout
-    return drawn(pairs_of(source, form, columns), share, seed, source)
+    pairs = pairs_of(source, form, columns)
+    return by_lists(pairs, source) or drawn(pairs, share, seed, source)
+
+
+def by_lists(pairs: Sequence[Pair], source: Source) -> tuple[list[Pair], list[Pair]] | None:
+    """The parts whose stems train_set.txt and val_set.txt at the top list, one a line; with one list the other part is the rest.
+
+    Raises:
+        DataError: when a part is empty, or both lists have a stem.
+    """
+    names = set(source.names())
+    training, heldout = (stems_in(source.file(name)) if name in names else None for name in map(PurePosixPath, LISTS))
+    if training is None and heldout is None:
+        return None
+    stems = {pair.stem for pair in pairs}
+    training = stems - heldout if training is None and heldout is not None else training or set()
+    heldout = stems - training if heldout is None else heldout
+    if both := training & heldout:
+        raise DataError(
+            f"{source}: {len(both)} stems are in {' and in '.join(LISTS)}, e.g. {min(both)}; what is held out must not be trained on"
+        )
+    tell(
+        source,
+        {"stems are in neither list": len(stems - training - heldout), "listed stems are no pair": len((training | heldout) - stems)},
+    )
+    parts = [pair for pair in pairs if pair.stem in training], [pair for pair in pairs if pair.stem in heldout]
+    if not all(parts):
+        raise DataError(
+            f"{source}: {' and '.join(LISTS)} list {len(parts[0])} and {len(parts[1])} of its {len(pairs)} pairs; each must list one"
+        )
+    return parts
+
+
+def stems_in(file: File) -> set[str]:
+    """The stems that a list holds, with or without a suffix that images, captions or .npz files have."""
+    suffixes = (*image_suffixes(), *CAPTIONS, ".npz")
+    lines = [line.strip() for line in file.read_bytes().decode("utf-8-sig").splitlines()]
+    return {line[: line.rindex(".")] if line.lower().endswith(suffixes) else line for line in lines if line}
 
 
 def drawn(pairs: Sequence[Pair], share: float, seed: int, source: Source) -> tuple[list[Pair], list[Pair]]:

@@ -121,7 +121,7 @@ class Sample:
     """One pair as a model takes it, and the pairs that were skipped on the way to it."""
 
     index: int
-    image: Tensor  # (3, S, S) uint8
+    image: Tensor  # (3, S, S) uint8, or normalised
     tokens: Tensor  # (context length,) int64
     skipped: Skipped
 
@@ -163,10 +163,12 @@ class Pairs(Dataset[Sample | Skipped]):
                 continue
             rng = np.random.default_rng([self.seed, epoch, wanted])
             caption = captions[int(rng.integers(len(captions)))]
-            box = random_crop_box(*image.size, rng)
-            small = image.resize((self.size, self.size), self.resample, box, reducing_gap=None)
-            return Sample(index, as_tensor(small), self.tokenize(caption), skipped)
+            return Sample(index, self.augmented(image, rng), self.tokenize(caption), skipped)
         raise DataError(f"none of {len(self)} pairs can be used; the first: {skipped[wanted]}")
+
+    def augmented(self, image: Image.Image, rng: np.random.Generator) -> Tensor:
+        """(3, S, S) uint8 of what was read: a random square, scaled."""
+        return as_tensor(image.resize((self.size, self.size), self.resample, random_crop_box(*image.size, rng), reducing_gap=None))
 
     def read(self, index: int) -> tuple[Image.Image, list[str]]:
         if self.kept is not None and index in self.kept:
@@ -191,7 +193,11 @@ class HeldOut(Pairs):
             image, captions = self.read(index)
         except Unusable as error:
             return {index: str(error)}
-        return Sample(index, as_tensor(self.transform(image)), self.tokenize(captions[0]), {})
+        return Sample(index, self.prepared(image), self.tokenize(captions[0]), {})
+
+    def prepared(self, image: Image.Image) -> Tensor:
+        """(3, S, S) uint8 of what was read."""
+        return as_tensor(self.transform(image))
 
     def caption(self, index: int) -> str:
         """The text that a pair is evaluated with."""
@@ -210,7 +216,7 @@ class Batch:
     """Samples stacked."""
 
     index: Tensor  # (B,)
-    images: Tensor  # (B, 3, S, S) uint8
+    images: Tensor  # (B, 3, S, S) uint8, or normalised
     tokens: Tensor  # (B, context length)
     skipped: Skipped
 

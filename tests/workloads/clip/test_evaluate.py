@@ -5,32 +5,21 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import open_clip
 import pytest
 import torch
+from evaluating import evaluated
 from PIL import Image
 from runs import run
 from torch.nn import functional
 
-from clip_training.config import EvaluateConfig
-from clip_training.evaluate import evaluate
 from harness.checkpoint import find
 from harness.errors import DataError, ParameterError
 from harness.report import Recorder
-from harness.settings import merge
 
 COLOURS = ["red", "green", "blue", "yellow", "white"]
-
-
-def evaluated(folder: Path, output: Path, model: Path, report: Recorder | None = None, **options: Any) -> dict[str, Any]:
-    init_from = options.pop("init_from", None)
-    stated = {"model.name": str(model), "data.workers": 0, **{key.replace("__", "."): value for key, value in options.items()}}
-    settings = merge(EvaluateConfig, None, stated.items())
-    output.mkdir(parents=True, exist_ok=True)
-    return evaluate(settings, folder, seed=0, output=output, report=report or Recorder(), init_from=init_from)
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ those of train-CLIP's CLIPWrapper and CustomCLIPWrapper, and safetensors. Nothin
 from __future__ import annotations
 
 import argparse
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,23 +19,20 @@ from torch import Tensor, nn
 from harness.errors import CheckpointError
 from harness.files import replaced
 from training.torchscript import is_torchscript
-from training.weights import LIGHTNING, load_into, read_file
+from training.weights import LIGHTNING, read_file
 
 KEY = "clip_training"
 """Under which a file of ours says what it holds."""
 
 
-class Attributes(dict[str, Any]):
-    """Stands in for Lightning's dictionary of hyper-parameters."""
-
-
 TYPES = [
     *LIGHTNING,
     argparse.Namespace,
-    (Attributes, "pytorch_lightning.utilities.parsing.AttributeDict"),
-    (Attributes, "lightning.pytorch.utilities.parsing.AttributeDict"),
-    (Attributes, "lightning_fabric.utilities.data.AttributeDict"),
+    (OrderedDict, "pytorch_lightning.utilities.parsing.AttributeDict"),
+    (OrderedDict, "lightning.pytorch.utilities.parsing.AttributeDict"),
+    (OrderedDict, "lightning_fabric.utilities.data.AttributeDict"),
 ]
+"""Also what hyper-parameters are kept in: Lightning's dictionary is read as an ordinary one."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +42,8 @@ class Description:
     path: Path
     kind: str
     """A key of KINDS."""
+    model: str = ""
+    """The name of the model, where the file states it."""
     architecture: str = ""
     """In words, read from the shapes."""
     left_out: Mapping[str, int] = field(default_factory=dict)
@@ -96,14 +96,16 @@ def load(path: Path) -> tuple[dict[str, Tensor], Description]:
     kind, state, left_out, teacher = sorted_out(state, around, is_torchscript(path))
     if not is_clip(state):
         raise CheckpointError(f"{path} holds no CLIP that this program knows: {described(loaded)}")
+    said = dict(around.get(KEY) or {})
     description = Description(
         path,
         kind,
-        architecture(state),
-        left_out,
-        plain(around.get("hyper_parameters", {})),
-        dict(around.get(KEY) or {}),
-        teacher,
+        model=str((around.get("identity") or said).get("model") or ""),
+        architecture=architecture(state),
+        left_out=left_out,
+        hyper_parameters=plain(around.get("hyper_parameters", {})),
+        said=said,
+        teacher=teacher,
     )
     return state, description
 
@@ -158,7 +160,10 @@ def is_clip(state: Mapping[str, Tensor]) -> bool:
 
 def architecture(state: Mapping[str, Tensor]) -> str:
     """Both towers in words, from names and shapes."""
-    return f"{visual_tower(state)}; {text_tower(state)}"
+    try:
+        return f"{visual_tower(state)}; {text_tower(state)}"
+    except (LookupError, ValueError, TypeError):  # names of CLIP with other shapes than its
+        return groups(state)
 
 
 def visual_tower(state: Mapping[str, Tensor]) -> str:
@@ -218,31 +223,12 @@ def plain(values: Any) -> dict[str, Any]:
     return dict(vars(values) if isinstance(values, argparse.Namespace) else values if isinstance(values, Mapping) else {})
 
 
-def load_model(model: nn.Module, path: Path) -> Description:
-    """Fill a model of open_clip with the weights in a file, and say what it was.
-
-    Raises:
-        CheckpointError: as `load`, and for weights that do not fit; the model is left as it was.
-    """
-    state, description = load(path)
-    try:
-        load_into(model, fitted(state, model), path)
-    except CheckpointError as error:
-        raise CheckpointError(f"{error}; {description}") from error
-    return description
-
-
 def fitted(state: Mapping[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
-    """The weights by this model's names: open_clip puts some text towers below `text.`, and SigLIP has a `logit_bias`, 0 at first."""
+    """The weights by this model's names: open_clip puts some text towers below `text.`"""
     from open_clip.model import convert_to_custom_text_state_dict
 
-    wanted = model.state_dict()
-    found = dict(state)
-    if "positional_embedding" in found and "positional_embedding" not in wanted:
-        found = convert_to_custom_text_state_dict(found)
-    if "logit_bias" in wanted and "logit_bias" not in found:
-        found["logit_bias"] = torch.zeros_like(wanted["logit_bias"])
-    return found
+    converted = "positional_embedding" in state and not hasattr(model, "positional_embedding")
+    return convert_to_custom_text_state_dict(dict(state)) if converted else dict(state)
 
 
 def save(path: Path, state: Mapping[str, Tensor], said: Mapping[str, Any]) -> None:

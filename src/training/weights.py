@@ -103,6 +103,16 @@ def load_into(model: nn.Module, state: Mapping[str, Tensor], source: Path) -> No
         CheckpointError: naming missing and unknown keys and differing shapes; the model is left as it was.
     """
     wanted = model.state_dict()
+    check_fit(wanted, state, source)
+    model.load_state_dict({key: value.reshape(wanted[key].shape) for key, value in state.items()})
+
+
+def check_fit(wanted: Mapping[str, Tensor], state: Mapping[str, Tensor], source: Path) -> None:
+    """Whether a model with the weights `wanted` takes those of `state`; their values do not matter.
+
+    Raises:
+        CheckpointError: as `load_into`.
+    """
     problems = [f"lacks {listed(wanted.keys() - state.keys())}"] if wanted.keys() - state.keys() else []
     problems += [f"has {listed(state.keys() - wanted.keys())}, which the model lacks"] if state.keys() - wanted.keys() else []
     shapes = [
@@ -113,7 +123,6 @@ def load_into(model: nn.Module, state: Mapping[str, Tensor], source: Path) -> No
     problems += [f"shapes differ: {listed(shapes)}"] if shapes else []
     if problems:
         raise CheckpointError(f"{source} does not fit the model: {'; '.join(problems)}")
-    model.load_state_dict({key: value.reshape(wanted[key].shape) for key, value in state.items()})
 
 
 def listed(names: Iterable[str]) -> str:

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from harness.errors import CheckpointError
-from training.weights import load_into, read_weights
+from training.weights import load_into, read_checkpoint, read_weights
 
 
 class Trap:
@@ -44,11 +44,15 @@ def test_what_is_no_file_of_weights_is_said_to_be_none(content: bytes, tmp_path:
         read_weights(tmp_path / "x.pt")
 
 
-def test_a_program_is_not_run(tmp_path: Path) -> None:
+def test_the_tensors_of_a_program_are_read_and_the_program_is_not_run(tmp_path: Path) -> None:
+    module = torch.nn.Linear(2, 2)
     with pytest.warns(FutureWarning):
-        torch.jit.script(torch.nn.Linear(2, 2)).save(tmp_path / "program.pt")
+        torch.jit.script(module).save(tmp_path / "program.pt")
+    read = read_weights(tmp_path / "program.pt")
+    assert read.keys() == module.state_dict().keys()
+    assert all(torch.equal(read[key], value) for key, value in module.state_dict().items())
     with pytest.raises(CheckpointError, match="TorchScript archive"):
-        read_weights(tmp_path / "program.pt")
+        read_checkpoint(tmp_path / "program.pt")  # where a program's other contents would be wanted
 
 
 def test_a_state_dict_is_found_in_its_wrappers(tmp_path: Path) -> None:

@@ -1,0 +1,136 @@
+"""`command=export`: the weights in any file that holds a CLIP, as the plain state dict that open_clip loads.
+
+python -m clip_training.export init_from=RN50.pt
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import open_clip
+import torch
+from torch import Tensor
+
+from harness.errors import CheckpointError, ParameterError
+from harness.files import replaced
+from harness.report import Report
+from training.weights import check_fit
+
+from .checkpoint import Description, blocks, fitted, load
+from .config import ExportConfig
+from .model import registered, without_hints
+
+
+def export(settings: ExportConfig, _folder: Path | None = None, *, output: Path, report: Report, init_from: Path | None, **_: Any) -> Path:
+    """Write the weights in `init_from` to `output`, say what they were and how open_clip loads them, and return the file.
+
+    Raises:
+        ParameterError: without a file, or for a name of no model.
+        CheckpointError: for a file without a CLIP, or with one that open_clip has no model for.
+    """
+    if init_from is None:
+        raise ParameterError(["init_from is required: the file to export, a run's folder, or a task"])
+    state, description = load(init_from)
+    report.text(str(description))
+    name, argument = chosen(settings.name, state, description)
+    path = output / f"weights.{settings.format}"
+    output.mkdir(parents=True, exist_ok=True)
+    write(path, fitted(state, on_meta(name)))
+    report.artifact("weights", path)
+    added = f"open_clip.add_model_config({argument!r}); " if argument != name else ""
+    report.text(f"{len(state)} tensors are in {path}: {added}open_clip.create_model({name!r}, pretrained={str(path)!r})")
+    return path
+
+
+def chosen(wanted: str, state: Mapping[str, Tensor], description: Description) -> tuple[str, str]:
+    """The model of the weights by open_clip's name, and as a person would name it: a JSON file has a name only once it was read.
+
+    Raises:
+        ParameterError: for a name of no model.
+        CheckpointError: when the weights are not that model's, or no model's.
+    """
+    if wanted:
+        name = registered(wanted)
+        fit(name, state, description)
+        return name, wanted if wanted.endswith(".json") else name
+    names = names_of(state, description)
+    if not names:
+        raise CheckpointError(
+            f"{description}; no model of open_clip was found by these shapes: name=NAME or name=FILE.json says which it is"
+        )
+    return names[0], names[0]
+
+
+def names_of(state: Mapping[str, Tensor], description: Description) -> list[str]:
+    """open_clip's models that the weights fit, the likeliest first.
+
+    A model's activation cannot be seen in its weights: OpenAI's have the approximated one, of `-quickgelu`, other files are taken not to.
+    """
+    registered("RN50")  # our own models are among open_clip's from then on
+    suited = [name for name in open_clip.list_models() if alike(open_clip.get_model_config(name), state) and fits(name, state, description)]
+    quick = description.kind.startswith("openai")
+    return sorted(suited, key=lambda name: (name != description.model, name.endswith("-quickgelu") != quick, len(name), name))
+
+
+def alike(config: Mapping[str, Any], state: Mapping[str, Tensor]) -> bool:
+    """Whether a model's numbers may be those of the weights: told without making the model."""
+    vision, text = config["vision_cfg"], config["text_cfg"]
+    if "timm_model_name" in vision or "hf_model_name" in text:
+        return False
+    projection = state.get("text_projection", state.get("text.text_projection"))
+    if projection is None or projection.ndim != 2 or projection.shape[1] != config["embed_dim"]:
+        return False
+    if isinstance(vision["layers"], list):
+        return all(blocks(state, f"visual.layer{stage}.") == count for stage, count in enumerate(vision["layers"], 1))
+    return blocks(state, "visual.transformer.resblocks.") == vision["layers"]
+
+
+def fits(name: str, state: Mapping[str, Tensor], description: Description) -> bool:
+    try:
+        fit(name, state, description)
+    except CheckpointError:
+        return False
+    return True
+
+
+def fit(name: str, state: Mapping[str, Tensor], description: Description) -> None:
+    """Whether the weights are this model's; a `logit_bias` may be there or not.
+
+    Raises:
+        CheckpointError: naming what differs.
+    """
+    model = on_meta(name)
+    found, wanted = (
+        {key: value for key, value in each.items() if key != "logit_bias"} for each in (fitted(state, model), model.state_dict())
+    )
+    try:
+        check_fit(wanted, found, description.path)
+    except CheckpointError as error:
+        raise CheckpointError(f"{error}; {description}") from error
+
+
+def on_meta(name: str) -> torch.nn.Module:
+    """A model without memory for its weights."""
+    with without_hints(), torch.device("meta"):
+        model: torch.nn.Module = open_clip.create_model(name, load_weights=False, pretrained_hf=False, device="meta")
+    return model
+
+
+def write(path: Path, state: Mapping[str, Tensor]) -> None:
+    """A state dict in the format of the file's suffix, whole or not at all."""
+    plain = {key: value.contiguous().clone() for key, value in state.items()}  # safetensors takes no two views of one memory
+    with replaced(path) as beside:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import save_file
+
+            save_file(plain, beside)
+        else:
+            torch.save(plain, beside)
+
+
+if __name__ == "__main__":
+    from .options import main
+
+    main("export", ExportConfig, export, __doc__ or "")

@@ -1,0 +1,418 @@
+"""Weights of CLIP out of every kind of file that holds them, each made by the code that makes such files."""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import io
+import os
+import pickle
+import sys
+import types
+import warnings
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import lightning.pytorch as lightning
+import open_clip
+import pytest
+import torch
+from models import FORMS, TEXT
+from runs import run
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from transformers import BertConfig, BertModel
+
+from clip_training.checkpoint import check_resumable, fitted, load, save
+from clip_training.config import ModelConfig
+from clip_training.model import make_clip
+from harness.checkpoint import find
+from harness.errors import CheckpointError
+from training.torchscript import read_torchscript
+
+
+def clip(form: str = "vit", **options: object) -> nn.Module:
+    torch.manual_seed(1)
+    return open_clip.CLIP(32, text_cfg=TEXT, quick_gelu=True, **FORMS[form], **options).eval()
+
+
+def same(found: dict[str, Tensor], model: nn.Module) -> bool:
+    wanted = model.state_dict()
+    return found.keys() == wanted.keys() and all(torch.equal(found[key], value) for key, value in wanted.items())
+
+
+class OpenAI(nn.Module):
+    """A CLIP with the three numbers that OpenAI's have in their state dict, traced with both inputs as theirs are."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        for name, child in model.named_children():
+            self.add_module(name, child)
+        for name, parameter in model.named_parameters(recurse=False):
+            self.register_parameter(name, parameter)
+        self.register_buffer("attn_mask", model.attn_mask)
+        for name, value in {"input_resolution": 32, "context_length": 12, "vocab_size": 1000}.items():
+            self.register_buffer(name, torch.tensor(value))
+        self.whole = [model]
+
+    def forward(self, images: Tensor, tokens: Tensor) -> tuple[Tensor, ...]:
+        return self.whole[0](images, tokens)
+
+
+def traced(model: nn.Module, path: Path) -> Path:
+    side = model.visual.image_size
+    side = side if isinstance(side, int) else side[0]
+    dtype = model.visual.conv1.weight.dtype
+    inputs = (torch.zeros(1, 3, side, side, dtype=dtype), torch.zeros(1, 12, dtype=torch.long))
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        torch.jit.trace(model, inputs, check_trace=False, strict=False).save(str(path))
+    return path
+
+
+class TestOpenAI:
+    @pytest.mark.parametrize("form", ["vit", "resnet"])
+    @pytest.mark.parametrize("half", [False, True])
+    def test_an_archive_gives_its_tensors(self, form: str, half: bool, tmp_path: Path) -> None:
+        model = clip(form)
+        if half:
+            model.half()
+        path = traced(OpenAI(model), tmp_path / "model.pt") if not half else scripted(OpenAI(model), tmp_path / "model.pt")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            theirs = torch.jit.load(path).state_dict()
+
+        state, description = load(path)
+
+        assert same(state, model)
+        assert all(value.dtype == theirs[key].dtype for key, value in state.items())
+        assert description.kind == "openai_archive"
+        assert description.left_out == {"numbers that are no weights": 4}
+        assert "OpenAI's TorchScript archive" in str(description)
+
+    def test_its_weights_are_what_torch_itself_reads(self, tmp_path: Path) -> None:
+        path = traced(clip("resnet"), tmp_path / "model.pt")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            theirs = torch.jit.load(path).state_dict()
+        ours = read_torchscript(path)
+        assert ours.keys() >= theirs.keys()
+        assert all(torch.equal(ours[key], value) for key, value in theirs.items())
+
+    def test_a_state_dict_gives_the_same(self, tmp_path: Path) -> None:
+        model = clip()
+        torch.save(OpenAI(model).state_dict(), tmp_path / "state.pt")
+        state, description = load(tmp_path / "state.pt")
+        assert same(state, model)
+        assert description.kind == "openai"
+
+    def test_a_model_takes_them_and_computes_what_the_archive_does(self, tiny_model: Path, tmp_path: Path) -> None:
+        one = make_clip(ModelConfig(name=str(tiny_model))).model.eval()
+        one.visual.patch_dropout = nn.Identity()
+        path = traced(one, tmp_path / "model.pt")
+        other = make_clip(ModelConfig(name=str(tiny_model), pretrained=str(path))).model.eval()
+        images = torch.randn(2, 3, 32, 32)
+        assert torch.equal(one.encode_image(images), other.encode_image(images))
+
+
+def scripted(model: nn.Module, path: Path) -> Path:
+    """The tree of modules and tensors of a model as a program: half precision cannot be traced on every CPU, but it can be stored."""
+
+    class Tree(nn.Module):
+        def __init__(self, like: nn.Module) -> None:
+            super().__init__()
+            for name, child in like.named_children():
+                self.add_module(name, Tree(child))
+            for name, parameter in like.named_parameters(recurse=False):
+                self.register_parameter(name, parameter)
+            for name, buffer in like.named_buffers(recurse=False):
+                self.register_buffer(name, buffer)
+
+        def forward(self) -> int:
+            return 0
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.script(Tree(model)).save(str(path))
+    return path
+
+
+class Trap:
+    """Leaves a mark when it is unpickled."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.mkdir, ("trapped",)
+
+
+class TestArchivesAreNotRun:
+    def rewritten(self, path: Path, change: Callable[[str, bytes], bytes | None]) -> Path:
+        """The archive with its entries changed."""
+        target = path.with_name(f"changed-{path.name}")
+        with zipfile.ZipFile(path) as archive, zipfile.ZipFile(target, "w") as other:
+            for name in archive.namelist():
+                if (content := change(name, archive.read(name))) is not None:
+                    other.writestr(name, content)
+        return target
+
+    def test_the_program_is_never_read(self, tmp_path: Path) -> None:
+        path = traced(clip(), tmp_path / "model.pt")
+        path = self.rewritten(path, lambda name, content: b"no program at all" if "/code/" in name else content)
+        with pytest.raises(RuntimeError):
+            torch.jit.load(path)
+        assert same(load(path)[0], clip())
+
+    def test_what_a_program_does_when_it_is_loaded_is_not_done(self, tmp_path: Path) -> None:
+        path = tmp_path / "model.pt"
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.jit.script(Alarmed()).save(str(path))
+            with pytest.raises(torch.jit.Error, match="the program ran"):
+                torch.jit.load(path)
+        with pytest.raises(CheckpointError, match="holds no"):
+            load(path)
+
+    def test_another_type_is_refused_and_named(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+        path = traced(clip(), tmp_path / "model.pt")
+        path = self.rewritten(path, lambda name, content: pickle.dumps({"a": Trap()}) if name.endswith("/data.pkl") else content)
+        with pytest.raises(CheckpointError, match=r"holds the type posix\.mkdir"):
+            load(path)
+        assert not Path("trapped").exists()
+
+    @pytest.mark.parametrize("damage", ["storage gone", "storage short", "pickle cut", "archive cut"])
+    def test_damage_is_told(self, damage: str, tmp_path: Path) -> None:
+        path = traced(clip(), tmp_path / "model.pt")
+        changes: dict[str, Callable[[str, bytes], bytes | None]] = {
+            "storage gone": lambda name, content: None if name.endswith("/data/7") else content,
+            "storage short": lambda name, content: content[:4] if "/data/" in name else content,
+            "pickle cut": lambda name, content: content[:200] if name.endswith("/data.pkl") else content,
+            "archive cut": lambda _, content: content,
+        }
+        path = self.rewritten(path, changes[damage])
+        if damage == "archive cut":
+            path.write_bytes(path.read_bytes()[:5000])
+        with pytest.raises(CheckpointError, match=path.name):
+            load(path)
+
+
+class Alarmed(nn.Module):
+    """A program that runs when it is loaded."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(2))
+
+    def forward(self) -> Tensor:
+        return self.weight
+
+    @torch.jit.export
+    def __getstate__(self) -> tuple[Tensor, bool]:
+        return self.weight, self.training
+
+    @torch.jit.export
+    def __setstate__(self, state: tuple[Tensor, bool]) -> None:
+        self.weight = state[0]
+        self.training = state[1]
+        raise RuntimeError("the program ran")
+
+
+class TestOpenClip:
+    def test_its_training_program_s_checkpoints(self, tmp_path: Path) -> None:
+        model = clip()
+        state = {f"module.{key}": value for key, value in model.state_dict().items()}
+        optimizer = torch.optim.AdamW(model.parameters()).state_dict()
+        torch.save({"epoch": 3, "name": "run", "state_dict": state, "optimizer": optimizer}, tmp_path / "epoch_3.pt")
+        found, description = load(tmp_path / "epoch_3.pt")
+        assert same(found, model)
+        assert description.kind == "open_clip"
+
+    def test_safetensors_and_compiled_models(self, tmp_path: Path) -> None:
+        model = clip()
+        save_file(model.state_dict(), tmp_path / "open_clip_model.safetensors")
+        torch.save({f"_orig_mod.{key}": value for key, value in model.state_dict().items()}, tmp_path / "compiled.pt")
+        for name in ("open_clip_model.safetensors", "compiled.pt"):
+            found, description = load(tmp_path / name)
+            assert same(found, model), name
+            assert description.kind == "plain"
+        (tmp_path / "torn.safetensors").write_bytes((tmp_path / "open_clip_model.safetensors").read_bytes()[:1000])
+        with pytest.raises(CheckpointError, match=r"torn\.safetensors cannot be read as safetensors"):
+            load(tmp_path / "torn.safetensors")
+
+    def test_weights_fit_a_model_whose_text_tower_is_apart(self, tmp_path: Path) -> None:
+        model = clip()
+        apart = open_clip.model.CustomTextCLIP(32, text_cfg=TEXT, quick_gelu=True, **FORMS["vit"])
+        torch.save(model.state_dict(), tmp_path / "plain.pt")
+        state, _ = load(tmp_path / "plain.pt")
+        assert fitted(state, apart).keys() == apart.state_dict().keys()
+        assert fitted(state, model).keys() == model.state_dict().keys()
+
+    def test_it_is_told_what_was_found(self, tmp_path: Path) -> None:
+        torch.save(clip().state_dict(), tmp_path / "vit.pt")
+        torch.save(clip("resnet").state_dict(), tmp_path / "resnet.pt")
+        assert load(tmp_path / "vit.pt")[1].architecture == (
+            "vision transformer, 2 blocks, width 32, patches of 8 in 32 pixels; text transformer, 2 blocks, width 32, 12 of 1000 tokens"
+        )
+        assert load(tmp_path / "resnet.pt")[1].architecture.startswith("ResNet of 2, 1, 1, 1 blocks, width 8, 64 pixels; text transformer")
+
+
+class TestOurs:
+    def test_a_checkpoint_of_a_run_and_its_final_weights(self, squares: Path, tiny_model: Path, tmp_path: Path) -> None:
+        final = run(squares, tmp_path, tiny_model, train__epochs=1)
+        state, description = load(find(tmp_path))
+        assert description.kind == "lightning"
+        assert description.model == "test-tiny"
+        assert state.keys() == final.keys()
+        assert all(torch.equal(state[key], value) for key, value in final.items())
+        check_resumable(find(tmp_path))
+
+    def test_what_a_file_says_of_itself_comes_back(self, tmp_path: Path) -> None:
+        save(tmp_path / "w.pt", clip().state_dict(), {"kind": "example", "model": "test-tiny", "tokens": 20})
+        state, description = load(tmp_path / "w.pt")
+        assert same(state, clip())
+        assert description.said == {"kind": "example", "model": "test-tiny", "tokens": 20}
+        assert (description.kind, description.model) == ("ours", "test-tiny")
+
+    def test_weights_alone_are_no_run_to_resume(self, tmp_path: Path) -> None:
+        torch.save(clip().state_dict(), tmp_path / "plain.pt")
+        with pytest.raises(CheckpointError, match="no run can go on from it, but init_from="):
+            check_resumable(tmp_path / "plain.pt")
+
+
+class Wrapper(lightning.LightningModule):
+    """What train-CLIP's CLIPWrapper registers: a CLIP below `model`."""
+
+    def __init__(self, model_name: str, minibatch_size: int, model: nn.Module) -> None:
+        super().__init__()
+        self.save_hyperparameters({"model_name": model_name, "minibatch_size": minibatch_size})
+        self.model = model
+        self.automatic_optimization = False
+
+
+class CustomWrapper(Wrapper):
+    """What its CustomCLIPWrapper registers: other towers in the CLIP, a temperature for Sinkhorn, and a teacher."""
+
+    def __init__(self, image_encoder: nn.Module, text_encoder: nn.Module, model: nn.Module) -> None:
+        super().__init__("RN50", 0, model)
+        self.model.visual, self.model.transformer = image_encoder, text_encoder
+        self.sink_temp = nn.Parameter(torch.ones([]))
+        self.teacher = copy.deepcopy(self.model)
+
+
+@pytest.fixture
+def old_lightning(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The names under which Lightning 1.x pickled what it left in a checkpoint; they are gone when it is read."""
+    attributes = types.ModuleType("pytorch_lightning.utilities.parsing")
+    attributes.AttributeDict = type("AttributeDict", (dict,), {"__module__": attributes.__name__})  # type: ignore[attr-defined]
+    callbacks = types.ModuleType("pytorch_lightning.callbacks.model_checkpoint")
+    callbacks.ModelCheckpoint = type("ModelCheckpoint", (), {"__module__": callbacks.__name__})  # type: ignore[attr-defined]
+    for name in ("pytorch_lightning", "pytorch_lightning.utilities", "pytorch_lightning.callbacks"):
+        monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
+    for module in (attributes, callbacks):
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    yield
+    monkeypatch.undo()
+
+
+class TestTrainClip:
+    def saved(self, module: Wrapper, path: Path) -> Path:
+        """By Lightning itself."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            trainer = lightning.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_model_summary=False)
+            trainer.strategy.connect(module)
+            trainer.save_checkpoint(path)
+        return path
+
+    def test_clip_wrapper(self, tmp_path: Path) -> None:
+        model = clip()
+        state, description = load(self.saved(Wrapper("ViT-B/32", 16, model), tmp_path / "wrapper.ckpt"))
+        assert same(state, model)
+        assert description.kind == "clip_wrapper"
+        assert description.hyper_parameters == {"model_name": "ViT-B/32", "minibatch_size": 16}
+
+    @pytest.mark.parametrize("kind", ["AttributeDict", "Namespace"])
+    def test_what_old_lightning_left_in_it_is_passed_over(self, kind: str, old_lightning: None, tmp_path: Path) -> None:
+        stated = {"model_name": "RN50", "batch_size": 512}
+        classes = sys.modules["pytorch_lightning.utilities.parsing"], sys.modules["pytorch_lightning.callbacks.model_checkpoint"]
+        parameters = classes[0].AttributeDict(stated) if kind == "AttributeDict" else argparse.Namespace(**stated)
+        model = clip()
+        content = {
+            "epoch": 3,
+            "global_step": 9,
+            "pytorch-lightning_version": "1.3.8",
+            "state_dict": {f"model.{key}": value for key, value in OpenAI(model).state_dict().items() if key != "attn_mask"},
+            "callbacks": {classes[1].ModelCheckpoint: {"best_model_score": None}},
+            "hyper_parameters": parameters,
+        }
+        stored = io.BytesIO()
+        torch.save(content, stored)
+        for module in [name for name in sys.modules if name.startswith("pytorch_lightning")]:
+            del sys.modules[module]
+        (tmp_path / "old.ckpt").write_bytes(stored.getvalue())
+
+        state, description = load(tmp_path / "old.ckpt")
+        assert same(state, model)
+        assert description.hyper_parameters == stated
+
+    def test_custom_clip_wrapper(self, tmp_path: Path) -> None:
+        model = clip()
+        image_encoder = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 32))
+        small = BertConfig(vocab_size=50, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32)
+        text_encoder = BertModel(small)
+        wrapper = CustomWrapper(image_encoder, text_encoder, model)
+        for parameter in wrapper.teacher.parameters():
+            parameter.data += 1
+
+        state, description = load(self.saved(wrapper, tmp_path / "custom.ckpt"))
+
+        assert description.kind == "custom_clip_wrapper"
+        towers = {
+            "logit_scale",
+            *(f"visual.{key}" for key in image_encoder.state_dict()),
+            *(f"transformer.{key}" for key in text_encoder.state_dict()),
+        }
+        assert state.keys() == towers
+        assert torch.equal(state["visual.3.weight"], image_encoder[3].weight)
+        assert description.teacher.keys() == towers
+        assert torch.equal(description.teacher["visual.3.weight"], image_encoder[3].weight + 1)
+        assert description.left_out["what is left of the CLIP whose towers were replaced"] == 5
+        assert "a text encoder with transformer.embeddings" in description.architecture
+        with pytest.raises(CheckpointError, match="CustomCLIPWrapper"):
+            make_clip(ModelConfig(name="RN50"), tmp_path / "custom.ckpt")
+
+
+class TestUnknownFiles:
+    def test_other_models_are_described(self, tmp_path: Path) -> None:
+        small = BertConfig(vocab_size=50, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32)
+        torch.save(BertModel(small).state_dict(), tmp_path / "bert.pt")
+        with pytest.raises(CheckpointError) as error:
+            load(tmp_path / "bert.pt")
+        for part in ("bert.pt holds no CLIP", "embeddings: 5 tensors, embeddings.word_embeddings.weight (50, 32)", "pooler: 2 tensors"):
+            assert part in str(error.value)
+
+    def test_another_nesting_is_described_and_not_guessed_at(self, tmp_path: Path) -> None:
+        torch.save({"net": clip().state_dict(), "epoch": 4, "note": "best"}, tmp_path / "nested.pt")
+        with pytest.raises(CheckpointError) as error:
+            load(tmp_path / "nested.pt")
+        for part in ("holds no weights by name", "'net' with ", "visual: ", "'epoch' (int)", "'note' (str)"):
+            assert part in str(error.value)
+
+    @pytest.mark.parametrize("content", [[1, 2], {}, 3.0, {"state_dict": {}}])
+    def test_what_is_no_model_is_said_to_be_none(self, content: object, tmp_path: Path) -> None:
+        torch.save(content, tmp_path / "x.pt")
+        with pytest.raises(CheckpointError, match=r"x\.pt holds no weights by name"):
+            load(tmp_path / "x.pt")
+
+    def test_names_of_clip_with_other_shapes_are_still_described(self, tmp_path: Path) -> None:
+        state = dict.fromkeys(("visual.conv1.weight", "visual.class_embedding", "transformer.x", "logit_scale"), torch.zeros(2))
+        torch.save(state, tmp_path / "odd.pt")
+        assert "visual: 2 tensors" in load(tmp_path / "odd.pt")[1].architecture
+
+    @pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+    def test_a_type_that_is_no_tensor_is_named_and_not_run(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+        torch.save({"state_dict": clip().state_dict(), "extra": Trap()}, tmp_path / "trap.pt")
+        with pytest.raises(CheckpointError, match=r"holds the type posix\.mkdir"):
+            load(tmp_path / "trap.pt")
+        assert not Path("trapped").exists()

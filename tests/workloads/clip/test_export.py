@@ -1,0 +1,91 @@
+"""`command=export`: what comes out is what open_clip loads."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import open_clip
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from clip_training.config import ExportConfig, ModelConfig
+from clip_training.export import alike, export, names_of
+from clip_training.model import make_clip
+from harness.errors import CheckpointError, ParameterError
+from harness.report import Recorder
+
+
+@pytest.fixture
+def model(tiny_model: Path) -> torch.nn.Module:
+    torch.manual_seed(0)
+    return make_clip(ModelConfig(name=str(tiny_model))).model
+
+
+def loaded_by_open_clip(name: str, path: Path) -> dict[str, torch.Tensor]:
+    return open_clip.create_model(name, pretrained=str(path)).state_dict()
+
+
+@pytest.mark.parametrize("format", ["pt", "safetensors"])
+def test_open_clip_loads_what_was_exported(format: str, model: torch.nn.Module, tiny_model: Path, tmp_path: Path) -> None:
+    wrapped = {"epoch": 3, "state_dict": {f"module.{key}": value for key, value in model.state_dict().items()}}
+    torch.save(wrapped, tmp_path / "epoch_3.pt")
+    report = Recorder()
+    path = export(
+        ExportConfig(name=str(tiny_model), format=format), output=tmp_path / "out", report=report, init_from=tmp_path / "epoch_3.pt"
+    )
+
+    assert path == tmp_path / "out" / f"weights.{format}" == report.artifacts["weights"]
+    plain = load_file(path) if format == "safetensors" else torch.load(path, weights_only=True)
+    found = loaded_by_open_clip("test-tiny", path)
+    for state in (plain, found):
+        assert state.keys() == model.state_dict().keys()
+        assert all(torch.equal(state[key], value) for key, value in model.state_dict().items())
+    assert "a checkpoint of open_clip's training program: vision transformer, 1 blocks, width 32" in report.texts[0]
+    assert "open_clip.create_model('test-tiny', pretrained=" in report.texts[1]
+
+
+def test_the_model_is_found_by_its_shapes_or_by_what_the_file_says(model: torch.nn.Module, tiny_model: Path, tmp_path: Path) -> None:
+    """The tests' model and open_clip's others are told apart."""
+    torch.save(
+        {"state_dict": {f"model.{k}": v for k, v in model.state_dict().items()}, "identity": {"model": "test-tiny"}}, tmp_path / "a.ckpt"
+    )
+    report = Recorder()
+    export(ExportConfig(), output=tmp_path, report=report, init_from=tmp_path / "a.ckpt")
+    assert "create_model('test-tiny'" in report.texts[-1]
+
+
+def test_names_of_the_paper_s_models_are_found_and_openai_s_have_their_activation() -> None:
+    from clip_training.checkpoint import Description
+
+    with torch.device("meta"):
+        state = open_clip.create_model("RN50", load_weights=False, device="meta").state_dict()
+    assert names_of(state, Description(Path("a.pt"), "openai"))[0] == "RN50-quickgelu"
+    assert names_of(state, Description(Path("a.pt"), "plain"))[0] == "RN50"
+    assert not alike(open_clip.get_model_config("RN101"), state)
+
+
+def test_what_is_no_model_of_open_clip_is_told(model: torch.nn.Module, tmp_path: Path) -> None:
+    state = model.state_dict()
+    state["visual.prompts"] = torch.zeros(3)
+    torch.save(state, tmp_path / "prompted.pt")
+    with pytest.raises(CheckpointError, match=r"no model of open_clip was found by these shapes: name=NAME"):
+        export(ExportConfig(), output=tmp_path, report=Recorder(), init_from=tmp_path / "prompted.pt")
+    with pytest.raises(CheckpointError, match=r"has visual\.prompts, which the model lacks.*vision transformer"):
+        export(ExportConfig(name="test-tiny"), output=tmp_path, report=Recorder(), init_from=tmp_path / "prompted.pt")
+    with pytest.raises(ParameterError, match="did you mean ViT-B-32"):
+        export(ExportConfig(name="ViT-B-23"), output=tmp_path, report=Recorder(), init_from=tmp_path / "prompted.pt")
+    with pytest.raises(ParameterError, match="init_from is required"):
+        export(ExportConfig(), output=tmp_path, report=Recorder(), init_from=None)
+    assert not (tmp_path / "weights.pt").exists()
+
+
+def test_the_command_line(model: torch.nn.Module, tiny_model: Path, tmp_path: Path) -> None:
+    torch.save(model.state_dict(), tmp_path / "plain.pt")
+    program = [sys.executable, "-W", "ignore", "-m", "clip_training.export", f"init_from={tmp_path / 'plain.pt'}", f"name={tiny_model}"]
+    done = subprocess.run([*program, f"output_dir={tmp_path / 'out'}"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "tensors are in" in done.stdout
+    assert (tmp_path / "out" / "weights.pt").is_file()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import os
+import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -47,3 +50,12 @@ def publish(name: str, rows: list[Row]) -> None:
     print(markdown(rows))
     FOLDER.mkdir(parents=True, exist_ok=True)
     (FOLDER / f"{name}.json").write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
+
+
+def run_parts(name: str, parts: tuple[str, ...]) -> None:
+    """Publish the rows of a benchmark of several modules `benchmarks.<name>.<part>`, or of the one that PART names."""
+    chosen = os.environ.get("PART") or ""
+    if chosen and chosen not in parts:
+        sys.exit(f"error: PART={chosen}: must be one of {', '.join(parts)}")
+    found = (importlib.import_module(f"benchmarks.{name}.{part}").rows() for part in parts if chosen in ("", part))
+    publish("-".join(filter(None, (name, chosen))), [row for rows in found for row in rows])

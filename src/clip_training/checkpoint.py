@@ -243,6 +243,7 @@ def check_resumable(path: Path) -> None:
     Raises:
         CheckpointError: for a file of weights only, or of another program; `init_from` takes those.
     """
-    _, description = load(path)
-    if description.kind != "lightning":
-        raise CheckpointError(f"resume={path}: no run can go on from it, but init_from={path} starts with its weights; {description}")
+    loaded = read_file(path, TYPES)
+    if isinstance(loaded, Mapping) and {"state_dict", "optimizer_states", "identity"} <= loaded.keys():
+        return
+    raise CheckpointError(f"resume={path}: {load(path)[1]}; no run can go on from it, but init_from={path} starts with its weights")

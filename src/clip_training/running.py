@@ -20,6 +20,7 @@ from training.distributed import rank, world_size
 from training.trainer import make_trainer
 
 from .batches import Batches
+from .checkpoint import check_resumable
 from .loading import make_loaders
 from .model import Clip
 from .pairs import HeldOut, Pairs
@@ -83,7 +84,9 @@ def fit(
         f"{len(batches) * settings.train.epochs} in all"
     )
     loaders = make_loaders(training, heldout, batches, settings)
-    if resume is None:
+    if resume is not None:
+        check_resumable(resume)
+    else:
         trainer.validate(module, loaders[1], verbose=False)
     trainer.fit(module, *loaders, ckpt_path=resume, weights_only=True)
     if saving.stopped:

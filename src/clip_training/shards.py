@@ -25,6 +25,8 @@ AT_ONCE = 8
 """Shards indexed side by side: most of that time is spent waiting for a store."""
 NAME = re.compile(r"((?:.*/)?[^./]+)(\.[^/]+)")
 """The key of a sample is a member's path up to the first dot of its file name, as webdataset defines it."""
+END = bytes(512)
+"""A block of an archive after its last member."""
 Entry = tuple[str, str, int, int]
 """Key, suffix in lower case, first byte and size of a member."""
 
@@ -68,8 +70,10 @@ def read_index(source: Source, shard: PurePosixPath) -> tuple[list[Entry], str]:
                 if name and member.isreg() and not member.issparse():
                     entries.append((name[1], name[2].lower(), member.offset_data, member.size))
                 archive.members.clear()  # it would keep them all
+            handle.seek(archive.offset)  # tarfile takes damage in a header for the end
+            damage = "" if handle.read(len(END)) == END else f"no header of a member and no end at byte {archive.offset}"
     except tarfile.TarError as error:
         return entries, str(error)
     except OSError as error:
         raise DataError(f"{source}/{shard} cannot be read: {error}") from error
-    return entries, ""
+    return entries, damage

@@ -1,0 +1,227 @@
+"""Folders of pairs, WebDataset's tar files and tables hold the same pairs, and training on them is the same."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import subprocess
+import tarfile
+from pathlib import Path
+
+import pytest
+import torch
+from forms import FORMS, as_table, files_of, write_tar
+from PIL import Image
+from runs import run, same
+
+from clip_training.formats import pairs_of, split
+from clip_training.pairs import Pair, Unusable
+from clip_training.tables import Columns
+from harness.checkpoint import find
+from harness.errors import DataError, ParameterError
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Indices of shards go to a folder of the test's own."""
+    monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def picture(colour: str = "red") -> bytes:
+    stored = io.BytesIO()
+    Image.new("RGB", (8, 8), colour).save(stored, "PNG")
+    return stored.getvalue()
+
+
+def contents(pairs: list[Pair]) -> list[tuple[bytes, list[str]]]:
+    return [(pair.read_image().tobytes(), pair.read_captions()) for pair in pairs]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_holds_the_same_pairs(form: str, squares: Path, tmp_path: Path) -> None:
+    FORMS[form](squares / "train", tmp_path / "data")
+    wanted = [(Image.open(image).tobytes(), text.read_text().split("\n\n")) for image, text in files_of(squares / "train")]
+    found = contents(pairs_of(tmp_path / "data"))
+    assert [image for image, _ in found] == [image for image, _ in wanted]
+    assert [captions[0] for _, captions in found] == [captions[0] for _, captions in wanted]
+    assert {len(captions) for _, captions in found} == {2}
+
+
+@pytest.fixture(scope="module")
+def unbroken(squares: Path, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, torch.Tensor]:
+    return run(squares, tmp_path_factory.mktemp("unbroken"), tiny_model)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_training_does_not_depend_on_the_form_nor_on_being_broken_off(
+    form: str, squares: Path, tiny_model: Path, tmp_path: Path, unbroken: dict[str, torch.Tensor]
+) -> None:
+    """The same bits as on the folder, also of a run that goes on in the middle of an epoch."""
+    for part in ("train", "heldout"):
+        FORMS[form](squares / part, tmp_path / "data" / part)
+    whole = run(tmp_path / "data", tmp_path / "run", tiny_model, train__checkpoint_every=5, data__workers=2, data__keep_in_memory=False)
+    assert same(whole, unbroken)
+    checkpoint = find(tmp_path / "run" / "checkpoints" / "step=00000015.ckpt")
+    assert same(run(tmp_path / "data", tmp_path / "again", tiny_model, resume=checkpoint), unbroken)
+
+
+class TestShards:
+    @pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+    def test_the_key_is_what_stands_before_the_first_dot(self, form: int, tmp_path: Path) -> None:
+        long = "deep/" * 12 + "n" * 60
+        names = ["a.jpg", "a.txt", "dir.v2/b.seg.png", "dir.v2/b.png", "dir.v2/b.txt", f"{long}.PNG", f"{long}.TXT", "c.cls", ".hidden.png"]
+        texts = {name: name.encode() for name in names if name.lower().endswith("txt")}
+        write_tar(tmp_path / "0.tar", [(name, texts.get(name, picture())) for name in names], form)
+        pairs = pairs_of(tmp_path)
+        assert [pair.stem for pair in pairs] == ["a", "dir.v2/b", long]
+        assert [pair.read_captions() for pair in pairs] == [["a.txt"], ["dir.v2/b.txt"], [f"{long}.TXT"]]
+
+    def test_archives_of_the_tar_program_are_read(self, squares: Path, tmp_path: Path) -> None:
+        subprocess.run(["tar", "-cf", tmp_path / "all.tar", "-C", squares / "heldout", "."], check=True)
+        found, wanted = pairs_of(tmp_path), pairs_of(squares / "heldout")
+        assert sorted(contents(found)) == sorted(contents(wanted))
+
+    def test_equal_keys_of_two_shards_are_two_samples(self, tmp_path: Path) -> None:
+        for number, colour in enumerate(("red", "blue")):
+            write_tar(tmp_path / f"{number}.tar", [("x.png", picture(colour)), ("x.txt", colour.encode())])
+        assert [pair.read_captions() for pair in pairs_of(tmp_path)] == [["red"], ["blue"]]
+        assert [pair.read_image().getpixel((0, 0)) for pair in pairs_of(tmp_path)] == [(255, 0, 0), (0, 0, 255)]
+
+    def test_json_has_its_caption_under_a_key(self, tmp_path: Path) -> None:
+        stated = [{"caption": "one"}, {"title": "two", "caption": "no"}, {"caption": ["three", "four"]}, {"other": "x"}, ["list"]]
+        images = [(f"{number}.png", picture()) for number in range(len(stated) + 1)]
+        texts = [(f"{number}.json", json.dumps(each).encode()) for number, each in enumerate(stated)]
+        write_tar(tmp_path / "0.tar", [*images, *texts, (f"{len(stated)}.json", b"{torn")])
+        pairs = pairs_of(tmp_path)
+        assert [pair.read_captions() for pair in pairs[:3]] == [["one"], ["two"], ["three", "four"]]
+        for pair in pairs[3:]:
+            with pytest.raises(Unusable, match=r"0\.tar:\d\.json"):
+                pair.read_captions()
+
+    def test_a_text_is_preferred_and_samples_without_a_partner_are_counted(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        members = [("a.png", picture()), ("a.json", b'{"caption": "json"}'), ("a.txt", b"text"), ("b.png", picture()), ("c.txt", b"text")]
+        write_tar(tmp_path / "0.tar", members)
+        with caplog.at_level(logging.WARNING):
+            pairs = pairs_of(tmp_path)
+        assert [pair.read_captions() for pair in pairs] == [["text"]]
+        assert "2 samples have no image or no caption" in caplog.text
+
+    @pytest.mark.parametrize(
+        ("where", "told", "usable"),
+        [
+            ("between members", "no header of a member and no end at byte", 1),
+            ("in a header", "no header of a member and no end at byte", 1),
+            ("in an image", "unexpected end of data", 1),
+            ("a header overwritten", "no header of a member and no end at byte", 1),
+            ("its end only", "no header of a member and no end at byte", 3),
+        ],
+    )
+    def test_a_damaged_shard_is_used_as_far_as_it_goes(
+        self, where: str, told: str, usable: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        image = picture().ljust(2048, b"\0")
+        members = [(f"{number}.{suffix}", content) for number in range(3) for suffix, content in (("png", image), ("txt", b"text"))]
+        write_tar(tmp_path / "0.tar", members)
+        content, second = (tmp_path / "0.tar").read_bytes(), 512 + 2048 + 512 + 512
+        cuts = {"between members": second, "in a header": second + 100, "in an image": second + 1000, "its end only": 3 * second}
+        overwritten = content[:second] + b"x" * 512 + content[second + 512 :]
+        (tmp_path / "0.tar").write_bytes(content[: cuts[where]] if where in cuts else overwritten)
+        with caplog.at_level(logging.WARNING):
+            pairs = pairs_of(tmp_path)
+        assert f"0.tar: {told}" in caplog.text
+        assert len([pair.read_image() for pair in pairs]) == usable
+
+    def test_a_member_that_was_cut_is_a_pair_that_cannot_be_used(self, tmp_path: Path) -> None:
+        write_tar(tmp_path / "0.tar", [("a.txt", b"text"), ("a.png", picture().ljust(2048, b"\0"))])
+        (tmp_path / "0.tar").write_bytes((tmp_path / "0.tar").read_bytes()[:2000])
+        (pair,) = pairs_of(tmp_path)
+        with pytest.raises(Unusable, match=r"0\.tar:a\.png: the archive ends after 464 of 2048 bytes"):
+            pair.read_image()
+
+    def test_a_shard_that_is_none_is_told(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        (tmp_path / "a.tar").write_bytes(b"no archive" * 1000)
+        (tmp_path / "b.tar").write_bytes(b"")
+        with caplog.at_level(logging.WARNING), pytest.raises(DataError, match=r"2 \.tar files hold no image"):
+            pairs_of(tmp_path)
+        assert "a.tar" in caplog.text
+        assert "b.tar" in caplog.text
+
+    def test_links_and_devices_are_no_members(self, tmp_path: Path) -> None:
+        with tarfile.open(tmp_path / "0.tar", "w") as archive:
+            for name in ("a.png", "a.txt"):
+                link = tarfile.TarInfo(name)
+                link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+                archive.addfile(link)
+        with pytest.raises(DataError, match="hold no image"):
+            pairs_of(tmp_path)
+
+    def test_the_index_is_kept_until_the_shard_changes(self, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        write_tar(tmp_path / "data" / "0.tar", [("a.png", picture()), ("a.txt", b"one")])
+        first = pairs_of(tmp_path / "data")
+        with monkeypatch.context() as patched:
+            patched.setattr(tarfile, "open", None)
+            assert pairs_of(tmp_path / "data") == first
+        assert len(list((cache / "shards").glob("*.json"))) == 1
+        write_tar(tmp_path / "data" / "0.tar", [("b.png", picture()), ("b.txt", b"two"), ("pad", b"x" * 9999)])
+        assert [pair.read_captions() for pair in pairs_of(tmp_path / "data")] == [["two"]]
+
+
+class TestTables:
+    @pytest.mark.parametrize(("name", "mark"), [("t.csv", ","), ("t.csv", "\t"), ("t.csv", ";"), ("t.tsv", "\t"), ("T.CSV", ",")])
+    def test_the_separator_is_found(self, name: str, mark: str, squares: Path, tmp_path: Path) -> None:
+        as_table(squares / "heldout", tmp_path, name, mark=mark)
+        assert contents(pairs_of(tmp_path)) == contents(pairs_of(squares / "heldout"))
+
+    def test_columns_can_be_named(self, squares: Path, tmp_path: Path) -> None:
+        as_table(squares / "heldout", tmp_path, columns=("image", "text"))
+        assert contents(pairs_of(tmp_path, columns=Columns("image", "text"))) == contents(pairs_of(squares / "heldout"))
+        with pytest.raises(ParameterError) as error:
+            pairs_of(tmp_path, "table")
+        assert error.value.problems == [
+            f"data.image_column=filepath data.caption_column=title: no table in {tmp_path} has both; "
+            "pairs.csv has the columns number, image, text"
+        ]
+
+    def test_rows_of_one_image_are_its_captions_and_quotes_hold_lines(self, tmp_path: Path) -> None:
+        Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+        text = 'filepath,title\na.png,"first, with a comma"\nb.png,\n,lost\na.png,"second\nthird"\na.png\n'
+        (tmp_path / "t.csv").write_text("\ufeff" + text, "utf-8")
+        one, other = pairs_of(tmp_path)
+        assert one.read_captions() == ["first, with a comma", "second", "third"]
+        with pytest.raises(Unusable, match=r"b\.png: has no caption"):
+            other.read_captions()
+        with pytest.raises(Unusable, match=r"b\.png"):
+            other.read_image()
+
+    def test_absolute_names_are_taken_and_names_that_leave_the_folder_are_not(self, squares: Path, tmp_path: Path) -> None:
+        image, _ = files_of(squares / "heldout")[0]
+        (tmp_path / "t.csv").write_text(f"filepath,title\n{image},absolute\n")
+        assert pairs_of(tmp_path)[0].read_image().size == (40, 40)
+        (tmp_path / "t.csv").write_text("filepath,title\n../x.png,outside\n")
+        with pytest.raises(DataError, match=r"1 images are outside its folder, e\.g\. \.\./x\.png"):
+            pairs_of(tmp_path)
+
+    @pytest.mark.parametrize("content", ["filepath,title\n", "filepath,title\n,lost\n"])
+    def test_a_table_without_rows_is_told(self, content: str, tmp_path: Path) -> None:
+        (tmp_path / "t.csv").write_text(content)
+        with pytest.raises(DataError, match="holds no row"):
+            pairs_of(tmp_path)
+
+    def test_a_table_that_is_no_text_is_told(self, tmp_path: Path) -> None:
+        (tmp_path / "t.csv").write_bytes(b"filepath,title\n\xff\xfe,x\n")
+        with pytest.raises(DataError, match=r"t\.csv cannot be read as a table"):
+            pairs_of(tmp_path)
+
+    def test_a_folder_of_pairs_may_have_a_table_of_something_else(self, squares: Path, tmp_path: Path) -> None:
+        FORMS["folder"](squares / "heldout", tmp_path)
+        (tmp_path / "metadata.csv").write_text("scene,seed\n1,2\n")
+        assert contents(pairs_of(tmp_path)) == contents(pairs_of(squares / "heldout"))
+
+    def test_tables_called_train_and_heldout_are_the_parts(self, squares: Path, tmp_path: Path) -> None:
+        for part in ("train", "heldout"):
+            as_table(squares / part, tmp_path, f"{part}.csv")
+        training, heldout = split(tmp_path, 0.5, 0)
+        assert (len(training), len(heldout)) == (60, 20)
+        assert contents(heldout) == contents(pairs_of(squares / "heldout"))

@@ -39,6 +39,7 @@ class Contrast(CachedStep):
         report: where results go.
         loss: a key of losses.LOSSES.
         micro_batch: pairs whose memory a rank's step takes, by gradient caching; 0 is all of them.
+        compiled: with torch.compile.
         gallery: draws the images with their best captions, or None.
     """
 
@@ -54,6 +55,7 @@ class Contrast(CachedStep):
         report: Report,
         loss: str = "clip",
         micro_batch: int = 0,
+        compiled: bool = False,
         gallery: Callable[[list[int], list[str], Retrieval], Any] | None = None,
     ) -> None:
         super().__init__()
@@ -65,6 +67,7 @@ class Contrast(CachedStep):
         self.loss, self.alone = make_loss(loss), make_loss(loss, rank=0, ranks=1)
         self.most = MAX_LOGIT_SCALE if loss == "clip" else None  # SigLIP's is free
         self.micro_batch, self.caches = micro_batch, 0 < micro_batch < batch_size // world_size()
+        self.compiled = compiled
         self.last: tuple[Tensor, Tensor] | None = None
         self.embedded: list[tuple[Tensor, Tensor, Tensor]] = []
         self.validated_at = -1
@@ -72,7 +75,10 @@ class Contrast(CachedStep):
 
     def forward(self, images: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Unit embeddings (B, D) of images (B, 3, S, S) and of texts (B, context length)."""
-        out = self.model(normalised(images, self.mean, self.std), tokens)
+        return self.embed(self.model, images, tokens)
+
+    def embed(self, model: nn.Module, images: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        out = model(normalised(images, self.mean, self.std), tokens)
         return at_least_fp32(out["image_features"]), at_least_fp32(out["text_features"])
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
@@ -96,7 +102,7 @@ class Contrast(CachedStep):
         return found
 
     def configure_optimizers(self) -> dict[str, Any]:
-        optimizer = make_optimizer(self.model, self.optim, self.name)
+        optimizer = make_optimizer(self.model, self.optim, self.name, self.compiled)
         schedule = LambdaLR(optimizer, lambda step: cosine_with_warmup(step, self.optim.warmup, self.total_steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

@@ -45,13 +45,14 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, An
     return [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
 
 
-def make_optimizer(model: nn.Module, settings: OptimConfig, name: str = "") -> Optimizer:
+def make_optimizer(model: nn.Module, settings: OptimConfig, name: str = "", compiled: bool = False) -> Optimizer:
     """AdamW over the model's trainable parameters.
 
     Args:
         model: an open_clip model.
         settings: of the optimiser; what is 0 is the paper's.
         name: of the model, as open_clip knows it.
+        compiled: with torch.compile, where that makes a difference.
     """
     (_, beta2), eps = FAMILIES[family_of(model)]
     groups = parameter_groups(model, settings.weight_decay)
@@ -61,7 +62,7 @@ def make_optimizer(model: nn.Module, settings: OptimConfig, name: str = "") -> O
         return AdamW(groups, lr=lr, betas=betas, eps=settings.eps or eps, fused=True)
     from .adam import LeanAdamW  # torchao takes seconds to import
 
-    return LeanAdamW(groups, lr, betas, settings.eps or eps, settings.state_dtype)
+    return LeanAdamW(groups, lr, betas, settings.eps or eps, settings.state_dtype, compiled)
 
 
 def learning_rate_of(name: str) -> float:

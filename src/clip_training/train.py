@@ -78,6 +78,7 @@ def train(
         report=report,
         loss=settings.train.loss,
         micro_batch=settings.train.micro_batch,
+        compiled=settings.train.compile,
         gallery=partial(gallery, heldout, settings.train.debug_images) if settings.train.debug_images else None,
     )
     where = {"seed": seed, "output": output, "report": report, "checkpoints": checkpoints, "resume": resume}

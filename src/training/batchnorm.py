@@ -18,15 +18,20 @@ def normalises_batches(model: nn.Module) -> bool:
 
 @contextmanager
 def unchanged_statistics(model: nn.Module) -> Iterator[None]:
-    """Normalise with the batch's own statistics, as in training, but leave the running ones as they are: they have seen this batch."""
-    tracking = [module for module in model.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
+    """Normalise with the batch's own statistics, as in training, but leave the running ones as they are: they have seen this batch.
+
+    They are updated with momentum 0, because without them a layer keeps other tensors for its backward pass.
+    """
+    tracking = [module for module in model.modules() if isinstance(module, _BatchNorm) and module.num_batches_tracked is not None]
+    before = [(module.momentum, module.num_batches_tracked.clone()) for module in tracking]
     for module in tracking:
-        module.track_running_stats = False
+        module.momentum = 0.0
     try:
         yield
     finally:
-        for module in tracking:
-            module.track_running_stats = True
+        for module, (momentum, count) in zip(tracking, before, strict=True):
+            module.momentum = momentum
+            module.num_batches_tracked.copy_(count)
 
 
 def count_once(model: nn.Module) -> None:

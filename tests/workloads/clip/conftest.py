@@ -26,6 +26,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "ignore:.*will be deprecated.*:DeprecationWarning:torch.*",
         "ignore::DeprecationWarning:lightning.*",
         "ignore::DeprecationWarning:timm.*",
+        "ignore:invalid escape sequence:DeprecationWarning",  # when torchao is compiled to bytecode
         "ignore::FutureWarning:torch.*",
         "ignore::UserWarning:torch.*",
     ):

@@ -8,7 +8,6 @@ import io
 import os
 import uuid
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
@@ -181,11 +180,6 @@ class Cache:
     def __init__(self, folder: Path, limit: int) -> None:
         self.folder, self.limit = folder, limit
 
-    @cached_property
-    def lock(self) -> FileLock:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        return FileLock(self.folder / ".lock")
-
     def path(self, key: str) -> Path:
         digest = hashlib.sha256(key.encode()).hexdigest()[:40]
         return self.folder / digest[:2] / digest[2:]
@@ -205,7 +199,8 @@ class Cache:
         if len(content) > self.limit:
             return
         path = self.path(key)
-        with self.lock:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.folder / ".lock"):  # made anew: a loader's process cannot use its parent's
             used = self.used() + len(content)
             if used > self.limit:
                 used = self.evict(self.limit * 9 // 10 - len(content)) + len(content)

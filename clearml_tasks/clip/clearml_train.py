@@ -21,6 +21,12 @@ def train(job: harness.Job) -> None:
     train(job.settings, job.dataset, **learning(job))
 
 
+def finetune(job: harness.Job) -> None:
+    from clip_training.finetune import finetune
+
+    finetune(job.settings, job.dataset, **learning(job))
+
+
 def finetune_vpt(job: harness.Job) -> None:
     from clip_training.finetune_vpt import finetune_vpt
 
@@ -47,4 +53,4 @@ def export(job: harness.Job) -> None:
 
 
 if __name__ == "__main__":
-    harness.main(__file__, train=train, finetune_vpt=finetune_vpt, make_npz=make_npz, evaluate=evaluate, export=export)
+    harness.main(__file__, train=train, finetune=finetune, finetune_vpt=finetune_vpt, make_npz=make_npz, evaluate=evaluate, export=export)

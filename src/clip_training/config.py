@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from harness.params import setting
 
@@ -83,6 +83,25 @@ class TrainConfig:
 
 
 @dataclass
+class ImageEncoderConfig:
+    """Any image encoder."""
+
+    encoder: str = setting("timm/resnet50", "timm/NAME, torchvision/NAME, or open_clip/NAME for the image tower of a CLIP")
+    pretrained: str = setting("default", "its weights: default is its library's (downloaded), a tag of open_clip, a file; empty is random")
+    size: int = setting(0, "side of the images; 0 is the encoder's own", unit="pixels", ge=0)
+
+
+@dataclass
+class TextEncoderConfig:
+    """Any text encoder of Hugging Face's transformers."""
+
+    encoder: str = setting("", "a folder with config, weights and tokenizer, or a name on huggingface.co (downloaded)")
+    pretrained: bool = setting(True, "start from its weights; else from random ones")
+    avg_word_embs: bool = setting(True, "a text is the mean of its words' last hidden states; else the pooled or the first one")
+    context: int = setting(77, "longest text; what is longer is cut", unit="tokens", ge=2)
+
+
+@dataclass
 class EvaluationConfig:
     """What a model is evaluated on."""
 
@@ -117,6 +136,9 @@ class EvaluateConfig:
     data: DataConfig = field(default_factory=DataConfig)
     evaluate: EvaluationConfig = field(default_factory=EvaluationConfig)
     zero_shot: ZeroShotConfig = field(default_factory=ZeroShotConfig)
+    image: ImageEncoderConfig = field(default_factory=ImageEncoderConfig)
+    """Of a CustomCLIPWrapper's file, which does not say; so is `text`."""
+    text: TextEncoderConfig = field(default_factory=TextEncoderConfig)
 
 
 @dataclass
@@ -176,3 +198,46 @@ class ExportConfig:
 
     name: str = setting("", "open_clip's name of the model, or a JSON file; empty finds it by the shapes of the weights")
     format: str = setting("pt", "of the file that is written", choices=("pt", "safetensors"))
+
+
+@dataclass
+class DistillationConfig:
+    """Soft targets from a moving average of the model (Cheng et al. 2021)."""
+
+    momentum: float = setting(0.999, "of the teacher: the share of itself that it keeps at each step", ge=0, le=1)
+    eps: float = setting(0.05, "temperature of the targets: the smaller, the harder", gt=0)
+    iterations: int = setting(3, "of Sinkhorn's normalisation", ge=1)
+    weight: float = setting(1.0, "of the divergence from the targets, beside the contrastive loss; 0 is without a teacher", ge=0)
+
+
+@dataclass
+class SgdConfig:
+    """Stochastic gradient descent, with a cosine after a warm-up."""
+
+    text_weights: ClassVar[str] = "fp32"
+
+    lr: float = setting(3e-3, "highest learning rate", gt=0)
+    momentum: float = setting(0.9, "of the gradient", ge=0, lt=1)
+    weight_decay: float = setting(0.0, "not on gains, biases and logit_scale", ge=0)
+    warmup: int = setting(100, "of the learning rate from 0", unit="optimizer steps", ge=0)
+
+
+@dataclass
+class FinetuneLoopConfig(LoopConfig):
+    """Shorter than training from scratch."""
+
+    epochs: int = setting(10, "passes over the training pairs", ge=1)
+    loss: str = setting("clip", "softmax over the batch: the targets are its", choices=("clip",))
+
+
+@dataclass
+class FinetuneConfig:
+    """All settings of `command=finetune`."""
+
+    image: ImageEncoderConfig = field(default_factory=ImageEncoderConfig)
+    text: TextEncoderConfig = field(default_factory=TextEncoderConfig)
+    width: int = setting(512, "dimensions in which image and text meet, by a linear projection of each", ge=2)
+    data: DataConfig = field(default_factory=DataConfig)
+    distillation: DistillationConfig = field(default_factory=DistillationConfig)
+    optim: SgdConfig = field(default_factory=SgdConfig)
+    train: FinetuneLoopConfig = field(default_factory=FinetuneLoopConfig)

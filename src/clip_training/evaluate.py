@@ -55,7 +55,7 @@ def evaluate(
     seed_everything(seed)
     templates = read_templates(settings.zero_shot.templates)
     sets = [read_classes(source) for source in settings.zero_shot.classes]
-    clip = load_clip(settings.model, init_from)
+    clip = load_clip(settings.model, init_from, encoders=(settings.image, settings.text))
     source = str(init_from or settings.model.pretrained)
     if not source:
         report.text(f"{clip.name} has random weights: model.pretrained or init_from says which others to take")

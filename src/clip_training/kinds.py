@@ -11,18 +11,25 @@ from harness.errors import CheckpointError
 from training.weights import load_into, read_file
 
 from .checkpoint import KEY, TYPES, load
-from .config import ModelConfig
+from .config import ImageEncoderConfig, ModelConfig, TextEncoderConfig
+from .encoders import from_wrapper, restored
 from .model import Clip, make_clip, registered
 from .prompts import add_prompts, fingerprint
 
 
-def load_clip(settings: ModelConfig, init_from: Path | None = None, loss: str = "clip") -> Clip:
+def load_clip(
+    settings: ModelConfig,
+    init_from: Path | None = None,
+    loss: str = "clip",
+    encoders: tuple[ImageEncoderConfig, TextEncoderConfig] | None = None,
+) -> Clip:
     """The model that a file of weights says it is of; where it says nothing, a plain one of the name in `settings`.
 
     Args:
         settings: name and weights; of prompts alone, `pretrained` is what they were learned on.
         init_from: a file of weights.
         loss: see `make_clip`.
+        encoders: those of a CustomCLIPWrapper's file, which does not name them.
 
     Raises:
         ParameterError: for a name or a tag that there is not.
@@ -32,6 +39,12 @@ def load_clip(settings: ModelConfig, init_from: Path | None = None, loss: str = 
     said = said_in(source) if source else {}
     if source and said.get("kind") == "prompts":
         return prompted(settings, source, said, settings.pretrained if init_from else "", loss)
+    if source and said.get("kind") == "encoders":
+        return restored(said, load(source)[0], source)
+    if source and encoders and encoders[1].encoder:
+        state, description = load(source)
+        if description.kind == "custom_clip_wrapper":
+            return from_wrapper(*encoders, state, source)[0]
     return make_clip(settings, init_from, loss)
 
 

@@ -76,13 +76,13 @@ def make_clip(settings: ModelConfig, init_from: Path | None = None, loss: str = 
         model = open_clip.create_model(name, pretrained=tag, output_dict=True, weights_only=True, **start | own_start(name))
     if description is not None:
         fill(model, state, description)
-    preprocess = PreprocessCfg(**model.visual.preprocess_cfg)
-    steps = image_transform_v2(preprocess, is_train=False).transforms
-    tokenizer = open_clip.get_tokenizer(name)
+    tokenizer, width = open_clip.get_tokenizer(name), open_clip.get_model_config(name)["embed_dim"]
+    return assembled(name, model, lambda text: tokenizer([text])[0], PreprocessCfg(**model.visual.preprocess_cfg), width)
 
-    @lru_cache(maxsize=100_000)
-    def tokenize(text: str) -> Tensor:
-        return tokenizer([text])[0]
+
+def assembled(name: str, model: nn.Module, tokenize: Callable[[str], Tensor], preprocess: PreprocessCfg, width: int) -> Clip:
+    """A model with what prepares texts and images for it."""
+    steps = image_transform_v2(preprocess, is_train=False).transforms
 
     def transform(image: Image.Image) -> Image.Image:
         for step in steps[: next(i for i, step in enumerate(steps) if type(step).__name__ == "MaybeToTensor")]:
@@ -92,11 +92,11 @@ def make_clip(settings: ModelConfig, init_from: Path | None = None, loss: str = 
     return Clip(
         name,
         model,
-        tokenize,
+        lru_cache(maxsize=100_000)(tokenize),
         transform,
         Image.Resampling[preprocess.interpolation.upper() if preprocess.interpolation != "random" else "BICUBIC"],
         preprocess.size if isinstance(preprocess.size, int) else preprocess.size[0],
-        open_clip.get_model_config(name)["embed_dim"],
+        width,
         torch.tensor(preprocess.mean),
         torch.tensor(preprocess.std),
     )

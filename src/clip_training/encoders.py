@@ -1,0 +1,303 @@
+"""A CLIP of two encoders that learned apart: an image encoder of timm, torchvision or open_clip, a text encoder of transformers."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from open_clip.transform import PreprocessCfg
+from torch import Tensor, nn
+from torch.nn import functional
+
+from harness.errors import CheckpointError, ParameterError
+from harness.settings import nearest
+from training.weights import load_into, read_weights
+
+from .config import ImageEncoderConfig, ModelConfig, TextEncoderConfig
+from .model import Clip, assembled, make_clip
+
+
+class ImageTower(nn.Module):
+    """Features of images, projected."""
+
+    def __init__(self, trunk: nn.Module, features: int, width: int) -> None:
+        super().__init__()
+        self.trunk, self.projection = trunk, nn.Linear(features, width)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 3, S, S) to (B, D)."""
+        return self.projection(self.trunk(images))
+
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        self.trunk.set_grad_checkpointing(enable)  # type: ignore[operator]
+
+
+class TextTower(nn.Module):
+    """One vector for each text, projected.
+
+    Args:
+        transformer: of transformers.
+        width: D.
+        average: mean of the last hidden states of the words; else what the transformer pools, or the first one.
+    """
+
+    def __init__(self, transformer: nn.Module, width: int, average: bool) -> None:
+        super().__init__()
+        if average and getattr(transformer, "pooler", None) is not None:
+            transformer.pooler = None  # would have no gradient, which DDP takes for a fault
+        self.transformer, self.average = transformer, average
+        self.projection = nn.Linear(transformer.config.hidden_size, width)  # type: ignore[union-attr, arg-type]
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(B, 2, L), tokens and which of them are words, to (B, D)."""
+        words, mask = tokens.unbind(1)
+        out = self.transformer(input_ids=words, attention_mask=mask)
+        if self.average:
+            pooled = masked_mean(out.last_hidden_state, mask)
+        else:
+            pooled = out.last_hidden_state[:, 0] if getattr(out, "pooler_output", None) is None else out.pooler_output
+        return self.projection(pooled)
+
+
+def masked_mean(hidden: Tensor, mask: Tensor) -> Tensor:
+    """Mean over the places (B, L) where the mask is 1 of (B, L, D)."""
+    weights = mask.to(hidden.dtype).unsqueeze(-1)
+    return (hidden * weights).sum(1) / weights.sum(1).clamp(min=1)
+
+
+class TwoEncoders(nn.Module):
+    """What open_clip's models are to their users."""
+
+    def __init__(self, visual: ImageTower, text: TextTower) -> None:
+        super().__init__()
+        self.visual, self.text = visual, text
+        self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
+
+    def encode_image(self, images: Tensor, normalize: bool = False) -> Tensor:
+        return unit(self.visual(images)) if normalize else self.visual(images)
+
+    def encode_text(self, tokens: Tensor, normalize: bool = False) -> Tensor:
+        return unit(self.text(tokens)) if normalize else self.text(tokens)
+
+    def forward(self, images: Tensor, tokens: Tensor) -> dict[str, Tensor]:
+        return {
+            "image_features": self.encode_image(images, normalize=True),
+            "text_features": self.encode_text(tokens, normalize=True),
+            "logit_scale": self.logit_scale.exp(),
+        }
+
+
+def unit(rows: Tensor) -> Tensor:
+    return functional.normalize(rows, dim=-1)
+
+
+def make_encoders(image: ImageEncoderConfig, text: TextEncoderConfig, width: int) -> tuple[Clip, dict[str, Any]]:
+    """A CLIP of two encoders with new projections, and what a file of its weights says of itself, enough to build it anew.
+
+    Raises:
+        ParameterError: for an encoder that there is not, or whose weights cannot be had.
+        CheckpointError: for a file of weights that does not fit.
+    """
+    if not text.encoder:
+        raise ParameterError(["text.encoder is required: a folder with config, weights and tokenizer, or a name on huggingface.co"])
+    trunk, preprocess = image_encoder(image)
+    transformer, tokenizer = text_encoder(text)
+    features = features_of(trunk, preprocess, image)
+    model = TwoEncoders(ImageTower(trunk, features, width), TextTower(transformer, width, text.avg_word_embs))
+    name = f"{image.encoder} + {Path(text.encoder).name}"
+    said = {
+        "kind": "encoders",
+        "model": name,
+        "image": asdict(image),
+        "text": asdict(text),
+        "width": width,
+        "files": files_of(transformer.config, tokenizer),
+    }
+
+    def tokenize(words: str) -> Tensor:
+        found = tokenizer(words, padding="max_length", truncation=True, max_length=text.context, return_tensors="pt")
+        return torch.cat([found["input_ids"], found["attention_mask"]])
+
+    return assembled(name, model, tokenize, preprocess, width), said
+
+
+def restored(said: Mapping[str, Any], state: Mapping[str, Tensor], path: Path) -> Clip:
+    """The CLIP that a file holds; nothing but the file is needed.
+
+    Raises:
+        CheckpointError: when what the file says is not what it holds.
+    """
+    files: Mapping[str, Tensor] = said["files"]
+    strange = [name for name in files if Path(name).name != name]
+    if strange:
+        raise CheckpointError(f"{path}: holds a file with the name {strange[0]!r}")
+    with tempfile.TemporaryDirectory() as folder:
+        for name, content in files.items():
+            Path(folder, name).write_bytes(content.numpy().tobytes())
+        image = ImageEncoderConfig(**{**said["image"], "pretrained": ""})
+        text = TextEncoderConfig(**{**said["text"], "encoder": folder, "pretrained": False})
+        clip, _ = make_encoders(image, text, said["width"])
+    clip.name = said["model"]
+    load_into(clip.model, state, path)
+    return clip
+
+
+def from_wrapper(
+    image: ImageEncoderConfig, text: TextEncoderConfig, state: Mapping[str, Tensor], path: Path
+) -> tuple[Clip, dict[str, Any]]:
+    """The CLIP in a CustomCLIPWrapper's file, whose image encoder ends in the projection, and whose text encoder has none.
+
+    Raises:
+        ParameterError: for encoders that there are not.
+        CheckpointError: for weights of other encoders than these.
+    """
+    found = {name.removeprefix("visual."): value for name, value in state.items() if name.startswith("visual.")}
+    plain = {"image": ImageEncoderConfig(image.encoder, "", image.size), "text": TextEncoderConfig(**{**asdict(text), "pretrained": False})}
+    trunk, _ = image_encoder(plain["image"])
+    head = {name.rpartition(".")[2]: value for name, value in found.items() if name not in trunk.state_dict()}
+    if set(head) != {"weight", "bias"}:
+        raise CheckpointError(f"{path}: its image encoder is not image.encoder={image.encoder} with a linear layer at its end")
+    clip, said = make_encoders(plain["image"], plain["text"], len(head["weight"]))
+    model = clip.model
+    kept = model.text.transformer.state_dict()  # type: ignore[union-attr]
+    words = {name.removeprefix("transformer."): value for name, value in state.items() if name.startswith("transformer.")}
+    whole = {
+        **{f"visual.trunk.{name}": value for name, value in found.items() if name in trunk.state_dict()},
+        **{f"visual.projection.{name}": value for name, value in head.items()},
+        **{f"text.transformer.{name}": value for name, value in words.items() if name in kept or not name.startswith("pooler.")},
+        "text.projection.weight": torch.eye(len(head["weight"])),
+        "text.projection.bias": torch.zeros(len(head["weight"])),
+        "logit_scale": state["logit_scale"],
+    }
+    whole |= {f"text.transformer.{name}": value for name, value in kept.items() if name.endswith("position_ids") and name not in words}
+    load_into(model, whole, path)
+    return clip, said
+
+
+def image_encoder(settings: ImageEncoderConfig) -> tuple[nn.Module, PreprocessCfg]:
+    """An encoder without what classifies, and how its images are prepared.
+
+    Raises:
+        ParameterError: for a library or a name that there is not.
+        CheckpointError: for a file of weights that does not fit.
+    """
+    library, _, name = settings.encoder.partition("/")
+    makers = {"timm": from_timm, "torchvision": from_torchvision, "open_clip": from_open_clip}
+    if library not in makers or not name:
+        hint = nearest(settings.encoder, [f"{known}/{name or library}" for known in makers])
+        raise ParameterError([f"image.encoder={settings.encoder}: must be timm/NAME, torchvision/NAME or open_clip/NAME{hint}"])
+    trunk, preprocess = makers[library](name, settings)
+    if settings.size:
+        preprocess.size = settings.size
+    return trunk, preprocess
+
+
+def from_timm(name: str, settings: ImageEncoderConfig) -> tuple[nn.Module, PreprocessCfg]:
+    import timm
+
+    if not timm.is_model(name):
+        raise ParameterError([f"image.encoder=timm/{name}: timm has no such model{nearest(name, timm.list_models())}"])
+    fixed = getattr(timm.get_pretrained_cfg(name), "fixed_input_size", False)
+    sized = {"img_size": settings.size} if settings.size and fixed else {}
+    model = with_weights(settings, lambda pretrained: timm.create_model(name, pretrained=pretrained, **sized))
+    config = timm.data.resolve_model_data_config(model)
+    model.reset_classifier(0)
+    return model, PreprocessCfg(config["input_size"][-1], "RGB", config["mean"], config["std"], config["interpolation"])
+
+
+def from_torchvision(name: str, settings: ImageEncoderConfig) -> tuple[nn.Module, PreprocessCfg]:
+    from torchvision import models
+
+    if name not in models.list_models(module=models):
+        known = models.list_models(module=models)
+        raise ParameterError([f"image.encoder=torchvision/{name}: torchvision has no such classifier{nearest(name, known)}"])
+    model = with_weights(settings, lambda pretrained: models.get_model(name, weights="DEFAULT" if pretrained else None))
+    last = [place for place, module in model.named_modules() if isinstance(module, nn.Linear)][-1]
+    model.set_submodule(last, nn.Identity())
+    preset = models.get_model_weights(name).DEFAULT.transforms()
+    return model, PreprocessCfg(preset.crop_size[0], "RGB", tuple(preset.mean), tuple(preset.std), preset.interpolation.value)
+
+
+def from_open_clip(name: str, settings: ImageEncoderConfig) -> tuple[nn.Module, PreprocessCfg]:
+    if settings.pretrained == "default":
+        raise ParameterError(["image.pretrained=default: open_clip has several weights of a model; write a tag, a file, or nothing"])
+    clip = make_clip(ModelConfig(name, settings.pretrained))
+    preprocess = PreprocessCfg(**clip.model.visual.preprocess_cfg)  # type: ignore[union-attr, arg-type]
+    preprocess.size = clip.size
+    return clip.model.visual, preprocess  # type: ignore[return-value]
+
+
+def with_weights(settings: ImageEncoderConfig, make: Any) -> nn.Module:
+    """A classifier with the weights asked for."""
+    if settings.pretrained in ("", "default"):
+        try:
+            return make(bool(settings.pretrained))
+        except (OSError, RuntimeError) as error:  # the network's and the hubs' errors
+            what = f"image.pretrained=default: the weights of {settings.encoder} cannot be had: {error}"
+            raise ParameterError([f"{what}; name a file, or leave it empty for random ones"]) from error
+    path = Path(settings.pretrained)
+    if not path.is_file():
+        raise ParameterError([f"image.pretrained={path}: there is no such file; default is {settings.encoder}'s own, empty is random"])
+    model = make(False)
+    load_into(model, read_weights(path), path)
+    return model
+
+
+def features_of(trunk: nn.Module, preprocess: PreprocessCfg, settings: ImageEncoderConfig) -> int:
+    """How many features the trunk gives of an image, found by asking it.
+
+    Raises:
+        ParameterError: when it does not take images of that size.
+    """
+    training = trunk.training
+    try:
+        with torch.no_grad():
+            found = trunk.eval()(torch.zeros(1, 3, preprocess.size, preprocess.size))
+    except (RuntimeError, AssertionError) as error:
+        raise ParameterError([f"image.size={settings.size}: {settings.encoder} does not take it: {error}"]) from error
+    finally:
+        trunk.train(training)
+    if not isinstance(found, Tensor) or found.ndim != 2:
+        raise ParameterError([f"image.encoder={settings.encoder}: gives no vector of an image"])
+    return found.shape[1]
+
+
+def text_encoder(settings: TextEncoderConfig) -> tuple[Any, Any]:
+    """A transformer and its tokenizer.
+
+    Raises:
+        ParameterError: when it cannot be had.
+    """
+    from transformers import AutoConfig, AutoModel, AutoTokenizer, logging
+
+    logging.disable_progress_bar()
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(settings.encoder)
+        if settings.pretrained:
+            model = AutoModel.from_pretrained(settings.encoder)
+        else:
+            model = AutoModel.from_config(AutoConfig.from_pretrained(settings.encoder))
+    except (OSError, ValueError, KeyError) as error:
+        what = f"text.encoder={settings.encoder}: neither a folder with config.json, weights and a tokenizer, nor a model that can be had"
+        raise ParameterError([f"{what} from huggingface.co: {str(error).splitlines()[0]}"]) from error
+    tokenizer.padding_side = "right"
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return model.get_encoder() if model.config.is_encoder_decoder else model.float(), tokenizer
+
+
+def files_of(config: Any, tokenizer: Any) -> dict[str, Tensor]:
+    """What a transformer and its tokenizer are built from, by file name, as bytes."""
+    with tempfile.TemporaryDirectory() as folder:
+        config.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        return {
+            path.name: torch.frombuffer(bytearray(path.read_bytes()), dtype=torch.uint8)
+            for path in sorted(Path(folder).iterdir())
+            if path.stat().st_size
+        }

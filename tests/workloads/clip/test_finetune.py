@@ -1,0 +1,293 @@
+"""Fine-tuning of two encoders: what they give, what is learned, and that the file alone brings the model back."""
+
+from __future__ import annotations
+
+import copy
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import timm
+import torch
+from conftest import COLOURS
+from evaluating import evaluated
+from runs import same
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import BertConfig, BertModel, BertTokenizerFast
+
+import clip_training
+from clip_training.config import FinetuneConfig, ImageEncoderConfig, ModelConfig, TextEncoderConfig
+from clip_training.distillation import targets
+from clip_training.encoders import image_encoder, make_encoders, masked_mean
+from clip_training.finetune import SelfDistillation, finetune
+from clip_training.kinds import load_clip
+from clip_training.model import normalised
+from harness.checkpoint import Checkpoints, find
+from harness.errors import CheckpointError, ParameterError
+from harness.report import Recorder
+from harness.settings import merge
+from training.callbacks import SaveAndStop
+
+IMAGE = ImageEncoderConfig("timm/test_resnet.r160_in1k", "", 32)
+SHORT = {
+    "image.encoder": IMAGE.encoder,
+    "image.pretrained": "",
+    "image.size": 32,
+    "text.context": 12,
+    "width": 24,
+    "data.workers": 0,
+    "data.keep_in_memory": True,
+    "optim.warmup": 2,
+    "optim.lr": 0.003,
+    "train.epochs": 2,
+    "train.batch_size": 15,
+    "train.report_every": 1,
+    "train.checkpoint_every": 3,
+    "train.debug_images": 2,
+}
+
+
+@pytest.fixture(scope="module")
+def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder as transformers writes it: a tokenizer of the captions' words, and a transformer of one layer."""
+    folder = tmp_path_factory.mktemp("bert")
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "square", "on", "around", *COLOURS]
+    (folder / "vocab.txt").write_text("\n".join(words))
+    BertTokenizerFast(str(folder / "vocab.txt")).save_pretrained(folder)
+    torch.manual_seed(3)
+    shape = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 48}
+    BertModel(BertConfig(vocab_size=len(words), max_position_embeddings=16, **shape)).save_pretrained(folder)
+    return folder
+
+
+def tuned(folder: Path, output: Path, bert: Path | str, report: Recorder | None = None, **options: Any) -> dict[str, Tensor]:
+    """Fine-tune, and return the final weights."""
+    paths = {key: options.pop(key) for key in ("resume", "init_from") if key in options}
+    stated = {"text.encoder": str(bert), **SHORT, **{key.replace("__", "."): value for key, value in options.items()}}
+    output.mkdir(parents=True, exist_ok=True)
+    where = {"output": output, "report": report or Recorder(), "checkpoints": Checkpoints(output / "checkpoints")}
+    path = finetune(merge(FinetuneConfig, None, stated.items()), folder, seed=0, **where, **paths)
+    return torch.load(path, weights_only=True)["state_dict"]
+
+
+def test_a_text_is_the_mean_of_its_words_without_the_padding(bert: Path) -> None:
+    clip, _ = make_encoders(IMAGE, TextEncoderConfig(str(bert), context=12), 24)
+    clip.model.eval()
+    tokens = clip.tokenize("a red square")
+    assert tokens.shape == (2, 12)
+    assert tokens[1].tolist() == [1] * 5 + [0] * 7
+    alone = BertModel.from_pretrained(bert).eval()
+    with torch.no_grad():
+        hidden = alone(input_ids=tokens[:1, :5]).last_hidden_state[0]
+        expected = clip.model.text.projection(hidden.mean(0))
+        assert torch.allclose(clip.model.encode_text(tokens[None])[0], expected, atol=1e-5)
+    rows = torch.arange(12.0).reshape(1, 4, 3)
+    assert masked_mean(rows, torch.tensor([[1, 0, 1, 0]])).tolist() == [[3, 4, 5]]
+    assert masked_mean(rows, torch.zeros(1, 4)).tolist() == [[0, 0, 0]]
+
+
+def test_a_text_may_be_what_its_encoder_pools(bert: Path) -> None:
+    clip, _ = make_encoders(IMAGE, TextEncoderConfig(str(bert), avg_word_embs=False, context=12), 24)
+    tokens = clip.tokenize("a red square")
+    with torch.no_grad():
+        clip.model.eval()
+        pooled = BertModel.from_pretrained(bert).eval()(input_ids=tokens[:1], attention_mask=tokens[1:]).pooler_output
+        assert torch.allclose(clip.model.encode_text(tokens[None]), clip.model.text.projection(pooled), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("encoder", "size", "width"),
+    [
+        ("timm/test_resnet.r160_in1k", 32, None),
+        ("timm/test_vit.r160_in1k", 64, 64),
+        ("torchvision/shufflenet_v2_x0_5", 64, 1024),
+        ("torchvision/mobilenet_v3_small", 64, 1024),
+        ("open_clip/tabletop-tiny", 0, 128),
+    ],
+)
+def test_any_librarys_image_encoder(encoder: str, size: int, width: int | None, bert: Path) -> None:
+    settings = ImageEncoderConfig(encoder, "", size)
+    clip, _ = make_encoders(settings, TextEncoderConfig(str(bert), context=12), 24)
+    clip.model.eval()
+    trunk, preprocess = image_encoder(settings)
+    features = trunk.eval()(torch.zeros(2, 3, clip.size, clip.size))
+    assert features.ndim == 2
+    assert width in (None, features.shape[1])
+    assert clip.size == (size or 64) == preprocess.size
+    assert clip.model.encode_image(torch.zeros(2, 3, clip.size, clip.size)).shape == (2, 24)
+
+
+@pytest.mark.parametrize(
+    ("image", "text", "message"),
+    [
+        ({"encoder": "resnet50"}, {}, r"image\.encoder=resnet50: must be timm/NAME.*did you mean \w+/resnet50"),
+        ({"encoder": "timm/resnet5O"}, {}, r"timm has no such model \(did you mean resnet5"),
+        ({"encoder": "torchvision/resnet5"}, {}, r"torchvision has no such classifier \(did you mean"),
+        ({"encoder": "open_clip/ViT-B-32", "pretrained": "default"}, {}, "write a tag, a file, or nothing"),
+        ({"pretrained": "nowhere.pt"}, {}, r"image\.pretrained=nowhere\.pt: there is no such file"),
+        ({"encoder": "timm/test_vit.r160_in1k", "size": 41}, {}, r"image\.size=41: .* does not take it"),
+        ({}, {"encoder": ""}, r"text\.encoder is required"),
+    ],
+)
+def test_encoders_that_there_are_not(image: dict[str, Any], text: dict[str, Any], message: str, bert: Path) -> None:
+    stated = {"encoder": IMAGE.encoder, "pretrained": "", "size": 32} | image
+    with pytest.raises(ParameterError, match=message):
+        make_encoders(ImageEncoderConfig(**stated), TextEncoderConfig(**({"encoder": str(bert)} | text)), 24)
+
+
+def test_a_folder_without_an_encoder_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ParameterError, match=r"text\.encoder=.*: neither a folder with config\.json"):
+        make_encoders(IMAGE, TextEncoderConfig(str(tmp_path)), 24)
+
+
+def test_pretrained_weights_from_a_file(bert: Path, tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    model = timm.create_model("test_resnet", num_classes=1000)
+    torch.save(model.state_dict(), tmp_path / "classifier.pt")
+    trunk, _ = image_encoder(ImageEncoderConfig(IMAGE.encoder, str(tmp_path / "classifier.pt"), 32))
+    assert all(torch.equal(value, model.state_dict()[name]) for name, value in trunk.state_dict().items())
+    clip, _ = make_encoders(IMAGE, TextEncoderConfig(str(bert)), 24)
+    assert torch.equal(
+        clip.model.text.transformer.embeddings.word_embeddings.weight,
+        BertModel.from_pretrained(bert).embeddings.word_embeddings.weight,
+    )
+
+
+def test_the_loss_is_contrast_and_divergence_from_the_teachers_targets(bert: Path) -> None:
+    """One step against the definition."""
+    clip, said = make_encoders(ImageEncoderConfig("open_clip/tabletop-tiny", ""), TextEncoderConfig(str(bert), context=12), 24)
+    settings = merge(FinetuneConfig, None, {"distillation.weight": 2.0}.items())
+    images = torch.randint(0, 256, (6, 3, 64, 64), dtype=torch.uint8)
+    tokens = torch.stack([clip.tokenize(f"a {colour} square") for colour in (*COLOURS, "square")])
+    module = SelfDistillation(
+        clip,
+        said,
+        settings.distillation,
+        settings.optim,
+        total_steps=10,
+        heldout=None,
+        batch_size=6,
+        identity={},
+        report=Recorder(),
+    )
+    batch = type("Batch", (), {"images": images, "tokens": tokens, "index": torch.arange(6), "skipped": {}})()
+    clip.model.eval()
+    module.targets = module.soft_targets(batch)
+    loss = module.contrast(*module(images, tokens))
+
+    out = clip.model(normalised(images, module.mean, module.std), tokens)
+    a, b, scale = out["image_features"], out["text_features"], out["logit_scale"]
+    logits, right = scale * a @ b.T, torch.arange(6)
+    one, other = targets(a.detach(), b.detach(), 0.05, 3)
+    kl = sum((t * (t.log() - row.log_softmax(1))).sum(1).mean() for t, row in ((one, logits), (other, logits.T))) / 2
+    ce = (functional.cross_entropy(logits, right) + functional.cross_entropy(logits.T, right)) / 2
+    assert float(loss) == pytest.approx(float(ce + 2 * kl), rel=1e-5)
+
+
+def test_it_learns_and_the_teacher_follows(squares: Path, bert: Path, tmp_path: Path) -> None:
+    report = Recorder()
+    loop = {"train__epochs": 20, "train__validate_every": 20, "train__batch_size": 20, "optim__lr": 3e-3}
+    weights = tuned(squares, tmp_path, bert, report, image__encoder="open_clip/tabletop-tiny", image__size=0, **loop)
+    recall, chance = (report.scalars["recall@1", what] for what in ("image to text", "chance"))
+    assert recall[0][1] <= 2 * chance[0][1]
+    assert recall[-1][1] > 6 * chance[-1][1]
+    state = torch.load(find(tmp_path), weights_only=True)["state_dict"]
+    name = "visual.projection.weight"
+    assert torch.equal(state[f"model.{name}"], weights[name])
+    assert (state[f"teacher.{name}"] - weights[name]).abs().max() > 0
+    assert not any(key.startswith(("teacher.", "model.")) for key in weights)
+
+
+class BrokenOffError(Exception):
+    """Ends a run in a test."""
+
+
+@pytest.mark.parametrize("micro_batch", [0, 6])
+def test_a_run_that_was_broken_off_ends_as_an_unbroken_one(
+    micro_batch: int, squares: Path, bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The teacher included, and its targets."""
+    options = {"train__micro_batch": micro_batch, "distillation__momentum": 0.5}
+    unbroken = tuned(squares, tmp_path / "unbroken", bert, **options)
+    saved = SaveAndStop.save
+
+    def save_and_break(self: SaveAndStop, trainer: object) -> None:
+        saved(self, trainer)
+        if self.saved_at == 3:
+            raise BrokenOffError
+
+    monkeypatch.setattr(SaveAndStop, "save", save_and_break)
+    with pytest.raises(BrokenOffError):
+        tuned(squares, tmp_path / "broken", bert, **options)
+    monkeypatch.undo()
+    assert same(tuned(squares, tmp_path / "broken", bert, resume=find(tmp_path / "broken"), **options), unbroken)
+    last = [torch.load(find(tmp_path / name), weights_only=True)["state_dict"] for name in ("unbroken", "broken")]
+    assert same(*last)
+    with pytest.raises(CheckpointError, match=r"distillation\.momentum was 0\.5, is now 0\.999"):
+        tuned(squares, tmp_path / "other", bert, resume=find(tmp_path / "unbroken"), train__micro_batch=micro_batch)
+
+
+def test_the_file_alone_brings_the_model_back(squares: Path, bert: Path, tmp_path: Path) -> None:
+    """Its tokenizer too, where the folder of the text encoder is gone; from the weights and from a checkpoint."""
+    gone, report = tmp_path / "gone", Recorder()
+    gone.mkdir()
+    for path in bert.iterdir():
+        (gone / path.name).write_bytes(path.read_bytes())
+    weights = tuned(squares, tmp_path / "run", gone, report)
+    for path in gone.iterdir():
+        path.unlink()
+    for source in (tmp_path / "run" / "weights.pt", find(tmp_path / "run")):
+        clip = load_clip(ModelConfig(), source)
+        assert same(clip.model.state_dict(), weights)
+        assert clip.tokenize("a red square")[1].sum() == 5
+        results = evaluated(squares, tmp_path / source.stem, Path("RN50"), init_from=source)
+        assert results["retrieval"]["recall"]["image to text"]["1"] == report.scalars["recall@1", "image to text"][-1][1]
+    again = tuned(squares, tmp_path / "again", "anything", init_from=tmp_path / "run" / "weights.pt", optim__lr=1e-12)
+    assert all(
+        torch.allclose(again[key], value, atol=1e-6) for key, value in weights.items() if value.is_floating_point() and "running" not in key
+    )
+
+
+def test_a_file_with_names_that_leave_its_folder_is_refused(squares: Path, bert: Path, tmp_path: Path) -> None:
+    clip, said = make_encoders(IMAGE, TextEncoderConfig(str(bert), context=12), 24)
+    said["files"]["../../evil"] = said["files"]["config.json"]
+    torch.save({"state_dict": clip.model.state_dict(), "clip_training": said}, tmp_path / "weights.pt")
+    with pytest.raises(CheckpointError, match=r"holds a file with the name '\.\./\.\./evil'"):
+        load_clip(ModelConfig(), tmp_path / "weights.pt")
+
+
+def test_a_custom_clip_wrappers_file(squares: Path, bert: Path, tmp_path: Path) -> None:
+    """Its image encoder ends in the projection; its texts are not projected; beside it is its teacher."""
+    wrapper = nn.Module()
+    wrapper.visual = timm.create_model("test_resnet", num_classes=32)
+    wrapper.transformer = BertModel.from_pretrained(bert)
+    wrapper.logit_scale = nn.Parameter(torch.tensor(2.0))
+    state = {f"model.{name}": value for name, value in wrapper.state_dict().items()}
+    state |= {f"teacher.{name}": value for name, value in copy.deepcopy(wrapper).state_dict().items()}
+    torch.save({"state_dict": state | {"sink_temp": torch.tensor(0.0)}, "hyper_parameters": {}}, tmp_path / "wrapper.ckpt")
+    text = TextEncoderConfig(str(bert), context=12)
+    clip = load_clip(ModelConfig(), tmp_path / "wrapper.ckpt", encoders=(IMAGE, text))
+    wrapper.eval()
+    clip.model.eval()
+    images, tokens = torch.randn(2, 3, 32, 32), torch.stack([clip.tokenize(words) for words in ("a red square", "blue around a white")])
+    with torch.no_grad():
+        assert torch.allclose(clip.model.encode_image(images), wrapper.visual(images), atol=1e-5)
+        hidden = wrapper.transformer(input_ids=tokens[:, 0], attention_mask=tokens[:, 1]).last_hidden_state
+        assert torch.allclose(clip.model.encode_text(tokens), masked_mean(hidden, tokens[:, 1]), atol=1e-5)
+    tuned(squares, tmp_path / "run", bert, init_from=tmp_path / "wrapper.ckpt", train__epochs=1)
+    with pytest.raises(CheckpointError, match=r"is not image\.encoder=timm/test_vit"):
+        load_clip(ModelConfig(), tmp_path / "wrapper.ckpt", encoders=(ImageEncoderConfig("timm/test_vit.r160_in1k", "", 32), text))
+
+
+def test_it_is_a_program(squares: Path, bert: Path, tmp_path: Path) -> None:
+    arguments = [f"--folder={squares}", "--batch_size", "30", "--text.encoder", str(bert), f"output_dir={tmp_path}"]
+    arguments += [f"{key}={value}" for key, value in SHORT.items() if key not in ("train.batch_size", "train.epochs")]
+    program = [sys.executable, "-m", "clip_training.finetune", "--max_epochs", "2", *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(Path(clip_training.__file__).parents[1])}
+    done = subprocess.run(program, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "weights.pt").is_file()

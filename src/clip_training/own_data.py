@@ -60,7 +60,7 @@ def make(data: DataConfig) -> lightning.LightningDataModule:
     module, _, name = data.module.partition(":")
     try:
         found = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
+    except (ImportError, AttributeError, ValueError, TypeError) as error:
         raise ParameterError([f"data.module={data.module}: cannot be imported: {error}; write package.module:Class"]) from error
     if not (isinstance(found, type) and issubclass(found, lightning.LightningDataModule)):
         raise ParameterError([f"data.module={data.module}: is no LightningDataModule of lightning.pytorch"])

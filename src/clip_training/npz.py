@@ -7,178 +7,18 @@ An .npz file holds `data`, float16 (3, S, S): the image, cropped and normalised 
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
-
-import numpy as np
-import torch
-from PIL import Image
-from torch import Tensor
-
-from harness.errors import DataError
-from harness.files import replaced
-from harness.report import Report
 
 from .config import NpzConfig
-from .formats import LISTS, by_lists, drawn
-from .loading import datasets
-from .model import Clip, make_clip, normalised
 from .options import main
-from .pairs import HeldOut, Pair, Pairs, Unusable
-from .sources import Folder
-
-FOLDERS = ("img", "text", "npz")
 
 
-@dataclass(frozen=True)
-class FrozenPair(Pair):
-    """A pair whose `image` is an .npz file."""
+def make_npz(settings: NpzConfig, folder: Path | None, **where: Any) -> Path:
+    """See `frozen.make_npz`, which needs PyTorch: a wrong line is told before that is imported."""
+    from .frozen import make_npz
 
-    size: int = 0
-    """Side that the model takes, in pixels."""
-
-    def read_image(self) -> Tensor:  # type: ignore[override]
-        """(3, S, S) float16, normalised, or `Unusable`."""
-        assert isinstance(self.image, Path)
-        data = read_npz(self.image)
-        if data.shape != (3, self.size, self.size) or not np.isfinite(data).all():
-            raise Unusable(f"{self.image}: `data` is {data.shape}; the model takes finite numbers of (3, {self.size}, {self.size})")
-        return torch.from_numpy(data.astype(np.float16))
-
-
-def read_npz(path: Path) -> np.ndarray:
-    """`data` of a file, without axes of length one before its three.
-
-    Raises:
-        Unusable: when it cannot be read, or has no such entry.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            data = file["data"]
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-        raise Unusable(f"{path}: {error}") from error
-    return data.reshape(data.shape[-3:]) if data.ndim > 3 and data.size == np.prod(data.shape[-3:]) else data
-
-
-class FrozenPairs(Pairs):
-    """Pairs of .npz files: nothing is drawn but the caption."""
-
-    def augmented(self, image: Any, _: np.random.Generator) -> Tensor:
-        return image
-
-
-class FrozenHeldOut(HeldOut):
-    """Pairs of .npz files as they are evaluated; `transform` shows what is in one."""
-
-    def prepared(self, image: Any) -> Tensor:
-        return image
-
-
-def frozen_datasets(clip: Clip, settings: Any, folder: Path | None, seed: int) -> tuple[Pairs, HeldOut]:
-    """As `loading.datasets`; of a folder with npz/ and text/ the .npz files are taken for the images.
-
-    Raises:
-        DataError: also when no .npz file has a caption of its stem, or they are of another size than the model takes.
-    """
-    if folder is None or not any((folder / "npz").glob("*.npz")):
-        return datasets(clip, settings, folder, seed)
-    texts = {path.stem: path for path in sorted((folder / "text").rglob("*.txt"))}
-    pairs = [FrozenPair(path, texts[path.stem], size=clip.size) for path in sorted((folder / "npz").rglob("*.npz")) if path.stem in texts]
-    if not pairs:
-        raise DataError(f"{folder}: no file in npz/ has a .txt file of its stem in text/, which holds {len(texts)}")
-    check_size(pairs[0], clip)
-    training, heldout = by_lists(pairs, Folder(folder)) or drawn(pairs, settings.data.heldout, settings.data.split_seed, Folder(folder))
-    common = (clip.tokenize, clip.resample, clip.size)
-    options = {"seed": seed, "keep": settings.data.keep_in_memory}
-    return FrozenPairs(training, *common, **options), FrozenHeldOut(heldout, *common, **options, transform=lambda data: picture(data, clip))
-
-
-def check_size(pair: FrozenPair, clip: Clip) -> None:
-    """Whether the files were made for this model, by the first of them: all others being the same, one message does for all."""
-    try:
-        shape = read_npz(pair.image).shape  # type: ignore[arg-type]
-    except Unusable:
-        return  # this one is skipped and counted
-    if shape != (3, clip.size, clip.size):
-        raise DataError(
-            f"{pair.image}: `data` is {shape}, and {clip.name} takes (3, {clip.size}, {clip.size}); "
-            f"make them anew: python -m clip_training.npz model_name={clip.name}"
-        )
-
-
-def picture(data: Tensor, clip: Clip) -> Image.Image:
-    """The image that was normalised."""
-    pixels = (data.float() * clip.std.view(3, 1, 1) + clip.mean.view(3, 1, 1)).clamp(0, 1) * 255
-    return Image.fromarray(pixels.round().byte().permute(1, 2, 0).numpy())
-
-
-def make_npz(settings: NpzConfig, folder: Path | None, *, seed: int, output: Path, report: Report, **_: Any) -> Path:
-    """Write img/, text/, npz/, train_set.txt and val_set.txt, and return their folder. Pairs that cannot be used are left out.
-
-    Args:
-        settings: model, data, crop and place.
-        folder: image-text pairs in any form; the same place as `settings.out` keeps its img/ and text/.
-        seed: of random crops.
-        output: the run's folder.
-        report: where progress goes.
-
-    Raises:
-        HarnessError: for settings or data that do not do.
-    """
-    clip = make_clip(settings.model)
-    training, heldout = datasets(clip, settings, folder, seed)
-    out = Path(settings.out) if settings.out else output / "data"
-    in_place = folder is not None and out.resolve() == folder.resolve()
-    for name in FOLDERS:
-        (out / name).mkdir(parents=True, exist_ok=True)
-    twice = Counter(pair.stem for pair in [*training.pairs, *heldout.pairs])
-    unusable: list[str] = []
-    for data, name in zip((training, heldout), LISTS, strict=True):
-        stems = []
-        for index in report.progress(range(len(data)), len(data), name.partition("_")[0]):
-            pair = data.pairs[index]
-            stem = pair.stem if twice[pair.stem] == 1 or in_place else f"{name[0]}{index:07d}-{pair.stem}"
-            try:
-                write(data, index, stem, out, clip, random=settings.crop == "random", copy=not in_place)
-            except Unusable as error:
-                unusable.append(str(error))
-            else:
-                stems.append(stem)
-        write_list(out / name, stems)
-    if unusable:
-        report.text(f"{len(unusable)} pairs cannot be used and were left out, e.g. {unusable[0]}")
-    count = len(training) + len(heldout) - len(unusable)
-    report.text(f"{count} pairs for {clip.name}, {clip.size} pixels, are in {out}: finetune_vpt takes it as its data")
-    return out
-
-
-def write(data: Pairs, index: int, stem: str, out: Path, clip: Clip, *, random: bool, copy: bool) -> None:
-    """One pair's files, each of which appears whole or not at all."""
-    image, captions = data.read(index)
-    rng = np.random.default_rng([data.seed, 0, index])
-    pixels = data.prepared(image) if isinstance(data, HeldOut) else centre_or_random(data, image, clip, rng if random else None)
-    values = normalised(pixels, clip.mean.view(3, 1, 1), clip.std.view(3, 1, 1)).half().numpy()
-    with replaced(out / "npz" / f"{stem}.npz") as beside, beside.open("wb") as file:
-        np.savez(file, data=values)
-    if copy:
-        pair = data.pairs[index]
-        (out / "img" / f"{stem}{pair.image.suffix}").write_bytes(pair.image.read_bytes())
-        (out / "text" / f"{stem}.txt").write_text("\n".join(captions) + "\n")
-
-
-def centre_or_random(data: Pairs, image: Image.Image, clip: Clip, rng: np.random.Generator | None) -> Tensor:
-    if rng is not None:
-        return data.augmented(image, rng)
-    return torch.from_numpy(np.array(clip.transform(image))).permute(2, 0, 1)
-
-
-def write_list(path: Path, stems: Sequence[str]) -> None:
-    with replaced(path) as beside:
-        beside.write_text("\n".join(stems) + "\n")
+    return make_npz(settings, folder, **where)
 
 
 if __name__ == "__main__":

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,12 +15,13 @@ from PIL import Image
 from runs import same
 from torch import Tensor, nn
 
-import clip_training
 from clip_training.config import ModelConfig, NpzConfig, VptConfig
 from clip_training.finetune_vpt import finetune_vpt
+from clip_training.frozen import frozen_datasets
 from clip_training.kinds import load_clip
 from clip_training.model import make_clip
-from clip_training.npz import frozen_datasets, make_npz
+from clip_training.npz import make_npz
+from clip_training.options import main
 from clip_training.prompts import add_prompts
 from harness.checkpoint import Checkpoints, find
 from harness.errors import CheckpointError, DataError, ParameterError
@@ -283,16 +282,13 @@ def test_frozen_images_of_another_size_are_told(squares: Path, models: Path, tmp
         tuned(data, tmp_path / "tuned", models / "test-deep.json")
 
 
-def test_both_are_programs(squares: Path, models: Path, tmp_path: Path) -> None:
-    """The fork's command line, with a model small enough."""
-    model = str(models / "test-deep.json")
-    programs = [
-        ["clip_training.npz", f"folder={squares}", f"out={tmp_path / 'data'}", f"model_name={model}"],
-        ["clip_training.finetune_vpt", "--model_name", model, "--folder", str(tmp_path / "data"), "--batch_size", "26"],
-    ]
-    programs[1] += ["train.epochs=1", "optim.warmup=1", "data.workers=0", f"output_dir={tmp_path / 'out'}"]
-    environment = {**os.environ, "PYTHONPATH": str(Path(clip_training.__file__).parents[1])}
-    for program in programs:
-        done = subprocess.run([sys.executable, "-m", *program], capture_output=True, text=True, check=False, env=environment)
-        assert done.returncode == 0, done.stderr
+def test_both_have_a_command_line(squares: Path, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fork's, with a model small enough."""
+    model, data = str(models / "test-deep.json"), str(tmp_path / "data")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["npz", f"folder={squares}", f"out={data}", f"model_name={model}"])
+    main("make_npz", NpzConfig, make_npz, "")
+    tuning = ["--model_name", model, "--folder", data, "--batch_size", "26", "epochs=1", "warmup=1", "num_workers=0", "debug_images=0"]
+    monkeypatch.setattr(sys, "argv", ["finetune_vpt", *tuning, f"output_dir={tmp_path / 'out'}"])
+    main("finetune_vpt", VptConfig, finetune_vpt, "")
     assert (tmp_path / "out" / "weights.pt").is_file()

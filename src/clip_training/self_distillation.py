@@ -1,0 +1,175 @@
+"""Fine-tuning of two encoders: the training step with a teacher, and the run."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.optim import SGD, Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from harness.checkpoint import Checkpoints
+from harness.errors import ParameterError
+from harness.report import Report
+from training.batchnorm import normalises_batches
+from training.distributed import gather_rows, rank, world_size
+from training.seeds import seed_everything
+
+from . import boosts
+from .checkpoint import KEY, load
+from .config import DistillationConfig, FinetuneConfig, SgdConfig
+from .contrast import Contrast
+from .distillation import divergence, follow, targets
+from .encoders import from_wrapper, make_encoders, restored
+from .gallery import gallery
+from .loading import datasets
+from .model import Clip
+from .optim import cosine_with_warmup, parameter_groups
+from .pairs import Batch
+from .running import fit, identity_of, order_of, publish, total_steps
+
+
+class SelfDistillation(Contrast):
+    """Contrasts, and learns from the soft targets of a moving average of itself.
+
+    Args:
+        clip: the student; the teacher begins as its copy.
+        said: what a checkpoint says of the model.
+        distillation: of the teacher.
+        sgd: the optimiser.
+        options: of Contrast.
+    """
+
+    def __init__(self, clip: Clip, said: dict[str, Any], distillation: DistillationConfig, sgd: SgdConfig, **options: Any) -> None:
+        super().__init__(clip, sgd, **options)
+        self.said, self.distillation, self.sgd = said, distillation, sgd
+        self.teacher = copy.deepcopy(clip.model).requires_grad_(False).eval() if distillation.weight else None
+        self.targets: tuple[Tensor, Tensor] | None = None
+        warnings.filterwarnings("ignore", ".*module.s. in eval mode at the start of training.*")  # the teacher is meant to be
+
+    def train(self, mode: bool = True) -> SelfDistillation:
+        super().train(mode)
+        if self.teacher is not None:
+            self.teacher.eval()
+        return self
+
+    def training_step(self, batch: Batch, number: int) -> Tensor:
+        if self.teacher is not None:
+            self.targets = self.soft_targets(batch)
+        return super().training_step(batch, number)
+
+    @torch.no_grad()
+    def soft_targets(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The teacher's targets (B, N) for this rank's images and texts, among those of all ranks."""
+        size = self.micro_batch if self.caches else len(batch.index)
+        parts = zip(batch.images.split(size), batch.tokens.split(size), strict=True)
+        embedded = [self.embed(self.teacher, images, tokens) for images, tokens in parts]
+        images, texts = (gather_rows(torch.cat(rows).float()) for rows in zip(*embedded, strict=True))
+        with torch.autocast(images.device.type, enabled=False):
+            found = targets(images, texts, self.distillation.eps, self.distillation.iterations)
+        mine = slice(rank() * len(batch.index), (rank() + 1) * len(batch.index))
+        return found[0][mine], found[1][mine]
+
+    def contrast(self, images: Tensor, texts: Tensor) -> Tensor:
+        """Cross-entropy with the right pairs, and divergence from the targets, of this rank's images and texts among those of all."""
+        self.last = images.detach(), texts.detach()
+        logits = self.loss.get_logits(images, texts, self.model.logit_scale.exp())
+        right = torch.arange(len(images), device=images.device) + rank() * len(images)
+        loss = sum(functional.cross_entropy(rows, right) for rows in logits) / 2
+        if self.targets is not None:
+            apart = sum(divergence(rows, target) for rows, target in zip(logits, self.targets, strict=True)) / 2
+            loss = loss + self.distillation.weight * apart
+        return loss
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        optimizer = SGD(parameter_groups(self.model, self.sgd.weight_decay), lr=self.sgd.lr, momentum=self.sgd.momentum)
+        schedule = LambdaLR(optimizer, lambda step: cosine_with_warmup(step, self.sgd.warmup, self.total_steps))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Optimizer, closure: Callable[[], Any] | None = None) -> None:
+        super().optimizer_step(epoch, batch_idx, optimizer, closure)
+        if self.teacher is not None:
+            follow(self.teacher, self.model, self.distillation.momentum)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_save_checkpoint(checkpoint)
+        checkpoint[KEY] = self.said
+
+
+def finetune(
+    settings: FinetuneConfig,
+    folder: Path | None,
+    *,
+    seed: int,
+    output: Path,
+    report: Report,
+    checkpoints: Checkpoints,
+    resume: Path | None = None,
+    init_from: Path | None = None,
+) -> Path:
+    """Fine-tune on the pairs in `folder`, and return the file of the final weights, which `kinds.load_clip` takes and nothing else needs.
+
+    Args:
+        settings: of the run.
+        folder: image-text pairs; None where `data` names them.
+        seed: of projections, order, crops and captions.
+        output: the run's folder.
+        report: where results go.
+        checkpoints: where the whole state is saved, the teacher included.
+        resume: a checkpoint to continue from, as if the run had never stopped.
+        init_from: weights of an earlier run, or of a CustomCLIPWrapper with the encoders that the settings name.
+
+    Raises:
+        HarnessError: for settings, data or weights that do not do.
+        SystemExit: with 143, after a SIGTERM and a last checkpoint.
+    """
+    seed_everything(seed)
+    clip, said = start(settings, init_from)
+    boosts.apply(clip.model, settings)
+    if settings.train.micro_batch and normalises_batches(clip.model):
+        report.text(
+            f"train.micro_batch: {clip.name} normalises over batches, here over micro-batches: its gradients are not the whole batch's"
+        )
+    training, heldout = datasets(clip, settings, folder, seed)
+    batches = order_of(training, settings, seed)
+    total = total_steps(batches, settings)
+    module = SelfDistillation(
+        clip,
+        said,
+        settings.distillation,
+        settings.optim,
+        total_steps=total,
+        heldout=heldout,
+        batch_size=settings.train.batch_size * world_size(),
+        identity=identity_of(clip, training, settings, seed) | {f"distillation.{k}": v for k, v in vars(settings.distillation).items()},
+        report=report,
+        micro_batch=settings.train.micro_batch,
+        gallery=partial(gallery, heldout, settings.train.debug_images) if settings.train.debug_images else None,
+    )
+    where = {"seed": seed, "output": output, "report": report, "checkpoints": checkpoints, "resume": resume}
+    trainer = fit(module, training, heldout, batches, settings, **where)
+    result = {"model": clip.name, "steps": total, **module.metrics}
+    return publish(trainer, {"state_dict": clip.model.state_dict(), KEY: said}, result, output, report)
+
+
+def start(settings: FinetuneConfig, init_from: Path | None) -> tuple[Clip, dict[str, Any]]:
+    """The encoders with their projections: those of a file, or of the settings; and what a file of them says.
+
+    Raises:
+        ParameterError: for a file of another kind.
+    """
+    if init_from is None:
+        return make_encoders(settings.image, settings.text, settings.width)
+    state, description = load(init_from)
+    if description.said.get("kind") == "encoders":
+        return restored(description.said, state, init_from), dict(description.said)
+    if description.kind == "custom_clip_wrapper":
+        return from_wrapper(settings.image, settings.text, state, init_from)
+    raise ParameterError([f"init_from={init_from}: must be of an earlier finetune or of a CustomCLIPWrapper; {description}"])

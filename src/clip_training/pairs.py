@@ -21,7 +21,7 @@ from harness.errors import DataError
 from .sources import File
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # there may be millions
 class Pair:
     """Where an image and its captions are."""
 

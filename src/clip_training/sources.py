@@ -82,7 +82,7 @@ class Folder(Source):
             return handle.read(size)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # there may be millions
 class Member:
     """A member of an archive, read without what stands before it."""
 

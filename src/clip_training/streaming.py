@@ -125,7 +125,7 @@ class Part(Source):
         return self.whole.part(self.prefix / name, start, size)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Object:
     """One object of a stream."""
 

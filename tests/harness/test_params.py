@@ -67,7 +67,8 @@ def test_a_setting_may_name_the_data_in_place_of_a_dataset(declaration: Declarat
 
     assert resolve(declaration, ["tag=elsewhere"]).datasets == {}
     assert problems(declaration) == ["dataset_id is required: toys (or dataset_path=FOLDER or tag)"]
-    assert problems(declaration, "tag=elsewhere", "dataset_path=.") == ["tag=elsewhere: dataset_id names the data already; keep one of them"]
+    twice = problems(declaration, "tag=elsewhere", "dataset_path=.")
+    assert twice == ["tag=elsewhere: dataset_id names the data already; keep one of them"]
     assert problems(declaration, "tag=elsewhere", "steps=0") == ["steps=0: must be int >= 1"]
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from runs import run, same
 
+from clip_training import skipped
 from harness.checkpoint import find
 from harness.errors import DataError
 from harness.report import Recorder
@@ -59,6 +60,23 @@ def test_a_run_without_damage_has_no_list(squares: Path, tiny_model: Path, tmp_p
     run(squares, tmp_path, tiny_model, report, train__epochs=1)
     assert "skipped" not in report.artifacts
     assert not (tmp_path / "skipped.txt").exists()
+
+
+def test_the_lists_of_all_ranks_are_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gather(lists: list[object], mine: object) -> None:
+        lists[:] = [mine, {"training": {7: "b.png: empty"}, "held out": {1: "c.png: empty"}}]
+
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(skipped.dist, "all_gather_object", gather)
+    report = Recorder()
+    for rank in ("0", "1"):
+        monkeypatch.setenv("RANK", rank)
+        listing = skipped.ListSkipped(report, tmp_path)
+        listing.found["training"] = {2: "a.png: empty", 7: "b.png: empty"}
+        listing.tell()
+        listing.tell()
+    assert (tmp_path / "skipped.txt").read_text() == "training\ta.png: empty\ntraining\tb.png: empty\nheld out\tc.png: empty\n"
+    assert len(report.texts) == 1  # rank 0's, once
 
 
 def test_nothing_usable_ends_the_run(squares: Path, tiny_model: Path, tmp_path: Path) -> None:

@@ -116,8 +116,11 @@ class Contrast(CachedStep):
 
     def validation_step(self, batch: Batch, _: int) -> None:
         if len(batch.index):
-            images, texts = self(batch.images, batch.tokens)
-            self.embedded.append((batch.index, images.float(), texts.float()))
+            size = self.micro_batch or len(batch.index)
+            parts = zip(batch.index.split(size), batch.images.split(size), batch.tokens.split(size), strict=True)
+            for index, *pairs in parts:
+                images, texts = self(*pairs)
+                self.embedded.append((index, images.float(), texts.float()))
 
     def on_validation_epoch_end(self) -> None:
         """Recall and loss over the embeddings of all ranks, in the order of the pairs."""

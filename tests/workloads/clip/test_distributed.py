@@ -14,6 +14,7 @@ from models import largest_difference
 from runs import run
 from two_ranks import SIZES, gradients
 
+from clip_training.optim import cosine_with_warmup
 from harness.checkpoint import find
 from harness.report import Recorder
 
@@ -70,6 +71,8 @@ def test_a_run_of_two_processes_is_reported_once_and_evaluates_everything(
 
     assert torch.load(ranks / "scalars-1.pt", weights_only=True) == {}
     assert [step for step, _ in scalars["loss", "train"]] == [1, 2, 3, 4, 5, 6]
+    expected = [3e-3 * cosine_with_warmup(step, 3, 6) for step in range(6)]  # the whole cosine in 60 / (2 x 5) steps
+    assert [rate for _, rate in scalars["learning rate", "lr"]] == pytest.approx(expected)
     for key in (("loss", "held out"), ("recall@1", "image to text"), ("recall@5", "text to image"), ("recall@5", "chance")):
         assert scalars[key][0][1] == pytest.approx(report.scalars[key][0][1], rel=1e-5), key
 

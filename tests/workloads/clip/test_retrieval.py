@@ -9,6 +9,7 @@ import pytest
 import torch
 from open_clip import ClipLoss
 
+from clip_training.losses import make_loss
 from clip_training.retrieval import chance_of, contrastive_loss, retrieval
 
 
@@ -81,3 +82,14 @@ def test_the_loss_equals_float64_by_hand() -> None:
     assert float(ClipLoss()(*arguments)) == pytest.approx(whole, rel=1e-12)  # what training uses
     halves = [plain_loss(images[i : i + 4], texts[i : i + 4], 14.3) for i in (0, 4)]
     assert contrastive_loss(*arguments, batch_size=4) == pytest.approx(np.mean(halves), rel=1e-12)
+
+
+def test_siglip_s_loss_equals_float64_by_hand() -> None:
+    rng = np.random.default_rng(2)
+    images, texts = unit(rng.normal(size=(10, 6))), unit(rng.normal(size=(10, 6)))
+    logits = 9.0 * images @ texts.T - 4.0
+    signs = 2 * np.eye(10) - 1
+    whole = float(np.log1p(np.exp(-signs * logits)).sum() / 10)  # each pair against all texts, a mean over images
+    towers = torch.from_numpy(images), torch.from_numpy(texts)
+    scale, bias = torch.tensor(9.0, dtype=torch.float64), torch.tensor(-4.0, dtype=torch.float64)
+    assert contrastive_loss(*towers, scale, 50, make_loss("siglip"), bias) == pytest.approx(whole, rel=1e-12)

@@ -41,16 +41,6 @@ def test_a_small_model_learns_and_shows_it(squares: Path, tiny_model: Path, tmp_
     assert all(torch.equal(value, plain.state_dict()[key]) for key, value in weights.items())
 
 
-def test_unusable_pairs_are_counted_in_the_log(tiny_model: Path, tmp_path: Path, squares: Path) -> None:
-    for source in sorted((squares / "train").iterdir())[:40]:
-        (tmp_path / source.name).write_bytes(source.read_bytes())
-    (tmp_path / "0005.png").write_bytes(b"torn")
-    (tmp_path / "0006.txt").write_text("\n")
-    report = Recorder()
-    run(tmp_path, tmp_path / "out", tiny_model, report, train__epochs=2, train__batch_size=8, data__split_seed=1)
-    assert any("2 pairs cannot be used" in text and "0005.png" in text for text in report.texts)
-
-
 def test_a_warm_up_longer_than_the_run_is_refused(squares: Path, tiny_model: Path, tmp_path: Path) -> None:
     with pytest.raises(ParameterError, match=r"optim\.warmup=16: must be below the run's 16 steps \(4 per epoch\)"):
         run(squares, tmp_path, tiny_model, optim__warmup=16)

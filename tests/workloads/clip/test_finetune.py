@@ -191,11 +191,11 @@ def test_the_loss_is_contrast_and_divergence_from_the_teachers_targets(bert: Pat
 
 def test_it_learns_and_the_teacher_follows(squares: Path, bert: Path, tmp_path: Path) -> None:
     report = Recorder()
-    loop = {"train__epochs": 20, "train__validate_every": 20, "train__batch_size": 20, "optim__lr": 3e-3}
+    loop = {"train__epochs": 12, "train__validate_every": 12, "train__batch_size": 20, "optim__lr": 3e-3}
     weights = tuned(squares, tmp_path, bert, report, image__encoder="open_clip/tabletop-tiny", image__size=0, **loop)
     recall, chance = (report.scalars["recall@1", what] for what in ("image to text", "chance"))
     assert recall[0][1] <= 2 * chance[0][1]
-    assert recall[-1][1] > 6 * chance[-1][1]
+    assert recall[-1][1] > 4 * chance[-1][1]
     state = torch.load(find(tmp_path), weights_only=True)["state_dict"]
     name = "visual.projection.weight"
     assert torch.equal(state[f"model.{name}"], weights[name])

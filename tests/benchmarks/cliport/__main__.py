@@ -8,7 +8,7 @@ import sys
 
 from benchmarks.table import publish
 
-PARTS = ("training_step", "demonstration")
+PARTS = ("training_step", "demonstration", "learning")
 
 
 def main() -> None:

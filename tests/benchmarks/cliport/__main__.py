@@ -3,4 +3,4 @@
 from benchmarks.table import run_parts
 
 if __name__ == "__main__":
-    run_parts("cliport", ("training_step", "demonstration"))
+    run_parts("cliport", ("training_step", "demonstration", "learning"))

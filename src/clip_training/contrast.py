@@ -85,7 +85,13 @@ class Contrast(CachedStep):
         if not self.caches:
             return self.contrast(*self(batch.images, batch.tokens))
         micro_batches = list(zip(batch.images.split(self.micro_batch), batch.tokens.split(self.micro_batch), strict=True))
-        return self.cached(lambda micro_batch: self(*micro_batch), micro_batches, self.contrast)
+        return self.cached((self.embed_images, self.embed_texts), micro_batches, self.contrast)
+
+    def embed_images(self, micro_batch: tuple[Tensor, Tensor]) -> Tensor:
+        return at_least_fp32(self.model.encode_image(normalised(micro_batch[0], self.mean, self.std), normalize=True))
+
+    def embed_texts(self, micro_batch: tuple[Tensor, Tensor]) -> Tensor:
+        return at_least_fp32(self.model.encode_text(micro_batch[1], normalize=True))
 
     def contrast(self, images: Tensor, texts: Tensor) -> Tensor:
         """The loss of this rank's embeddings, contrasted with those of all ranks."""

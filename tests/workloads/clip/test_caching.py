@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -19,13 +19,20 @@ from clip_training.losses import make_loss
 from clip_training.optim import cosine_with_warmup
 from harness.report import Recorder
 
+Towers = tuple[Callable[[Any], Tensor], Callable[[Any], Tensor]]
 
-def embedding(model: torch.nn.Module) -> Callable[[tuple[Tensor, Tensor]], tuple[Tensor, Tensor]]:
-    def embed(micro_batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        out = model(*micro_batch)
-        return out["image_features"], out["text_features"]
 
-    return embed
+def towers(model: torch.nn.Module) -> Towers:
+    return (
+        lambda micro_batch: model.encode_image(micro_batch[0], normalize=True),
+        lambda micro_batch: model.encode_text(micro_batch[1], normalize=True),
+    )
+
+
+def by_parts(model: torch.nn.Module, parts: list[tuple[Tensor, Tensor]]) -> list[Tensor]:
+    """The embeddings of all parts in one graph, with the random numbers that gradient caching draws for them."""
+    embedded = [[tower(part) for tower in towers(model)] for part in parts]
+    return [torch.cat(column) for column in zip(*embedded, strict=True)]
 
 
 def contrasting(model: torch.nn.Module, name: str) -> Callable[[Tensor, Tensor], Tensor]:
@@ -41,7 +48,7 @@ def test_gradients_equal_the_plain_step_s_in_float64(name: str, size: int) -> No
     plain = contrasting(model, name)(out["image_features"], out["text_features"])
     plain.backward()
     expected = gradients(model)
-    loss = cached_loss(model, embedding(model), list(zip(images.split(size), texts.split(size), strict=True)), contrasting(model, name))
+    loss = cached_loss(model, towers(model), list(zip(images.split(size), texts.split(size), strict=True)), contrasting(model, name))
     loss.backward()
     found = gradients(model)
 
@@ -56,40 +63,92 @@ def test_both_passes_over_a_micro_batch_drop_the_same_patches() -> None:
     model = small("dropping")
     parts = list(zip(*(tensor.split(4) for tensor in pairs(model)), strict=True))
     torch.manual_seed(7)
-    embedded = [embedding(model)(part) for part in parts]
-    contrasting(model, "clip")(*(torch.cat(column) for column in zip(*embedded, strict=True))).backward()
+    contrasting(model, "clip")(*by_parts(model, parts)).backward()
     expected, after = gradients(model), torch.rand(1)
     torch.manual_seed(7)
-    cached_loss(model, embedding(model), parts, contrasting(model, "clip")).backward()
+    cached_loss(model, towers(model), parts, contrasting(model, "clip")).backward()
 
     assert largest_difference(gradients(model), expected) < 1e-12
     assert torch.equal(torch.rand(1), after)  # and what is drawn next is drawn as after a plain step
     torch.manual_seed(8)
-    cached_loss(model, embedding(model), parts, contrasting(model, "clip")).backward()
+    cached_loss(model, towers(model), parts, contrasting(model, "clip")).backward()
     assert largest_difference(gradients(model), expected) > 1e-6
 
 
 def test_a_loss_of_anything_that_is_embedded() -> None:
-    """One tensor, or three of which the loss leaves one alone."""
+    """One tower, or three of which one has nothing to learn and the loss leaves one alone."""
     torch.manual_seed(0)
     layer = torch.nn.Linear(3, 4).double()
     rows = torch.randn(6, 3, dtype=torch.float64)
-    cached_loss(
-        layer, lambda part: (layer(part), layer(part) ** 2, part), rows.split(2), lambda a, b, _: (a.T @ b).square().sum()
-    ).backward()
+    three = (layer, lambda part: part, lambda part: layer(part) ** 2)
+    cached_loss(layer, three, rows.split(2), lambda a, raw, _: (a.T @ raw).square().sum()).backward()
     found = gradients(layer)
-    (layer(rows).T @ layer(rows) ** 2).square().sum().backward()
+    (layer(rows).T @ rows).square().sum().backward()
     assert largest_difference(found, gradients(layer)) < 1e-9
+    cached_loss(layer, [layer], rows.split(2), lambda a: a.square().sum() ** 2).backward()
+    found = gradients(layer)
+    (layer(rows).square().sum() ** 2).backward()
+    assert largest_difference(found, gradients(layer)) < 1e-9
+
+
+def test_a_frozen_tower_is_passed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the text tower of prompt tuning is."""
+    model = small("vit")
+    model.transformer.requires_grad_(False)
+    for parameter in (model.token_embedding.weight, model.positional_embedding, model.text_projection, *model.ln_final.parameters()):
+        parameter.requires_grad_(False)
+    images, texts = pairs(model)
+    contrasting(model, "clip")(*(tower((images, texts)) for tower in towers(model))).backward()
+    expected, passes = gradients(model), [0, 0]
+    encoders = model.visual.forward, model.transformer.forward
+    monkeypatch.setattr(model.visual, "forward", lambda *given: (passes.__setitem__(0, passes[0] + 1), encoders[0](*given))[1])
+    monkeypatch.setattr(
+        model.transformer, "forward", lambda *given, **named: (passes.__setitem__(1, passes[1] + 1), encoders[1](*given, **named))[1]
+    )
+    parts = list(zip(images.split(4), texts.split(4), strict=True))
+    cached_loss(model, towers(model), parts, contrasting(model, "clip")).backward()
+    assert largest_difference(gradients(model), expected) < 1e-12
+    assert passes == [6, 3]
+
+
+def test_one_tower_s_activations_of_one_micro_batch_are_kept_at_a_time() -> None:
+    """Counted in elements alive for a backward pass, weights aside: 12 pairs by 3 take less than 3 pairs at once, and a fourth of 12."""
+
+    class Kept:
+        weights: ClassVar[set[int]] = set()
+        alive = most = 0
+
+        def __init__(self, tensor: Tensor) -> None:
+            self.tensor = tensor.detach()
+            self.elements = 0 if tensor.data_ptr() in Kept.weights else tensor.numel()
+            Kept.alive += self.elements
+            Kept.most = max(Kept.most, Kept.alive)
+
+        def __del__(self) -> None:
+            Kept.alive -= self.elements
+
+    def most(count: int, size: int) -> int:
+        model = small("vit")
+        images, texts = pairs(model, count)
+        Kept.alive = Kept.most = 0
+        Kept.weights = {parameter.data_ptr() for parameter in model.parameters()}
+        with torch.autograd.graph.saved_tensors_hooks(Kept, lambda kept: kept.tensor):
+            parts = list(zip(images.split(size), texts.split(size), strict=True))
+            cached_loss(model, towers(model), parts, contrasting(model, "clip")).backward()
+        return Kept.most
+
+    assert most(12, 3) < 0.75 * most(3, 3)
+    assert most(12, 12) > 3.5 * most(3, 3)
 
 
 def test_gradients_of_several_steps_add_up_as_they_do_elsewhere() -> None:
     model = small("vit")
     parts = list(zip(*(tensor.split(6) for tensor in pairs(model)), strict=True))
-    once = cached_loss(model, embedding(model), parts, contrasting(model, "clip"))
+    once = cached_loss(model, towers(model), parts, contrasting(model, "clip"))
     once.backward()
     expected = {name: 2 * gradient for name, gradient in gradients(model).items()}
     for _ in range(2):
-        cached_loss(model, embedding(model), parts, contrasting(model, "clip")).backward()
+        cached_loss(model, towers(model), parts, contrasting(model, "clip")).backward()
     assert largest_difference(gradients(model), expected) < 1e-12
 
 
@@ -111,7 +170,7 @@ def test_mixed_precision_has_the_same_gradients(dtype: torch.dtype) -> None:
     for size in (12, 3):
         parts = list(zip(images.split(size), texts.split(size), strict=True))
         with torch.autocast("cpu", dtype):
-            loss = cached_loss(model, embedding(model), parts, contrasting(model, "clip"), scaler.scale)
+            loss = cached_loss(model, towers(model), parts, contrasting(model, "clip"), scaler.scale)
         scaler.scale(loss).backward()
         factor = 2.0**12 if dtype == torch.float16 else 1.0
         found.append({name: gradient / factor for name, gradient in gradients(model).items()})
@@ -124,7 +183,7 @@ def test_an_overflow_of_halves_skips_the_step_and_leaves_the_loss_readable() -> 
     scaler, before = torch.amp.GradScaler("cpu", init_scale=2.0**120), [parameter.clone() for parameter in model.parameters()]
     optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
     with torch.autocast("cpu", torch.float16):
-        loss = cached_loss(model, embedding(model), parts, contrasting(model, "clip"), scaler.scale)
+        loss = cached_loss(model, towers(model), parts, contrasting(model, "clip"), scaler.scale)
     scaler.scale(loss).backward()
     scaler.step(optimizer)
     scaler.update()
@@ -138,9 +197,8 @@ def test_batch_statistics_are_counted_once_and_are_the_micro_batch_s() -> None:
     """The exception: with batch normalisation the gradients are not the whole batch's, but those of its micro-batches' statistics."""
     model, other = small("resnet"), small("resnet")
     parts = list(zip(*(tensor.split(4) for tensor in pairs(model)), strict=True))
-    cached_loss(model, embedding(model), parts, contrasting(model, "clip")).backward()
-    embedded = [embedding(other)(part) for part in parts]
-    contrasting(other, "clip")(*(torch.cat(column) for column in zip(*embedded, strict=True))).backward()
+    cached_loss(model, towers(model), parts, contrasting(model, "clip")).backward()
+    contrasting(other, "clip")(*by_parts(other, parts)).backward()
 
     found = gradients(model)
     assert largest_difference(found, gradients(other)) < 1e-10

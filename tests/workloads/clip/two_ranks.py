@@ -31,14 +31,15 @@ class Step(torch.nn.Module):
         self.model, self.loss, self.size = model, make_loss(loss), size
 
     def forward(self, images: Tensor, tokens: Tensor) -> Tensor:
-        def embed(part: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-            out = self.model(*part)
-            return out["image_features"], out["text_features"]
+        towers = (
+            lambda part: self.model.encode_image(part[0], normalize=True),
+            lambda part: self.model.encode_text(part[1], normalize=True),
+        )
 
         def contrast(images: Tensor, texts: Tensor) -> Tensor:
             return self.loss(images, texts, self.model.logit_scale.exp(), self.model.logit_bias)
 
-        return cached_loss(self, embed, list(zip(images.split(self.size), tokens.split(self.size), strict=True)), contrast)
+        return cached_loss(self, towers, list(zip(images.split(self.size), tokens.split(self.size), strict=True)), contrast)
 
 
 def gradients(loss: str = "clip", size: int = 12) -> dict[str, Tensor]:

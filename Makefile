@@ -1,4 +1,6 @@
 # Two commands do everything on a bare machine: `make demo` and `make test`.
+# Libraries are compiled once, into the environments: otherwise every process that imports PyTorch does so anew, for seconds
+unexport PYTHONDONTWRITEBYTECODE
 PYTHON ?= python3
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c

@@ -3,11 +3,11 @@
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "src"))  # the clone's own code, not one baked into an image
 
 import harness
+from training.run import Run
 
 
 def demos(job: harness.Job) -> None:
@@ -19,22 +19,16 @@ def demos(job: harness.Job) -> None:
         job.publish(data_dir, f"cliport-{job.settings.task}", tags=("cliport", job.settings.task))
 
 
-def learning(job: harness.Job) -> dict[str, Any]:
-    """What training and fine-tuning take from a job beside settings and data."""
-    names = ("seed", "report", "checkpoints", "resume", "init_from")
-    return {"output": job.output_dir, **{name: getattr(job, name) for name in names}}
-
-
 def train(job: harness.Job) -> None:
     from cliport.train import train  # torch is imported by ranks only
 
-    train(job.settings, job.dataset, **learning(job))
+    train(job.settings, job.dataset, Run.of(job))
 
 
 def finetune(job: harness.Job) -> None:
     from cliport.finetune import finetune
 
-    finetune(job.settings, job.dataset, **learning(job))
+    finetune(job.settings, job.dataset, Run.of(job))
 
 
 def evaluate(job: harness.Job) -> None:

@@ -8,16 +8,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from training.run import Run
+
 from .config import EvaluateConfig
 from .options import main
 
 
-def evaluate(settings: EvaluateConfig, folder: Path | None, **where: Any) -> dict[str, Any]:
+def evaluate(settings: EvaluateConfig, folder: Path | None, run: Run) -> dict[str, Any]:
     """See `evaluation.evaluate`, which needs PyTorch: a wrong line is told before that is imported."""
     from .evaluation import evaluate
 
-    names = ("seed", "output", "report", "init_from")
-    return evaluate(settings, folder, **{name: where[name] for name in names if name in where})
+    return evaluate(settings, folder, run)
 
 
 if __name__ == "__main__":

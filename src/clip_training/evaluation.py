@@ -17,6 +17,7 @@ from harness.errors import DataError, ParameterError
 from harness.files import write_json
 from harness.report import Report
 from training.pictures import RIGHT, WRONG, Line, captioned, sheet
+from training.run import Run
 from training.seeds import seed_everything
 
 from .config import EvaluateConfig
@@ -31,42 +32,37 @@ from .zero_shot import Accuracy, ClassSet, accuracy, classifier, read_classes, r
 HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def evaluate(
-    settings: EvaluateConfig, folder: Path | None, *, seed: int, output: Path, report: Report, init_from: Path | None = None
-) -> dict[str, Any]:
-    """Evaluate a model on pairs or on folders of classes, report it and return it; it is also written to `output`/results.json.
+def evaluate(settings: EvaluateConfig, folder: Path | None, run: Run) -> dict[str, Any]:
+    """Evaluate a model on pairs or on folders of classes, report it and return it; it is also written to the run's results.json.
 
     Args:
         settings: of the run.
         folder: image-text pairs in any form that can be trained on, or one sub-folder of images for each class; None where
             `data` names them.
-        seed: of weights, where none are given.
-        output: the run's folder.
-        report: where results go.
-        init_from: a file to take weights from.
+        run: its `init_from` is a file to take weights from.
 
     Raises:
         HarnessError: for settings, data or weights that do not do.
     """
-    seed_everything(seed)
+    seed_everything(run.seed)
     templates = read_templates(settings.zero_shot.templates)
     sets = [read_classes(source) for source in settings.zero_shot.classes]
-    clip = load_clip(settings.model, init_from, encoders=(settings.image, settings.text))
-    source = str(init_from or settings.model.pretrained)
+    clip = load_clip(settings.model, run.init_from, encoders=(settings.image, settings.text))
+    source = str(run.init_from or settings.model.pretrained)
     if not source:
-        report.text(f"{clip.name} has random weights: model.pretrained or init_from says which others to take")
+        run.report.text(f"{clip.name} has random weights: model.pretrained or init_from says which others to take")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     clip.model.to(device).eval()
-    evaluation = Evaluation(clip, settings, device, report)
+    evaluation = Evaluation(clip, settings, device, run.report)
     results: dict[str, Any] = {"model": clip.name, "weights": source or "random", "precision": settings.evaluate.precision}
     with torch.inference_mode():
         if of_classes(folder, settings):
             results |= evaluation.of_class_folders(ClassFolders(folder, clip, sets[0] if sets else None), templates)
         else:
-            results |= evaluation.of_pairs(heldout_of(clip, settings, folder, seed), sets, templates)
-    write_json(output / "results.json", results)
-    report.artifact("results", results)
-    report.flush()
+            results |= evaluation.of_pairs(heldout_of(clip, settings, folder, run.seed), sets, templates)
+    write_json(run.output / "results.json", results)
+    run.report.artifact("results", results)
+    run.report.flush()
     return results
 
 

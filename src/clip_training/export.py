@@ -15,7 +15,7 @@ from torch import Tensor
 
 from harness.errors import CheckpointError, ParameterError
 from harness.files import replaced
-from harness.report import Report
+from training.run import Run
 from training.weights import check_fit
 
 from .checkpoint import Description, blocks, fitted, load
@@ -23,24 +23,24 @@ from .config import ExportConfig
 from .model import registered, without_hints
 
 
-def export(settings: ExportConfig, _folder: Path | None = None, *, output: Path, report: Report, init_from: Path | None, **_: Any) -> Path:
-    """Write the weights in `init_from` to `output`, say what they were and how open_clip loads them, and return the file.
+def export(settings: ExportConfig, _folder: Path | None, run: Run) -> Path:
+    """Write the weights in the run's `init_from` to its folder, say what they were and how open_clip loads them, and return the file.
 
     Raises:
         ParameterError: without a file, or for a name of no model.
         CheckpointError: for a file without a CLIP, or with one that open_clip has no model for.
     """
-    if init_from is None:
+    if run.init_from is None:
         raise ParameterError(["init_from is required: the file to export, a run's folder, or a task"])
-    state, description = load(init_from)
-    report.text(str(description))
+    state, description = load(run.init_from)
+    run.report.text(str(description))
     name, argument = chosen(settings.name, state, description)
-    path = output / f"weights.{settings.format}"
-    output.mkdir(parents=True, exist_ok=True)
+    path = run.output / f"weights.{settings.format}"
+    run.output.mkdir(parents=True, exist_ok=True)
     write(path, fitted(state, on_meta(name)))
-    report.artifact("weights", path)
+    run.report.artifact("weights", path)
     added = f"open_clip.add_model_config({argument!r}); " if argument != name else ""
-    report.text(f"{len(state)} tensors are in {path}: {added}open_clip.create_model({name!r}, pretrained={str(path)!r})")
+    run.report.text(f"{len(state)} tensors are in {path}: {added}open_clip.create_model({name!r}, pretrained={str(path)!r})")
     return path
 
 

@@ -8,17 +8,18 @@ Options (key=value, or --key value):
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+
+from training.run import Run
 
 from .config import FinetuneConfig
 from .options import main
 
 
-def finetune(settings: FinetuneConfig, folder: Path | None, **where: Any) -> Path:
+def finetune(settings: FinetuneConfig, folder: Path | None, run: Run) -> Path:
     """See `self_distillation.finetune`, which needs PyTorch: a wrong line is told before that is imported."""
     from .self_distillation import finetune
 
-    return finetune(settings, folder, **where)
+    return finetune(settings, folder, run)
 
 
 if __name__ == "__main__":

@@ -8,17 +8,18 @@ The data are img/, text/ and npz/ (see clip_training.npz), or image-text pairs i
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+
+from training.run import Run
 
 from .config import VptConfig
 from .options import main
 
 
-def finetune_vpt(settings: VptConfig, folder: Path | None, **where: Any) -> Path:
+def finetune_vpt(settings: VptConfig, folder: Path | None, run: Run) -> Path:
     """See `prompt_tuning.finetune_vpt`, which needs PyTorch: a wrong line is told before that is imported."""
     from .prompt_tuning import finetune_vpt
 
-    return finetune_vpt(settings, folder, **where)
+    return finetune_vpt(settings, folder, run)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from harness.errors import DataError
 from harness.files import replaced
-from harness.report import Report
+from training.run import Run
 
 from .config import NpzConfig
 from .formats import LISTS, by_lists, drawn
@@ -110,22 +110,20 @@ def picture(data: Tensor, clip: Clip) -> Image.Image:
     return Image.fromarray(pixels.round().byte().permute(1, 2, 0).numpy())
 
 
-def make_npz(settings: NpzConfig, folder: Path | None, *, seed: int, output: Path, report: Report, **_: Any) -> Path:
+def make_npz(settings: NpzConfig, folder: Path | None, run: Run) -> Path:
     """Write img/, text/, npz/, train_set.txt and val_set.txt, and return their folder. Pairs that cannot be used are left out.
 
     Args:
         settings: model, data, crop and place.
         folder: image-text pairs in any form; the same place as `settings.out` keeps its img/ and text/.
-        seed: of random crops.
-        output: the run's folder.
-        report: where progress goes.
+        run: whose folder is written to where the settings name none.
 
     Raises:
         HarnessError: for settings or data that do not do.
     """
     clip = make_clip(settings.model)
-    training, heldout = datasets(clip, settings, folder, seed)
-    out = Path(settings.out) if settings.out else output / "data"
+    training, heldout = datasets(clip, settings, folder, run.seed)
+    out = Path(settings.out) if settings.out else run.output / "data"
     in_place = folder is not None and out.resolve() == folder.resolve()
     for name in FOLDERS:
         (out / name).mkdir(parents=True, exist_ok=True)
@@ -133,7 +131,7 @@ def make_npz(settings: NpzConfig, folder: Path | None, *, seed: int, output: Pat
     unusable: list[str] = []
     for data, name in zip((training, heldout), LISTS, strict=True):
         stems = []
-        for index in report.progress(range(len(data)), len(data), name.partition("_")[0]):
+        for index in run.report.progress(range(len(data)), len(data), name.partition("_")[0]):
             pair = data.pairs[index]
             stem = pair.stem if twice[pair.stem] == 1 or in_place else f"{name[0]}{index:07d}-{pair.stem}"
             try:
@@ -144,9 +142,9 @@ def make_npz(settings: NpzConfig, folder: Path | None, *, seed: int, output: Pat
                 stems.append(stem)
         write_list(out / name, stems)
     if unusable:
-        report.text(f"{len(unusable)} pairs cannot be used and were left out, e.g. {unusable[0]}")
+        run.report.text(f"{len(unusable)} pairs cannot be used and were left out, e.g. {unusable[0]}")
     count = len(training) + len(heldout) - len(unusable)
-    report.text(f"{count} pairs for {clip.name}, {clip.size} pixels, are in {out}: finetune_vpt takes it as its data")
+    run.report.text(f"{count} pairs for {clip.name}, {clip.size} pixels, are in {out}: finetune_vpt takes it as its data")
     return out
 
 

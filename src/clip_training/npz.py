@@ -8,17 +8,18 @@ An .npz file holds `data`, float16 (3, S, S): the image, cropped and normalised 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+
+from training.run import Run
 
 from .config import NpzConfig
 from .options import main
 
 
-def make_npz(settings: NpzConfig, folder: Path | None, **where: Any) -> Path:
+def make_npz(settings: NpzConfig, folder: Path | None, run: Run) -> Path:
     """See `frozen.make_npz`, which needs PyTorch: a wrong line is told before that is imported."""
     from .frozen import make_npz
 
-    return make_npz(settings, folder, **where)
+    return make_npz(settings, folder, run)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from harness import command_line
 from harness.checkpoint import Checkpoints, find
 from harness.report import Report, Silent, TerminalReport
 from harness.settings import describe, nearest, setting
+from training.run import Run
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "clip"
 
@@ -64,7 +65,7 @@ def main(command: str, schema: type, run: Callable[..., object], usage: str) -> 
     Args:
         command: its name.
         schema: its settings class.
-        run: called as (settings, folder or None, seed=, output=, report=, checkpoints=, resume=, init_from=).
+        run: called as (settings, folder or None, Run).
         usage: what `--help` says above the settings.
     """
     line = make_dataclass("Line", [], bases=(schema, Place))
@@ -77,12 +78,14 @@ def call(command: str, run: Callable[..., object], line: Any) -> None:
     run(
         line,
         Path(line.folder) if line.folder else None,
-        seed=line.seed,
-        output=output,
-        report=report,
-        checkpoints=Checkpoints(output / "checkpoints"),
-        resume=find(Path(line.resume)) if line.resume else None,
-        init_from=weights_in(Path(line.init_from)) if line.init_from else None,
+        Run(
+            line.seed,
+            output,
+            report,
+            Checkpoints(output / "checkpoints"),
+            find(Path(line.resume)) if line.resume else None,
+            weights_in(Path(line.init_from)) if line.init_from else None,
+        ),
     )
 
 

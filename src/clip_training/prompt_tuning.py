@@ -7,10 +7,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from harness.checkpoint import Checkpoints
 from harness.errors import ParameterError
-from harness.report import Report
 from training.distributed import rank, world_size
+from training.run import Run
 from training.seeds import seed_everything
 
 from . import boosts
@@ -45,17 +44,7 @@ class PromptTuning(Contrast):
         checkpoint[KEY] = self.said
 
 
-def finetune_vpt(
-    settings: VptConfig,
-    folder: Path | None,
-    *,
-    seed: int,
-    output: Path,
-    report: Report,
-    checkpoints: Checkpoints,
-    resume: Path | None = None,
-    init_from: Path | None = None,
-) -> Path:
+def finetune_vpt(settings: VptConfig, folder: Path | None, run: Run) -> Path:
     """Tune prompts on the pairs in `folder`, and return the file of the whole model with them.
 
     Beside it `prompts.pt` holds what was learned alone; it goes with the weights that it was learned on.
@@ -63,28 +52,23 @@ def finetune_vpt(
     Args:
         settings: of the run.
         folder: img/, text/ and npz/, or image-text pairs in any other form; None where `data` names the data.
-        seed: of prompts, order, dropout, crops and captions.
-        output: the run's folder.
-        report: where results go.
-        checkpoints: where the whole state is saved.
-        resume: a checkpoint to continue from, as if the run had never stopped.
-        init_from: weights to tune prompts for, or weights with prompts to tune further.
+        run: its `init_from` is weights to tune prompts for, or weights with prompts to tune further.
 
     Raises:
         HarnessError: for settings, data or weights that do not do.
         SystemExit: with 143, after a SIGTERM and a last checkpoint.
     """
-    seed_everything(seed)
+    seed_everything(run.seed)
     if settings.optim.text_weights != "fp32":
         raise ParameterError(["optim.text_weights: must be fp32, as the text tower stays what it is"])
-    clip = load_clip(settings.model, init_from, settings.train.loss)
-    prompts = with_prompts(clip, settings, init_from)
-    said = stated(clip, prompts, settings.model.pretrained or str(init_from or ""))
-    if not (settings.model.pretrained or init_from or resume):
-        report.text(f"{clip.name} starts from random weights, which stay; model.pretrained or init_from says which others to take")
+    clip = load_clip(settings.model, run.init_from, settings.train.loss)
+    prompts = with_prompts(clip, settings, run.init_from)
+    said = stated(clip, prompts, settings.model.pretrained or str(run.init_from or ""))
+    if not (settings.model.pretrained or run.init_from or run.resume):
+        run.report.text(f"{clip.name} starts from random weights, which stay; model.pretrained or init_from says which others to take")
     boosts.apply(clip.model, settings)
-    training, heldout = frozen_datasets(clip, settings, folder, seed)
-    batches = order_of(training, settings, seed)
+    training, heldout = frozen_datasets(clip, settings, folder, run.seed)
+    batches = order_of(training, settings, run.seed)
     module = PromptTuning(
         clip,
         said,
@@ -92,23 +76,22 @@ def finetune_vpt(
         total_steps=total_steps(batches, settings),
         heldout=heldout,
         batch_size=settings.train.batch_size * world_size(),
-        identity=identity_of(clip, training, settings, seed) | {"weights below the prompts": said["base"]},
-        report=report,
+        identity=identity_of(clip, training, settings, run.seed) | {"weights below the prompts": said["base"]},
+        report=run.report,
         loss=settings.train.loss,
         micro_batch=settings.train.micro_batch,
         gallery=partial(gallery, heldout, settings.train.debug_images) if settings.train.debug_images else None,
     )
     count = sum(parameter.numel() for parameter in clip.model.parameters() if parameter.requires_grad)
-    report.text(f"{count:,} of {sum(parameter.numel() for parameter in clip.model.parameters()):,} parameters learn")
-    where = {"seed": seed, "output": output, "report": report, "checkpoints": checkpoints, "resume": resume}
-    trainer = fit(module, training, heldout, batches, settings, **where)
+    run.report.text(f"{count:,} of {sum(parameter.numel() for parameter in clip.model.parameters()):,} parameters learn")
+    trainer = fit(module, training, heldout, batches, settings, run)
     state = clip.model.state_dict()
     if rank() == 0:
-        save(output / "prompts.pt", learned(state), said | {"whole": False})
-        report.artifact("prompts", output / "prompts.pt")
+        save(run.output / "prompts.pt", learned(state), said | {"whole": False})
+        run.report.artifact("prompts", run.output / "prompts.pt")
     result = {"model": clip.name, "steps": module.total_steps, "parameters learned": count, **module.metrics}
-    path = publish(trainer, {"state_dict": state, KEY: said}, result, output, report)
-    report.text(f"{path} is the whole model with its prompts, which evaluate takes; prompts.pt goes with the weights it was learned on")
+    path = publish(trainer, {"state_dict": state, KEY: said}, result, run)
+    run.report.text(f"{path} is the whole model with its prompts, which evaluate takes; prompts.pt goes with the weights it was learned on")
     return path
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,12 +9,12 @@ from typing import Any
 import lightning.pytorch as lightning
 import torch
 
-from harness.checkpoint import Checkpoints
 from harness.errors import ParameterError
 from harness.files import replaced
-from harness.report import Report
+from training.batchnorm import normalises_batches
 from training.callbacks import ReportTraining, SaveAndStop, SeedEachStep
 from training.distributed import rank, world_size
+from training.run import Run
 from training.trainer import make_trainer
 
 from .batches import Batches
@@ -44,6 +42,14 @@ def total_steps(batches: Batches, settings: Any) -> int:
     return total
 
 
+def warn_of_batch_norm(clip: Clip, settings: Any, run: Run) -> None:
+    """Say of what gradient caching cannot make exact."""
+    if settings.train.micro_batch and normalises_batches(clip.model):
+        run.report.text(
+            f"train.micro_batch: {clip.name} normalises over batches, here over micro-batches: its gradients are not the whole batch's"
+        )
+
+
 def identity_of(clip: Clip, training: Pairs, settings: Any, seed: int) -> dict[str, Any]:
     """What the course of a run follows from; a checkpoint with another one is refused."""
     together = settings.train.batch_size * world_size()
@@ -56,56 +62,53 @@ def fit(
     heldout: HeldOut,
     batches: Batches,
     settings: Any,
-    *,
-    seed: int,
-    output: Path,
-    report: Report,
-    checkpoints: Checkpoints,
-    resume: Path | None = None,
+    run: Run,
 ) -> lightning.Trainer:
     """Train `module` to the end, evaluated before, at times, and after.
 
     Raises:
         SystemExit: with 143, after a SIGTERM and a last checkpoint.
     """
-    saving = SaveAndStop(checkpoints, settings.train.checkpoint_every)
+    saving = SaveAndStop(run.checkpoints, settings.train.checkpoint_every)
     together = settings.train.batch_size * world_size()
     trainer = make_trainer(
         epochs=settings.train.epochs,
         validate_every=settings.train.validate_every,
         precision=settings.train.precision,
         deterministic=settings.train.deterministic,
-        output=output,
-        callbacks=[SeedEachStep(seed), ReportTraining(report, settings.train.report_every, together), ListSkipped(report, output), saving],
+        output=run.output,
+        callbacks=[
+            SeedEachStep(run.seed),
+            ReportTraining(run.report, settings.train.report_every, together),
+            ListSkipped(run.report, run.output),
+            saving,
+        ],
     )
     batches.step = lambda: trainer.global_step
-    report.text(
+    run.report.text(
         f"{len(training)} pairs to train on, {len(heldout)} held out; {len(batches)} steps of {together} pairs per epoch, "
         f"{len(batches) * settings.train.epochs} in all"
     )
     loaders = make_loaders(training, heldout, batches, settings)
-    if resume is not None:
-        check_resumable(resume)
+    if run.resume is not None:
+        check_resumable(run.resume)
     else:
         trainer.validate(module, loaders[1], verbose=False)
-    trainer.fit(module, *loaders, ckpt_path=resume, weights_only=True)
-    if saving.stopped:
-        report.text(f"stopped after SIGTERM; continue with resume={output}")
-        report.flush()
-        sys.exit(128 + signal.SIGTERM)
+    trainer.fit(module, *loaders, ckpt_path=run.resume, weights_only=True)
+    saving.exit_if_stopped(trainer, run)
     if module.validated_at != trainer.global_step:
         trainer.validate(module, loaders[1], verbose=False)
     return trainer
 
 
-def publish(trainer: lightning.Trainer, weights: Mapping[str, Any], result: Mapping[str, Any], output: Path, report: Report) -> Path:
+def publish(trainer: lightning.Trainer, weights: Mapping[str, Any], result: Mapping[str, Any], run: Run) -> Path:
     """Write the final weights, and report them with what they reached. On every rank the file is there when this returns."""
-    path = output / "weights.pt"
+    path = run.output / "weights.pt"
     if rank() == 0:
         with replaced(path) as beside:
             torch.save(dict(weights), beside)
-        report.artifact("weights", path)
-        report.artifact("result", dict(result))
-    report.flush()
+        run.report.artifact("weights", path)
+        run.report.artifact("result", dict(result))
+    run.report.flush()
     trainer.strategy.barrier()
     return path

@@ -15,11 +15,9 @@ from torch.nn import functional
 from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from harness.checkpoint import Checkpoints
 from harness.errors import ParameterError
-from harness.report import Report
-from training.batchnorm import normalises_batches
 from training.distributed import gather_rows, rank, world_size
+from training.run import Run
 from training.seeds import seed_everything
 
 from . import boosts
@@ -33,7 +31,7 @@ from .loading import datasets
 from .model import Clip
 from .optim import cosine_with_warmup, parameter_groups
 from .pairs import Batch
-from .running import fit, identity_of, order_of, publish, total_steps
+from .running import fit, identity_of, order_of, publish, total_steps, warn_of_batch_norm
 
 
 class SelfDistillation(Contrast):
@@ -103,42 +101,24 @@ class SelfDistillation(Contrast):
         checkpoint[KEY] = self.said
 
 
-def finetune(
-    settings: FinetuneConfig,
-    folder: Path | None,
-    *,
-    seed: int,
-    output: Path,
-    report: Report,
-    checkpoints: Checkpoints,
-    resume: Path | None = None,
-    init_from: Path | None = None,
-) -> Path:
+def finetune(settings: FinetuneConfig, folder: Path | None, run: Run) -> Path:
     """Fine-tune on the pairs in `folder`, and return the file of the final weights, which `kinds.load_clip` takes and nothing else needs.
 
     Args:
         settings: of the run.
         folder: image-text pairs; None where `data` names them.
-        seed: of projections, order, crops and captions.
-        output: the run's folder.
-        report: where results go.
-        checkpoints: where the whole state is saved, the teacher included.
-        resume: a checkpoint to continue from, as if the run had never stopped.
-        init_from: weights of an earlier run, or of a CustomCLIPWrapper with the encoders that the settings name.
+        run: its `init_from` is weights of an earlier run, or of a CustomCLIPWrapper with the encoders that the settings name.
 
     Raises:
         HarnessError: for settings, data or weights that do not do.
         SystemExit: with 143, after a SIGTERM and a last checkpoint.
     """
-    seed_everything(seed)
-    clip, said = start(settings, init_from)
+    seed_everything(run.seed)
+    clip, said = start(settings, run.init_from)
     boosts.apply(clip.model, settings)
-    if settings.train.micro_batch and normalises_batches(clip.model):
-        report.text(
-            f"train.micro_batch: {clip.name} normalises over batches, here over micro-batches: its gradients are not the whole batch's"
-        )
-    training, heldout = datasets(clip, settings, folder, seed)
-    batches = order_of(training, settings, seed)
+    warn_of_batch_norm(clip, settings, run)
+    training, heldout = datasets(clip, settings, folder, run.seed)
+    batches = order_of(training, settings, run.seed)
     total = total_steps(batches, settings)
     module = SelfDistillation(
         clip,
@@ -148,15 +128,14 @@ def finetune(
         total_steps=total,
         heldout=heldout,
         batch_size=settings.train.batch_size * world_size(),
-        identity=identity_of(clip, training, settings, seed) | {f"distillation.{k}": v for k, v in vars(settings.distillation).items()},
-        report=report,
+        identity=identity_of(clip, training, settings, run.seed) | {f"distillation.{k}": v for k, v in vars(settings.distillation).items()},
+        report=run.report,
         micro_batch=settings.train.micro_batch,
         gallery=partial(gallery, heldout, settings.train.debug_images) if settings.train.debug_images else None,
     )
-    where = {"seed": seed, "output": output, "report": report, "checkpoints": checkpoints, "resume": resume}
-    trainer = fit(module, training, heldout, batches, settings, **where)
+    trainer = fit(module, training, heldout, batches, settings, run)
     result = {"model": clip.name, "steps": total, **module.metrics}
-    return publish(trainer, {"state_dict": clip.model.state_dict(), KEY: said}, result, output, report)
+    return publish(trainer, {"state_dict": clip.model.state_dict(), KEY: said}, result, run)
 
 
 def start(settings: FinetuneConfig, init_from: Path | None) -> tuple[Clip, dict[str, Any]]:

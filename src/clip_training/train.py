@@ -9,17 +9,18 @@ Settings that are not stated are the paper's. For several GPUs: torchrun --nproc
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+
+from training.run import Run
 
 from .config import TrainConfig
 from .options import main
 
 
-def train(settings: TrainConfig, folder: Path | None, **where: Any) -> Path:
+def train(settings: TrainConfig, folder: Path | None, run: Run) -> Path:
     """See `learning.train`, which needs PyTorch: a wrong line is told before that is imported."""
     from .learning import train
 
-    return train(settings, folder, **where)
+    return train(settings, folder, run)
 
 
 if __name__ == "__main__":

@@ -8,24 +8,26 @@ that are not stated are the checkpoint's. Options (key=value):
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from harness.checkpoint import find
 from harness.errors import ParameterError
+from training.run import Run
 
 from .config import FinetuneConfig
 from .options import main
-from .train import run, train
+from .train import run as train_here
+from .train import train
 
 
-def finetune(settings: FinetuneConfig, folder: Path, *, init_from: Path | None = None, **where: Any) -> Path:
-    """As `train`, from `init_from` or `finetune.checkpoint`.
+def finetune(settings: FinetuneConfig, folder: Path, run: Run) -> Path:
+    """As `train`, from the run's `init_from` or `finetune.checkpoint`.
 
     Raises:
         HarnessError: as `train`, and when there is no checkpoint to start from.
     """
-    return train(settings, folder, init_from=init_from or start_of(settings), **where)
+    return train(settings, folder, replace(run, init_from=run.init_from or start_of(settings)))
 
 
 def start_of(settings: FinetuneConfig) -> Path:
@@ -47,7 +49,7 @@ def start_of(settings: FinetuneConfig) -> Path:
 
 
 def start(settings: FinetuneConfig) -> Path:
-    return run(settings, start_of(settings))
+    return train_here(settings, start_of(settings))
 
 
 if __name__ == "__main__":

@@ -10,11 +10,11 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
-from typing import Any
 
 from harness.checkpoint import Checkpoints
 from harness.errors import CheckpointError, ParameterError
 from harness.report import Report, Silent, TerminalReport
+from training.run import Run
 
 from .agents.config import asked_for
 from .config import TrainConfig
@@ -22,11 +22,11 @@ from .options import main
 from .places import data_folder, experiment
 
 
-def train(settings: TrainConfig, folder: Path, **where: Any) -> Path:
+def train(settings: TrainConfig, folder: Path, run: Run) -> Path:
     """See `agents.learning.train`, which needs PyTorch."""
     from .agents.learning import train
 
-    return train(settings, folder, **where)
+    return train(settings, folder, run)
 
 
 class Printing(TerminalReport):
@@ -54,9 +54,8 @@ def run(settings: TrainConfig, init_from: Path | None = None) -> Path:
     last = checkpoints.latest()
     if last is not None:
         report.text(f"going on from {last}")
-    where = {"seed": loop.seed, "output": output, "report": report, "checkpoints": checkpoints}
     try:
-        return train(settings, data_folder(loop.data_dir), resume=last, init_from=init_from, **where)
+        return train(settings, data_folder(loop.data_dir), Run(loop.seed, output, report, checkpoints, last, init_from))
     except CheckpointError as error:
         if last is None:
             raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from harness.checkpoint import Checkpoints
 from harness.report import Report
 
 from .distributed import rank
+from .run import Run
 from .seeds import seed_everything
 
 
@@ -136,6 +138,17 @@ class SaveAndStop(Callback):
 
     def on_exception(self, trainer: lightning.Trainer, module: lightning.LightningModule, exception: BaseException) -> None:
         self.restore()
+
+    def exit_if_stopped(self, trainer: lightning.Trainer, run: Run) -> None:
+        """End the process as a signal ends one, if there are steps left.
+
+        Raises:
+            SystemExit: with 143.
+        """
+        if self.stopped and trainer.global_step < trainer.estimated_stepping_batches:
+            run.report.text(f"stopped after SIGTERM; continue with resume={run.output}")
+            run.report.flush()
+            sys.exit(128 + signal.SIGTERM)
 
     def restore(self) -> None:
         """Give the signal back to Lightning, which gives it back to whoever had it."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -13,10 +11,10 @@ import lightning.pytorch as lightning
 import torch
 from torch.utils.data import DataLoader
 
-from harness.checkpoint import Checkpoints
 from harness.report import Report
 from training.callbacks import ReportTraining, SaveAndStop, SeedEachStep
 from training.distributed import rank, share_of_rank, world_size
+from training.run import Run
 from training.seeds import seed_everything
 from training.trainer import make_trainer
 
@@ -31,67 +29,49 @@ from .imitation import Imitation, KeepLast, ReportParts, Validate
 from .samples import Draws, Fixed, Steps
 
 
-def train(
-    settings: TrainConfig,
-    folder: Path,
-    *,
-    seed: int,
-    output: Path,
-    report: Report,
-    checkpoints: Checkpoints,
-    resume: Path | None = None,
-    init_from: Path | None = None,
-) -> Path:
-    """Train an agent and return the folder of its checkpoints, `output`/checkpoints.
+def train(settings: TrainConfig, folder: Path, run: Run) -> Path:
+    """Train an agent and return the folder of its checkpoints, `checkpoints` in the run's.
 
     Args:
         settings: of the run.
         folder: where the demonstrations `<task>-train` and `<task>-val` are.
-        seed: of weights, draws and augmentation.
-        output: the run's folder.
-        report: where results go.
-        checkpoints: where the whole state is saved.
-        resume: a checkpoint to continue from, as if the run had never stopped.
-        init_from: a checkpoint, ours or the original's, whose parameters are kept where the agent has them too.
+        run: its `init_from` is a checkpoint, ours or the original's, whose parameters are kept where the agent has them too.
 
     Raises:
         HarnessError: for settings, demonstrations or weights that do not do.
         SystemExit: with 143, after a SIGTERM and a last checkpoint.
     """
-    seed_everything(seed)
+    seed_everything(run.seed)
     loop = settings.train
     demonstrations, validation = sources(settings, folder)
-    agent, weights = make_agent(settings, seed, report, init_from)
+    agent, weights = make_agent(settings, run.seed, run.report, run.init_from)
     about = description(agent, weights)
     together = loop.batch_size * world_size()
-    report.text(
+    run.report.text(
         f"{loop.agent}: {sum(parameter.numel() for parameter in agent.parameters()):,} parameters; {agent.origin}; "
         f"{len(demonstrations)} demonstrations of {loop.task}, {loop.n_val} to validate on; {loop.n_steps} steps of {together} samples"
     )
-    position, kept = Position(), output / "checkpoints"
-    loader = training_loader(settings, agent, demonstrations, seed, position)
-    progress = ReportTraining(report, loop.report_every, together, series="tr")
+    position, kept = Position(), run.output / "checkpoints"
+    loader = training_loader(settings, agent, demonstrations, run.seed, position)
+    progress = ReportTraining(run.report, loop.report_every, together, series="tr")
     validate = make_validation(settings, agent, validation, kept, progress)
-    saving = SaveAndStop(checkpoints, loop.checkpoint_every)
-    parts = ReportParts(report, loop.report_every)
+    saving = SaveAndStop(run.checkpoints, loop.checkpoint_every)
+    parts = ReportParts(run.report, loop.report_every)
     trainer = make_trainer(
         epochs=1,
         validate_every=1,
         precision=loop.precision,
         deterministic=loop.deterministic,
-        output=output,
-        callbacks=[SeedEachStep(seed), progress, parts, validate, saving, KeepLast(saving, checkpoints, kept)],
+        output=run.output,
+        callbacks=[SeedEachStep(run.seed), progress, parts, validate, saving, KeepLast(saving, run.checkpoints, kept)],
     )
     position.trainer = trainer
-    module = Imitation(agent, loop.lr, identity_of(settings, seed, together, init_from, about), about)
-    trainer.fit(module, loader, ckpt_path=resume, weights_only=True)
-    if saving.stopped and trainer.global_step < loop.n_steps:
-        report.text(f"stopped after SIGTERM; continue with resume={output}")
-        report.flush()
-        sys.exit(128 + signal.SIGTERM)
+    module = Imitation(agent, loop.lr, identity_of(settings, run.seed, together, run.init_from, about), about)
+    trainer.fit(module, loader, ckpt_path=run.resume, weights_only=True)
+    saving.exit_if_stopped(trainer, run)
     if rank() == 0 and validate.result is not None:
-        report.artifact("result", {"agent": loop.agent, "task": loop.task, "frozen weights": agent.origin, **validate.result.scalars()})
-    report.flush()
+        run.report.artifact("result", {"agent": loop.agent, "task": loop.task, "frozen weights": agent.origin, **validate.result.scalars()})
+    run.report.flush()
     trainer.strategy.barrier()  # for every rank the files are there
     return kept
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from support.training import ignore_warnings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch, and for subprocesses: on tensors this small a second thread only waits
 
@@ -20,17 +21,7 @@ COLOURS = {"red": (210, 40, 40), "green": (40, 170, 60), "blue": (40, 70, 210), 
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    for line in (
-        "ignore:.*isinstance.treespec, LeafSpec.*is deprecated:FutureWarning",
-        "ignore:.*isinstance.treespec, LeafSpec.*is deprecated:DeprecationWarning",
-        "ignore:.*will be deprecated.*:DeprecationWarning:torch.*",
-        "ignore::DeprecationWarning:lightning.*",
-        "ignore::DeprecationWarning:timm.*",
-        "ignore:invalid escape sequence:DeprecationWarning",  # when torchao is compiled to bytecode
-        "ignore::FutureWarning:torch.*",
-        "ignore::UserWarning:torch.*",
-    ):
-        config.addinivalue_line("filterwarnings", line)
+    ignore_warnings(config)
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from support.training import run_in, taken
+
 from clip_training.config import EvaluateConfig
 from clip_training.evaluate import evaluate
 from harness.report import Recorder
@@ -13,8 +15,7 @@ from harness.settings import merge
 
 def evaluated(folder: Path, output: Path, model: Path, report: Recorder | None = None, **options: Any) -> dict[str, Any]:
     """Evaluate, and return the results. `options` are settings with `__` for the dot, and `init_from`."""
-    init_from = options.pop("init_from", None)
+    paths = taken(options)
     stated = {"model.name": str(model), "data.workers": 0, **{key.replace("__", "."): value for key, value in options.items()}}
     settings = merge(EvaluateConfig, None, stated.items())
-    output.mkdir(parents=True, exist_ok=True)
-    return evaluate(settings, folder, seed=0, output=output, report=report or Recorder(), init_from=init_from)
+    return evaluate(settings, folder, run_in(output, report, **paths))

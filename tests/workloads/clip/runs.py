@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from support.training import run_in, taken
 
 from clip_training.config import TrainConfig
 from clip_training.train import train
-from harness.checkpoint import Checkpoints
 from harness.report import Recorder
 from harness.settings import merge
 from training.weights import read_weights
@@ -42,14 +42,10 @@ class Talking(Recorder):
 
 def run(folder: Path, output: Path, model: Path, report: Recorder | None = None, seed: int = 0, **options: Any) -> dict[str, torch.Tensor]:
     """Train, and return the final weights. `options` are settings with `__` for the dot, and `resume` and `init_from`."""
-    paths = {key: options.pop(key) for key in ("resume", "init_from") if key in options}
+    paths = taken(options)
     stated = {"model.name": str(model), **SHORT, **{key.replace("__", "."): value for key, value in options.items()}}
     settings = merge(TrainConfig, None, stated.items())
-    output.mkdir(parents=True, exist_ok=True)
-    weights = train(
-        settings, folder, seed=seed, output=output, report=report or Recorder(), checkpoints=Checkpoints(output / "checkpoints"), **paths
-    )
-    return read_weights(weights)
+    return read_weights(train(settings, folder, run_in(output, report, seed, **paths)))
 
 
 def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:

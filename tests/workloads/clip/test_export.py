@@ -10,6 +10,7 @@ import open_clip
 import pytest
 import torch
 from safetensors.torch import load_file
+from support.training import run_in
 
 from clip_training.config import ExportConfig, ModelConfig
 from clip_training.export import alike, export, names_of
@@ -33,9 +34,8 @@ def test_open_clip_loads_what_was_exported(format: str, model: torch.nn.Module, 
     wrapped = {"epoch": 3, "state_dict": {f"module.{key}": value for key, value in model.state_dict().items()}}
     torch.save(wrapped, tmp_path / "epoch_3.pt")
     report = Recorder()
-    path = export(
-        ExportConfig(name=str(tiny_model), format=format), output=tmp_path / "out", report=report, init_from=tmp_path / "epoch_3.pt"
-    )
+    asked = ExportConfig(name=str(tiny_model), format=format)
+    path = export(asked, None, run_in(tmp_path / "out", report, init_from=tmp_path / "epoch_3.pt"))
 
     assert path == tmp_path / "out" / f"weights.{format}" == report.artifacts["weights"]
     plain = load_file(path) if format == "safetensors" else torch.load(path, weights_only=True)
@@ -53,7 +53,7 @@ def test_the_model_is_found_by_its_shapes_or_by_what_the_file_says(model: torch.
         {"state_dict": {f"model.{k}": v for k, v in model.state_dict().items()}, "identity": {"model": "test-tiny"}}, tmp_path / "a.ckpt"
     )
     report = Recorder()
-    export(ExportConfig(), output=tmp_path, report=report, init_from=tmp_path / "a.ckpt")
+    export(ExportConfig(), None, run_in(tmp_path, report, init_from=tmp_path / "a.ckpt"))
     assert "create_model('test-tiny'" in report.texts[-1]
 
 
@@ -72,13 +72,13 @@ def test_what_is_no_model_of_open_clip_is_told(model: torch.nn.Module, tmp_path:
     state["visual.prompts"] = torch.zeros(3)
     torch.save(state, tmp_path / "prompted.pt")
     with pytest.raises(CheckpointError, match=r"no model of open_clip was found by these shapes: name=NAME"):
-        export(ExportConfig(), output=tmp_path, report=Recorder(), init_from=tmp_path / "prompted.pt")
+        export(ExportConfig(), None, run_in(tmp_path, Recorder(), init_from=tmp_path / "prompted.pt"))
     with pytest.raises(CheckpointError, match=r"has visual\.prompts, which the model lacks.*vision transformer"):
-        export(ExportConfig(name="test-tiny"), output=tmp_path, report=Recorder(), init_from=tmp_path / "prompted.pt")
+        export(ExportConfig(name="test-tiny"), None, run_in(tmp_path, Recorder(), init_from=tmp_path / "prompted.pt"))
     with pytest.raises(ParameterError, match="did you mean ViT-B-32"):
-        export(ExportConfig(name="ViT-B-23"), output=tmp_path, report=Recorder(), init_from=tmp_path / "prompted.pt")
+        export(ExportConfig(name="ViT-B-23"), None, run_in(tmp_path, Recorder(), init_from=tmp_path / "prompted.pt"))
     with pytest.raises(ParameterError, match="init_from is required"):
-        export(ExportConfig(), output=tmp_path, report=Recorder(), init_from=None)
+        export(ExportConfig(), None, run_in(tmp_path, Recorder(), init_from=None))
     assert not (tmp_path / "weights.pt").exists()
 
 

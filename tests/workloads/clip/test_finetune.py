@@ -15,6 +15,7 @@ import torch
 from conftest import COLOURS
 from evaluating import evaluated
 from runs import same
+from support.training import broken_off_at, run_in, taken
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import BertConfig, BertModel, BertTokenizerFast
@@ -27,11 +28,10 @@ from clip_training.kinds import load_clip
 from clip_training.model import normalised
 from clip_training.options import main
 from clip_training.self_distillation import SelfDistillation
-from harness.checkpoint import Checkpoints, find
+from harness.checkpoint import find
 from harness.errors import CheckpointError, ParameterError
 from harness.report import Recorder
 from harness.settings import merge
-from training.callbacks import SaveAndStop
 
 IMAGE = ImageEncoderConfig("timm/test_resnet.r160_in1k", "", 32)
 SHORT = {
@@ -67,11 +67,9 @@ def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def tuned(folder: Path, output: Path, bert: Path | str, report: Recorder | None = None, **options: Any) -> dict[str, Tensor]:
     """Fine-tune, and return the final weights."""
-    paths = {key: options.pop(key) for key in ("resume", "init_from") if key in options}
+    paths = taken(options)
     stated = {"text.encoder": str(bert), **SHORT, **{key.replace("__", "."): value for key, value in options.items()}}
-    output.mkdir(parents=True, exist_ok=True)
-    where = {"output": output, "report": report or Recorder(), "checkpoints": Checkpoints(output / "checkpoints")}
-    path = finetune(merge(FinetuneConfig, None, stated.items()), folder, seed=0, **where, **paths)
+    path = finetune(merge(FinetuneConfig, None, stated.items()), folder, run_in(output, report, **paths))
     return torch.load(path, weights_only=True)["state_dict"]
 
 
@@ -203,10 +201,6 @@ def test_it_learns_and_the_teacher_follows(squares: Path, bert: Path, tmp_path: 
     assert not any(key.startswith(("teacher.", "model.")) for key in weights)
 
 
-class BrokenOffError(Exception):
-    """Ends a run in a test."""
-
-
 @pytest.mark.parametrize("micro_batch", [0, 6])
 def test_a_run_that_was_broken_off_ends_as_an_unbroken_one(
     micro_batch: int, squares: Path, bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -214,17 +208,8 @@ def test_a_run_that_was_broken_off_ends_as_an_unbroken_one(
     """The teacher included, and its targets."""
     options = {"train__micro_batch": micro_batch, "distillation__momentum": 0.5}
     unbroken = tuned(squares, tmp_path / "unbroken", bert, **options)
-    saved = SaveAndStop.save
-
-    def save_and_break(self: SaveAndStop, trainer: object) -> None:
-        saved(self, trainer)
-        if self.saved_at == 3:
-            raise BrokenOffError
-
-    monkeypatch.setattr(SaveAndStop, "save", save_and_break)
-    with pytest.raises(BrokenOffError):
+    with broken_off_at(3):
         tuned(squares, tmp_path / "broken", bert, **options)
-    monkeypatch.undo()
     assert same(tuned(squares, tmp_path / "broken", bert, resume=find(tmp_path / "broken"), **options), unbroken)
     last = [torch.load(find(tmp_path / name), weights_only=True)["state_dict"] for name in ("unbroken", "broken")]
     assert same(*last)

@@ -13,6 +13,7 @@ import torch
 from evaluating import evaluated
 from PIL import Image
 from runs import same
+from support.training import broken_off_at, run_in, taken
 from torch import Tensor, nn
 
 from clip_training.config import ModelConfig, NpzConfig, VptConfig
@@ -23,11 +24,10 @@ from clip_training.model import make_clip
 from clip_training.npz import make_npz
 from clip_training.options import main
 from clip_training.prompts import add_prompts
-from harness.checkpoint import Checkpoints, find
+from harness.checkpoint import find
 from harness.errors import CheckpointError, DataError, ParameterError
 from harness.report import Recorder
 from harness.settings import merge
-from training.callbacks import SaveAndStop
 
 TEXT = {"context_length": 12, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1}
 TOWERS: dict[str, dict[str, Any]] = {
@@ -71,11 +71,9 @@ def base(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def tuned(folder: Path, output: Path, model: Path, report: Recorder | None = None, **options: Any) -> dict[str, Tensor]:
     """Tune, and return the whole model's weights."""
-    paths = {key: options.pop(key) for key in ("resume", "init_from") if key in options}
+    paths = taken(options)
     stated = {"model.name": str(model), **SHORT, **{key.replace("__", "."): value for key, value in options.items()}}
-    output.mkdir(parents=True, exist_ok=True)
-    where = {"output": output, "report": report or Recorder(), "checkpoints": Checkpoints(output / "checkpoints")}
-    path = finetune_vpt(merge(VptConfig, None, stated.items()), folder, seed=0, **where, **paths)
+    path = finetune_vpt(merge(VptConfig, None, stated.items()), folder, run_in(output, report, **paths))
     return torch.load(path, weights_only=True)["state_dict"]
 
 
@@ -151,26 +149,13 @@ def test_only_prompts_and_class_token_change(micro_batch: int, squares: Path, mo
     assert losses[-1] < losses[0]
 
 
-class BrokenOffError(Exception):
-    """Ends a run in a test."""
-
-
 def test_a_run_that_was_broken_off_ends_as_an_unbroken_one(
     squares: Path, models: Path, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = models / "test-deep.json"
     unbroken = tuned(squares, tmp_path / "unbroken", model, init_from=base)
-    saved = SaveAndStop.save
-
-    def save_and_break(self: SaveAndStop, trainer: object) -> None:
-        saved(self, trainer)
-        if self.saved_at == 3:
-            raise BrokenOffError
-
-    monkeypatch.setattr(SaveAndStop, "save", save_and_break)
-    with pytest.raises(BrokenOffError):
+    with broken_off_at(3):
         tuned(squares, tmp_path / "broken", model, init_from=base)
-    monkeypatch.undo()
     assert same(tuned(squares, tmp_path / "broken", model, init_from=base, resume=find(tmp_path / "broken")), unbroken)
     with pytest.raises(CheckpointError, match="weights below the prompts was"):
         tuned(squares, tmp_path / "other", model, resume=find(tmp_path / "broken"))
@@ -208,7 +193,7 @@ def test_tuning_goes_on_from_prompts(squares: Path, models: Path, base: Path, tm
 
 def frozen(folder: Path | None, output: Path, model: Path, **options: Any) -> Path:
     stated = {"model.name": str(model), "data.workers": 0, **{key.replace("__", "."): value for key, value in options.items()}}
-    return make_npz(merge(NpzConfig, None, stated.items()), folder, seed=0, output=output, report=Recorder())
+    return make_npz(merge(NpzConfig, None, stated.items()), folder, run_in(output))
 
 
 def test_frozen_images_are_those_that_the_model_takes(squares: Path, models: Path, base: Path, tmp_path: Path) -> None:

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 import torch
 from runs import Talking, run, same
+from support.training import broken_off_at
 
 from harness.checkpoint import Checkpoints, find
 from harness.errors import CheckpointError
 from harness.report import Recorder
-from training.callbacks import SaveAndStop
 
 STEPS = 16  # 4 epochs of 60 pairs in batches of 15
 
@@ -51,26 +51,13 @@ def test_a_run_that_was_killed_ends_as_an_unbroken_one(
     assert same(run(squares, tmp_path, tiny_model, resume=checkpoint), unbroken)
 
 
-class BrokenOffError(Exception):
-    """Ends a run in a test."""
-
-
 @pytest.mark.parametrize("step", [1, 3, 4, 5, 8, 11, 15, 16])
 def test_it_does_not_matter_where_a_run_is_broken(
-    step: int, squares: Path, tiny_model: Path, tmp_path: Path, unbroken: dict[str, torch.Tensor], monkeypatch: pytest.MonkeyPatch
+    step: int, squares: Path, tiny_model: Path, tmp_path: Path, unbroken: dict[str, torch.Tensor]
 ) -> None:
     """In and between epochs, with and without a validation between, before the last step and after it."""
-    saved = SaveAndStop.save
-
-    def save_and_break(self: SaveAndStop, trainer: object) -> None:
-        saved(self, trainer)
-        if self.saved_at == step:
-            raise BrokenOffError
-
-    monkeypatch.setattr(SaveAndStop, "save", save_and_break)
-    with pytest.raises(BrokenOffError):
+    with broken_off_at(step):
         run(squares, tmp_path, tiny_model, train__checkpoint_every=1)
-    monkeypatch.undo()
     report = Recorder()
     final = run(squares, tmp_path, tiny_model, report, resume=find(tmp_path), train__checkpoint_every=1)
 
@@ -88,7 +75,7 @@ def test_runs_of_one_seed_are_equal_and_of_two_are_not(
 
 
 def test_sigterm_saves_where_it_stands_and_says_so(
-    squares: Path, tiny_model: Path, tmp_path: Path, unbroken: dict[str, torch.Tensor], monkeypatch: pytest.MonkeyPatch
+    squares: Path, tiny_model: Path, tmp_path: Path, unbroken: dict[str, torch.Tensor]
 ) -> None:
     class Terminated(Talking):
         def scalar(self, title: str, series: str, value: float, step: int) -> None:

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
+from support.training import ignore_warnings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch, and for subprocesses: on tensors this small a second thread only waits
 
@@ -15,16 +16,7 @@ if importlib.util.find_spec("lightning") is None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    for line in (
-        "ignore:.*isinstance.treespec, LeafSpec.*is deprecated:FutureWarning",
-        "ignore:.*isinstance.treespec, LeafSpec.*is deprecated:DeprecationWarning",
-        "ignore:.*will be deprecated.*:DeprecationWarning:torch.*",
-        "ignore::DeprecationWarning:lightning.*",
-        "ignore::DeprecationWarning:timm.*",
-        "ignore::FutureWarning:torch.*",
-        "ignore::UserWarning:torch.*",
-    ):
-        config.addinivalue_line("filterwarnings", line)
+    ignore_warnings(config)
 
 
 @pytest.fixture(scope="session")

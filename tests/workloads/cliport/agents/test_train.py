@@ -14,13 +14,14 @@ import torch
 from PIL import Image
 from runs import SHORT, run, same, settings_of
 from scenes import TASK, write_demonstrations
+from support.training import run_in
 
 from cliport.agents import load
 from cliport.agents.validation import wrapped
 from cliport.config import FinetuneConfig, TrainConfig
 from cliport.finetune import finetune, start_of
 from cliport.train import run as command_line
-from harness.checkpoint import Checkpoints, find
+from harness.checkpoint import find
 from harness.errors import CheckpointError, DataError, ParameterError
 from harness.params import describe
 from harness.report import Recorder
@@ -114,7 +115,7 @@ class TestWhatARunLeaves:
         options = {**PART, "finetune__checkpoint": str(output), "train__trans_stream_fusion_type": "add", "train__lr": 1e-12}
         settings = merge(FinetuneConfig, None, {**SHORT, **{k.replace("__", "."): v for k, v in options.items()}}.items())
         again = Recorder()
-        kept = finetune(settings, data, seed=5, output=tmp_path, report=again, checkpoints=Checkpoints(tmp_path / "checkpoints"))
+        kept = finetune(settings, data, run_in(tmp_path, again, seed=5))
         before, after = load(output / "checkpoints" / "best.ckpt").state_dict(), load(kept / "last.ckpt").state_dict()
         assert after.keys() == before.keys() - {"transport.key.fusion.conv.1.weight", "transport.query.fusion.conv.1.weight"}
         assert all(torch.allclose(value, before[key], atol=1e-6) for key, value in after.items())

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 import torch
 from runs import Talking, run, same
+from support.training import broken_off_at
 
 from harness.checkpoint import find
 from harness.errors import CheckpointError
 from harness.report import Recorder
-from training.callbacks import SaveAndStop
 
 QUICK = {"train__debug_images": 0, "train__n_val": 2, "train__save_steps": []}
 
@@ -42,26 +42,13 @@ def test_a_run_that_was_killed_ends_as_an_unbroken_one(
     assert same(run(data, tmp_path, resume=checkpoint, **QUICK), unbroken[0])
 
 
-class BrokenOffError(Exception):
-    """Ends a run in a test."""
-
-
 @pytest.mark.parametrize("step", [1, 6, 12])
 def test_it_does_not_matter_where_a_run_is_broken(
-    step: int, data: Path, tmp_path: Path, unbroken: tuple[dict[str, torch.Tensor], Recorder], monkeypatch: pytest.MonkeyPatch
+    step: int, data: Path, tmp_path: Path, unbroken: tuple[dict[str, torch.Tensor], Recorder]
 ) -> None:
     """Also where it validates, and after the last step; its curves go on where they ended."""
-    saved = SaveAndStop.save
-
-    def save_and_break(self: SaveAndStop, trainer: object) -> None:
-        saved(self, trainer)
-        if self.saved_at == step:
-            raise BrokenOffError
-
-    monkeypatch.setattr(SaveAndStop, "save", save_and_break)
-    with pytest.raises(BrokenOffError):
+    with broken_off_at(step):
         run(data, tmp_path, **QUICK, train__checkpoint_every=1)
-    monkeypatch.undo()
     report = Recorder()
     final = run(data, tmp_path, report, resume=find(tmp_path), **QUICK)
     assert same(final, unbroken[0])

@@ -16,7 +16,7 @@ FOLDER = Path(__file__).resolve().parents[2] / "build" / "bench"
 class Row:
     """One measurement, ours and the alternative's taken in turn in one run.
 
-    A ratio above 1 means that ours is better. Alternative and ratio are None where there is nothing to compare with.
+    A ratio above 1 means that ours is better. Alternative and ratio are None where there is nothing to compare with, or to divide by.
     """
 
     metric: str
@@ -27,11 +27,11 @@ class Row:
 
 
 def less_is_better(metric: str, ours: float, alternative: float | None, unit: str) -> Row:
-    return Row(metric, ours, alternative, None if alternative is None else alternative / ours, unit)
+    return Row(metric, ours, alternative, alternative / ours if alternative is not None and ours else None, unit)
 
 
 def more_is_better(metric: str, ours: float, alternative: float | None, unit: str) -> Row:
-    return Row(metric, ours, alternative, None if alternative is None else ours / alternative, unit)
+    return Row(metric, ours, alternative, ours / alternative if alternative else None, unit)
 
 
 def markdown(rows: list[Row]) -> str:

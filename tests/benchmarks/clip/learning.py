@@ -44,7 +44,8 @@ class Bench:
         stated = {"folder": data, "output_dir": self.folder / name, **settings}
         tokens = [f"{key.replace('__', '.')}={value}" for key, value in stated.items()]
         usage = used([PYTHON, "-m", f"clip_training.{command}", *tokens], self.folder / f"{name}.log", environment())
-        print(f"{name}: {usage.cpu_s / 60:.1f} CPU min", flush=True)
+        said = (self.folder / f"{name}.log").read_text().splitlines()
+        print(f"{name}: {usage.cpu_s / 60:.1f} CPU min", *(line for line in said if "recall@1" in line), sep="\n  ", flush=True)
         return usage.cpu_s / 60
 
     def evaluated(self, name: str, data: Path, **settings: object) -> dict[str, Any]:
@@ -100,7 +101,7 @@ def fine_tuning(bench: Bench, pairs: Path) -> list[Row]:
     text = bench.folder / "bert"
     used([PYTHON, "-m", "benchmarks.clip.learning", text, pairs], bench.folder / "bert.log", environment())
     options = {**TINY, "image.pretrained": bench.folder / "trained/weights.pt", "text.encoder": text, "width": 128}
-    loop = {"train.epochs": EPOCHS, "train.batch_size": 64 if not TRIAL else 16, "optim.lr": 0.05, "optim.warmup": 50 if not TRIAL else 2}
+    loop = {"train.epochs": EPOCHS, "train.batch_size": 64 if not TRIAL else 16, "optim.lr": 0.01, "optim.warmup": 50 if not TRIAL else 2}
     minutes = bench.clip("finetune", "finetuned", pairs, **options, **loop, **COMMON)
     return [
         improved(

@@ -20,8 +20,9 @@ from benchmarks.cliport import PYTHON, ROOT, environment
 from benchmarks.table import Row
 
 ENTRY = ROOT / "clearml_tasks" / "cliport" / "clearml_train.py"
-TASKS = ("put-block-in-bowl-seen-colors", "stack-block-pyramid-seq-seen-colors")
-DEMOS, VALIDATION, SCENES = 100, 10, 40
+TASKS = {"put-block-in-bowl-seen-colors": 260, "stack-block-pyramid-seq-seen-colors": 100}
+"""Demonstrations to learn from; one of the second task has six actions."""
+VALIDATION, SCENES = 20, 40
 KINDS = {
     "trained": [],
     "twin": ["train.instructions=shuffled"],
@@ -57,30 +58,32 @@ def command(log: Path, *arguments: str) -> float:
 
 
 def make_demos(data: Path, folder: Path, task: str) -> None:
-    for mode, count in (("train", DEMOS), ("val", VALIDATION), ("test", SCENES)):
+    for mode, count in (("train", TASKS[task]), ("val", VALIDATION), ("test", SCENES)):
         options = [f"task={task}", f"mode={mode}", f"n={count}", f"data_dir={data}", "debug_images=0"]
         command(folder / f"demos-{mode}.log", "command=demos", f"output_dir={folder / mode}", *options)
 
 
 def make_trial(data: Path, folder: Path, task: str, kind: str) -> Trial:
     """Train an agent of a kind, and evaluate what its last step left."""
-    options = [f"train.task={task}", f"train.n_demos={DEMOS}", f"train.n_val={VALIDATION}", *KINDS[kind]]
+    demos = TASKS[task]
     given = [f"dataset_path={data}", "config=small_train", f"output_dir={folder / 'trained'}"]
+    options = [f"train.task={task}", f"train.n_demos={demos}", f"train.n_val={VALIDATION}", *KINDS[kind]]
     seconds = command(folder / "train.log", "command=train", *given, *options)
-    checkpoint = folder / "trained" / "checkpoints" / "last.ckpt"
-    options = [f"eval_task={task}", "mode=test", f"n_demos={SCENES}", f"train_demos={DEMOS}", f"model_path={checkpoint}", "debug_images=0"]
-    command(folder / "eval.log", "command=eval", f"dataset_path={data}", f"output_dir={folder / 'evaluated'}", *options)
-    entry = results_in(folder / "evaluated" / "results")
+    (checkpoint,) = (folder / "trained").rglob("checkpoints/last.ckpt")
+    given = [f"dataset_path={data}", f"model_path={checkpoint}", f"output_dir={folder / 'evaluated'}"]
+    options = [f"eval_task={task}", "mode=test", f"n_demos={SCENES}", f"train_demos={demos}", "debug_images=0"]
+    command(folder / "eval.log", "command=eval", *given, *options)
+    entry = results_in(folder / "evaluated")
     trial = Trial([float(reward) for reward, _ in entry["episodes"]], seconds / 60, entry["weights"])
     print(f"{task}, {kind}: mean reward {trial.mean:.3f}; {trial.cpu_minutes:.1f} CPU min of training", flush=True)
     return trial
 
 
 def results_in(folder: Path) -> dict[str, Any]:
-    """The one entry of the one results file."""
+    """The one entry of the one results file below a folder."""
     from cliport.results import read
 
-    (file,) = folder.glob("*.json")
+    (file,) = folder.rglob("results/*.json")
     (entry,) = read(file).values()
     return entry
 
@@ -100,7 +103,7 @@ def row(task: str, trials: dict[str, Trial]) -> Row:
     unit = (
         f"mean reward in {SCENES} unseen scenes, against the twin of shuffled instructions: {advantage(ours.rewards, twin.rewards)}; "
         f"against the untrained agent, {untrained.mean:.2f}: {advantage(ours.rewards, untrained.rewards)}; paired 95% intervals; "
-        f"{DEMOS} demonstrations, {ours.cpu_minutes:.1f} CPU min of training; a stand-in: {ours.weights}"
+        f"{TASKS[task]} demonstrations, {ours.cpu_minutes:.1f} CPU min of training; a stand-in: {ours.weights}"
     )
     return Row(f"learning, {task}: reward", ours.mean, twin.mean, ours.mean / twin.mean if twin.mean else None, unit)
 

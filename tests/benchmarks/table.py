@@ -57,5 +57,9 @@ def run_parts(name: str, parts: tuple[str, ...]) -> None:
     chosen = os.environ.get("PART") or ""
     if chosen and chosen not in parts:
         sys.exit(f"error: PART={chosen}: must be one of {', '.join(parts)}")
-    found = (importlib.import_module(f"benchmarks.{name}.{part}").rows() for part in parts if chosen in ("", part))
-    publish("-".join(filter(None, (name, chosen))), [row for rows in found for row in rows])
+    rows: list[Row] = []
+    for part in parts:
+        if chosen in ("", part):
+            rows += importlib.import_module(f"benchmarks.{name}.{part}").rows()
+            print(f"{markdown(rows)}\n", flush=True)  # what is measured by now, should a later part fail
+    publish("-".join(filter(None, (name, chosen))), rows)

@@ -57,9 +57,10 @@ def run_parts(name: str, parts: tuple[str, ...]) -> None:
     chosen = os.environ.get("PART") or ""
     if chosen and chosen not in parts:
         sys.exit(f"error: PART={chosen}: must be one of {', '.join(parts)}")
+    wanted = [part for part in parts if chosen in ("", part)]
     rows: list[Row] = []
-    for part in parts:
-        if chosen in ("", part):
-            rows += importlib.import_module(f"benchmarks.{name}.{part}").rows()
+    for part in wanted:
+        rows += importlib.import_module(f"benchmarks.{name}.{part}").rows()
+        if part != wanted[-1]:
             print(f"{markdown(rows)}\n", flush=True)  # what is measured by now, should a later part fail
     publish("-".join(filter(None, (name, chosen))), rows)

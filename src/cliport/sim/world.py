@@ -201,8 +201,9 @@ class World:
         return True
 
     def close(self) -> None:
-        if pybullet.isConnected(self.client):
-            pybullet.disconnect(physicsClientId=self.client)
+        client, self.client = self.client, -1  # its number may be another world's after this
+        if client >= 0 and pybullet.isConnected(client):
+            pybullet.disconnect(physicsClientId=client)
 
     def look(self, body: int, link: int, mesh: Mesh, color: Sequence[float]) -> None:
         red, green, blue = mesh.color or color

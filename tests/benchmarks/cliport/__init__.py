@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[3]
 PYTHON = ROOT / ".venvs" / "cliport" / "bin" / "python"
@@ -13,3 +16,11 @@ PYTHON = ROOT / ".venvs" / "cliport" / "bin" / "python"
 def environment() -> dict[str, str]:
     """What a program of the image needs to find the packages here."""
     return os.environ | {"PYTHONPATH": f"{ROOT / 'src'}:{ROOT / 'tests'}", "OMP_WAIT_POLICY": "PASSIVE"}
+
+
+def found_by(module: str, *arguments: object) -> dict[str, Any]:
+    """What a module of this package says in its last line, JSON, run in a process of its own."""
+    program = [PYTHON, "-m", f"benchmarks.cliport.{module}", *arguments]
+    done = subprocess.run([str(part) for part in program], env=environment(), check=True, stdout=subprocess.PIPE, text=True)
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.cliport import PYTHON, environment
+from benchmarks.cliport import PYTHON, found_by
 from benchmarks.table import Row, less_is_better
 
 TASK = "stack-block-pyramid"
@@ -115,14 +115,6 @@ def child(way: str, folder: Path) -> None:
     print(json.dumps({**found, "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10}))
 
 
-def run(way: str, folder: Path) -> dict[str, Any]:
-    """One way in a process of its own."""
-    program = [str(PYTHON), "-m", "benchmarks.cliport.demonstration", way, str(folder / way)]
-    done = subprocess.run(program, env=environment(), check=True, stdout=subprocess.PIPE, text=True)
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
-
-
 def agreement(folder: Path) -> str:
     """How far the two height maps agree."""
     program = (
@@ -139,7 +131,7 @@ def rows() -> list[Row]:
     """`height-map fusion`, `storage per episode` and `demo episode`."""
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        found = {way: run(way, folder) for way in WAYS}
+        found = {way: found_by("demonstration", way, folder / way) for way in WAYS}
         same = agreement(folder)
 
     def compared(metric: str, what: str, key: str, unit: str) -> Row:

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.cliport import PYTHON, environment
+from benchmarks.cliport import PYTHON, found_by
 from benchmarks.table import Row, less_is_better
 
 SIZE = os.environ.get("CLIPORT_BENCH_SIZE", "faithful")
@@ -85,14 +85,6 @@ def child(way: str, path: Path) -> None:
     print(json.dumps({"cpu_s": seconds, "loss": loss, "peak_gib": peak}))
 
 
-def run(way: str, folder: Path) -> dict[str, Any]:
-    """One path in a process of its own; the scores are in `folder`."""
-    program = [str(PYTHON), "-m", "benchmarks.cliport.training_step", way, str(folder / f"{way}.pt")]
-    done = subprocess.run(program, env=environment(), check=True, stdout=subprocess.PIPE, text=True)
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
-
-
 def difference(folder: Path) -> float:
     """The largest difference of any score of pick or place, ours and the original's, as a share of the largest score."""
     program = (
@@ -107,7 +99,7 @@ def rows() -> list[Row]:
     """`training step` computes what the original does; `rotated features` is another model, and is compared in time alone."""
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        ours, features, original = (run(way, folder) for way in WAYS)
+        ours, features, original = (found_by("training_step", way, folder / f"{way}.pt") for way in WAYS)
         away = difference(folder)
     print(f"scores differ by {away:.1e} of the largest; losses {ours['loss']:.6f} and {original['loss']:.6f}", flush=True)
 

@@ -18,17 +18,15 @@ from harness.report import Recorder
 from harness.settings import merge
 from training.weights import read_weights
 
-SHORT = {
+BRIEF = {
     "data.workers": 0,
     "data.keep_in_memory": True,
-    "optim.lr": 3e-3,
-    "optim.warmup": 3,
-    "train.epochs": 4,
     "train.batch_size": 15,
     "train.report_every": 1,
     "train.checkpoint_every": 3,
-    "train.validate_every": 2,
 }
+"""Of a short run of any kind."""
+SHORT = {**BRIEF, "optim.lr": 3e-3, "optim.warmup": 3, "train.epochs": 4, "train.validate_every": 2}
 
 
 class Talking(Recorder):

@@ -14,7 +14,7 @@ import timm
 import torch
 from conftest import COLOURS
 from evaluating import evaluated
-from runs import same
+from runs import BRIEF, same
 from support.training import broken_off_at, run_in, taken
 from torch import Tensor, nn
 from torch.nn import functional
@@ -40,14 +40,10 @@ SHORT = {
     "image.size": 32,
     "text.context": 12,
     "width": 24,
-    "data.workers": 0,
-    "data.keep_in_memory": True,
+    **BRIEF,
     "optim.warmup": 2,
     "optim.lr": 0.003,
     "train.epochs": 2,
-    "train.batch_size": 15,
-    "train.report_every": 1,
-    "train.checkpoint_every": 3,
     "train.debug_images": 2,
 }
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 from evaluating import evaluated
 from PIL import Image
-from runs import same
+from runs import BRIEF, same
 from support.training import broken_off_at, run_in, taken
 from torch import Tensor, nn
 
@@ -36,17 +36,7 @@ TOWERS: dict[str, dict[str, Any]] = {
     "test-timm": {"timm_model_name": "vit_tiny_patch16_224", "timm_pool": "token", "timm_proj": "linear"},
     "test-resnet": {"layers": [1, 1, 1, 1], "width": 8, "head_width": 16},
 }
-SHORT = {
-    "data.workers": 0,
-    "data.keep_in_memory": True,
-    "optim.warmup": 2,
-    "vpt.tokens": 4,
-    "train.epochs": 2,
-    "train.batch_size": 15,
-    "train.report_every": 1,
-    "train.checkpoint_every": 3,
-    "train.debug_images": 2,
-}
+SHORT = {**BRIEF, "optim.warmup": 2, "vpt.tokens": 4, "train.epochs": 2, "train.debug_images": 2}
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pybullet
 import pytest
 from sim_scenes import BLUE, RED, Scene, bits, block_and_bowl, onto
 
@@ -166,10 +167,15 @@ def test_an_unknown_renderer_is_refused() -> None:
         Environment(renderer="vulkan")
 
 
-def test_closing_twice_is_closing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_closing_twice_is_closing() -> None:
+    """And closes no other environment, also one that has taken over the client's number."""
     env = Environment(renderer="tiny")
+    assert pybullet.isConnected(env.client)
     env.close()
-    env.close()
+    assert not pybullet.isConnected(env.client)
+    with Environment(renderer="tiny") as other:
+        env.close()
+        assert pybullet.isConnected(other.client)
 
 
 def test_steps_per_second_are_a_setting() -> None:

@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 from harness.errors import ParameterError
 from harness.s3 import SCHEME
 from training.distributed import share_of_rank
+from training.workers import loaders
 
 from .batches import Batches
 from .config import DataConfig
@@ -110,7 +111,7 @@ def heldout_loader(heldout: HeldOut, data: DataConfig, batch_size: int) -> Any:
 def common(data: DataConfig) -> dict[str, Any]:
     return {
         "collate_fn": collate,
-        "num_workers": data.workers,
+        "num_workers": loaders(data.workers),
         "persistent_workers": data.workers > 0,
         "pin_memory": torch.cuda.is_available(),
     }

@@ -15,6 +15,7 @@ from typing import Any
 
 from harness import command_line
 from harness.checkpoint import Checkpoints, find
+from harness.errors import ParameterError
 from harness.report import Report, Silent, TerminalReport
 from harness.settings import describe, nearest, setting
 from training.run import Run
@@ -73,6 +74,9 @@ def main(command: str, schema: type, run: Callable[..., object], usage: str) -> 
 
 
 def call(command: str, run: Callable[..., object], line: Any) -> None:
+    named = {"folder": line.folder, "resume": line.resume, "init_from": line.init_from}
+    if missing := [f"{name}={path}: there is no such file or folder" for name, path in named.items() if path and not Path(path).exists()]:
+        raise ParameterError(missing)
     output = Path(line.output_dir or Path("outputs") / "clip" / command)
     report: Report = Silent() if int(os.environ.get("RANK", "0")) else TerminalReport(output)
     run(

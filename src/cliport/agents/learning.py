@@ -17,6 +17,7 @@ from training.distributed import rank, share_of_rank, world_size
 from training.run import Run
 from training.seeds import seed_everything
 from training.trainer import make_trainer
+from training.workers import loaders
 
 from ..config import ModelConfig, TrainConfig
 from ..data.reader import Source, open_demonstrations
@@ -146,7 +147,7 @@ def training_loader(settings: TrainConfig, agent: Agent, source: Source, seed: i
         draws,
         batch_sampler=Steps(loop.n_steps, loop.batch_size, rank(), position),
         collate_fn=Batch.stack,
-        num_workers=loop.workers,
+        num_workers=loaders(loop.workers),
         pin_memory=torch.cuda.is_available(),
     )
 
@@ -169,7 +170,11 @@ def validation_batches(samples: Fixed, settings: TrainConfig) -> Iterator[tuple[
     """This rank's samples with their numbers, a batch at a time."""
     mine = list(share_of_rank(range(len(samples))))
     loader = DataLoader(
-        samples, batch_size=settings.train.batch_size, sampler=mine, collate_fn=Batch.stack, num_workers=min(settings.train.workers, 2)
+        samples,
+        batch_size=settings.train.batch_size,
+        sampler=mine,
+        collate_fn=Batch.stack,
+        num_workers=loaders(min(settings.train.workers, 2)),
     )
     size = settings.train.batch_size
     for start, batch in zip(range(0, len(mine), size), loader, strict=True):

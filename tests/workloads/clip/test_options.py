@@ -112,6 +112,10 @@ def test_a_wrong_line_ends_with_one_error_and_help_shows_every_setting(tmp_path:
     wrong = program("--model_name", "RN50", "--foldr", "x", folder=tmp_path)
     assert wrong.returncode == 2
     assert wrong.stderr == "error: --foldr: there is no such option (did you mean folder?)\n"
+    nowhere = program("--model_name", "RN50", "--folder", "nowhere", "init_from=gone.pt", folder=tmp_path)
+    assert nowhere.returncode == 2
+    for said in ("folder=nowhere: there is no such file or folder", "init_from=gone.pt: there is no such"):
+        assert said in nowhere.stderr
     helped = program("--help", folder=tmp_path)
     assert helped.returncode == 0
     for key in ("model.name", "train.micro_batch", "optim.state_dtype", "folder", "resume"):

@@ -1,4 +1,4 @@
-"""Models by name: open_clip's, our small ones beside this file, or a JSON file in open_clip's form."""
+"""Models by name: open_clip's, our small ones, or a JSON file in open_clip's form."""
 
 from __future__ import annotations
 
@@ -18,13 +18,12 @@ from torch import Tensor, nn
 
 from harness.errors import CheckpointError, ParameterError
 from harness.params import nearest
+from training.models import FOLDER
 from training.weights import load_into
 
 from .checkpoint import Description, fitted, load
 from .config import ModelConfig
 from .losses import STARTS
-
-OWN = Path(__file__).parent / "models"
 
 
 @dataclass
@@ -149,7 +148,7 @@ def registered(name: str) -> str:
     The paper's names (RN50, ViT-B/32, ViT-L/14-336px or ViT-L/14@336px) are open_clip's models with GELU, the activation of GPT-2 that
     the paper refers to. OpenAI's program has an approximation in its place, which OpenAI's weights need: `NAME-quickgelu`.
     """
-    open_clip.add_model_config(OWN)
+    open_clip.add_model_config(FOLDER)
     if name.endswith(".json"):
         if not Path(name).is_file():
             raise ParameterError([f"model.name={name}: there is no such file"])
@@ -157,5 +156,5 @@ def registered(name: str) -> str:
         return Path(name).stem
     known, plain = open_clip.list_models(), name.replace("/", "-").replace("@", "-").removesuffix("px")
     if plain not in known:
-        raise ParameterError([f"model.name={name}: open_clip has no such model{nearest(plain, known)}, nor has {OWN.name}/ beside it"])
+        raise ParameterError([f"model.name={name}: open_clip has no such model{nearest(plain, known)}, nor has this project"])
     return plain

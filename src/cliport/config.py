@@ -90,7 +90,7 @@ class ModelConfig:
         None, "end the deeper networks at twice the image's resolution, as the original: True or False by size"
     )
     up_norm: bool = setting(True, "normalise in the decoders' up blocks, as the published checkpoints do")
-    clip: str | None = setting(None, "a ResNet of open_clip, or tiny, a small one with random weights: RN50-quickgelu or tiny by size")
+    clip: str | None = setting(None, "a ResNet of open_clip, or tiny-resnet, a small one: RN50-quickgelu or tiny-resnet by size")
     clip_weights: str = setting("openai", "of the frozen CLIP: a file, a tag that open_clip can fetch, or random; unreachable is random")
     bert: str = setting("", "folder of DistilBERT for the *_bert_* agents and transporter_lang; empty is random weights")
     resnet_weights: str = setting("", "file of ImageNet's ResNet-50 for the *_rn50_* agents; empty is random weights")
@@ -114,6 +114,7 @@ class LoopConfig:
     n_rotations: int | None = setting(None, "angles of the place: 36 or 12 by model.size", ge=1, le=360)
     batchnorm: bool = setting(False, "batch normalisation in the residual blocks; with larger batches only")
     lr: float = setting(1e-4, "Adam's learning rate", gt=0)
+    lr_decay: float = setting(0.0, "share of the steps, at the end, over which the learning rate falls evenly to 0", ge=0, le=1)
     attn_stream_fusion_type: str = setting("add", "of the two streams, for the pick", choices=STREAM_FUSIONS)
     trans_stream_fusion_type: str = setting("conv", "of the two streams, for the place", choices=STREAM_FUSIONS)
     lang_fusion_type: str = setting("mult", "of the instruction with the image's features", choices=FUSIONS)

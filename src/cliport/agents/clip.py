@@ -14,16 +14,13 @@ import torch
 from torch import Tensor, nn
 
 from harness.errors import CheckpointError, ParameterError
-from harness.files import sha256
 from harness.settings import nearest
-from training.torchscript import is_torchscript
-from training.weights import listed, load_into
+from training.models import FOLDER
+from training.weights import LIGHTNING, listed, load_into, read_file, unwrapped
 
 from .frozen import Frozen, calibrate, seeded
+from .original import strip_clip
 
-TINY = Path(__file__).with_name("tiny.json")
-OPENAI = {"afeb0e10f9e5a86da6080e35cf09123aca3b358a0c3e3b6c78a7b63bc04b6762"}
-"""SHA-256 of the TorchScript files that OpenAI published for RN50: the only programs that are read."""
 UNUSED = ("visual.attnpool.", "logit_scale", "input_resolution", "context_length", "vocab_size", "attn_mask")
 """What a file of CLIP may have and is not needed here."""
 
@@ -32,7 +29,7 @@ class Clip(Frozen):
     """A CLIP model with a ResNet.
 
     Args:
-        name: open_clip's, or `tiny`.
+        name: open_clip's, or `tiny-resnet`.
         weights: a file, a tag of open_clip, or `random`.
         say: is told when a tag could not be fetched.
 
@@ -43,7 +40,7 @@ class Clip(Frozen):
 
     def __init__(self, name: str, weights: str, say: Callable[[str], object]) -> None:
         super().__init__()
-        open_clip.add_model_config(TINY)
+        open_clip.add_model_config(FOLDER)
         file = Path(weights) if weights and Path(weights).is_file() else None
         tags = open_clip.list_pretrained_tags_by_model(name)
         check(name, weights, file, tags)
@@ -139,20 +136,13 @@ def build(name: str, tag: str, say: Callable[[str], object]) -> tuple[nn.Module 
 
 
 def load_file(model: nn.Module, file: Path) -> None:
-    """Fill a CLIP from a file: OpenAI's, a state dict, or a checkpoint of the original CLIPort, which holds a copy.
+    """Fill a CLIP from a file: weights in any format, OpenAI's among them, or a checkpoint of the original CLIPort, which holds a copy.
 
     Raises:
-        CheckpointError: for a program other than OpenAI's, and for weights that do not fit.
+        CheckpointError: for a file that cannot be read, and for weights that do not fit.
     """
-    if is_torchscript(file):
-        if sha256(file) not in OPENAI:
-            raise CheckpointError(f"{file} is a TorchScript archive, which is a program, and not OpenAI's RN50.pt")
-        state = dict(torch.jit.load(file, map_location="cpu").state_dict())
-    else:
-        from .original import read_original, strip_clip
-
-        state = read_original(file)
-        state = strip_clip(state) or state
+    state = unwrapped(read_file(file, LIGHTNING), file)
+    state = strip_clip(state) or state
     state = {key: value.float() for key, value in state.items() if not key.startswith(UNUSED)}
     kept = {key for key in model.state_dict() if not key.startswith(UNUSED)}
     if not kept & state.keys():

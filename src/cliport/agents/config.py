@@ -34,7 +34,7 @@ SIZES: dict[str, dict[str, Any]] = {
         "rotate": "features",
         "pad_pick": False,
         "oversample": False,
-        "clip": "tiny",
+        "clip": "tiny-resnet",
     },
 }
 """What a setting is where nobody says otherwise: the original's, and for a CPU."""
@@ -67,7 +67,7 @@ class AgentConfig:
     trans_stream_fusion_type: str = "conv"
     lang_fusion_type: str = "mult"
     clip: str = "RN50-quickgelu"
-    """A ResNet of open_clip, or `tiny`, beside this file."""
+    """A ResNet of open_clip, or `tiny-resnet`, a small one."""
 
     def __post_init__(self) -> None:
         problems = []

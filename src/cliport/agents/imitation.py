@@ -10,7 +10,9 @@ from typing import Any
 import lightning.pytorch as lightning
 import torch
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR
 
 from harness.checkpoint import Checkpoints
 from harness.errors import CheckpointError
@@ -32,13 +34,14 @@ class Imitation(lightning.LightningModule):
     Args:
         agent: learns.
         lr: learning rate.
+        decay: share of the steps, at the end, over which it falls evenly to 0.
         identity: what the samples follow from; a checkpoint with another one is not resumed.
         description: what checkpoints say of the agent.
     """
 
-    def __init__(self, agent: Agent, lr: float, identity: dict[str, Any], description: dict[str, Any]) -> None:
+    def __init__(self, agent: Agent, lr: float, decay: float, identity: dict[str, Any], description: dict[str, Any]) -> None:
         super().__init__()
-        self.agent, self.lr, self.identity, self.description = agent, lr, identity, description
+        self.agent, self.lr, self.decay, self.identity, self.description = agent, lr, decay, identity, description
 
     def on_fit_start(self) -> None:
         """Every rank must have found the same frozen weights."""
@@ -52,8 +55,11 @@ class Imitation(lightning.LightningModule):
     def training_step(self, batch: Batch, _: int) -> dict[str, Tensor]:
         return self.agent(batch)
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.Adam(self.agent.parameters(), lr=self.lr, fused=True)
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        optimizer = torch.optim.Adam(self.agent.parameters(), lr=self.lr, fused=True)
+        total = int(self.trainer.estimated_stepping_batches)
+        schedule = LambdaLR(optimizer, lambda step: falling(step, total, self.decay))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["identity"] = self.identity
@@ -64,6 +70,11 @@ class Imitation(lightning.LightningModule):
         differing = [f"{key} was {stored.get(key)}, is now {value}" for key, value in self.identity.items() if stored.get(key) != value]
         if differing:
             raise CheckpointError(f"resume: this is another run than the checkpoint's: {'; '.join(differing)}")
+
+
+def falling(step: int, total: int, share: float) -> float:
+    """1, then over the last `share` of the steps evenly down to 0."""
+    return min(1.0, (total - step) / (share * total)) if share else 1.0
 
 
 class ReportParts(Callback):

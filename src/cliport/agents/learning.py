@@ -67,7 +67,7 @@ def train(settings: TrainConfig, folder: Path, run: Run) -> Path:
         callbacks=[SeedEachStep(run.seed), progress, parts, validate, saving, KeepLast(saving, run.checkpoints, kept)],
     )
     position.trainer = trainer
-    module = Imitation(agent, loop.lr, identity_of(settings, run.seed, together, run.init_from, about), about)
+    module = Imitation(agent, loop.lr, loop.lr_decay, identity_of(settings, run.seed, together, run.init_from, about), about)
     trainer.fit(module, loader, ckpt_path=run.resume, weights_only=True)
     saving.exit_if_stopped(trainer, run)
     if rank() == 0 and validate.result is not None:
@@ -124,6 +124,7 @@ def identity_of(settings: TrainConfig, seed: int, together: int, init_from: Path
         "train.n_demos": loop.n_demos,
         "train.n_steps": loop.n_steps,
         "train.lr": loop.lr,
+        "train.lr_decay": loop.lr_decay,
         "train.augment": loop.augment,
         "train.instructions": loop.instructions,
         "train.batch_size over all processes": together,

@@ -17,7 +17,8 @@ from typing import Any
 
 from PIL import Image, ImageEnhance
 
-from benchmarks.clip import PYTHON, ROOT, environment, used
+from benchmarks.clip import PYTHON, environment
+from benchmarks.programs import render_pairs, used
 from benchmarks.table import Row, more_is_better
 
 TRIAL = os.environ.get("CLIP_BENCH_SIZE") == "small"
@@ -35,13 +36,6 @@ class Bench:
     """A folder, and the programs that run in it."""
 
     folder: Path
-
-    def render(self, name: str, count: int, **options: object) -> Path:
-        """A folder of pairs, train/ and heldout/."""
-        tokens = [f"{key}={value}" for key, value in {"n": count, "name": name, "output_dir": self.folder / name, **options}.items()]
-        program = [ROOT / ".venvs/tabletop/bin/python", ROOT / "clearml_tasks/tabletop/clearml_train.py", "config=pairs", *tokens]
-        used(program, self.folder / f"{name}.log", environment())
-        return next((self.folder / name).rglob("heldout")).parent
 
     def clip(self, command: str, name: str, data: Path, **settings: object) -> float:
         """Run a command of clip with its files in `name`; returns its CPU minutes."""
@@ -70,8 +64,8 @@ def rows() -> list[Row]:
     """`learning, <what>`: ours after, beside it chance or the start."""
     with tempfile.TemporaryDirectory() as place:
         bench = Bench(Path(place))
-        pairs = bench.render("tabletop-pairs", SCENES)
-        dim = dimmed(bench.render("tabletop-varied", VARIED, varied=True))
+        pairs = render_pairs(bench.folder, "tabletop-pairs", SCENES)
+        dim = dimmed(render_pairs(bench.folder, "tabletop-varied", VARIED, varied=True))
         return [*training(bench, pairs), *prompt_tuning(bench, dim), *fine_tuning(bench, pairs)]
 
 

@@ -8,8 +8,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.clip import PYTHON, Usage, environment, used
+from benchmarks.clip import PYTHON, environment
 from benchmarks.clip.speed import draw_pairs
+from benchmarks.programs import Usage, used
 from benchmarks.table import Row, less_is_better
 
 MODEL = "ViT-B-32"

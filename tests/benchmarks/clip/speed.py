@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from benchmarks.clip import PYTHON, Usage, environment, used
+from benchmarks.clip import PYTHON, environment
+from benchmarks.programs import Usage, used
 from benchmarks.table import Row, more_is_better
 from registry.environment import Layer, build, layer_named
 

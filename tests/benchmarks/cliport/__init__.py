@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[3]
-PYTHON = ROOT / ".venvs" / "cliport" / "bin" / "python"
-"""Of the image `cliport`."""
+from benchmarks.programs import environment, python
 
-
-def environment() -> dict[str, str]:
-    """What a program of the image needs to find the packages here."""
-    return os.environ | {"PYTHONPATH": f"{ROOT / 'src'}:{ROOT / 'tests'}", "OMP_WAIT_POLICY": "PASSIVE"}
+PYTHON = python("cliport")
 
 
 def found_by(module: str, *arguments: object) -> dict[str, Any]:

@@ -1,14 +1,14 @@
 """Whether an agent learns, and learns what it is told: a small one in scenes that it has not seen, against two others.
 
 The *twin* is trained as the agent is, but every sample has another one's instruction; the *untrained* one has the weights that both
-began with. All are made by the workload's own commands with `configs/cliport/small_train.yaml`, each by one thread, two side by
-side. CLIPORT_BENCH_DATA=FOLDER keeps the demonstrations there, where the next run finds them.
+began with. All three share one frozen CLIP, which is trained before by the workload `clip` on renders of tabletop that have nothing
+to do with the tasks. Everything is made by the commands that users type: `config=small_cliport` of clip and `config=small_train` of
+cliport, each by one thread, two side by side. CLIPORT_BENCH_DATA=FOLDER keeps the demonstrations there, where the next run finds them.
 """
 
 from __future__ import annotations
 
 import os
-import subprocess
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,17 +16,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.cliport import PYTHON, ROOT, environment
+from benchmarks.programs import environment, render_pairs, run_workload
 from benchmarks.table import Row
 
-ENTRY = ROOT / "clearml_tasks" / "cliport" / "clearml_train.py"
-TASKS = {"put-block-in-bowl-seen-colors": 260, "stack-block-pyramid-seq-seen-colors": 100}
-"""Demonstrations to learn from; one of the second task has six actions."""
-VALIDATION, SCENES = 20, 40
+TASKS = {"put-block-in-bowl-seen-colors": 260, "packing-seen-google-objects-seq": 120}
+"""Demonstrations to learn from; one of the second task has two to five actions."""
+VALIDATION, SCENES = 20, 100
+PAIRS = 3000
+"""Of tabletop, a sixth of which is held out."""
 KINDS = {
-    "trained": [],
-    "twin": ["train.instructions=shuffled"],
-    "untrained": ["train.n_steps=1", "train.lr=1e-30"],  # less than the rounding of any weight
+    "trained": {},
+    "twin": {"train__instructions": "shuffled"},
+    "untrained": {"train__n_steps": 1, "train__lr": 1e-30},  # less than the rounding of any weight
 }
 
 
@@ -36,47 +37,56 @@ class Trial:
 
     rewards: list[float]
     cpu_minutes: float
-    weights: str
-    """Where the frozen ones come from, in words."""
 
     @property
     def mean(self) -> float:
         return sum(self.rewards) / len(self.rewards)
 
 
-def command(log: Path, *arguments: str) -> float:
-    """Run one of the workload's commands by one thread; the CPU seconds that it took with all its processes."""
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("w") as file:
-        program = [str(PYTHON), str(ENTRY), *arguments]
-        process = subprocess.Popen(program, env=environment() | {"OMP_NUM_THREADS": "1"}, stdout=file, stderr=subprocess.STDOUT)
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)  # or Popen would wait for it again
-    if process.returncode:
-        raise SystemExit(f"error: {' '.join(arguments)} ended with {process.returncode}:\n{log.read_text()[-3000:]}")
-    return usage.ru_utime + usage.ru_stime
+@dataclass(frozen=True)
+class Bench:
+    """Where demonstrations are, where runs leave their files, and the frozen CLIP."""
 
+    data: Path
+    folder: Path
 
-def make_demos(data: Path, folder: Path, task: str) -> None:
-    for mode, count in (("train", TASKS[task]), ("val", VALIDATION), ("test", SCENES)):
-        options = [f"task={task}", f"mode={mode}", f"n={count}", f"data_dir={data}", "debug_images=0"]
-        command(folder / f"demos-{mode}.log", "command=demos", f"output_dir={folder / mode}", *options)
+    @property
+    def clip(self) -> Path:
+        return self.folder / "clip" / "weights.pt"
 
+    def run(self, workload: str, place: Path, command: str, **settings: object) -> float:
+        """A command of a workload by one thread, its files in `place`; the CPU minutes that it took with all its processes."""
+        one = environment(OMP_NUM_THREADS="1", CUDA_VISIBLE_DEVICES="")
+        return run_workload(workload, place / f"{command}.log", one, command=command, output_dir=place / command, **settings).cpu_s / 60
 
-def make_trial(data: Path, folder: Path, task: str, kind: str) -> Trial:
-    """Train an agent of a kind, and evaluate what its last step left."""
-    demos = TASKS[task]
-    given = [f"dataset_path={data}", "config=small_train", f"output_dir={folder / 'trained'}"]
-    options = [f"train.task={task}", f"train.n_demos={demos}", f"train.n_val={VALIDATION}", *KINDS[kind]]
-    seconds = command(folder / "train.log", "command=train", *given, *options)
-    (checkpoint,) = (folder / "trained").rglob("checkpoints/last.ckpt")
-    given = [f"dataset_path={data}", f"model_path={checkpoint}", f"output_dir={folder / 'evaluated'}"]
-    options = [f"eval_task={task}", "mode=test", f"n_demos={SCENES}", f"train_demos={demos}", "debug_images=0"]
-    command(folder / "eval.log", "command=eval", *given, *options)
-    entry = results_in(folder / "evaluated")
-    trial = Trial([float(reward) for reward, _ in entry["episodes"]], seconds / 60, entry["weights"])
-    print(f"{task}, {kind}: mean reward {trial.mean:.3f}; {trial.cpu_minutes:.1f} CPU min of training", flush=True)
-    return trial
+    def make_clip(self) -> float:
+        """Train the frozen CLIP; the CPU minutes that it took."""
+        pairs = render_pairs(self.folder, "tabletop-pairs", PAIRS)
+        place = self.folder / "training-of-clip"
+        minutes = self.run("clip", place, "train", dataset_path=pairs, config="small_cliport")
+        self.clip.parent.mkdir()
+        next(place.rglob("weights.pt")).rename(self.clip)  # the run's own, or its copy among the artifacts
+        print(f"the frozen CLIP: {minutes:.1f} CPU min of training", flush=True)
+        return minutes
+
+    def make_demos(self, task: str) -> None:
+        for mode, count in (("train", TASKS[task]), ("val", VALIDATION), ("test", SCENES)):
+            given = {"task": task, "mode": mode, "n": count, "data_dir": self.data, "debug_images": 0}
+            self.run("cliport", self.folder / task / mode, "demos", **given)
+
+    def trial(self, task: str, kind: str) -> Trial:
+        """Train an agent of a kind, and evaluate what its last step left."""
+        place, demos = self.folder / task / kind, TASKS[task]
+        loop = {"train__task": task, "train__n_demos": demos, "train__n_val": VALIDATION, **KINDS[kind]}
+        given = {"dataset_path": self.data, "config": "small_train", "model__clip_weights": self.clip}
+        minutes = self.run("cliport", place, "train", **given, **loop)
+        (checkpoint,) = place.rglob("checkpoints/last.ckpt")
+        given = {"dataset_path": self.data, "model_path": checkpoint, "train_demos": demos}
+        self.run("cliport", place, "eval", **given, eval_task=task, mode="test", n_demos=SCENES, debug_images=0)
+        entry = results_in(place / "eval")
+        trial = Trial([float(reward) for reward, _ in entry["episodes"]], minutes)
+        print(f"{task}, {kind}: mean reward {trial.mean:.3f}; {trial.cpu_minutes:.1f} CPU min of training", flush=True)
+        return trial
 
 
 def results_in(folder: Path) -> dict[str, Any]:
@@ -98,12 +108,13 @@ def advantage(ours: Sequence[float], theirs: Sequence[float]) -> str:
     return f"{sum(differences) / len(differences):+.2f} [{low:.2f}, {high:.2f}]{shown}"
 
 
-def row(task: str, trials: dict[str, Trial]) -> Row:
+def row(task: str, trials: dict[str, Trial], clip_minutes: float) -> Row:
     ours, twin, untrained = trials["trained"], trials["twin"], trials["untrained"]
     unit = (
         f"mean reward in {SCENES} unseen scenes, against the twin of shuffled instructions: {advantage(ours.rewards, twin.rewards)}; "
         f"against the untrained agent, {untrained.mean:.2f}: {advantage(ours.rewards, untrained.rewards)}; paired 95% intervals; "
-        f"{TASKS[task]} demonstrations, {ours.cpu_minutes:.1f} CPU min of training; a stand-in: {ours.weights}"
+        f"{TASKS[task]} demonstrations, {ours.cpu_minutes:.1f} CPU min of training; OpenAI's CLIP has a stand-in: a small one, trained "
+        f"on {PAIRS * 5 // 6:,} renders of tabletop in {clip_minutes:.1f} CPU min"
     )
     return Row(f"learning, {task}: reward", ours.mean, twin.mean, ours.mean / twin.mean if twin.mean else None, unit)
 
@@ -111,7 +122,10 @@ def row(task: str, trials: dict[str, Trial]) -> Row:
 def rows() -> list[Row]:
     with tempfile.TemporaryDirectory() as place, ThreadPoolExecutor(2) as pool:
         folder = Path(place)
-        data = Path(os.environ.get("CLIPORT_BENCH_DATA") or folder / "data").absolute()
-        list(pool.map(lambda task: make_demos(data, folder / task, task), TASKS))
-        pending = {task: {kind: pool.submit(make_trial, data, folder / task / kind, task, kind) for kind in KINDS} for task in TASKS}
-        return [row(task, {kind: trial.result() for kind, trial in trials.items()}) for task, trials in pending.items()]
+        bench = Bench(Path(os.environ.get("CLIPORT_BENCH_DATA") or folder / "data").absolute(), folder)
+        made = [pool.submit(bench.make_demos, task) for task in TASKS]
+        clip_minutes = pool.submit(bench.make_clip).result()
+        for demos in made:
+            demos.result()
+        pending = {task: {kind: pool.submit(bench.trial, task, kind) for kind in KINDS} for task in TASKS}
+        return [row(task, {kind: trial.result() for kind, trial in trials.items()}, clip_minutes) for task, trials in pending.items()]

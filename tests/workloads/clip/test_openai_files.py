@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from openai_files import OpenAI, Trap, clip, same, scripted, traced
+from openai_files import OpenAI, Trap, clip, same, traced
+from support.torchscript import scripted
 from torch import Tensor, nn
 
 from clip_training.checkpoint import load

@@ -25,6 +25,7 @@ SHORT = {
     "train.n_val": 3,
     "train.n_steps": 12,
     "train.lr": 1e-3,
+    "train.lr_decay": 0.5,
     "train.workers": 0,
     "train.batch_size": 2,
     "train.n_rotations": 4,

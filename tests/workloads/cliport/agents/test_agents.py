@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from small import agent_of, batch_of, config_of
+from support.torchscript import scripted
 from torch import nn
 
 from cliport.agents import FUSIONS, STREAM_FUSIONS, AgentConfig, build, design, names
@@ -170,7 +172,7 @@ class TestTheFrozenTrunk:
         def unreachable(*_: object, pretrained: str | None = None, **__: object) -> nn.Module:
             if pretrained:
                 raise OSError("no route to host")
-            return original("tiny")
+            return original("tiny-resnet")
 
         import open_clip
 
@@ -181,22 +183,24 @@ class TestTheFrozenTrunk:
         assert "RANDOM" in trunk.origin
 
     def test_weights_come_from_a_file(self, tmp_path: Path) -> None:
-        trunk = Clip("tiny", "random", print)
+        trunk = Clip("tiny-resnet", "random", print)
         state = {key: value + 0.5 if value.is_floating_point() else value for key, value in trunk.model.state_dict().items()}
         torch.save(state | {"visual.attnpool.c_proj.bias": torch.zeros(3)}, tmp_path / "clip.pt")
-        other = Clip("tiny", str(tmp_path / "clip.pt"), print)
+        other = Clip("tiny-resnet", str(tmp_path / "clip.pt"), print)
         assert torch.equal(other.model.text_projection, trunk.model.text_projection + 0.5)
-        assert other.origin == f"CLIP tiny has the weights of {tmp_path / 'clip.pt'}"
+        assert other.origin == f"CLIP tiny-resnet has the weights of {tmp_path / 'clip.pt'}"
 
-    def test_a_program_that_is_not_openais_is_not_run(self, tmp_path: Path) -> None:
-        torch.jit.script(nn.Linear(1, 1)).save(str(tmp_path / "clip.pt"))
-        with pytest.raises(CheckpointError, match="which is a program, and not OpenAI's"):
-            Clip("tiny", str(tmp_path / "clip.pt"), print)
+    def test_they_come_from_a_torchscript_archive_as_openais_is(self, tmp_path: Path) -> None:
+        trunk = Clip("tiny-resnet", "random", print)
+        scripted(copy.deepcopy(trunk.model).half(), tmp_path / "clip.pt")
+        other = Clip("tiny-resnet", str(tmp_path / "clip.pt"), print)
+        assert torch.equal(other.model.text_projection, trunk.model.text_projection.half().float())
+        assert not other.random
 
     def test_a_file_without_clip_is_described(self, tmp_path: Path) -> None:
         torch.save({"a.weight": torch.zeros(1)}, tmp_path / "clip.pt")
         with pytest.raises(CheckpointError, match=r"holds no CLIP, but a\.weight"):
-            Clip("tiny", str(tmp_path / "clip.pt"), print)
+            Clip("tiny-resnet", str(tmp_path / "clip.pt"), print)
 
 
 class NoWeights(Frozen):

@@ -63,7 +63,7 @@ def state_of(agent: Agent) -> dict[str, Tensor]:
 
 @pytest.fixture(scope="module")
 def agent() -> Agent:
-    return agent_of(clip="tiny", rotate="crops", n_rotations=2)
+    return agent_of(clip="tiny-resnet", rotate="crops", n_rotations=2)
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +100,7 @@ def test_an_agent_is_what_was_published(agent: Agent, file: Path) -> None:
     loaded = load(file, agent.config, say=said.append)
     assert all(torch.equal(value, agent.state_dict()[key]) for key, value in loaded.state_dict().items() if "statistics" not in key)
     assert any(f"{len(agent.state_dict())} parameters matched; unmatched: none" in text for text in said)
-    assert loaded.origin == f"CLIP tiny has the weights of {file}"
+    assert loaded.origin == f"CLIP tiny-resnet has the weights of {file}"
 
 
 def test_each_network_has_its_own_statistics_of_clip(agent: Agent, file: Path) -> None:

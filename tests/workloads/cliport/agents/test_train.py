@@ -17,6 +17,7 @@ from scenes import TASK, write_demonstrations
 from support.training import run_in
 
 from cliport.agents import load
+from cliport.agents.imitation import falling
 from cliport.agents.validation import wrapped
 from cliport.config import FinetuneConfig, TrainConfig
 from cliport.finetune import finetune, start_of
@@ -57,6 +58,12 @@ def report(data: Path, output: Path) -> Recorder:
     return report
 
 
+def test_the_learning_rate_falls_over_the_share_of_the_steps_that_is_asked_for() -> None:
+    assert [falling(step, 10, 0.4) for step in (0, 6, 8, 9, 10)] == [1, 1, 0.5, 0.25, 0]
+    assert [falling(step, 10, 1) for step in (0, 5, 10)] == [1, 0.5, 0]
+    assert {falling(step, 10, 0) for step in range(11)} == {1}
+
+
 class TestWhatARunLeaves:
     def test_curves_bear_the_originals_names(self, report: Recorder) -> None:
         names = {f"{series}/{title}" for title, series in report.scalars}
@@ -86,6 +93,7 @@ class TestWhatARunLeaves:
         folder = output / "checkpoints"
         last = torch.load(folder / "last.ckpt", weights_only=True)
         assert last["optimizer_states"][0]["state"]
+        assert last["optimizer_states"][0]["param_groups"][0]["lr"] == 0  # fallen, by train.lr_decay
         assert last["global_step"] == 2
         assert not any(key in torch.load(folder / "best.ckpt", weights_only=True) for key in ("optimizer_states", "loops"))
 
@@ -106,7 +114,7 @@ class TestWhatARunLeaves:
         content = torch.load(output / "checkpoints" / "best.ckpt", weights_only=True)
         content["cliport"]["trunk"]["fingerprint"] = "0" * 16
         torch.save(content, tmp_path / "best.ckpt")
-        with pytest.raises(CheckpointError, match=r"trained with other frozen weights \(CLIP tiny has RANDOM weights"):
+        with pytest.raises(CheckpointError, match=r"trained with other frozen weights \(CLIP tiny-resnet has RANDOM weights"):
             load(tmp_path / "best.ckpt")
 
     def test_finetuning_keeps_what_is_shared_and_lists_what_is_not(

@@ -99,7 +99,8 @@ def find(source: Path) -> Path:
         CheckpointError: naming what is there and what was wrong with it.
     """
     if source.is_file():
-        damage = damage_of(source) if source.with_suffix(".json").exists() else None
+        ours = source.match("step=*.ckpt") and source.with_suffix(".json").exists()  # other files' neighbours are no manifests
+        damage = damage_of(source) if ours else None
         if damage:
             raise CheckpointError(f"checkpoint {source} cannot be used: {damage}")
         return source

@@ -128,6 +128,7 @@ def test_find_takes_a_file_a_run_or_its_folder(checkpoints: Checkpoints, tmp_pat
     assert find(saved) == find(checkpoints.folder) == find(tmp_path) == saved
     foreign = tmp_path / "ViT-B-32.pt"
     foreign.write_text("somebody's weights")
+    foreign.with_suffix(".json").write_text("{}")  # whatever that says, it is no manifest of ours
     assert find(foreign) == foreign
 
 

@@ -157,6 +157,11 @@ class Cluster:
         events = self.server.call("events.get_task_log", task=task["id"], order="asc", batch_size=1000)["events"]
         return "".join(event["msg"] for event in events)
 
+    def log_with(self, task: Mapping[str, Any], said: str) -> str:
+        """The log once `said` is in it: a task may end before its agent has sent the last lines."""
+        wait_for(lambda: said in self.log(task), 60)
+        return self.log(task)
+
     def close(self) -> None:
         self.network.close()
         for agent in self.agents:
@@ -183,8 +188,8 @@ def test_two_machines_learn_what_two_processes_on_one_do(cluster: Cluster) -> No
     assert done.returncode == 0, done.stdout + done.stderr
 
     nodes = cluster.ended(cluster.enqueue("nnodes=2", "standalone=False", "nproc_per_node=1"))
-    logs = [cluster.log(node) for node in nodes]
-    assert [node["status"] for node in nodes] == ["completed", "completed"], logs
+    assert [node["status"] for node in nodes] == ["completed", "completed"], [cluster.log(node) for node in nodes]
+    logs = [cluster.log_with(node, f"rank {rank} has") for rank, node in enumerate(nodes)]
     assert {node["last_worker"].partition(":")[0] for node in nodes} == set(cluster.network.addresses)
     weights = [line(log, rank) for rank, log in enumerate(logs)]
     assert weights[0] == weights[1]  # each knows half of the points, so the gradients of both are in them

@@ -1,4 +1,4 @@
-"""What an agent thinks of a scene, as a picture: heat maps of pick and place over the image."""
+"""What an agent thinks of a scene, as a picture: the scene, and heat maps of pick and place over it in grey."""
 
 from __future__ import annotations
 
@@ -7,21 +7,29 @@ from PIL import Image, ImageDraw
 
 from training.pictures import Line, captioned, sheet
 
-COLUMNS = 3
-WIDTH = 480
+COLUMNS = 2
+SIDE, WIDTH = 480, 720
+"""Height of an image, and width of a scene's three, in pixels."""
 OPAQUE = 1000
 TRUTH, CHOICE = (70, 220, 90), (255, 255, 255)
 
 
 def heated(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
-    """An image, uint8 (H, W, 3), with a map (H, W) of probabilities over it in red: from what chance would give to OPAQUE times that."""
+    """An image, uint8 (H, W, 3), in grey with a map (H, W) of probabilities over it in red: from chance's to OPAQUE times that.
+
+    In grey because red would not be seen on what is red itself.
+    """
     share = np.clip(np.log(heat * heat.size + 1e-12) / np.log(OPAQUE), 0, 0.9)[..., None]
-    return (image * (1 - share) + np.array([255, 40, 30]) * share).astype(np.uint8)
+    return (image.mean(2, keepdims=True) * (1 - share) + np.array([255, 40, 30]) * share).astype(np.uint8)
+
+
+def enlarged(image: np.ndarray, zoom: int) -> Image.Image:
+    return Image.fromarray(image).resize((image.shape[1] * zoom, image.shape[0] * zoom), Image.Resampling.NEAREST)
 
 
 def marked(image: np.ndarray, truth: tuple[int, int], choice: tuple[int, int], zoom: int) -> Image.Image:
     """An image enlarged, with a cross where the demonstration is, and a ring where the agent would be."""
-    picture = Image.fromarray(image).resize((image.shape[1] * zoom, image.shape[0] * zoom), Image.Resampling.NEAREST)
+    picture = enlarged(image, zoom)
     draw = ImageDraw.Draw(picture)
     row, column = ((pixel + 0.5) * zoom for pixel in truth)
     draw.line([(column - 6, row), (column + 6, row)], TRUTH, 2)
@@ -34,7 +42,7 @@ def marked(image: np.ndarray, truth: tuple[int, int], choice: tuple[int, int], z
 def overlay(
     image: np.ndarray, instruction: str, maps: list[np.ndarray], pixels: list[tuple[tuple[int, int], tuple[int, int]]], right: list[bool]
 ) -> Image.Image:
-    """One scene: the pick's map beside the place's, with the instruction below.
+    """One scene: as it is, with the pick's map, and with the place's; the instruction is below.
 
     Args:
         image: float (6, H, W), as agents see it.
@@ -44,12 +52,12 @@ def overlay(
         right: for pick and place, whether the agent would be near it.
     """
     colours = (np.clip(image[:3], 0, 1) * 255).astype(np.uint8).transpose(1, 2, 0)
-    zoom = max(1, round(WIDTH / colours.shape[0]))
-    pictures = []
+    zoom = max(1, round(SIDE / colours.shape[0]))
+    pictures = [enlarged(colours, zoom)]
     for heat, (truth, choice) in zip(maps, pixels, strict=True):
         pictures.append(marked(heated(colours, heat), truth, choice, zoom))
     lines = [Line(instruction), Line("pick", mark=right[0]), Line("place", mark=right[1])]
-    return captioned(sheet(pictures, 2), lines, WIDTH)
+    return captioned(sheet(pictures, 3), lines, WIDTH)
 
 
 def gallery(pictures: list[Image.Image]) -> Image.Image:

@@ -5,12 +5,13 @@ PYTHON ?= python3
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types changed smoke images-test bench render clean env
+.PHONY: help demo test lint types changed smoke images-test bench render clean env .venv
 
 IMAGES := $(sort $(notdir $(patsubst %/Dockerfile,%,$(wildcard docker/*/Dockerfile))))
 WORKLOADS := $(sort $(notdir $(patsubst %/workload.yaml,%,$(wildcard clearml_tasks/*/workload.yaml))))
 TESTED := $(sort $(notdir $(patsubst %/,%,$(wildcard tests/workloads/*/))))
-BENCHMARKS := $(sort $(patsubst tests/benchmarks/%.py,%,$(filter-out %/__init__.py %/table.py,$(wildcard tests/benchmarks/*.py))) \
+NO_BENCHMARKS := %/__init__.py %/table.py %/programs.py
+BENCHMARKS := $(sort $(patsubst tests/benchmarks/%.py,%,$(filter-out $(NO_BENCHMARKS),$(wildcard tests/benchmarks/*.py))) \
     $(patsubst tests/benchmarks/%/__main__.py,%,$(wildcard tests/benchmarks/*/__main__.py)))
 VENV := .venv/bin/python
 

@@ -50,10 +50,3 @@ def run_workload(workload: str, log: Path, environment: Mapping[str, str], **set
     """Run a workload's entry point here; `__` in a setting's name stands for the dot."""
     tokens = [f"{key.replace('__', '.')}={value}" for key, value in settings.items()]
     return used([python(workload), ROOT / "clearml_tasks" / workload / "clearml_train.py", *tokens], log, environment)
-
-
-def render_pairs(folder: Path, name: str, count: int, **settings: object) -> Path:
-    """Pairs of tabletop, train/ and heldout/ in the folder that is returned."""
-    given = {"config": "pairs", "n": count, "name": name, "output_dir": folder / name, **settings}
-    run_workload("tabletop", folder / f"{name}.log", environment(), **given)
-    return next((folder / name).rglob("heldout")).parent

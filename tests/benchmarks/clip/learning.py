@@ -18,7 +18,7 @@ from typing import Any
 from PIL import Image, ImageEnhance
 
 from benchmarks.clip import PYTHON, environment
-from benchmarks.programs import render_pairs, used
+from benchmarks.programs import run_workload, used
 from benchmarks.table import Row, more_is_better
 
 TRIAL = os.environ.get("CLIP_BENCH_SIZE") == "small"
@@ -36,6 +36,12 @@ class Bench:
     """A folder, and the programs that run in it."""
 
     folder: Path
+
+    def render(self, name: str, count: int, **settings: object) -> Path:
+        """A folder of pairs, train/ and heldout/."""
+        given = {"config": "pairs", "n": count, "name": name, "output_dir": self.folder / name, **settings}
+        run_workload("tabletop", self.folder / f"{name}.log", environment(), **given)
+        return next((self.folder / name).rglob("heldout")).parent
 
     def clip(self, command: str, name: str, data: Path, **settings: object) -> float:
         """Run a command of clip with its files in `name`; returns its CPU minutes."""
@@ -64,8 +70,8 @@ def rows() -> list[Row]:
     """`learning, <what>`: ours after, beside it chance or the start."""
     with tempfile.TemporaryDirectory() as place:
         bench = Bench(Path(place))
-        pairs = render_pairs(bench.folder, "tabletop-pairs", SCENES)
-        dim = dimmed(render_pairs(bench.folder, "tabletop-varied", VARIED, varied=True))
+        pairs = bench.render("tabletop-pairs", SCENES)
+        dim = dimmed(bench.render("tabletop-varied", VARIED, varied=True))
         return [*training(bench, pairs), *prompt_tuning(bench, dim), *fine_tuning(bench, pairs)]
 
 

@@ -1,26 +1,32 @@
 """Whether an agent learns, and learns what it is told: a small one in scenes that it has not seen, against two others.
 
-The *twin* is trained as the agent is, but every sample has another one's instruction; the *untrained* one has the weights that both
-began with. All three share one frozen CLIP, which is trained before by the workload `clip` on renders of tabletop that have nothing
-to do with the tasks. Everything is made by the commands that users type: `config=small_cliport` of clip and `config=small_train` of
-cliport, each by one thread, two side by side. CLIPORT_BENCH_DATA=FOLDER keeps the demonstrations there, where the next run finds them.
+The *twin* is trained as the agent is, but every sample has another one's instruction; a task without language has none. The
+*untrained* agent has the weights that both began with. All share one frozen CLIP, which is trained before by the workload `clip` on
+renders of tabletop that have nothing to do with the tasks. Everything is made by the commands that users type, `config=small_cliport`
+of clip and `config=small_train` of cliport, each by one thread, two side by side.
+
+CLIPORT_BENCH_FOLDER=FOLDER keeps what is made there, and takes what a benchmark of the same commit, broken off or not, has left there.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import tempfile
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.programs import environment, render_pairs, run_workload
-from benchmarks.table import Row
+from benchmarks.programs import environment, run_workload
+from benchmarks.table import Row, more_is_better
 
-TASKS = {"put-block-in-bowl-seen-colors": 260, "packing-seen-google-objects-seq": 120}
+TASKS = {"put-block-in-bowl-seen-colors": 260, "packing-seen-google-objects-seq": 120, "place-red-in-green": 260}
 """Demonstrations to learn from; one of the second task has two to five actions."""
+WITHOUT_LANGUAGE = {"place-red-in-green"}
 VALIDATION, SCENES = 20, 100
 PAIRS = 3000
 """Of tabletop, a sixth of which is held out."""
@@ -31,62 +37,77 @@ KINDS = {
 }
 
 
-@dataclass(frozen=True)
-class Trial:
-    """An agent's rewards, one of each scene, and what its training took."""
-
-    rewards: list[float]
-    cpu_minutes: float
-
-    @property
-    def mean(self) -> float:
-        return sum(self.rewards) / len(self.rewards)
+NAMES = {"twin": "twin of shuffled instructions", "untrained": "untrained agent"}
 
 
 @dataclass(frozen=True)
 class Bench:
-    """Where demonstrations are, where runs leave their files, and the frozen CLIP."""
+    """Where everything is."""
 
-    data: Path
     folder: Path
 
     @property
+    def data(self) -> Path:
+        return self.folder / "data"
+
+    @property
     def clip(self) -> Path:
-        return self.folder / "clip" / "weights.pt"
+        """The frozen CLIP's weights."""
+        return next((self.folder / "clip" / "train").rglob("weights.pt"))
 
     def run(self, workload: str, place: Path, command: str, **settings: object) -> float:
         """A command of a workload by one thread, its files in `place`; the CPU minutes that it took with all its processes."""
-        one = environment(OMP_NUM_THREADS="1", CUDA_VISIBLE_DEVICES="")
-        return run_workload(workload, place / f"{command}.log", one, command=command, output_dir=place / command, **settings).cpu_s / 60
+        taken = place / f"{command}.json"
+        if not taken.exists():
+            shutil.rmtree(place / command, ignore_errors=True)  # of a run that was broken off
+            one = environment(OMP_NUM_THREADS="1", CUDA_VISIBLE_DEVICES="")
+            usage = run_workload(workload, place / f"{command}.log", one, command=command, output_dir=place / command, **settings)
+            taken.write_text(json.dumps({"cpu_minutes": usage.cpu_s / 60}))
+        return float(json.loads(taken.read_text())["cpu_minutes"])
 
     def make_clip(self) -> float:
         """Train the frozen CLIP; the CPU minutes that it took."""
-        pairs = render_pairs(self.folder, "tabletop-pairs", PAIRS)
-        place = self.folder / "training-of-clip"
-        minutes = self.run("clip", place, "train", dataset_path=pairs, config="small_cliport")
-        self.clip.parent.mkdir()
-        next(place.rglob("weights.pt")).rename(self.clip)  # the run's own, or its copy among the artifacts
-        print(f"the frozen CLIP: {minutes:.1f} CPU min of training", flush=True)
-        return minutes
+        place = self.folder / "clip"
+        self.run("tabletop", place, "render", config="pairs", n=PAIRS)
+        pairs = next((place / "render").rglob("heldout")).parent
+        return self.run("clip", place, "train", dataset_path=pairs, config="small_cliport")
 
-    def make_demos(self, task: str) -> None:
-        for mode, count in (("train", TASKS[task]), ("val", VALIDATION), ("test", SCENES)):
-            given = {"task": task, "mode": mode, "n": count, "data_dir": self.data, "debug_images": 0}
-            self.run("cliport", self.folder / task / mode, "demos", **given)
+    def make_demos(self, task: str, mode: str, count: int) -> None:
+        given = {"task": task, "mode": mode, "n": count, "data_dir": self.data, "debug_images": 0}
+        self.run("cliport", self.folder / "demos" / task / mode, "demos", **given)
 
-    def trial(self, task: str, kind: str) -> Trial:
-        """Train an agent of a kind, and evaluate what its last step left."""
-        place, demos = self.folder / task / kind, TASKS[task]
-        loop = {"train__task": task, "train__n_demos": demos, "train__n_val": VALIDATION, **KINDS[kind]}
+    def train(self, task: str, kind: str) -> float:
+        """Train an agent of a kind; the CPU minutes that it took."""
+        loop = {"train__task": task, "train__n_demos": TASKS[task], "train__n_val": VALIDATION, **KINDS[kind]}
         given = {"dataset_path": self.data, "config": "small_train", "model__clip_weights": self.clip}
-        minutes = self.run("cliport", place, "train", **given, **loop)
-        (checkpoint,) = place.rglob("checkpoints/last.ckpt")
-        given = {"dataset_path": self.data, "model_path": checkpoint, "train_demos": demos}
-        self.run("cliport", place, "eval", **given, eval_task=task, mode="test", n_demos=SCENES, debug_images=0)
-        entry = results_in(place / "eval")
-        trial = Trial([float(reward) for reward, _ in entry["episodes"]], minutes)
-        print(f"{task}, {kind}: mean reward {trial.mean:.3f}; {trial.cpu_minutes:.1f} CPU min of training", flush=True)
-        return trial
+        return self.run("cliport", self.folder / "agents" / task / kind, "train", **given, **loop)
+
+    def rewards(self, task: str, kind: str) -> list[float]:
+        """What the last step of an agent's training earns, in each scene."""
+        place = self.folder / "agents" / task / kind
+        (checkpoint,) = (place / "train").rglob("checkpoints/last.ckpt")
+        model = {"model_path": checkpoint, "model__clip_weights": self.clip, "train_demos": TASKS[task]}
+        scenes = {"dataset_path": self.data, "eval_task": task, "mode": "test", "n_demos": SCENES, "debug_images": 0}
+        self.run("cliport", place, "eval", **model, **scenes)
+        found = [float(reward) for reward, _ in results_in(place / "eval")["episodes"]]
+        print(f"{task}, {kind}: mean reward {sum(found) / len(found):.3f}", flush=True)
+        return found
+
+    def row(self, task: str, rewards: dict[str, list[float]]) -> Row:
+        """The trained agent beside its twin, or beside the untrained one where there is no twin."""
+        ours, *others = kinds_of(task)
+        means = {kind: sum(found) / len(found) for kind, found in rewards.items()}
+        against = "; ".join(f"against the {NAMES[kind]}, {means[kind]:.2f}: {advantage(rewards[ours], rewards[kind])}" for kind in others)
+        unit = (
+            f"mean reward in {SCENES} unseen scenes; {against}; paired 95% intervals; "
+            f"{TASKS[task]} demonstrations, {self.train(task, 'trained'):.1f} CPU min of training; OpenAI's CLIP has a stand-in: "
+            f"a small one, trained on {PAIRS * 5 // 6:,} renders of tabletop in {self.make_clip():.1f} CPU min"
+        )
+        return more_is_better(f"learning, {task}: reward", means[ours], means[others[0]], unit)
+
+
+def kinds_of(task: str) -> list[str]:
+    return [kind for kind in KINDS if kind != "twin" or task not in WITHOUT_LANGUAGE]
 
 
 def results_in(folder: Path) -> dict[str, Any]:
@@ -108,24 +129,18 @@ def advantage(ours: Sequence[float], theirs: Sequence[float]) -> str:
     return f"{sum(differences) / len(differences):+.2f} [{low:.2f}, {high:.2f}]{shown}"
 
 
-def row(task: str, trials: dict[str, Trial], clip_minutes: float) -> Row:
-    ours, twin, untrained = trials["trained"], trials["twin"], trials["untrained"]
-    unit = (
-        f"mean reward in {SCENES} unseen scenes, against the twin of shuffled instructions: {advantage(ours.rewards, twin.rewards)}; "
-        f"against the untrained agent, {untrained.mean:.2f}: {advantage(ours.rewards, untrained.rewards)}; paired 95% intervals; "
-        f"{TASKS[task]} demonstrations, {ours.cpu_minutes:.1f} CPU min of training; OpenAI's CLIP has a stand-in: a small one, trained "
-        f"on {PAIRS * 5 // 6:,} renders of tabletop in {clip_minutes:.1f} CPU min"
-    )
-    return Row(f"learning, {task}: reward", ours.mean, twin.mean, ours.mean / twin.mean if twin.mean else None, unit)
+def finish(pending: Sequence[Future[Any]]) -> None:
+    """Wait for all; the first failure is raised."""
+    for one in pending:
+        one.result()
 
 
 def rows() -> list[Row]:
-    with tempfile.TemporaryDirectory() as place, ThreadPoolExecutor(2) as pool:
-        folder = Path(place)
-        bench = Bench(Path(os.environ.get("CLIPORT_BENCH_DATA") or folder / "data").absolute(), folder)
-        made = [pool.submit(bench.make_demos, task) for task in TASKS]
-        clip_minutes = pool.submit(bench.make_clip).result()
-        for demos in made:
-            demos.result()
-        pending = {task: {kind: pool.submit(bench.trial, task, kind) for kind in KINDS} for task in TASKS}
-        return [row(task, {kind: trial.result() for kind, trial in trials.items()}, clip_minutes) for task, trials in pending.items()]
+    kept = os.environ.get("CLIPORT_BENCH_FOLDER")
+    with nullcontext(kept) if kept else tempfile.TemporaryDirectory() as place, ThreadPoolExecutor(2) as pool:
+        bench = Bench(Path(place).absolute())
+        recorded = [(task, *mode) for task, demos in TASKS.items() for mode in (("train", demos), ("val", VALIDATION), ("test", SCENES))]
+        finish([pool.submit(bench.make_clip), *(pool.submit(bench.make_demos, *demos) for demos in recorded)])
+        finish([pool.submit(bench.train, task, kind) for task in TASKS for kind in kinds_of(task)])
+        pending = {task: {kind: pool.submit(bench.rewards, task, kind) for kind in kinds_of(task)} for task in TASKS}
+        return [bench.row(task, {kind: found.result() for kind, found in kinds.items()}) for task, kinds in pending.items()]

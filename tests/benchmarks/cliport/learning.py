@@ -21,12 +21,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.cliport import found_by
 from benchmarks.programs import environment, run_workload
 from benchmarks.table import Row, more_is_better
 
 TASKS = {"put-block-in-bowl-seen-colors": 260, "packing-seen-google-objects-seq": 120, "place-red-in-green": 260}
 """Demonstrations to learn from; one of the second task has two to five actions."""
 WITHOUT_LANGUAGE = {"place-red-in-green"}
+STAND_INS = {"packing-seen-google-objects-seq": "scanned objects have stand-ins, put together from solids"}
 VALIDATION, SCENES = 20, 100
 PAIRS = 3000
 """Of tabletop, a sixth of which is held out."""
@@ -82,32 +84,46 @@ class Bench:
         given = {"dataset_path": self.data, "config": "small_train", "model__clip_weights": self.clip}
         return self.run("cliport", self.folder / "agents" / task / kind, "train", **given, **loop)
 
+    def checkpoint(self, task: str, kind: str) -> Path:
+        """Where an agent's training ended."""
+        (found,) = (self.folder / "agents" / task / kind / "train").rglob("checkpoints/last.ckpt")
+        return found
+
     def rewards(self, task: str, kind: str) -> list[float]:
         """What the last step of an agent's training earns, in each scene."""
         place = self.folder / "agents" / task / kind
-        (checkpoint,) = (place / "train").rglob("checkpoints/last.ckpt")
-        model = {"model_path": checkpoint, "model__clip_weights": self.clip, "train_demos": TASKS[task]}
+        model = {"model_path": self.checkpoint(task, kind), "model__clip_weights": self.clip, "train_demos": TASKS[task]}
         scenes = {"dataset_path": self.data, "eval_task": task, "mode": "test", "n_demos": SCENES, "debug_images": 0}
         self.run("cliport", place, "eval", **model, **scenes)
         found = [float(reward) for reward, _ in results_in(place / "eval")["episodes"]]
         print(f"{task}, {kind}: mean reward {sum(found) / len(found):.3f}", flush=True)
         return found
 
-    def row(self, task: str, rewards: dict[str, list[float]]) -> Row:
-        """The trained agent beside its twin, or beside the untrained one where there is no twin."""
-        ours, *others = kinds_of(task)
-        means = {kind: sum(found) / len(found) for kind, found in rewards.items()}
-        against = "; ".join(f"against the {NAMES[kind]}, {means[kind]:.2f}: {advantage(rewards[ours], rewards[kind])}" for kind in others)
-        unit = (
-            f"mean reward in {SCENES} unseen scenes; {against}; paired 95% intervals; "
-            f"{TASKS[task]} demonstrations, {self.train(task, 'trained'):.1f} CPU min of training; OpenAI's CLIP has a stand-in: "
-            f"a small one, trained on {PAIRS * 5 // 6:,} renders of tabletop in {self.make_clip():.1f} CPU min"
-        )
-        return more_is_better(f"learning, {task}: reward", means[ours], means[others[0]], unit)
+    def picks(self, task: str, kind: str) -> list[float]:
+        """1 or 0 for each scene: whether what the demonstrator picked in a step of it is what the agent picks there, see `picks`."""
+        found: list[float] = found_by("picks", self.data, task, SCENES, self.checkpoint(task, kind), self.clip)["hits"]
+        return found
+
+    def learned_from(self, task: str) -> list[str]:
+        """What the agent rests on, stand-ins included."""
+        clip = f"a small one, trained on {PAIRS * 5 // 6:,} renders of tabletop in {self.make_clip():.1f} CPU min"
+        return [
+            f"{TASKS[task]} demonstrations, {self.train(task, 'trained'):.1f} CPU min of training",
+            f"OpenAI's CLIP has a stand-in: {clip}",
+            *([STAND_INS[task]] if task in STAND_INS else []),
+        ]
 
 
 def kinds_of(task: str) -> list[str]:
     return [kind for kind in KINDS if kind != "twin" or task not in WITHOUT_LANGUAGE]
+
+
+def compared(metric: str, found: dict[str, list[float]], over: str, *more: str) -> Row:
+    """The trained agent beside its twin, or beside the untrained one where there is no twin, by what each has in the same scenes."""
+    ours, *others = found
+    means = {kind: sum(values) / len(values) for kind, values in found.items()}
+    against = "; ".join(f"against the {NAMES[kind]}, {means[kind]:.2f}: {advantage(found[ours], found[kind])}" for kind in others)
+    return more_is_better(metric, means[ours], means[others[0]], "; ".join([over, against, "paired 95% intervals", *more]))
 
 
 def results_in(folder: Path) -> dict[str, Any]:
@@ -142,5 +158,13 @@ def rows() -> list[Row]:
         recorded = [(task, *mode) for task, demos in TASKS.items() for mode in (("train", demos), ("val", VALIDATION), ("test", SCENES))]
         finish([pool.submit(bench.make_clip), *(pool.submit(bench.make_demos, *demos) for demos in recorded)])
         finish([pool.submit(bench.train, task, kind) for task in TASKS for kind in kinds_of(task)])
-        pending = {task: {kind: pool.submit(bench.rewards, task, kind) for kind in kinds_of(task)} for task in TASKS}
-        return [bench.row(task, {kind: found.result() for kind, found in kinds.items()}) for task, kinds in pending.items()]
+        earned = {task: {kind: pool.submit(bench.rewards, task, kind) for kind in kinds_of(task)} for task in TASKS}
+        picked = {task: {kind: pool.submit(bench.picks, task, kind) for kind in kinds_of(task)} for task in TASKS}
+        made = []
+        for task in TASKS:
+            rewards, picks = ({kind: found.result() for kind, found in pending[task].items()} for pending in (earned, picked))
+            over = f"mean in {SCENES} unseen scenes"
+            made.append(compared(f"learning, {task}: reward", rewards, over, *bench.learned_from(task)))
+            over = f"share of {SCENES} steps, one of each of these scenes, at which the demonstrator's thing is picked"
+            made.append(compared(f"learning, {task}: right picks", picks, over, *bench.learned_from(task)))
+        return made

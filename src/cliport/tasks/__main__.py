@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 
 from . import MODES, TaskError, groups, make, names
@@ -56,4 +57,5 @@ def draw(tasks: list[Task], file: str) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` has seen enough: no error
     sys.exit(main())

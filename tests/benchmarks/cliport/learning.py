@@ -37,8 +37,6 @@ KINDS = {
     "twin": {"train__instructions": "shuffled"},
     "untrained": {"train__n_steps": 1, "train__lr": 1e-30},  # less than the rounding of any weight
 }
-
-
 NAMES = {"twin": "twin of shuffled instructions", "untrained": "untrained agent"}
 
 
@@ -58,7 +56,10 @@ class Bench:
         return next((self.folder / "clip" / "train").rglob("weights.pt"))
 
     def run(self, workload: str, place: Path, command: str, **settings: object) -> float:
-        """A command of a workload by one thread, its files in `place`; the CPU minutes that it took with all its processes."""
+        """A command of a workload by one thread, its files in `place`; the CPU minutes that it took with all its processes.
+
+        What has been run before is not run again: its minutes are what it took then.
+        """
         taken = place / f"{command}.json"
         if not taken.exists():
             shutil.rmtree(place / command, ignore_errors=True)  # of a run that was broken off

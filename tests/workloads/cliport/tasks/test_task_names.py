@@ -108,3 +108,9 @@ def test_the_help_says_that_named_objects_are_not_scans(capsys: pytest.CaptureFi
 def test_names_and_groups_need_neither_torch_nor_pybullet() -> None:
     code = "import sys, cliport.tasks as t; t.names(); t.groups(); print(sorted({'torch', 'pybullet', 'numpy'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+def test_whoever_has_read_enough_of_the_names_gets_no_error() -> None:
+    program = f"{sys.executable} -m cliport.tasks --groups | true"
+    done = subprocess.run(["bash", "-c", program], capture_output=True, text=True, check=True)
+    assert done.stderr == ""

@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from . import bulk, events, metrics, models, organization, projects, queues, reports, taskparts, workers  # noqa: F401  (their end points)
+from . import activity, bulk, events, metrics, models, organization, projects, queues, reports, taskparts, workers  # noqa: F401  (their end points)
 from .auth import API_VERSION, Guard
 from .endpoints import Endpoint, lookup
 from .errors import AnswerError, ForbiddenError, InvalidRequestError, TooLargeError
@@ -29,7 +29,8 @@ class EndpointConvertor(StringConvertor):
     """`<service>.<action>`; other names with a dot in them are the page's files."""
 
     regex = (
-        r"(?:async|auth|datasets|debug|events|models|organization|pipelines|projects|queues|server|serving|tasks|users|workers)\.[a-z0-9_]+"
+        r"(?:async|auth|datasets|debug|events|models|organization|pipelines|projects|queues|reports|server|serving|tasks|users|workers)"
+        r"\.[a-z0-9_]+"
     )
 
 
@@ -49,7 +50,7 @@ class Api:
         """`/<service>.<action>`, below any version prefix; GET with a JSON body as well as POST."""
         name, version = request.path_params["endpoint"], request.path_params.get("version", API_VERSION)
         try:
-            data = await self._answer(name, request)
+            data = await self._answer(name, version, request)
             return envelope(name, version, data)
         except AnswerError as error:
             return envelope(name, version, {}, error.status, error.subcode, str(error))
@@ -57,14 +58,14 @@ class Api:
             log.exception("%s failed", name)
             return envelope(name, version, {}, 500, 0, "internal error; the server's log has the details")
 
-    async def _answer(self, name: str, request: Request) -> dict[str, Any]:
-        by_cookie = self._guard.check(request)
+    async def _answer(self, name: str, version: str, request: Request) -> dict[str, Any]:
+        by_cookie = name != "debug.ping" and self._guard.check(request)
         if name == "auth.login":
             if by_cookie:
                 raise ForbiddenError("the page's cookie is for the page alone")
             asked = await parameters(request, batch=False)
             return {"token": self._guard.token(request.query_params.get("expiration_sec", asked.get("expiration_sec")))}
-        endpoint = lookup(name)
+        endpoint = lookup(name, version)
         body = await parameters(request, batch=endpoint.batch)
         return await self.run(endpoint, body)
 
@@ -93,7 +94,7 @@ async def parameters(request: Request, *, batch: bool) -> Any:
             return [parse(line) for line in text.splitlines() if line.strip()]
         body = parse(text) if text.strip() else dict(request.query_params)
     except (ValueError, RecursionError) as error:
-        raise InvalidRequestError(f"the request is not JSON: {error}") from error
+        raise InvalidRequestError(f"the request is not JSON: {error}", subcode=0) from error
     if not isinstance(body, dict):
         raise InvalidRequestError("the request is not a JSON object")
     return body

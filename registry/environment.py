@@ -64,7 +64,7 @@ class Layer:
         if not self.lock.exists():
             yield f"environment {self.name}: {self.lock} is missing; type: make lock"
         elif self.lock.read_text().partition("\n")[0] != self.lock_header:
-            yield f"environment {self.name}: {self.requirements}, or a lock below it, has changed since {self.lock} was made; type: make lock"
+            yield f"environment {self.name}: {self.requirements}, or a lock below it, is newer than {self.lock}; type: make lock"
 
     @property
     def key(self) -> str:

@@ -179,7 +179,7 @@ def free_port() -> int:
 
 def base_for(image: str, there: Containers) -> str:
     """The base that stands in the tests for the one that an image's Dockerfile names: Debian, with torch where that one has it."""
-    return torch_base(there) if on_torch(image) else debian_base(there)
+    return torch_base(there) if on_torch(ROOT / "docker" / image) else debian_base(there)
 
 
 def debian_base(there: Containers) -> str:

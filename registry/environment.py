@@ -31,6 +31,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+OWN = ("harness", "torch", "registry", "testing", "s3-store")
+"""The layers that are no image's."""
 COMPLETE = "layer.complete"  # written last: a folder without it was interrupted
 
 
@@ -108,7 +110,7 @@ def image_names(root: Path = ROOT) -> list[str]:
 
 
 def layer_named(name: str, root: Path = ROOT) -> Layer:
-    """The layer of an image's name, or one of `harness`, `torch`, `registry`, `testing`, as the clone at `root` states it."""
+    """The layer of an image's name, or one of `OWN`, as the clone at `root` states it."""
     docker = root / "docker"
     harness = Layer("harness", docker / "harness/requirements.txt")
     torch = Layer("torch", docker / "torch/requirements.txt")
@@ -118,7 +120,9 @@ def layer_named(name: str, root: Path = ROOT) -> Layer:
         "torch": torch,
         "registry": registry,
         "testing": Layer("testing", root / "tests/requirements.txt", (registry, harness)),
+        "s3-store": Layer("s3-store", root / "tests/support/s3/requirements.txt"),
     }
+    assert set(own) == set(OWN)
     if name in own:
         return own[name]
     if name not in image_names(root):
@@ -164,7 +168,7 @@ def install(layer: Layer) -> None:
     started = time.monotonic()
     shutil.rmtree(layer.folder, ignore_errors=True)
     make_venv(layer.folder, [site_packages(below.folder) for below in layer.below], with_pip=not layer.below)
-    command = [str(layer.python), "-m", "pip", "install", "--quiet", "--no-compile", "--no-deps", "--disable-pip-version-check"]
+    command = [str(layer.python), "-I", "-m", "pip", "install", "--quiet", "--no-compile", "--no-deps", "--disable-pip-version-check"]
     log = layer.folder / "pip.log"
     with log.open("wb") as output:
         done = subprocess.run([*command, "-r", str(layer.lock)], stdout=output, stderr=subprocess.STDOUT)

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from .environment import BrokenEnvironmentError, Layer, image_names, layer_named, pins
+from .environment import OWN, BrokenEnvironmentError, Layer, image_names, layer_named, pins
 
 UV = Path(sys.executable).with_name("uv")
 OLDEST = "3.11"
@@ -74,13 +74,13 @@ def on_our_machines(line: str) -> str:
 
 def layers_of(names: Sequence[str]) -> list[Layer]:
     """Layers in an order in which each comes after those below it; by default all."""
-    wanted = [layer_named(name) for name in names or ["harness", "torch", "registry", "testing", *image_names()]]
+    wanted = [layer_named(name) for name in names or [*OWN, *image_names()]]
     return sorted(wanted, key=lambda layer: len(layer.below))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Lock the packages of environments.")
-    parser.add_argument("names", nargs="*", metavar="NAME", help="images, or harness, torch, registry, testing; by default all")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"images, or {', '.join(OWN)}; by default all")
     parser.add_argument("--upgrade", action="store_true", help="newest versions of what requirements.txt does not name")
     parser.add_argument("--check", action="store_true", help="change nothing; fail if a lock is missing or older than its requirements")
     options = parser.parse_args()

@@ -13,7 +13,7 @@ import click
 import pytest
 
 from registry.cli import cli
-from registry.environment import ROOT, image_names, layer_named
+from registry.environment import OWN, ROOT, image_names, layer_named
 
 README = (ROOT / "README.md").read_text()
 
@@ -82,7 +82,7 @@ def test_make_targets_of_the_readme_exist() -> None:
         assert re.search(rf"^\.?{target}[/:]", makefile, re.MULTILINE), target
 
 
-@pytest.mark.parametrize("name", ["harness", "torch", "registry", "testing", *image_names()])
+@pytest.mark.parametrize("name", [*OWN, *image_names()])
 def test_every_requirement_is_pinned_and_pins_agree(name: str) -> None:
     layer = layer_named(name)
     pins: dict[str, str] = {}

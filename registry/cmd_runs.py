@@ -103,8 +103,9 @@ def stop(task: str) -> None:
     found = find_task(server, task)
     if found["status"] not in ("queued", "in_progress"):
         raise UsageError(f"task {found['id']} ({found['name']}) is {found['status']}; there is nothing to stop")
-    server.stop(found)
-    say(f"{found['name']} ({found['id']}): {'taken off its queue' if found['status'] == 'queued' else 'stopping'}")
+    was = server.stop(found)
+    outcome = {"queued": "taken off its queue", "in_progress": "stopping"}.get(was, f"{was} meanwhile")
+    say(f"{found['name']} ({found['id']}): {outcome}")
 
 
 COMMANDS = (compare_command, status, logs, stop)

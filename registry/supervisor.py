@@ -146,9 +146,9 @@ def containers_of(name: str) -> list[str]:
 
 
 def ask_containers(name: str) -> None:
-    """Tell the run in each container to end: the child of the container's first process, a shell that no signal reaches."""
+    """Tell the run in each container to end: its first process, or the child of that one if it is a shell, which no signal reaches."""
     for container in containers_of(name):
-        docker("exec", container, "sh", "-c", "kill -TERM $(cat /proc/1/task/1/children)")
+        docker("exec", container, "sh", "-c", "kill -TERM 1 $(cat /proc/1/task/1/children)")
 
 
 def clear(names: Collection[str], *, containers: bool) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import secrets
+import shlex
 import signal
 import subprocess
 import sys
@@ -12,13 +14,20 @@ from typing import Any
 
 import pytest
 from support.command_line import Outcome, git
+from support.engine import engine, missing, search_path
 from support.events import wait_for
 from support.server import LocalServer
+from support.stranger import readable
 
 from registry import processes
+from registry.environment import ROOT, cache_folder
 from registry.supervisor import MARK
 
 QUEUE = "team"
+ENDED = "stopped: stopped by SIGTERM; the last checkpoint is kept"  # a run's own words
+SECRET = secrets.token_hex(20)  # as a key of S3
+IMAGE = "nothing:latest"
+PROGRAMS = ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc/alternatives", "/etc/ssl")
 Command = Callable[..., Outcome]
 
 
@@ -60,21 +69,38 @@ def command(environment: dict[str, str], clone: Path) -> Command:
     return run
 
 
+Started = Callable[..., subprocess.Popen[bytes]]
+
+
 @pytest.fixture
-def agent(server: LocalServer, environment: dict[str, str], clone: Path, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """`registry agent` on a queue, once the server lists it."""
+def start(server: LocalServer, environment: dict[str, str], clone: Path, tmp_path: Path) -> Iterator[Started]:
+    """Starts `registry agent` on a queue and waits until the server lists it."""
     if QUEUE not in [queue["name"] for queue in server.call("queues.get_all")["queues"]]:
         server.call("queues.create", name=QUEUE)
-    argv = [sys.executable, "-m", "registry", "agent", "--queue", QUEUE]
-    with (tmp_path / "agent.log").open("wb") as log:
-        process = subprocess.Popen(argv, env=environment, cwd=clone, stdout=log, stderr=log, start_new_session=True)
-    wait_for(lambda: workers(server) or process.poll() is not None, 60)
-    assert process.poll() is None, (tmp_path / "agent.log").read_text()
-    yield process
-    process.kill()
-    process.wait()
+    started = []
+
+    def start(*options: str) -> subprocess.Popen[bytes]:
+        argv = [sys.executable, "-m", "registry", "agent", "--queue", QUEUE, *options]
+        with (tmp_path / "agent.log").open("wb") as log:
+            process = subprocess.Popen(argv, env=environment, cwd=clone, stdout=log, stderr=log, start_new_session=True)
+        started.append(process)
+        wait_for(lambda: workers(server) or process.poll() is not None, 60)
+        assert process.poll() is None, (tmp_path / "agent.log").read_text()
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
     for pid in left(tmp_path):
         os.kill(pid, signal.SIGKILL)
+
+
+@pytest.fixture
+def numbers(tmp_path: Path) -> str:
+    """Data of the toy's, as an argument."""
+    (tmp_path / "numbers.txt").write_text("1 2")
+    return f"dataset_path={tmp_path}"
 
 
 def workers(server: LocalServer) -> list[str]:
@@ -97,24 +123,74 @@ def log_of(server: LocalServer, task: str) -> str:
 
 @pytest.mark.slow
 def test_it_runs_tasks_and_ends_with_the_one_that_it_runs(
-    server: LocalServer, command: Command, agent: subprocess.Popen[bytes], tmp_path: Path
+    server: LocalServer, command: Command, start: Started, numbers: str, tmp_path: Path
 ) -> None:
     """An agent takes 5 s to start, and a task 6."""
+    agent = start()
     (made,) = command("enqueue", "toy", "--queue", QUEUE, "command=make", "n=3", "--wait").lines
     assert task_of(server, made)["status"] == "completed"
 
-    (tmp_path / "numbers.txt").write_text("1 2")
-    (task,) = command("enqueue", "toy", "--queue", QUEUE, f"dataset_path={tmp_path}", "steps=600", "pause=0.5").lines
+    (task,) = command("enqueue", "toy", "--queue", QUEUE, numbers, "steps=600", "pause=0.5").lines
     (waiting,) = command("enqueue", "toy", "--queue", QUEUE, "command=make").lines
     wait_for(lambda: "rank 0 of 1: step 2" in log_of(server, task), 60)
     agent.terminate()
     assert agent.wait(60) == 0
     assert left(tmp_path) == set()
-    assert "stopped: stopped by SIGTERM; the last checkpoint is kept" in command("status", task).out  # in the run's own words
+    assert ENDED in command("status", task).out
     assert task_of(server, waiting)["status"] == "queued"
+    server.call("tasks.dequeue", task=waiting)
     assert workers(server) == []
     kept = {path.name for path in (tmp_path / "home/agents/agent-1").iterdir()}
     assert kept.isdisjoint({"clearml.conf", "tmp"}), "the keys are left behind"
+
+
+@pytest.fixture
+def containers(environment: dict[str, str], clone: Path, tmp_path: Path) -> Iterator[str]:
+    """A real engine, and an image that holds nothing: what its containers run is this machine's, mounted into them."""
+    if lacking := missing():
+        pytest.skip(f"an engine cannot be started without {', '.join(lacking)}")
+    root = tmp_path / "rootfs"
+    for name in ("tmp", "var", "etc"):
+        (root / name).mkdir(parents=True)
+    (root / "etc/passwd").write_text("root:x:0:0:root:/home:/bin/bash\n")
+    archive = subprocess.run(["tar", "-C", str(root), "-c", "."], capture_output=True, check=True).stdout
+    folders = [*PROGRAMS, sys.base_prefix, str(cache_folder() / "envs"), str(ROOT), str(clone.parent)]
+    variables = {"HOME": "/home", "LOCAL_PYTHON": sys.executable, "PYTHONPATH": environment["PYTHONPATH"]}
+    arguments = [f"--volume={folder}:{folder}:ro" for folder in dict.fromkeys(folders) if Path(folder).exists()]
+    arguments += [f"--env={name}={value}" for name, value in variables.items()]
+    with engine(tmp_path / "engine", tmp_path) as socket:
+        environment |= {
+            "DOCKER_HOST": f"unix://{socket}",
+            "PATH": search_path(),
+            "CLEARML_AGENT_EXTRA_DOCKER_ARGS": shlex.join(arguments),
+            "AWS_SECRET_ACCESS_KEY": SECRET,
+        }
+        subprocess.run(["docker", "import", "-", IMAGE], input=archive, env=environment, check=True, capture_output=True)
+        yield IMAGE
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_in_containers_too(
+    server: LocalServer, environment: dict[str, str], command: Command, containers: str, start: Started, numbers: str, tmp_path: Path
+) -> None:
+    """An engine takes 3 s to start, an agent 5 and a task 10. No key is on a command line of docker's, nor readable in a file."""
+    agent = start("--docker")
+    (task,) = command("enqueue", "toy", "--queue", QUEUE, "--image", containers, numbers, "steps=600", "pause=0.5").lines
+    wait_for(lambda: "rank 0 of 1: step 2" in log_of(server, task) or task_of(server, task)["status"] == "failed", 120)
+    assert task_of(server, task)["status"] == "in_progress", log_of(server, task)
+    keys = [SECRET, server.keys[1]]
+    assert readable(keys, []) == []
+    temporary = (tmp_path / "home/agents/agent-1/tmp").resolve()
+    assert readable(keys, [temporary]) == []
+    (configuration,) = (path for path in readable(keys, [temporary], uid=0) if not path.startswith("/proc"))
+    assert configuration.endswith(".cfg")  # what is mounted as the container's clearml.conf
+
+    agent.terminate()
+    assert agent.wait(60) == 0
+    assert ENDED in command("status", task).out
+    assert subprocess.run(["docker", "ps", "--all", "--quiet"], env=environment, capture_output=True, check=True).stdout == b""
+    assert not temporary.exists()
 
 
 def test_all_that_an_agent_lacks_is_told_at_once(server: LocalServer, command: Command, tmp_path: Path) -> None:

@@ -5,9 +5,9 @@ FROM ${BASE_IMAGE}
 COPY docker/setup/debian.sh docker/agent/packages.txt /setup/
 RUN bash /setup/debian.sh /setup/packages.txt
 
-COPY docker/setup/python.sh docker/harness/requirements.txt /setup/
-COPY requirements.txt /setup/registry.txt
-RUN bash /setup/python.sh /setup/requirements.txt /setup/registry.txt
+COPY docker/setup/python.sh docker/harness/requirements.lock /setup/
+COPY requirements.lock /setup/registry.lock
+RUN bash /setup/python.sh /setup/requirements.lock /setup/registry.lock
 
 WORKDIR /workspace
 COPY registry registry

@@ -11,7 +11,6 @@ import logging
 import os
 import re
 import socket
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -24,8 +23,6 @@ from .run import DOCKER_ARGUMENTS, Run
 
 RETRIES = {"total": 3, "connect": 1, "read": 3, "redirect": 3, "status": 1, "backoff_factor": 0.3}
 LOG_PAGE = 1000
-START_WITHIN = 30.0  # seconds that an agent has to start what it has taken
-LOOK_AGAIN = 0.3  # seconds
 GPUS = "gpus="  # begins the tag that says how many GPUs the machines of a queue have
 TASK_FIELDS = [
     *("id", "name", "type", "status", "status_reason", "status_message", "project", "tags", "created", "started", "completed"),
@@ -223,41 +220,9 @@ class Server:
         events = sorted(answer.get("events") or [], key=lambda event: float(event["timestamp"]))
         return "\n".join(str(event.get("msg", "")).rstrip("\n") for event in events).splitlines()[-count:]
 
-    def stop(self, task: Mapping[str, Any]) -> str:
-        """Take a task off its queue, or have its agent end it. Returns the status that it had: queued or in_progress, or how it ended.
-
-        A queued task may start meanwhile, and a server takes even a running one for a draft when it is told to dequeue it: so only a
-        task whose place in the queue was given up is dequeued, and one that an agent has taken is stopped once it has started.
-        """
-        queue, deadline = str((task.get("execution") or {}).get("queue") or ""), time.monotonic() + START_WITHIN
-        while task["status"] == "queued":
-            ours = queue != "" and self.leave_queue(queue, task["id"])
-            task = self.task(task["id"])
-            if task["status"] == "queued" and (ours or time.monotonic() > deadline):
-                self.call("tasks.dequeue", task=task["id"])
-                return "queued"
-            time.sleep(LOOK_AGAIN)
-        if task["status"] == "in_progress":
-            self.call("tasks.stop", task=task["id"], status_reason="stopped from the command line")
-        return str(task["status"])
-
-    def leave_queue(self, queue: str, task: str) -> bool:
-        """Give up a task's place in a queue; False if it is not there: an agent has taken it."""
-        try:
-            self.call("queues.remove_task", queue=queue, task=task)
-        except RefusedError:
-            return False
-        return True
-
     def docker_arguments(self) -> list[str]:
         """What the user's own clearml.conf has agents add to `docker run`."""
         return [str(argument) for argument in self.session.config.get("agent.extra_docker_arguments", None) or []]
-
-    def give_up(self, task: str, worker: str, reason: str) -> None:
-        """Tell that a worker is gone, and its task stopped unless that has ended already."""
-        if any(found["status"] == "in_progress" for found in self.tasks(id=[task])):
-            self.call("tasks.stopped", task=task, status_reason=reason)
-        self.call("workers.unregister", worker=worker)
 
 
 def created(run: Run, project: str) -> Json:

@@ -133,9 +133,10 @@ def settle(agent: Agent, task: str | None, reason: str) -> None:
     if task is None:
         return
     from .backends import connect  # its import takes seconds
+    from .stopping import give_up
 
     try:
-        connect().give_up(task, agent.environment["CLEARML_WORKER_ID"], reason)
+        give_up(connect(), task, agent.environment["CLEARML_WORKER_ID"], reason)
     except RegistryError as error:
         print(f"warning: the end of task {task} could not be told: {error}", file=sys.stderr)
 

@@ -13,6 +13,7 @@ from support.command_line import Registry
 
 from registry.backends import Queue, Server
 from registry.compare import comparison, differing, results, smaller_is_better
+from registry.stopping import stop
 
 pytestmark = pytest.mark.filterwarnings("ignore::pyparsing.warnings.PyparsingDeprecationWarning")  # of the SDK's
 
@@ -182,7 +183,7 @@ class TestStopWhileItStarts:
         return called
 
     def test_one_that_waits_is_a_draft_again(self, embedded: Server, queue: Queue, waiting: dict[str, Any]) -> None:
-        assert embedded.stop(waiting) == "queued"
+        assert stop(embedded, waiting) == "queued"
         assert embedded.task(waiting["id"])["status"] == "created"
         assert embedded.queues()[queue.name].waiting == 0
 
@@ -191,7 +192,7 @@ class TestStopWhileItStarts:
     ) -> None:
         embedded.call("queues.get_next_task", queue=queue.id)
         embedded.call("tasks.started", task=waiting["id"], force=True)
-        assert embedded.stop(waiting) == "in_progress"
+        assert stop(embedded, waiting) == "in_progress"
         assert embedded.task(waiting["id"])["status"] == "stopped"
         assert "tasks.dequeue" not in asked
 
@@ -199,8 +200,8 @@ class TestStopWhileItStarts:
         self, embedded: Server, queue: Queue, waiting: dict[str, Any], asked: list[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         embedded.call("queues.get_next_task", queue=queue.id)
-        monkeypatch.setattr("registry.backends.time.sleep", lambda seconds: embedded.call("tasks.started", task=waiting["id"], force=True))
-        assert embedded.stop(waiting) == "in_progress"
+        monkeypatch.setattr("registry.stopping.time.sleep", lambda seconds: embedded.call("tasks.started", task=waiting["id"], force=True))
+        assert stop(embedded, waiting) == "in_progress"
         assert embedded.task(waiting["id"])["status"] == "stopped"
         assert "tasks.dequeue" not in asked
 
@@ -208,13 +209,13 @@ class TestStopWhileItStarts:
         self, embedded: Server, queue: Queue, waiting: dict[str, Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         embedded.call("queues.get_next_task", queue=queue.id)
-        monkeypatch.setattr("registry.backends.START_WITHIN", 0.5)
-        assert embedded.stop(waiting) == "queued"
+        monkeypatch.setattr("registry.stopping.START_WITHIN", 0.5)
+        assert stop(embedded, waiting) == "queued"
         assert embedded.task(waiting["id"])["status"] == "created"
 
     def test_one_that_has_ended_meanwhile_keeps_its_end(self, embedded: Server, queue: Queue, waiting: dict[str, Any]) -> None:
         embedded.call("queues.get_next_task", queue=queue.id)
         embedded.call("tasks.started", task=waiting["id"], force=True)
         embedded.call("tasks.completed", task=waiting["id"])
-        assert embedded.stop(waiting) == "completed"
+        assert stop(embedded, waiting) == "completed"
         assert embedded.task(waiting["id"])["status"] == "completed"

@@ -186,7 +186,10 @@ def configured(docker_arguments: Sequence[str], *, embedded: bool) -> Source:
     environment = {name: value for name, value in os.environ.items() if name not in dropped}
     given = os.environ.get(EXTRA_ARGUMENTS)
     arguments = shlex.split(given) if given else docker_arguments
-    return Source(path.read_text() if path.exists() else "", environment, embedded, tuple(arguments))
+    text = path.read_text().strip() if path.exists() else ""
+    if text.startswith("{") and text.endswith("}"):
+        text = text[1:-1]  # more is to come
+    return Source(text, environment, embedded, tuple(arguments))
 
 
 def client_settings() -> list[str]:

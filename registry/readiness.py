@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -35,6 +36,7 @@ def check(root: Path, queues: Sequence[str], *, containers: bool, gpus: str | No
     try:
         check_home()
         if containers:
+            findings.add(problems_of_token())
             Engine()
     except (ServiceError, EngineError) as error:
         findings.add([str(error)])
@@ -52,6 +54,13 @@ def problems_of_queues(queues: Sequence[str], server: Server) -> list[str]:
     return [
         f"there is no queue {name!r}{nearest(name, there)}; make it: registry queue create {name}" for name in queues if name not in there
     ]
+
+
+def problems_of_token() -> list[str]:
+    """A token in place of keys: clearml-agent hands it to containers on docker's command line, which everybody on the machine can read."""
+    if os.environ.get("CLEARML_AUTH_TOKEN"):
+        return ["CLEARML_AUTH_TOKEN would stand on docker's command line: use CLEARML_API_ACCESS_KEY and CLEARML_API_SECRET_KEY instead"]
+    return []
 
 
 def check_environments(root: Path, findings: Findings) -> None:

@@ -84,6 +84,9 @@ def down(say: Callable[[str], None]) -> list[Process]:
         return []
     with writing(), locked(home() / "up.lock"):
         agents = recorded_agents()
+        for agent in agents:
+            if agent.foreground and agent.is_alive:
+                say(f"{agent.name} goes on: it is ended where `registry agent` was typed, or by kill {agent.pid}")
         ended = end_recorded(agents_folder(), supervisor.LEAVE, say)
         clear_dead(agents, say)
         return [*ended, *end_recorded(home(), processes.GRACE, say)]

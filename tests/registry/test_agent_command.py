@@ -210,12 +210,13 @@ def test_all_that_an_agent_lacks_is_told_at_once(server: LocalServer, command: C
 
 
 def test_a_server_and_an_engine_that_do_not_answer_are_told_together(command: Command) -> None:
-    gone = {"CLEARML_API_HOST": "http://127.0.0.1:9", "DOCKER_HOST": "tcp://127.0.0.1:9"}
+    gone = {"CLEARML_API_HOST": "http://127.0.0.1:9", "DOCKER_HOST": "tcp://127.0.0.1:9", "CLEARML_AUTH_TOKEN": "a token"}
     outcome = command("agent", "--queue", QUEUE, "--docker", **gone)
     assert outcome.code == 2
     assert "no answer from the ClearML server at http://127.0.0.1:9" in outcome.err
     assert "docker" in outcome.err
-    assert "2 problems" in outcome.err
+    assert "CLEARML_AUTH_TOKEN would stand on docker's command line" in outcome.err
+    assert "3 problems" in outcome.err
 
 
 def test_a_queue_without_an_agent_is_told_with_the_command_that_serves_it(server: LocalServer, command: Command) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from registry.agents import LONGEST, Source, configured, container_arguments, forget_keys, prepare
+from registry.agents import LONGEST, Source, agent_configuration, configured, container_arguments, forget_keys, prepare
 from registry.readiness import problems_of_gpus
 
 EMBEDDED = Source("", {}, embedded=True)
@@ -92,3 +92,18 @@ def test_gpus_are_those_that_nvidia_smi_lists(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     assert wrong in "".join(problems_of_gpus(asked))
     assert bool(problems_of_gpus(asked)) == bool(wrong)
+
+
+@pytest.mark.filterwarnings("ignore::pyparsing.warnings.PyparsingDeprecationWarning")  # of the reader's
+@pytest.mark.parametrize("text", ['{"api": {"web_server": "https://a.example.org"}}', 'api.web_server: "https://a.example.org"'])
+def test_a_clearml_conf_in_either_form_is_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    """HOCON's root may stand in braces; what the real reader makes of the agent's own file."""
+    from clearml.utilities.pyhocon import ConfigFactory
+
+    (tmp_path / "clearml.conf").write_text(text)
+    monkeypatch.setenv("CLEARML_CONFIG_FILE", str(tmp_path / "clearml.conf"))
+    folder = tmp_path / "agent"
+    folder.mkdir()
+    read = ConfigFactory.parse_file(str(agent_configuration(folder, configured([], embedded=False).configuration, ["--ipc=host"])))
+    assert read["api.web_server"] == "https://a.example.org"
+    assert read["agent.extra_docker_arguments"] == ["--ipc=host"]

@@ -127,3 +127,23 @@ def test_the_task_that_a_process_runs_is_told_by_its_command_line_or_its_environ
         finally:
             process.kill()
             process.wait()
+
+
+def test_down_leaves_alone_what_a_person_runs(folder: Path) -> None:
+    from registry import services
+
+    sleeper = subprocess.Popen(["sleep", "300"])
+    try:
+        here = processes.Process("small", sleeper.pid, started_at(sleeper.pid) or "", "", ("blue",), foreground=True)
+        processes.record(here, folder.parent)
+        said: list[str] = []
+        assert services.down(said.append) == []
+        assert said == [f"small goes on: it is ended where `registry agent` was typed, or by kill {sleeper.pid}"]
+        assert here.is_alive
+        assert (folder / "clearml.conf").exists()
+    finally:
+        sleeper.kill()
+        sleeper.wait()
+    services.down(said.append)
+    assert not (folder / "clearml.conf").exists()
+    assert processes.recorded(folder.parent) == []

@@ -67,6 +67,7 @@ def supervise(agent: Agent) -> int:
         child.kill()
         ended = in_words(child.wait())
         task = task_of(tops(mark))
+        ask_containers(agent)
         end_left(mark, hurry)
         settle(agent, task, f"its agent ended: {ended}")
         clear([agent.name], containers=agent.containers)
@@ -80,8 +81,7 @@ def end(agent: Agent, child: subprocess.Popen[bytes], hurry: Callable[[], bool])
     task = task_of(children_of(child.pid))
     if task:
         child.send_signal(signal.SIGSTOP)  # it would take the next task, and tell of this one's end in its own words
-        if agent.containers:
-            ask_containers(agent.name)
+        ask_containers(agent)
         end_left({str(agent.folder)}, hurry, but=child.pid)
         settle(agent, task, "its agent was ended")
     else:
@@ -146,9 +146,9 @@ def containers_of(name: str) -> list[str]:
     return docker("ps", "--quiet", "--filter", f"label=clearml-parent-worker-id={worker_id(name)}").stdout.split()
 
 
-def ask_containers(name: str) -> None:
+def ask_containers(agent: Agent) -> None:
     """Tell the run in each container to end: its first process, or the child of that one if it is a shell, which no signal reaches."""
-    for container in containers_of(name):
+    for container in containers_of(agent.name) if agent.containers else ():
         docker("exec", container, "sh", "-c", "kill -TERM 1 $(cat /proc/1/task/1/children)")
 
 

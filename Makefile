@@ -18,7 +18,7 @@ VENV := .venv/bin/python
 help:  ## what there is to type
 	@grep -hE '^[a-z/%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
-demo:  ## one task makes a data set, two training runs learn from it, and are compared (KEEP=1 leaves the server up)
+demo:  ## one task makes a data set, two training runs learn from it, and are compared (KEEP=1 leaves the server up, PORT=8080)
 	@bash example/demo.sh
 
 test: env lint types  ## style, types and all tests; environments included

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from .errors import ServerError
+from .errors import RefusedError, ServerError
 from .home import embedded_server
 from .run import DOCKER_ARGUMENTS, Run
 
@@ -116,7 +116,8 @@ class Server:
 
         Raises:
             MissingError: the server answers that there is no such thing.
-            ServerError: it cannot be reached, or refuses.
+            RefusedError: it refuses.
+            ServerError: it cannot be reached.
         """
         service, action = endpoint.split(".")
         try:
@@ -131,7 +132,7 @@ class Server:
             data: Json = answer.get("data") or {}
             return data
         message = f"{self.host} refuses {endpoint} ({response.status_code}): {meta.get('result_msg', response.reason)}"
-        raise MissingError(message) if response.status_code in {400, 404} and endpoint.endswith(".get_by_id") else ServerError(message)
+        raise MissingError(message) if response.status_code in {400, 404} and endpoint.endswith(".get_by_id") else RefusedError(message)
 
     def link(self, task: Mapping[str, Any]) -> str:
         """The address of a task's page."""
@@ -219,12 +220,9 @@ class Server:
         events = sorted(answer.get("events") or [], key=lambda event: float(event["timestamp"]))
         return "\n".join(str(event.get("msg", "")).rstrip("\n") for event in events).splitlines()[-count:]
 
-    def stop(self, task: Mapping[str, Any]) -> None:
-        """Take a task off its queue, or have its agent end it."""
-        if task["status"] == "queued":
-            self.call("tasks.dequeue", task=task["id"])
-        else:
-            self.call("tasks.stop", task=task["id"], status_reason="stopped from the command line")
+    def docker_arguments(self) -> list[str]:
+        """What the user's own clearml.conf has agents add to `docker run`."""
+        return [str(argument) for argument in self.session.config.get("agent.extra_docker_arguments", None) or []]
 
 
 def created(run: Run, project: str) -> Json:

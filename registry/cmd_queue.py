@@ -39,7 +39,7 @@ def list_command(as_json: bool) -> None:
 @click.argument("name")
 @click.option("--gpus", type=GPUS, metavar="N", help="GPUs of each machine that will serve it; 0 for machines without.")
 def create(name: str, gpus: int | None) -> None:
-    """Make a queue. Agents serve it by clearml-agent daemon --queue NAME; on this machine: registry up --queue NAME."""
+    """Make a queue. Agents serve it by registry agent --queue NAME; on this machine alone: registry up --queue NAME."""
     from .backends import connect
 
     if not name.strip() or name.startswith("-"):

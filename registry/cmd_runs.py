@@ -95,6 +95,7 @@ def logs(task: str, follow: bool) -> None:
 @click.argument("task")
 def stop(task: str) -> None:
     """Stop a task: off its queue, or ended by its agent. What it has saved stays, see enqueue --resume."""
+    from . import stopping
     from .backends import connect
     from .errors import UsageError
     from .lookup import find_task
@@ -103,8 +104,9 @@ def stop(task: str) -> None:
     found = find_task(server, task)
     if found["status"] not in ("queued", "in_progress"):
         raise UsageError(f"task {found['id']} ({found['name']}) is {found['status']}; there is nothing to stop")
-    server.stop(found)
-    say(f"{found['name']} ({found['id']}): {'taken off its queue' if found['status'] == 'queued' else 'stopping'}")
+    was = stopping.stop(server, found)
+    outcome = {"queued": "taken off its queue", "in_progress": "stopping"}.get(was, f"{was} meanwhile")
+    say(f"{found['name']} ({found['id']}): {outcome}")
 
 
 COMMANDS = (compare_command, status, logs, stop)

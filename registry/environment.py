@@ -20,6 +20,7 @@ import fcntl
 import hashlib
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -217,18 +218,30 @@ def link_clone(*, testing: bool) -> Path:
     top = build(layer_named("testing" if testing else "registry"))
     folder = ROOT / ".venv"
     listing = site_packages(folder) / "layers.pth"
-    if listing.exists() and listing.read_text() in {clone_path(testing=testing), clone_path(testing=True)}:
+    script, text = folder / "bin" / "registry", command_of(folder / "bin" / "python")
+    fresh = script.exists() and script.read_text() == text
+    if fresh and listing.exists() and listing.read_text() in {clone_path(testing=testing), clone_path(testing=True)}:
         return folder
     make_venv(folder, [], with_pip=False)
     own = ("python", "activate", "pip")
     for command in (path for layer in [top, *top.below] for path in layer.folder.glob("bin/*")):
         if not command.name.lower().startswith(own) and not (folder / "bin" / command.name).exists():
             (folder / "bin" / command.name).symlink_to(command)
-    script = folder / "bin" / "registry"
-    script.write_text(f"#!{folder / 'bin' / 'python'}\nfrom registry.cli import main\n\nmain()\n")
+    script.write_text(text)
     script.chmod(0o755)
     listing.write_text(clone_path(testing=testing))
     return folder
+
+
+def command_of(python: Path) -> str:
+    """The command `registry`, for a shell and for Python at once: a first line that names Python could hold no blank in its path."""
+    return f"""#!/bin/sh
+'''exec' {shlex.quote(str(python))} "$0" "$@"
+' '''
+from registry.cli import main
+
+main()
+"""
 
 
 def install_debian(listings: list[Path]) -> None:

@@ -192,7 +192,7 @@ def queue_named(name: str, server: Server, findings: Findings) -> Queue | None:
         findings.add([f"there is no queue {name!r}{nearest(name, queues)}; {what}; make it: {how}"])
         return None
     if queues[name].id not in server.agents():
-        how = "registry up" if server.embedded else f"clearml-agent daemon --queue {name}"
+        how = "registry up" if server.embedded else f"registry agent --queue {name}, on any machine"
         findings.warnings.append(f"no agent serves queue {name!r} at the moment; start one: {how}")
     return queues[name]
 

@@ -75,6 +75,8 @@ class Guard:
     def __init__(self, keys: Keys, port: int) -> None:
         self._keys = keys
         self._hosts = {f"{host}:{port}" for host in LOOPBACK}
+        if port == 80:
+            self._hosts |= set(LOOPBACK)  # clients leave HTTP's own port out
         self.cookie = f"clearml_workloads_{port}"  # browsers keep cookies per host, not per port
 
     def check_host(self, request: HTTPConnection) -> None:

@@ -13,6 +13,7 @@ from support.command_line import Registry
 
 from registry.backends import Queue, Server
 from registry.compare import comparison, differing, results, smaller_is_better
+from registry.stopping import stop
 
 pytestmark = pytest.mark.filterwarnings("ignore::pyparsing.warnings.PyparsingDeprecationWarning")  # of the SDK's
 
@@ -157,3 +158,64 @@ def test_status_lists_the_newest_first(clone: Any, embedded: Server, pair: tuple
     listed = [task["id"] for task in json.loads(registry("status", "--json").out)]
     assert listed[:2] == [pair[1], pair[0]]
     assert embedded.task(pair[1])["name"] in registry("status").out
+
+
+class TestStopWhileItStarts:
+    """A real server makes even a running task a draft when it is told to dequeue it (measured: 200, status created)."""
+
+    @pytest.fixture
+    def waiting(self, embedded: Server, queue: Queue) -> dict[str, Any]:
+        """A queued task, as `registry stop` has just read it."""
+        task = embedded.call("tasks.create", name="waiting", type="training", script={"entry_point": "run.py"})["id"]
+        embedded.call("tasks.enqueue", task=task, queue=queue.id)
+        return embedded.task(task)
+
+    @pytest.fixture
+    def asked(self, embedded: Server, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        """The end points that are called."""
+        called, call = [], embedded.call
+
+        def noting(endpoint: str, **body: Any) -> dict[str, Any]:
+            called.append(endpoint)
+            return call(endpoint, **body)
+
+        monkeypatch.setattr(embedded, "call", noting)
+        return called
+
+    def test_one_that_waits_is_a_draft_again(self, embedded: Server, queue: Queue, waiting: dict[str, Any]) -> None:
+        assert stop(embedded, waiting) == "queued"
+        assert embedded.task(waiting["id"])["status"] == "created"
+        assert embedded.queues()[queue.name].waiting == 0
+
+    def test_one_that_has_started_meanwhile_is_stopped(
+        self, embedded: Server, queue: Queue, waiting: dict[str, Any], asked: list[str]
+    ) -> None:
+        embedded.call("queues.get_next_task", queue=queue.id)
+        embedded.call("tasks.started", task=waiting["id"], force=True)
+        assert stop(embedded, waiting) == "in_progress"
+        assert embedded.task(waiting["id"])["status"] == "stopped"
+        assert "tasks.dequeue" not in asked
+
+    def test_one_that_an_agent_has_taken_is_stopped_once_it_has_started(
+        self, embedded: Server, queue: Queue, waiting: dict[str, Any], asked: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        embedded.call("queues.get_next_task", queue=queue.id)
+        monkeypatch.setattr("registry.stopping.time.sleep", lambda seconds: embedded.call("tasks.started", task=waiting["id"], force=True))
+        assert stop(embedded, waiting) == "in_progress"
+        assert embedded.task(waiting["id"])["status"] == "stopped"
+        assert "tasks.dequeue" not in asked
+
+    def test_one_that_was_taken_and_never_starts_is_a_draft_again(
+        self, embedded: Server, queue: Queue, waiting: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        embedded.call("queues.get_next_task", queue=queue.id)
+        monkeypatch.setattr("registry.stopping.START_WITHIN", 0.5)
+        assert stop(embedded, waiting) == "queued"
+        assert embedded.task(waiting["id"])["status"] == "created"
+
+    def test_one_that_has_ended_meanwhile_keeps_its_end(self, embedded: Server, queue: Queue, waiting: dict[str, Any]) -> None:
+        embedded.call("queues.get_next_task", queue=queue.id)
+        embedded.call("tasks.started", task=waiting["id"], force=True)
+        embedded.call("tasks.completed", task=waiting["id"])
+        assert stop(embedded, waiting) == "completed"
+        assert embedded.task(waiting["id"])["status"] == "completed"

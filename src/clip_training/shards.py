@@ -17,7 +17,7 @@ from harness.cache import cache_folder
 from harness.errors import DataError
 from harness.files import write_json
 
-from .sources import Member, Source
+from .sources import Member, Source, is_hidden
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ Entry = tuple[str, str, int, int]
 
 
 def members_of(source: Source, shards: Iterable[PurePosixPath]) -> Iterator[tuple[str, dict[str, Member]]]:
-    """Key and members by suffix of each sample, shard by shard, in order of first appearance.
+    """Key and members by suffix of each sample that is not hidden, shard by shard, in order of first appearance.
 
     What stands behind the damage of a damaged shard is lost; a warning says so.
     """
@@ -44,7 +44,8 @@ def members_of(source: Source, shards: Iterable[PurePosixPath]) -> Iterator[tupl
             log.warning("%s/%s: %s; the %d members before that are used", source, shard, damage, len(entries))
         samples: dict[str, dict[str, Member]] = {}
         for key, suffix, start, size in entries:
-            samples.setdefault(key, {}).setdefault(suffix, Member(source, shard, key, suffix, start, size))
+            if not is_hidden(PurePosixPath(key)):
+                samples.setdefault(key, {}).setdefault(suffix, Member(source, shard, key, suffix, start, size))
         yield from samples.items()
 
 

@@ -18,7 +18,7 @@ from harness.errors import DataError, StoreError
 from harness.s3 import Place
 from harness.storage import place
 
-from .sources import Source
+from .sources import Source, is_hidden
 
 AHEAD = 1 << 20
 """Bytes fetched at a time while an archive is indexed."""
@@ -51,7 +51,7 @@ class Stream(Source):
         return self.stated.uri.rstrip("/")
 
     def names(self) -> list[PurePosixPath]:
-        return sorted(name for name in self.entries if not name.name.startswith("."))
+        return sorted(name for name in self.entries if not is_hidden(name))
 
     def file(self, name: PurePosixPath) -> Object:
         return Object(self, name)

@@ -15,6 +15,7 @@ import torch
 from forms import FORMS, as_table, files_of, write_tar
 from PIL import ExifTags, Image
 from runs import run, same
+from support.other_user import as_nobody, shared_folder
 
 from clip_training.formats import pairs_of, split
 from clip_training.pairs import Pair, Unusable
@@ -185,6 +186,16 @@ class TestShards:
         assert len(list((cache / "shards").glob("*.json"))) == 1
         write_tar(tmp_path / "data" / "0.tar", [("b.png", picture()), ("b.txt", b"two"), ("pad", b"x" * 9999)])
         assert [pair.read_captions() for pair in pairs_of(tmp_path / "data")] == [["two"]]
+
+    def test_of_another_user_s_cache_the_indices_are_read_and_others_made_each_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        for folder in shared_folder():
+            monkeypatch.setenv("HARNESS_CACHE", str(folder / "cache"))
+            for name in ("theirs", "ours"):
+                write_tar(folder / name / "0.tar", [("a.png", picture()), ("a.txt", name.encode())])
+            pairs_of(folder / "theirs")
+            for name in ("theirs", "ours"):
+                assert as_nobody(lambda place=folder / name: [pair.read_captions() for pair in pairs_of(place)]) == [[name]]
+            assert len(list((folder / "cache/shards").glob("*.json"))) == 1
 
 
 class TestTables:

@@ -65,7 +65,7 @@ def once(folder: Path, download: Download) -> Path:
                 renew(folder, download, fault)
     except OSError as error:
         remedy = "; HARNESS_CACHE names another folder for the cache" if error.errno in NO_PLACE else ""
-        what = f"{fault}, and it cannot be stored there" if fault else "it cannot be read"
+        what = f"{fault}; the set cannot be stored there" if fault else "it cannot be read"
         raise DataError(f"dataset {folder.name} in the cache {folder.parent}: {what}: {error}{remedy}") from error
     return folder
 
@@ -86,7 +86,7 @@ def fault_of(folder: Path) -> str | None:
     if found.unreadable:
         raise PermissionError(errno.EACCES, f"this user may not read {listed(found.unreadable)}", str(folder))
     if found.altered:
-        return f"{listed(found.altered)} is no longer what was fetched"
+        return f"changed since it was fetched: {listed(found.altered)}"
     if found.added:
         log.warning("%s holds %s, which the dataset does not have; left there", folder, listed(found.added))
     if found.touched:
@@ -105,7 +105,7 @@ def renew(folder: Path, download: Download, fault: str) -> None:
     for stale in (beside, old):
         shutil.rmtree(stale, ignore_errors=True)
     if known := manifest.read(folder):
-        log.warning("dataset %s in the cache %s: %s; it is fetched again", folder.name, folder.parent, fault)
+        log.warning("dataset %s in the cache %s: %s; the set is fetched again", folder.name, folder.parent, fault)
     try:
         fetched = fetch(beside, folder.name, download)
         if known:
@@ -143,7 +143,7 @@ def keep(folder: Path, found: Changes) -> None:
     """Move what somebody changed in a folder, or put into it, to a folder beside."""
     aside = folder.with_name(f"{folder.name}.changed-{time.strftime('%Y%m%d-%H%M%S')}")
     for name in [*found.altered, *found.added]:
-        if (folder / name).is_file():
+        if os.path.lexists(folder / name):
             (aside / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).replace(aside / name)
     if aside.exists():

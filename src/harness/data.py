@@ -217,8 +217,11 @@ def store(dataset: Any, tree: Tree, **options: Any) -> None:
     what = f"dataset {dataset.name} could not be published"
     share()
     with staged(tree) as folder:
-        dataset.add_files(str(folder))
-        dataset.upload(**options)
+        try:
+            dataset.add_files(str(folder))
+            dataset.upload(**options)
+        except ValueError as error:  # the SDK's, of a store that refuses
+            raise DataError(f"{what}: {error}") from error
     if changed := tree.changes():
         raise DataError(f"{what}: changed while it was being uploaded: {named(changed)}")
     if left_out := list(tree.files.keys() - dataset.file_entries_dict.keys()):

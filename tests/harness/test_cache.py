@@ -107,7 +107,7 @@ class TestChanges:
         changed = (folder / "a.txt").read_text() if how != "gone" else None
         assert contents(once(folder, download)) == CONTENTS
         assert downloads(folder.parent) == 2
-        assert "'a.txt' is no longer what was fetched; it is fetched again" in caplog.text
+        assert "changed since it was fetched: 'a.txt'; the set is fetched again" in caplog.text
         kept = [path.read_text() for path in folder.parent.glob("data.changed-*/a.txt")]
         assert kept == ([] if changed is None else [changed])
         once(folder, download)
@@ -171,7 +171,8 @@ class TestSharedByTwoUsers:
     def test_a_changed_set_names_the_change_and_the_remedy(self, folder: Path) -> None:
         once(folder, download)
         (folder / "a.txt").write_text("changed")
-        with pytest.raises(DataError, match=r"'a.txt' is no longer what was fetched, and it cannot be stored there: .*HARNESS_CACHE names"):
+        told = r"changed since it was fetched: 'a.txt'; the set cannot be stored there: .*HARNESS_CACHE names"
+        with pytest.raises(DataError, match=told):
             as_nobody(lambda: once(folder, download))
 
     @pytest.mark.parametrize("private", ["data", "data/a.txt", "data/sub", "."])

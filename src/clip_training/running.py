@@ -80,7 +80,7 @@ def fit(
         callbacks=[
             SeedEachStep(run.seed),
             ReportTraining(run.report, settings.train.report_every, together),
-            ListSkipped(run.report, run.output),
+            ListSkipped(run.report, run.output, training.left_out),
             saving,
         ],
     )

@@ -10,9 +10,11 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from . import gaps
 from .data import finished_task
 from .errors import CheckpointError, ServerError, StoreError
 from .files import sha256
+from .metrics import PROPERTY, Metrics
 from .params import Arguments
 from .s3 import SCHEME
 from .storage import place, share
@@ -120,6 +122,13 @@ class Tracked:
         settings = {f"Settings/{key}": "" if value is None else str(value) for key, value in arguments.flat_settings().items()}
         settings["Settings/seed"] = str(arguments.reserved["seed"])
         self.task.update_parameters({**typed, **settings, **{f"Datasets/{key}": identity for key, identity in datasets.items()}})
+
+    def note(self, metrics: Metrics) -> None:
+        """Write down what the workload declares of its metrics. What a clone says of another run's values is forgotten."""
+        if metrics != Metrics():
+            self.task.set_user_properties(**{PROPERTY: metrics.stated()})
+        if not self.task.data.last_metrics and gaps.PROPERTY in self.task.get_user_properties():
+            self.task.delete_user_properties([("properties", gaps.PROPERTY)])
 
     def fail(self, reason: str) -> None:
         self.task.mark_failed(ignore_errors=True, status_reason=reason, status_message=reason, force=True)

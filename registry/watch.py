@@ -14,7 +14,7 @@ from rich.text import Text
 
 from .backends import Server
 from .errors import RunFailedError
-from .metrics import declared, reported
+from .metrics import Scalar, declared, reported
 
 PENDING = ("created", "queued", "in_progress")
 SUCCEEDED = ("completed", "published", "closed")
@@ -92,9 +92,14 @@ def numbers(task: Mapping[str, Any], count: int = 3) -> str:
     found, metrics = reported(task), declared([task])
     main = metrics.main_of(found)
     names = sorted(metrics.main_first(found), key=lambda name: (name != main, not found[name].diverged))
-    texts = [f"{name} {found[name].said}" if found[name].diverged else f"{name}={found[name].last:.4g}" for name in names[:count]]
+    texts = [f"{name}{short(found[name])}" for name in names[:count]]
     untold = sum(found[name].diverged for name in names[count:])
     return "  ".join([*texts, *([f"and {untold} more not finite"] if untold else [])])
+
+
+def short(scalar: Scalar) -> str:
+    """`=0.4`, or since when it has not been finite."""
+    return f" not finite {scalar.gaps.rpartition(', ')[2]}".rstrip() if scalar.diverged else f"={scalar.last:.4g}"
 
 
 def moment(stated: str | None) -> datetime | None:

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from harness.metrics import Metrics
+
 Traces = Callable[[str], list[dict[str, Any]]]
 NAMES = ("healthy", "late", "mended", "never")
 
@@ -108,6 +110,39 @@ def test_the_table_of_runs_says_so_and_sorts_it_last(page: Page) -> None:
         column.get_by_role("button").click()
         listed = page.locator("tbody th[scope=row]").all_inner_texts()
         assert (listed[:2], set(listed[2:])) == (order, {"late", "never"})
+
+
+NAMED = [
+    ("b", "x"),
+    ("a", "x"),
+    ("loss", "loss"),
+    ("recall@1", "image to text"),
+    ("recall@10", "image to text"),
+    ("zero-shot a.b", "top-1"),
+]
+DECLARED: list[dict[str, Any]] = [
+    {},
+    {"main": "recall@1/image to text"},
+    {"main": ["zero-shot */top-1", "recall@*/*"]},
+    {"main": ["a.x/*", "loss/loss"]},
+    {"main": ["*/x"]},
+]
+
+
+@pytest.mark.parametrize("declared", DECLARED)
+def test_the_page_reads_a_declaration_as_the_command_line_does(page: Page, declared: dict[str, Any]) -> None:
+    page.goto("/")
+    script = """async ([named, stated]) => {
+        const { lastMetrics, mainFirst, mainOf } = await import("/page/metrics.js");
+        const variants = Object.fromEntries(named.map(([metric, variant]) => [metric, { metric, variant, value: 1 }]));
+        const task = { last_metrics: { variants }, hyperparams: { properties: { metrics: { value: stated } } } };
+        return [mainFirst([...lastMetrics(task).keys()], [task]), mainOf(task) ?? null];
+    }"""
+    metrics, names = Metrics.of(declared), ["/".join(pair) for pair in NAMED]
+    said = {"loss/loss": "loss"}  # the page does not say a name twice
+    main = metrics.main_of(names)
+    ordered = [said.get(name, name) for name in metrics.main_first(names)]
+    assert page.evaluate(script, [NAMED, metrics.stated()]) == [ordered, main and said.get(main, main)]
 
 
 def test_figures_with_gaps_are_drawn_whoever_wrote_them(page: Page, ids: dict[str, str]) -> None:

@@ -61,6 +61,12 @@ def test_show_tells_every_setting(clone: Path, registry: Registry) -> None:
         assert expected in shown
 
 
+def test_show_tells_what_runs_are_judged_by(clone: Path, registry: Registry) -> None:
+    with (clone / "clearml_tasks/toy/workload.yaml").open("a") as declaration:
+        declaration.write("metrics: {main: sum/total, lower: [loss/*, waste/mean]}\n")
+    assert "judged by sum/total; less is better in loss/*, waste/mean" in registry("show", "toy").lines
+
+
 def test_all_that_is_wrong_with_a_declaration_is_told(clone: Path, registry: Registry) -> None:
     (clone / "clearml_tasks/toy/workload.yaml").write_text("summary: toy\nqeue: gpu01\ncommands: {train: {launcher: mpi}}\n")
     outcome = registry("list")

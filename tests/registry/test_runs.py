@@ -100,6 +100,13 @@ class TestCompare:
         assert results([task]) == [("loss/value", ["not finite"])]
         assert numbers(task) == "loss/value not finite"
 
+    def test_what_diverged_is_told_in_short_and_before_what_did_not(self) -> None:
+        gaps = {f"loss/{name}": "at step 3, since step 7" for name in "abcd"} | {"loss/e": "at step 3"}
+        item = {"metric": "accuracy", "variant": "value", "value": 0.5}
+        properties = {"not_finite": {"value": json.dumps(gaps)}}
+        told = numbers({"hyperparams": {"properties": properties}, "last_metrics": {"m": {"v": item}}})
+        assert told == "  ".join([*(f"loss/{name} not finite since step 7" for name in "abc"), "and 2 more not finite"])
+
     def test_tasks_that_have_not_run(self) -> None:
         created = {"id": "a", "name": "a", "status": "created", "hyperparams": {"Args": {"steps": {"value": "3"}}}}
         other = {**created, "hyperparams": {"Args": {"steps": {"value": "4"}}}}

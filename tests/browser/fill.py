@@ -126,6 +126,9 @@ def attacking(folder: Path) -> str:
     logger = task.get_logger()
     for step in range(3):
         logger.report_scalar(f"attack {hostile('metric')}", f"attack {hostile('series')}", 1.0 + step, step)
+    series = f"attack {hostile('metric')}/attack {hostile('series')}"
+    noted = {"not_finite": {series: f"since step 1{hostile('gap')}"}, "metrics": {"main": [series, hostile("main")]}}
+    task.set_user_properties(**{name: json.dumps(value) for name, value in noted.items()})
     logger.report_text(f"attack {hostile('log')}\x1b[31m red \x1b[0m")
     logger.report_image(f"attack {hostile('image')}", "x", iteration=1, image=picture(90))
     figure = go.Figure(go.Scatter(x=[1, 2], y=[1, 2], name=hostile("trace"), text=[hostile("point")] * 2, mode="markers+text"))

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from support.command_line import Registry
+from support.events import scalar
 from support.server import LocalServer
 from support.toy import make_repository
 from support.tracked import Toy, parameters
@@ -80,12 +81,18 @@ class Runs:
 
     def __init__(self, server: LocalServer, folder: Path) -> None:
         self.toy = Toy(server, folder, lambda root: make_repository(root, WORKLOAD, SETTINGS, SCRIPT))
-        inherited = self.toy.remote(healthy="true")  # a clone of a run that had diverged
-        hyperparams = [{"section": "properties", "name": "not_finite", "value": '{"grasp/effort": "since step 0"}'}]
-        server.call("tasks.edit_hyper_params", task=inherited, hyperparams=hyperparams)
-        with ThreadPoolExecutor(2) as pool:
-            healthy, broken = pool.submit(self.toy.run, CLEARML_TASK_ID=inherited), pool.submit(self.toy.run, "healthy=false")
-        self.healthy, self.broken = healthy.result()[2], broken.result()[2]
+        inherited, continued = (self.toy.remote(healthy="true") for _ in range(2))
+        for task, stated in (
+            (inherited, {"grasp/effort": "since step 9"}),
+            (continued, {"val/mae": "at step 0", "loss/val": "since step -1"}),
+        ):
+            noted = {"section": "properties", "name": "not_finite", "value": json.dumps(stated)}
+            server.call("tasks.edit_hyper_params", task=task, hyperparams=[noted])
+        server.report(scalar(continued, -2, 5.0, metric="loss", variant="val"))  # it has run before: it is no clone
+        with ThreadPoolExecutor(3) as pool:
+            running = [pool.submit(self.toy.run, CLEARML_TASK_ID=task) for task in (inherited, continued)]
+            self.broken = pool.submit(self.toy.run, "healthy=false").result()[2]
+        self.healthy, self.continued = (future.result()[2] for future in running)
 
 
 @pytest.fixture(scope="module")
@@ -134,6 +141,10 @@ def test_a_clone_s_properties_are_its_own(runs: Runs) -> None:
     assert set(parameters(runs.healthy, "properties")) == {"metrics"}
     declared = {"main": ["grasp/effort"], "lower": ["grasp/effort"], "higher": ["loss/scale"]}
     assert json.loads(parameters(runs.healthy, "properties")["metrics"]) == declared
+
+
+def test_a_run_that_is_continued_keeps_what_its_first_life_noted_and_has_not_done_anew(runs: Runs) -> None:
+    assert json.loads(parameters(runs.continued, "properties")["not_finite"]) == {"loss/val": "at step -1"}
 
 
 def test_compare_shows_the_main_metric_first_and_the_healthy_run_as_the_best(

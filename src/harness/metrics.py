@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from fnmatch import fnmatchcase
 from typing import Any
 
 PROPERTY = "metrics"
@@ -133,4 +134,4 @@ def _listed(value: str | Sequence[str]) -> tuple[str, ...]:
 
 
 def _matches(pattern: str, name: str) -> bool:
-    return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), name, re.DOTALL) is not None
+    return fnmatchcase(name, re.sub(r"[\[?]", r"[\g<0>]", pattern))  # of its signs the star alone

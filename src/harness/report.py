@@ -170,7 +170,12 @@ class ClearMLReport(Report):
     @cached_property
     def gaps(self) -> gaps.Gaps:
         """Also those that the task had when it ran before."""
-        return gaps.Gaps(gaps.read(self.task.get_user_properties(value_only=True).get(gaps.PROPERTY)))
+        try:
+            stated = self.task.get_user_properties(value_only=True).get(gaps.PROPERTY)
+        except Exception as error:  # of the SDK
+            log.warning("%s could not be read from the task's properties: %s", gaps.PROPERTY, error)
+            stated = None
+        return gaps.Gaps(gaps.read(stated))
 
     def point(self, title: str, series: str, value: float | None, step: int) -> None:
         if value is not None:  # the SDK would make it 0

@@ -119,6 +119,7 @@ NAMED = [
     ("recall@1", "image to text"),
     ("recall@10", "image to text"),
     ("zero-shot a.b", "top-1"),
+    ("a" * 3000, "y"),
 ]
 DECLARED: list[dict[str, Any]] = [
     {},
@@ -126,6 +127,8 @@ DECLARED: list[dict[str, Any]] = [
     {"main": ["zero-shot */top-1", "recall@*/*"]},
     {"main": ["a.x/*", "loss/loss"]},
     {"main": ["*/x"]},
+    {"main": ["*e*o*/*t*p-1", "r*@1*/*image*"]},
+    {"main": "*a" * 30 + "/x"},
 ]
 
 

@@ -50,6 +50,16 @@ def test_what_is_declared_goes_above_the_words() -> None:
     assert not metrics.lower_is_better("regrasps/mean/x")
 
 
+def test_a_star_stands_for_anything_and_every_other_sign_for_itself() -> None:
+    metrics = Metrics.of({"lower": ["a[b]/*", "why?/x", "*/*/end", "aim/" + "*a" * 30]})
+    better_low = [
+        name
+        for name in ("a[b]/x", "ab/x", "why?/x", "whys/x", "a/b/end", "a/end", "aim/" + "a" * 5000 + "b")
+        if metrics.lower_is_better(name)
+    ]
+    assert better_low == ["a[b]/x", "why?/x", "a/b/end"]
+
+
 def test_the_main_one_comes_first_the_others_by_name() -> None:
     names = ["loss/val", "success/mean", "b/x", "a/x"]
     assert Metrics.of({"main": "success/mean"}).main_first(names) == ["success/mean", "a/x", "b/x", "loss/val"]

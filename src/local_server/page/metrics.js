@@ -77,7 +77,15 @@ export function mainOf(task) {
 }
 
 const literal = (text) => text.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&");
-const patternOf = (name) => new RegExp(`^${keyOf(name).split("*").map(literal).join(".*")}$`, "s");
+
+/** A name as a pattern in which a star stands for anything. It takes no step back (what is found stays found): many stars cost no more. */
+function patternOf(name) {
+  const [first, ...rest] = keyOf(name).split("*").map(literal);
+  const last = rest.pop();
+  const middle = rest.map((part, index) => `(?=(.*?${part}))\\${index + 1}`);
+  return new RegExp(`^${first}${middle.join("")}${last === undefined ? "" : `.*${last}`}$`, "s");
+}
+
 const mainPatterns = (tasks) => {
   const names = tasks.flatMap((task) => property(task, "metrics").main ?? []);
   return [...new Set(names)].map((name) => patternOf(String(name)));

@@ -6,7 +6,6 @@ Domain code calls one `Report`; which one it is, the harness decides.
 from __future__ import annotations
 
 import json
-import logging
 import os
 import re
 import shutil
@@ -22,12 +21,10 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from . import gaps
+from . import gaps, notes
 from .errors import StoreError
 from .files import write_json
 from .numbers import finite, plain
-
-log = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
 
@@ -170,12 +167,7 @@ class ClearMLReport(Report):
     @cached_property
     def gaps(self) -> gaps.Gaps:
         """Also those that the task had when it ran before."""
-        try:
-            stated = self.task.get_user_properties(value_only=True).get(gaps.PROPERTY)
-        except Exception as error:  # of the SDK
-            log.warning("%s could not be read from the task's properties: %s", gaps.PROPERTY, error)
-            stated = None
-        return gaps.Gaps(gaps.read(stated))
+        return gaps.Gaps(gaps.read(notes.read(self.task, gaps.PROPERTY)))
 
     def point(self, title: str, series: str, value: float | None, step: int) -> None:
         if value is not None:  # the SDK would make it 0
@@ -185,13 +177,7 @@ class ClearMLReport(Report):
         """Write the gaps into the task's properties, in the background: training does not wait for the server."""
         if self.noting is not None:
             self.noting.cancel()  # what still waits says less
-        self.noting = self.pool.submit(self.note, self.gaps.stated())
-
-    def note(self, stated: str) -> None:
-        try:
-            self.task.set_user_properties(**{gaps.PROPERTY: stated})
-        except Exception as error:  # of the SDK; the log tells what is not finite, too
-            log.warning("%s could not be written into the task's properties: %s", gaps.PROPERTY, error)
+        self.noting = self.pool.submit(notes.write, self.task, gaps.PROPERTY, self.gaps.stated())
 
     def text(self, message: str) -> None:
         print(message, flush=True)

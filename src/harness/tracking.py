@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from . import gaps
+from . import gaps, notes
 from .data import finished_task
 from .errors import CheckpointError, ServerError, StoreError
 from .files import sha256
@@ -126,9 +126,9 @@ class Tracked:
     def note(self, metrics: Metrics) -> None:
         """Write down what the workload declares of its metrics. What a clone says of another run's values is forgotten."""
         if metrics != Metrics():
-            self.task.set_user_properties(**{PROPERTY: metrics.stated()})
-        if not self.task.data.last_metrics and gaps.PROPERTY in self.task.get_user_properties():
-            self.task.delete_user_properties([("properties", gaps.PROPERTY)])
+            notes.write(self.task, PROPERTY, metrics.stated())
+        if not self.task.data.last_metrics and notes.read(self.task, gaps.PROPERTY) is not None:
+            notes.write(self.task, gaps.PROPERTY, None)
 
     def fail(self, reason: str) -> None:
         self.task.mark_failed(ignore_errors=True, status_reason=reason, status_message=reason, force=True)

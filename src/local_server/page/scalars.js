@@ -80,17 +80,19 @@ export function createScalars(state, { byMetric = false } = {}) {
 
   function draw() {
     const { x, smooth, log, series: wanted } = state.get();
-    nothing.hidden = series.length > 0 || runs.some(({ task }) => gapsOf(task).size);
+    const gaps = new Map(runs.map(({ id, task }) => [id, gapsOf(task)]));
+    const all = [...series, ...withoutPoints(series, gaps)];
+    nothing.hidden = all.length > 0;
     const byId = new Map(runs.map((run) => [run.id, run]));
     const place = new Map(runs.map((run, index) => [run.id, index]));
     const charts = new Map();
-    for (const one of [...series, ...withoutPoints(series, runs)]) {
+    for (const one of all) {
       const run = byId.get(one.task);
       const name = seriesKey(one.metric, one.variant);
       if (!run || run.hidden || !name.toLowerCase().includes(wanted.toLowerCase())) continue;
       const key = byMetric ? one.metric : name;
       if (!charts.has(key)) charts.set(key, { machine: isMachine(one.metric), lines: [] });
-      charts.get(key).lines.push({ ...one, run, gaps: gapsOf(run.task).get(name) ?? "" });
+      charts.get(key).lines.push({ ...one, run, gaps: gaps.get(run.id).get(name) ?? "" });
     }
     for (const { lines } of charts.values())
       lines.sort((a, b) => place.get(a.task) - place.get(b.task) || compareText(a.variant, b.variant));
@@ -190,11 +192,11 @@ function withGaps(x, y, iter, gaps) {
   return line;
 }
 
-/** Series of which no value was finite: the server has no points of them, their runs know their names. */
-function withoutPoints(series, runs) {
+/** Series of which no value was finite: the server has no points of them, their names are among the gaps of each run. */
+function withoutPoints(series, gaps) {
   const known = new Set(series.map(({ task, metric, variant }) => `${task} ${seriesKey(metric, variant)}`));
-  return runs.flatMap(({ id, task }) =>
-    [...gapsOf(task).keys()]
+  return [...gaps].flatMap(([id, ofRun]) =>
+    [...ofRun.keys()]
       .filter((name) => !known.has(`${id} ${name}`))
       .map((name) => {
         const [metric, variant] = partsOf(name);

@@ -113,6 +113,7 @@ def settle(declaration: Declaration, arguments: Arguments, tokens: Sequence[str]
     datasets = {key: materialise(source, path) for key, (source, path) in wanted.items() if source or path}
     if tracked:
         tracked.record(tokens, arguments, {key: dataset.identity for key, dataset in datasets.items()})
+        tracked.note(declaration.metrics)
     plan = Plan(
         workload=declaration.name,
         command=arguments.command.name,

@@ -10,9 +10,11 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from . import gaps, notes
 from .data import finished_task
 from .errors import CheckpointError, ServerError, StoreError
 from .files import sha256
+from .metrics import PROPERTY, Metrics
 from .params import Arguments
 from .s3 import SCHEME
 from .storage import place, share
@@ -120,6 +122,13 @@ class Tracked:
         settings = {f"Settings/{key}": "" if value is None else str(value) for key, value in arguments.flat_settings().items()}
         settings["Settings/seed"] = str(arguments.reserved["seed"])
         self.task.update_parameters({**typed, **settings, **{f"Datasets/{key}": identity for key, identity in datasets.items()}})
+
+    def note(self, metrics: Metrics) -> None:
+        """Write down what the workload declares of its metrics. What a clone says of another run's values is forgotten."""
+        if metrics != Metrics():
+            notes.write(self.task, PROPERTY, metrics.stated())
+        if not self.task.data.last_metrics and notes.read(self.task, gaps.PROPERTY) is not None:
+            notes.write(self.task, gaps.PROPERTY, None)
 
     def fail(self, reason: str) -> None:
         self.task.mark_failed(ignore_errors=True, status_reason=reason, status_message=reason, force=True)

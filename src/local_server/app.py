@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import math
 import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -101,11 +102,16 @@ async def parameters(request: Request, *, batch: bool) -> Any:
 
 
 def parse(text: bytes) -> Any:
-    """A JSON value that can be stored: Python's NaN and Infinity become null, half surrogate pairs are refused."""
-    value = json.loads(text, parse_constant=lambda _: None)
+    """A JSON value that can be stored: NaN, Infinity and 1e999, which Python reads, become null, half surrogate pairs are refused."""
+    value = json.loads(text, parse_constant=lambda _: None, parse_float=_finite)
     if b"\\ud" in text.lower():
         json.dumps(value, ensure_ascii=False).encode()  # raises ValueError
     return value
+
+
+def _finite(text: str) -> float | None:
+    value = float(text)
+    return value if math.isfinite(value) else None
 
 
 def envelope(name: str, version: str, data: dict[str, Any], status: int = 200, subcode: int = 0, message: str = "OK") -> Response:

@@ -31,9 +31,8 @@ def scalar_metrics_iter_histogram(
     _check(db, [task], key, model_events)
     answer: Json = {}
     for one in curves.series(db, [task], metrics):
-        x, y = curves.curve(db, one, samples, key)
-        if x:
-            answer.setdefault(one.metric, {})[one.variant] = {"name": one.variant, "x": _axis(x, key), "y": y}
+        if line := _line(db, one, one.variant, samples, key):
+            answer.setdefault(one.metric, {})[one.variant] = line
     return answer
 
 
@@ -54,11 +53,16 @@ def multi_task_scalar_metrics_iter_histogram(
     names = dict(db.execute(f"SELECT id, doc ->> '$.name' FROM {table} WHERE id IN ({', '.join('?' * len(tasks))})", tasks).fetchall())
     answer: Json = {}
     for one in curves.series(db, tasks, metrics):
-        x, y = curves.curve(db, one, samples, key)
-        if x:
-            line = {"name": names[one.owner], "x": _axis(x, key), "y": y}
+        if line := _line(db, one, names[one.owner], samples, key):
             answer.setdefault(one.metric, {}).setdefault(one.variant, {})[one.owner] = line
     return {"metrics": answer}
+
+
+def _line(db: sqlite3.Connection, one: curves.Series, name: str, samples: int, key: str) -> Json | None:
+    """A curve as it is answered. Over another axis its iterations come with it: by them the page knows where a gap is."""
+    x, y, iterations = curves.curve(db, one, samples, key)
+    line = {"name": name, "x": _axis(x, key), "y": y} | ({} if key == "iter" else {"iter": iterations})
+    return line if x else None
 
 
 def _check(db: sqlite3.Connection, tasks: Sequence[str], key: str, model_events: bool) -> None:
@@ -109,7 +113,7 @@ def get_task_latest_scalar_values(db: sqlite3.Connection, task: str) -> Json:
     answer: dict[str, list[Json]] = {}
     latest = 0
     for one in curves.series(db, [task]):
-        sql = "SELECT avg(value) FROM (SELECT value FROM point WHERE series = ? ORDER BY iter DESC, timestamp DESC LIMIT 100)"
+        sql = f"SELECT {curves.MEAN} FROM (SELECT value FROM point WHERE series = ? ORDER BY iter DESC, timestamp DESC LIMIT 100)"
         recent = db.execute(sql, (one.id,)).fetchone()[0]
         answer.setdefault(one.metric, []).append({"name": one.variant, "last_value": one.value, "last_100_value": recent})
         latest = max(latest, one.timestamp)

@@ -69,9 +69,9 @@ def test_what_makes_no_sense_is_refused_and_does_no_harm(server: LocalServer, en
 
 def test_numbers_that_json_does_not_know_become_null(server: LocalServer) -> None:
     """Python writes NaN into JSON; stored as such, it would break every later query."""
-    body = '{"name": "not a number", "type": "training", "runtime": {"x": NaN, "y": Infinity}}'
+    body = '{"name": "not a number", "type": "training", "runtime": {"x": NaN, "y": Infinity, "z": -1e999}}'
     task = requests.post(f"{server.url}/tasks.create", data=body, auth=server.keys, timeout=10).json()["data"]["id"]
-    assert task_of(server, task)["runtime"] == {"x": None, "y": None}
+    assert task_of(server, task)["runtime"] == {"x": None, "y": None, "z": None}
 
 
 def test_edit_merges_script_and_execution_and_replaces_the_rest(server: LocalServer, new_task: NewTask) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -57,8 +58,17 @@ def test_a_clone_is_found_from_a_folder_inside_it(clone: Path, registry: Registr
 
 def test_show_tells_every_setting(clone: Path, registry: Registry) -> None:
     shown = registry("show", "toy").out
-    for expected in ("dataset_id: numbers", "command train", "launcher torchrun", "steps", "int >= 1", "time per step", "configs  smoke"):
-        assert expected in shown
+    for line in ("image    toy", "queue    gpu01", "dataset  dataset_id: numbers", "configs  smoke"):
+        assert line in shown.splitlines()
+    assert "\ncommand train (training, launcher torchrun, needs dataset_id)\n" in shown
+    assert re.search(r"^steps +int >= 1 +3 +steps *$", shown, re.MULTILINE)
+    assert re.search(r"^pause +float >= 0 +0\.0 +s +time per step *$", shown, re.MULTILINE)
+
+
+def test_show_tells_what_runs_are_judged_by(clone: Path, registry: Registry) -> None:
+    with (clone / "clearml_tasks/toy/workload.yaml").open("a") as declaration:
+        declaration.write("metrics: {main: sum/total, lower: [loss/*, waste/mean]}\n")
+    assert "metrics  sum/total; less is better in loss/*, waste/mean" in registry("show", "toy").lines
 
 
 def test_all_that_is_wrong_with_a_declaration_is_told(clone: Path, registry: Registry) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,11 @@ from .toy import make_repository
 
 
 class Toy:
-    """The toy workload, run against a server."""
+    """The toy workload, or another that `make` puts into a folder, run against a server."""
 
-    def __init__(self, server: LocalServer, folder: Path) -> None:
+    def __init__(self, server: LocalServer, folder: Path, make: Callable[[Path], Path] = make_repository) -> None:
         self.server, self.folder = server, folder
-        self.script = make_repository(folder / "repository")
+        self.script = make(folder / "repository")
         (folder / "data").mkdir()
         (folder / "data" / "numbers.txt").write_text("1\n2\n")
         self.environment = {**server.env, "HARNESS_CACHE": str(folder / "cache")}

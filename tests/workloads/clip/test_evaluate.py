@@ -13,6 +13,7 @@ import torch
 from evaluating import evaluated
 from PIL import Image
 from runs import run
+from support.training import judged_by
 from torch.nn import functional
 
 from harness.checkpoint import find
@@ -113,6 +114,7 @@ def test_folders_of_classes(trained: tuple[Path, Recorder], squares: Path, tiny_
     assert set(found["per class"]) == {f"{colour}_square" for colour in COLOURS}
     assert "retrieval" not in results
     assert report.images[0][0] == "images with best classes"
+    assert judged_by("clip", report) == ("zero-shot folders/top-1", set())
 
 
 def test_all_pairs_or_those_held_out(squares: Path, tiny_model: Path, tmp_path: Path) -> None:

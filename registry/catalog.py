@@ -12,6 +12,8 @@ from typing import Any
 
 import yaml
 
+from harness.grammar import token
+
 from .backends import Server, exactly
 from .console import stdout_kept
 from .errors import RegistryError, ServerError, UsageError
@@ -67,7 +69,7 @@ def entry(alias: str, stated: Mapping[str, Any], path: Path) -> Entry:
         workload = build.pop("workload")
     except (TypeError, KeyError, ValueError) as error:
         raise RegistryError(f"{path}: {alias}: must have summary, project and build: {{workload: ..., command: ...}}") from error
-    arguments = tuple(f"{key}={value}" for key, value in build.items())
+    arguments = tuple(token(key, value) for key, value in build.items())
     return Entry(alias, stated.get("summary", ""), stated.get("project", PUBLIC_PROJECT), workload, arguments)
 
 

@@ -24,7 +24,7 @@ class Run:
     image: str
     queue: str
     arguments: tuple[str, ...] = ()
-    """`key=value` as typed, the harness's own keys first."""
+    """`key=value`, the command first: the values as they stand on the task, not as they are typed."""
     tags: tuple[str, ...] = ()
     output_uri: str | None = None
     """Where models and artifacts go; by default where the server's project or the agent's clearml.conf says, else its file server."""

@@ -11,8 +11,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from .data import finished_task
+from .edits import ASKED, MADE, NOTE, USED, asked, note
 from .errors import CheckpointError, ServerError, StoreError
 from .files import sha256
+from .grammar import text_on_task
 from .params import Arguments
 from .s3 import SCHEME
 from .storage import place, share
@@ -84,12 +86,17 @@ class Tracked:
         )
         self.id = str(self.task.id)
 
-    def tokens(self) -> list[str]:
-        """The arguments that the task was given, as `key=value`."""
-        parameters = self.task.get_parameters() or {}
-        return [
-            f"{key.removeprefix('Args/')}={'' if value is None else value}" for key, value in parameters.items() if key.startswith("Args/")
-        ]
+    def asked(self, declaration: Declaration) -> dict[str, str]:
+        """The arguments that the task asks for, edits included.
+
+        Raises:
+            ParameterError: for edits that would not count.
+        """
+        sections: dict[str, dict[str, str]] = {}
+        for name, value in (self.task.get_parameters(backwards_compatibility=False) or {}).items():
+            section, _, key = name.partition("/")
+            sections.setdefault(section, {})[key] = "" if value is None else value
+        return asked(declaration, sections, {name: item.value or "" for name, item in (self.task.data.configuration or {}).items()})
 
     def settle_output(self) -> None:
         """Settle where models, artifacts, debug samples and published datasets go, and whether they can.
@@ -114,12 +121,26 @@ class Tracked:
         if not self.task.output_uri:
             self.task.storage_uri = uri or Session.get_files_server_host()  # to set output_uri would try the store for minutes
 
-    def record(self, tokens: Sequence[str], arguments: Arguments, datasets: Mapping[str, str]) -> None:
-        """Write down everything the run depends on: arguments as typed, settings as resolved, datasets by ID."""
-        typed = {f"Args/{key}": value for key, _, value in (token.partition("=") for token in tokens)}
-        settings = {f"Settings/{key}": "" if value is None else str(value) for key, value in arguments.flat_settings().items()}
-        settings["Settings/seed"] = str(arguments.reserved["seed"])
-        self.task.update_parameters({**typed, **settings, **{f"Datasets/{key}": identity for key, identity in datasets.items()}})
+    def record(self, arguments: Arguments, datasets: Mapping[str, str]) -> None:
+        """Write down everything the run depends on: arguments as given, settings as resolved, datasets by ID.
+
+        In one request with the note by which a later run tells what a person has edited since.
+        """
+        made = {"seed": arguments.reserved["seed"], **arguments.flat_settings()}
+        written = {ASKED: dict(arguments.texts), MADE: {key: text_on_task(value) for key, value in made.items()}, USED: dict(datasets)}
+        with self.task._edit_lock:
+            self.task.reload()
+            sections = {name: items for name, items in (self.task.data.hyperparams or {}).items() if name not in written}
+            for section, values in written.items():
+                sections[section] = {key: parameter(section, key, value) for key, value in values.items()}
+            told = {
+                "name": NOTE,
+                "type": "json",
+                "value": note(written),
+                "description": "What a run wrote; to change it, edit Args or Settings",
+            }
+            self.task._edit(hyperparams=sections, configuration={NOTE: told})
+            self.task.reload()
 
     def fail(self, reason: str) -> None:
         self.task.mark_failed(ignore_errors=True, status_reason=reason, status_message=reason, force=True)
@@ -131,6 +152,10 @@ class Tracked:
         """Wait until all has arrived. A flush only asks the log's thread to send its last lines."""
         self.task.flush(wait_for_uploads=True)
         self.task.get_logger()._close_stdout_handler(wait=True)
+
+
+def parameter(section: str, name: str, value: str) -> dict[str, str]:
+    return {"section": section, "name": name, "value": value, "type": "str", "description": ""}
 
 
 def attach() -> Any:

@@ -225,14 +225,24 @@ def checkpoint_of(task_id: str, folder: Path) -> Path:
 
     task = finished_task(Task, task_id.removeprefix("task:")) if task_id.startswith("task:") else existing_task(Task, task_id)
     folder.mkdir(parents=True, exist_ok=True)
-    problems = []
-    for model in sorted(task.models["output"], key=lambda model: (model.config_dict or {}).get("step", -1), reverse=True):
+    manifests = {model: manifest_of(model) for model in task.models["output"]}
+    problems = [f"model {model.id} was removed" for model, manifest in manifests.items() if manifest is None]
+    there = [(manifest.get("step", -1), model) for model, manifest in manifests.items() if manifest is not None]
+    for _, model in sorted(there, key=lambda entry: entry[0], reverse=True):
         try:
             return fetched(model, folder)
         except (CheckpointError, StoreError) as error:
             problems.append(f"{model.name}: {error}")
             log.warning("model %s of task %s is passed over: %s", model.name, task_id, error)
     raise CheckpointError("; ".join([f"task {task_id} ({task.name!r}) has no whole checkpoint among its models", *problems]))
+
+
+def manifest_of(model: Any) -> dict[str, Any] | None:
+    """The manifest of the checkpoint that a model holds; None if the model is gone, though its task still names it."""
+    try:
+        return model.config_dict or {}
+    except AttributeError:  # the SDK's, for want of an answer
+        return None
 
 
 def fetched(model: Any, folder: Path) -> Path:

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from harness.grammar import token
+from harness.yaml_file import read_yaml
 
 from .backends import Server, exactly
 from .console import stdout_kept
@@ -60,7 +59,11 @@ def load(root: Path) -> dict[str, Entry]:
     """The catalog of the clone at `root`, or the one that came with this package."""
     places = (root / "registry" / "catalog.yaml", Path(__file__).with_name("catalog.yaml"))
     path = next(place for place in places if place.exists())
-    return {alias: entry(alias, stated, path) for alias, stated in (yaml.safe_load(path.read_text()) or {}).items()}
+    try:
+        stated = read_yaml(path) or {}
+    except ValueError as error:
+        raise RegistryError(f"{path}: {error}") from error
+    return {alias: entry(alias, said, path) for alias, said in stated.items()}
 
 
 def entry(alias: str, stated: Mapping[str, Any], path: Path) -> Entry:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +21,7 @@ from .errors import ServerError, UsageError
 from .findings import Findings
 from .image import Image
 from .lookup import find_task
+from .reachable import IN_A_PATH, Place
 from .run import Run, split
 from .workload import discover, named
 
@@ -86,7 +86,9 @@ def plan(request: Request, root: Path, server: Server | None) -> Plan:
             tags=request.tags,
             output_uri=request.output_uri,
         )
-        references = References(workload, root, server, findings)
+        place = Place(root, code.commit, here=server is not None and server.embedded and not in_containers(queue_name))
+        findings.add(place.problems_of_code(workload))
+        references = References(workload, place, server, findings)
         earlier, lists = findings.attempt(lambda: (inherited(request, workload, server), token_lists(request, workload))) or ({}, [])
         for arguments, label in lists:
             run = checked_run(base, request, arguments, earlier, label, references, queue)
@@ -121,6 +123,7 @@ def checked_run(
     if arguments is None:
         return None
     findings.add(problems_of_gpus(arguments, queue))
+    findings.add(references.place.problems_of_inputs(workload, arguments.reserved))
     command = arguments.command.name
     run = replace(
         base,
@@ -143,9 +146,9 @@ def name_of(request: Request, workload: Declaration, arguments: Arguments) -> st
 class References:
     """What arguments refer to on the server: datasets, and tasks to continue or to start from. Each is looked up once."""
 
-    def __init__(self, workload: Declaration, root: Path, server: Server | None, findings: Findings) -> None:
-        self.workload, self.server, self.findings = workload, server, findings
-        self.aliases = catalog.load(root)
+    def __init__(self, workload: Declaration, place: Place, server: Server | None, findings: Findings) -> None:
+        self.workload, self.place, self.server, self.findings = workload, place, server, findings
+        self.aliases = catalog.load(place.root)
         self.steps: list[str] = []
         self.known: dict[str, str] = {}
 
@@ -157,7 +160,7 @@ class References:
         for key, value in given.items():
             if value and key in self.workload.datasets:
                 values[key] = self.once(value, self.dataset)
-            elif value and key in {"resume", "init_from"} and not re.search(r"[/.~]", value):
+            elif value and key in {"resume", "init_from"} and not IN_A_PATH.search(value):
                 values[key] = self.once(value, self.task)
         return {key: value for key, value in values.items() if value}
 

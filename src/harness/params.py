@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from .errors import ParameterError
+from .errors import ParameterError, WorkloadError
 from .grammar import Argument, expand, on_tasks, read
 from .settings import Setting, describe, flat, leaves_of, merge, nearest, problem_of_text, setting
 from .workload import Command, Declaration
@@ -66,9 +66,19 @@ class Arguments:
 
 
 def settings_class(command: Command) -> type:
-    """Import the class that holds a command's settings."""
+    """Import the class that holds a command's settings.
+
+    Raises:
+        WorkloadError: it cannot be imported.
+    """
     module, _, name = command.config.partition(":")
-    found: type = getattr(importlib.import_module(module), name)
+    try:
+        found: type = getattr(importlib.import_module(module), name)
+        problem = "" if is_dataclass(found) else "it is no dataclass"
+    except Exception as error:  # whatever the module does when it is imported
+        problem = f"{type(error).__name__}: {error}"
+    if problem:
+        raise WorkloadError(f"the settings of command={command.name}, {command.config}, cannot be imported: {problem}")
     return found
 
 
@@ -82,6 +92,7 @@ def resolve(declaration: Declaration, tokens: Iterable[str], inherited: Mapping[
 
     Raises:
         ParameterError: with every problem of command, keys, types, ranges and required values.
+        WorkloadError: the command's settings cannot be imported.
     """
     read_here, problems = read(tokens)
     given = {**on_tasks(inherited or {}), **read_here}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import WorkloadError
+from harness.errors import ParameterError, WorkloadError
 from harness.params import RESERVED, describe, resolve, settings_class
 from harness.workload import Declaration, load
 
@@ -89,3 +89,24 @@ class TestOurWorkloads:
         folder = ROOT / "docker" / workload.image
         assert (folder / "Dockerfile").exists()
         assert (folder / "requirements.txt").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("RN51", "model.name=RN51: open_clip has no such model (did you mean RN50?), nor has this project"),
+        ("vit-b-32", "model.name=vit-b-32: open_clip has no such model (did you mean ViT-B-32?), nor has this project"),
+        ("ViT-L/14-336px", None),
+        ("tabletop-tiny", None),
+        ("mine.json", None),
+    ],
+)
+def test_the_name_of_a_model_is_checked_without_torch(name: str, told: str | None) -> None:
+    (clip,) = (workload for workload in WORKLOADS if workload.name == "clip")
+    arguments = ["command=train", "dataset_path=.", f"model.name={name}"]
+    if told is None:
+        assert resolve(clip, arguments).settings.model.name == name
+    else:
+        with pytest.raises(ParameterError) as caught:
+            resolve(clip, arguments)
+        assert caught.value.problems == [told]

@@ -69,6 +69,31 @@ def test_all_that_is_wrong_with_a_declaration_is_told(clone: Path, registry: Reg
         assert expected in outcome.err
 
 
+@pytest.mark.usefixtures("no_server")
+@pytest.mark.parametrize(
+    ("module", "why"),
+    [
+        ("import nowhere_at_all\n", "ModuleNotFoundError: No module named 'nowhere_at_all'"),
+        ("def (:\n", "SyntaxError: invalid syntax (toy_settings.py, line 1)"),
+        ("Make = None\n", "AttributeError: module 'toy_settings' has no attribute 'Train'"),
+        ("Train = None\n", "it is no dataclass"),
+    ],
+)
+def test_settings_that_cannot_be_imported_are_one_error(
+    clone: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch, module: str, why: str
+) -> None:
+    (clone / "clearml_tasks/toy/toy_settings.py").write_text(module)
+    for command in (("show", "toy"), ("enqueue", "toy", "--dry-run"), ("enqueue", "toy", "--smoke", "n=3", "--dry-run")):
+        monkeypatch.delitem(sys.modules, "toy_settings", raising=False)
+        outcome = registry(*command)
+        assert outcome.code != 0
+        lines = [line for line in outcome.err.splitlines() if not line.startswith("warning: ")]
+        assert len(lines) == 1
+        if "--smoke" not in command:  # which begins with the other command
+            assert lines == [f"error: the settings of command=train, toy_settings:Train, cannot be imported: {why}"]
+    assert registry("list").code == 0  # which needs no settings
+
+
 def test_an_unknown_workload_gets_the_nearest_name(clone: Path, registry: Registry) -> None:
     outcome = registry("show", "tyo")
     assert (outcome.code, outcome.out) == (2, "")

@@ -44,7 +44,8 @@ def echo(server: LocalServer, tmp_path_factory: pytest.TempPathFactory) -> Toy:
 def ran(echo: Toy) -> str:
     """A run whose task came from clearml-task or the registry, which have it in Args alone."""
     script = {"repository": echo.script.parents[2].as_uri(), "entry_point": "clearml_tasks/toy/clearml_train.py", "working_dir": "."}
-    hyperparams = args(**{"optim.lr": "1e-3", "one": "x=1"})
+    noted = {"properties": {"owner": {"section": "properties", "name": "owner", "value": "somebody"}}}
+    hyperparams = args(**{"optim.lr": "1e-3", "one": "x=1"}) | noted
     draft = echo.server.call("tasks.create", name="toy edited", type="testing", script=script, hyperparams=hyperparams)
     code, out, _ = echo.carry_out(draft["id"])
     assert code == 0, out
@@ -120,6 +121,7 @@ def test_the_note_is_on_the_task_and_says_what_the_sections_say(echo: Toy, ran: 
     written = json.loads(task["configuration"]["as_run"]["value"])["written"]
     assert written == {"Args": parameters(task, "Args"), "Settings": parameters(task, "Settings"), "Datasets": {}}
     assert written["Settings"]["optim.lr"] == "0.001"
+    assert parameters(task, "properties") == {"owner": "somebody"}  # sections that are not the run's stay
 
 
 def test_by_hand_what_was_typed_is_on_the_task_as_a_value(echo: Toy, tmp_path: Path) -> None:

@@ -196,6 +196,12 @@ def test_a_config_adds_to_the_defaults_and_an_argument_to_the_config(declaration
     assert found == Train(steps=3, optim=Optim(lr=1e-2, name="adamw"), extra={"a": 1})
 
 
+def test_a_list_or_a_mapping_is_replaced_as_a_whole(declaration: Declaration) -> None:
+    config(declaration, "extra: {a: 1}\nsizes: [3, 4, 5]\n")
+    found = resolve(declaration, ["dataset_path=x", "config=smoke", "extra={b: 2}", "sizes=[6]"]).settings
+    assert (found.extra, found.sizes) == ({"b": 2}, [6])
+
+
 @pytest.mark.parametrize("number", ["1e-3", "1e0", "1E-3", "+1e-3", "0.001", "1"])
 def test_a_number_in_yaml_is_one_for_a_float(declaration: Declaration, number: str) -> None:
     config(declaration, f"optim: {{lr: {number}}}\nextra: {{a: {number}}}\n")

@@ -16,7 +16,7 @@ from harness.yaml_file import read_yaml
 from .backends import Server, exactly
 from .console import stdout_kept
 from .errors import RegistryError, ServerError, UsageError
-from .run import SHORTEST_NAME
+from .run import problem_of_name
 
 PUBLIC_PROJECT = "[ClearML] public-dataset"
 FINISHED = ("completed", "published", "closed")
@@ -172,8 +172,8 @@ def local_copy(identifier: str) -> str:
 
 def problems_of_new(name: str, folder: Path, project: str) -> Iterator[str]:
     for what, text in (("dataset", name), ("project", project)):
-        if len(text.strip()) < SHORTEST_NAME:
-            yield f"the {what} name {text!r} is shorter than {SHORTEST_NAME} characters"
+        if problem := problem_of_name(what, text):
+            yield problem
     if not folder.is_dir():
         yield f"--folder {folder}: there is no such folder"
     elif not any(path.is_file() for path in folder.rglob("*")):

@@ -21,7 +21,7 @@ from .errors import ServerError, UsageError
 from .findings import Findings
 from .image import Image
 from .lookup import find_task
-from .reachable import IN_A_PATH, Place
+from .reachable import IN_A_PATH, Place, knows
 from .run import Run, split
 from .workload import discover, named
 
@@ -86,7 +86,11 @@ def plan(request: Request, root: Path, server: Server | None) -> Plan:
             tags=request.tags,
             output_uri=request.output_uri,
         )
-        place = Place(root, code.commit, here=server is not None and server.embedded and not in_containers(queue_name))
+        place = Place(
+            root,
+            code.commit if knows(root, code.commit) else "",
+            here=server is not None and server.embedded and not in_containers(queue_name),
+        )
         findings.add(place.problems_of_code(workload))
         references = References(workload, place, server, findings)
         earlier, lists = findings.attempt(lambda: (inherited(request, workload, server), token_lists(request, workload))) or ({}, [])

@@ -11,7 +11,7 @@ from typing import Any
 from harness.params import path_key
 from harness.workload import Declaration
 
-from . import source
+from .git import git
 
 IN_A_PATH = re.compile(r"[/.~]")
 """Tells a path from the ID or the name of a task."""
@@ -23,7 +23,7 @@ class Place:
 
     root: Path
     commit: str
-    """Empty where there is none, which is told elsewhere."""
+    """Empty where there is none, which is told elsewhere, or where only the remote has it."""
     here: bool
     """Whether the agents see this machine's files."""
 
@@ -67,7 +67,12 @@ class Place:
 
     def holds(self, name: str) -> bool:
         """Whether the commit has a file or a folder."""
-        return source.git(self.root, "cat-file", "-e", f"{self.commit}:{Path(name).as_posix()}") is not None
+        return git(self.root, "cat-file", "-e", f"{self.commit}:{Path(name).as_posix()}") is not None
 
     def not_committed(self, name: str) -> str:
         return f"{name} is not in commit {self.commit[:10]}, so no agent has it: git add '{name}' && git commit"
+
+
+def knows(root: Path, commit: str) -> bool:
+    """Whether the clone has a commit; a branch of the remote may have gone on."""
+    return bool(commit) and git(root, "cat-file", "-e", f"{commit}^{{commit}}") is not None

@@ -53,8 +53,9 @@ def test_what_a_queue_states_is_corrected_and_its_other_tags_stay(embedded: Serv
     ("arguments", "told"),
     [
         (["create", "QUEUE"], "exists already; to state its GPUs: registry queue set QUEUE --gpus N"),
-        (["create", " "], "must not be empty or begin with -"),
-        (["create", "--", "-x"], "must not be empty or begin with -"),
+        (["create", " "], "the queue name ' ' is shorter than 3 characters"),
+        (["create", "--", "-xyz"], "queue '-xyz': must not begin with -"),
+        (["create", "ab"], "the queue name 'ab' is shorter than 3 characters"),
         (["create", "new", "--gpus", "-1"], "-1 is not in the range x>=0"),
         (["create", "new", "--gpus", "two"], "'two' is not a valid integer"),
         (["set", "QUEUEX", "--gpus", "1"], "there is no queue 'QUEUEX' (did you mean QUEUE?)"),

@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from . import bulk, events, metrics, models, organization, projects, queues, reports, taskparts, workers  # noqa: F401  (their end points)
 from .auth import API_VERSION, Guard
 from .endpoints import Endpoint, lookup
-from .errors import AnswerError, ForbiddenError, InvalidRequestError, TooLargeError
+from .errors import AnswerError, ForbiddenError, InvalidRequestError, StorageError, TooLargeError
 from .files import FileServer
 from .store import Store
 
@@ -52,7 +52,7 @@ class Api:
             data = await self._answer(name, request)
             return envelope(name, version, data)
         except AnswerError as error:
-            return envelope(name, version, {}, error.status, error.subcode, str(error))
+            return refusal(name, version, error)
         except Exception:
             log.exception("%s failed", name)
             return envelope(name, version, {}, 500, 0, "internal error; the server's log has the details")
@@ -123,6 +123,15 @@ def envelope(name: str, version: str, data: dict[str, Any], status: int = 200, s
     return Response(json.dumps({"meta": meta, "data": data}), status, media_type="application/json")
 
 
+def refusal(name: str, version: str, error: AnswerError) -> Response:
+    """An error in ClearML's form."""
+    answer = envelope(name, version, {}, error.status, error.subcode, str(error))
+    if isinstance(error, StorageError):
+        log.error("%s: %s", name, error)
+        answer.headers["Retry-After"] = str(error.retry_after)
+    return answer
+
+
 class HostCheck:
     """Outermost: refuses requests addressed to another host's name, and keeps answers from being framed or sniffed."""
 
@@ -136,7 +145,7 @@ class HostCheck:
         try:
             self._guard.check_host(Request(scope))
         except AnswerError as error:
-            return await envelope("", "", {}, error.status, error.subcode, str(error))(scope, receive, send)
+            return await refusal("", "", error)(scope, receive, send)
         return await self._app(scope, receive, send)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from support.echo import ECHO
-from support.toy import make_repository
+from support.toy import forget_settings, make_repository
 
 from harness.edits import NOTE, asked, note
 from harness.errors import ParameterError
@@ -29,7 +29,7 @@ def echo(tmp_path_factory: pytest.TempPathFactory) -> Declaration:
 @pytest.fixture(autouse=True)
 def on_path(echo: Declaration, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(echo.folder)
-    monkeypatch.delitem(__import__("sys").modules, "toy_settings", raising=False)
+    forget_settings(monkeypatch)
 
 
 def clone(changes: dict[str, str | None], ran: Sections = RAN) -> Sections:

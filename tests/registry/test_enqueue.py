@@ -321,8 +321,10 @@ class TestWaiting:
         embedded.call("tasks.completed", task=task)
         _, err = child.communicate(timeout=60)
         assert child.returncode == 0
-        assert "in_progress" in err
-        assert "completed" in err
+        assert [line for line in err.splitlines() if f"({task[:8]}): " in line][-2:] == [
+            f"toy-train ({task[:8]}): in_progress",
+            f"toy-train ({task[:8]}): completed",
+        ]
 
     def test_a_failure_says_why_with_the_end_of_the_log(self, waiting: tuple[subprocess.Popen[str], str], embedded: Server) -> None:
         child, task = waiting

@@ -45,7 +45,8 @@ class Place:
             yield from (f"{key}={name}: {why}" for key, name in data.items() if name and (why := self.problem_of_folder(name)))
             for key in ("resume", "init_from"):
                 named = str(reserved[key] or "")
-                if IN_A_PATH.search(named) and ":" not in named and not self.exists(named):
+                elsewhere = ":" in named  # task:ID, s3://bucket/file
+                if IN_A_PATH.search(named) and not elsewhere and not self.exists(named):
                     yield f"{key}={named}: there is no such file or folder {self.where(named)}"
 
     def problem_of_folder(self, name: str) -> str | None:

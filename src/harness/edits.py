@@ -92,7 +92,7 @@ def asked(declaration: Declaration, sections: Sections, configuration: Mapping[s
             problems += [f"{USED}/{key} was edited: it only tells what was used; edit {ASKED}/{key}" for key in dict.fromkeys(changed)]
     edits = {name: edited(now[name], None if before is None else before[name]) for name in (ASKED, MADE)}
     problems += [f"{MADE}/{key}: there is no such key{nearest(key, known)}" for key in edits[MADE] if key not in known]
-    problems += contradictions(edits, known)
+    problems += contradictions(edits, known, "neither is what ran before" if before else "no run before tells which one was edited")
     if problems:
         raise ParameterError(problems)
     return {**now[ASKED], **edits[MADE]}
@@ -112,12 +112,12 @@ def elsewhere(sections: Sections, known: Mapping[str, bool]) -> Iterator[str]:
                     yield f"{section}/{key}={value}: a run reads {ASKED}/ and {MADE}/ alone; write {ASKED}/{key}{hint}"
 
 
-def contradictions(edits: Sections, known: Mapping[str, bool]) -> Iterator[str]:
+def contradictions(edits: Sections, known: Mapping[str, bool], why: str) -> Iterator[str]:
     """Keys that were given one value in Args and another one in Settings."""
     for key, value in edits[MADE].items():
         other = edits[ASKED].get(key)
         if other is not None and meaning(key, value, known) != meaning(key, other, known):
-            yield f"{ASKED}/{key}={other} and {MADE}/{key}={value} differ, and neither is what ran before; make them equal"
+            yield f"{ASKED}/{key}={other} and {MADE}/{key}={value} differ, and {why}; make them equal"
 
 
 def meaning(key: str, text: str, known: Mapping[str, bool]) -> Any:

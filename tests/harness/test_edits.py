@@ -123,7 +123,7 @@ class TestBeforeAnyRun:
 
     def test_they_must_not_contradict_each_other(self, echo: Declaration) -> None:
         (told,) = problems(echo, {"Args": {"optim.lr": "0.5"}, "Settings": {"optim.lr": "0.25"}}, {})
-        assert "Args/optim.lr=0.5 and Settings/optim.lr=0.25 differ" in told
+        assert told == "Args/optim.lr=0.5 and Settings/optim.lr=0.25 differ, and no run before tells which one was edited; make them equal"
         assert asked(echo, {"Args": {"optim.lr": "1/2"}, "Settings": {"optim.lr": "1/2"}}, {}) == {"optim.lr": "1/2"}
 
 

@@ -49,6 +49,13 @@ def test_what_a_queue_states_is_corrected_and_its_other_tags_stay(embedded: Serv
     assert listed(registry, queue.name)["gpus"] == 4
 
 
+def test_up_serves_no_queue_that_a_server_would_refuse(clone: Any, registry: Registry) -> None:
+    outcome = registry("up", "--queue", "ab", "--queue", "gpu01", "--queue", "x")
+    assert (outcome.code, outcome.out) == (2, "")
+    for name in ("ab", "x"):
+        assert f"  - the queue name '{name}' is shorter than 3 characters" in outcome.err.splitlines()
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

@@ -92,21 +92,23 @@ class TestOurWorkloads:
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("workload", "key", "name", "told"),
     [
-        ("RN51", "model.name=RN51: open_clip has no such model (did you mean RN50?), nor has this project"),
-        ("vit-b-32", "model.name=vit-b-32: open_clip has no such model (did you mean ViT-B-32?), nor has this project"),
-        ("ViT-L/14-336px", None),
-        ("tabletop-tiny", None),
-        ("mine.json", None),
+        ("clip", "model.name", "RN51", "open_clip has no such model (did you mean RN50?), nor has this project"),
+        ("clip", "model.name", "vit-b-32", "open_clip has no such model (did you mean ViT-B-32?), nor has this project"),
+        ("clip", "model.name", "ViT-L/14-336px", None),
+        ("clip", "model.name", "tabletop-tiny", None),
+        ("clip", "model.name", "mine.json", None),
+        ("cliport", "model.clip", "tiny-resnt", "open_clip has no such model (did you mean tiny-resnet?), nor has this project"),
+        ("cliport", "model.clip", "", None),
     ],
 )
-def test_the_name_of_a_model_is_checked_without_torch(name: str, told: str | None) -> None:
-    (clip,) = (workload for workload in WORKLOADS if workload.name == "clip")
-    arguments = ["command=train", "dataset_path=.", f"model.name={name}"]
+def test_the_name_of_a_model_is_checked_without_torch(workload: str, key: str, name: str, told: str | None) -> None:
+    (declared,) = (each for each in WORKLOADS if each.name == workload)
+    arguments = ["command=train", "dataset_path=.", f"{key}={name}"]
     if told is None:
-        assert resolve(clip, arguments).settings.model.name == name
+        assert resolve(declared, arguments).flat_settings()[key] == (name or None)
     else:
         with pytest.raises(ParameterError) as caught:
-            resolve(clip, arguments)
-        assert caught.value.problems == [told]
+            resolve(declared, arguments)
+        assert caught.value.problems == [f"{key}={name}: {told}"]

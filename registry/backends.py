@@ -202,6 +202,11 @@ class Server:
         query = {"order_by": ["-created"], "only_fields": TASK_FIELDS, **query}
         return list(self.call("tasks.get_all", **query).get("tasks") or [])
 
+    def configuration(self, task: str) -> dict[str, str]:
+        """The texts of a task's configuration objects by name."""
+        found = self.call("tasks.get_by_id", task=task)["task"].get("configuration") or {}
+        return {name: str(item.get("value") or "") for name, item in found.items()}
+
     def log_lines(self, task: str, since: float = 0) -> Iterator[tuple[float, str]]:
         """Time stamp (ms) and text of a task's console output from `since` on."""
         while True:

@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from harness.errors import HarnessError
+from harness.grammar import token
 from harness.tree import Tree, named, survey, told
+from harness.yaml_file import read_yaml
 
 from .backends import Server, exactly
 from .console import stdout_kept
 from .errors import RegistryError, ServerError, UsageError
-from .run import SHORTEST_NAME
+from .run import problem_of_name
 
 PUBLIC_PROJECT = "[ClearML] public-dataset"
 FINISHED = ("completed", "published", "closed")
@@ -61,7 +61,11 @@ def load(root: Path) -> dict[str, Entry]:
     """The catalog of the clone at `root`, or the one that came with this package."""
     places = (root / "registry" / "catalog.yaml", Path(__file__).with_name("catalog.yaml"))
     path = next(place for place in places if place.exists())
-    return {alias: entry(alias, stated, path) for alias, stated in (yaml.safe_load(path.read_text()) or {}).items()}
+    try:
+        stated = read_yaml(path) or {}
+    except ValueError as error:
+        raise RegistryError(f"{path}: {error}") from error
+    return {alias: entry(alias, said, path) for alias, said in stated.items()}
 
 
 def entry(alias: str, stated: Mapping[str, Any], path: Path) -> Entry:
@@ -70,7 +74,7 @@ def entry(alias: str, stated: Mapping[str, Any], path: Path) -> Entry:
         workload = build.pop("workload")
     except (TypeError, KeyError, ValueError) as error:
         raise RegistryError(f"{path}: {alias}: must have summary, project and build: {{workload: ..., command: ...}}") from error
-    arguments = tuple(f"{key}={value}" for key, value in build.items())
+    arguments = tuple(token(key, value) for key, value in build.items())
     return Entry(alias, stated.get("summary", ""), stated.get("project", PUBLIC_PROJECT), workload, arguments)
 
 
@@ -180,11 +184,7 @@ def check_new(name: str, folder: Path, project: str, *, leave_out: bool) -> Tree
     Raises:
         UsageError: with all that keeps it from being published.
     """
-    problems = [
-        f"the {what} name {text!r} is shorter than {SHORTEST_NAME} characters"
-        for what, text in (("dataset", name), ("project", project))
-        if len(text.strip()) < SHORTEST_NAME
-    ]
+    problems = [problem for what, text in (("dataset", name), ("project", project)) if (problem := problem_of_name(what, text))]
     tree = survey(folder)
     unkept = tree.hollow | tree.lost
     if not folder.is_dir():

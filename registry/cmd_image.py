@@ -11,8 +11,9 @@ import click
 from . import workload
 from .console import print_json, print_table, say
 from .errors import ImageCheckError, UsageError
+from .git import git
 from .image import Image, images_named
-from .source import git, uncommitted
+from .source import uncommitted
 
 if TYPE_CHECKING:
     from .engine import LocalImage

@@ -6,6 +6,7 @@ import click
 
 from .console import print_json, print_table, say
 from .errors import UsageError
+from .run import problem_of_queue
 
 GPUS = click.IntRange(0)
 
@@ -42,8 +43,8 @@ def create(name: str, gpus: int | None) -> None:
     """Make a queue. Agents serve it by registry agent --queue NAME; on this machine alone: registry up --queue NAME."""
     from .backends import connect
 
-    if not name.strip() or name.startswith("-"):
-        raise UsageError(f"queue {name!r}: must not be empty or begin with -")
+    if problem := problem_of_queue(name):
+        raise UsageError(problem)
     server = connect()
     if name.strip() in server.queues():
         raise UsageError(f"queue {name.strip()!r} exists already; to state its GPUs: registry queue set {name.strip()} --gpus N")

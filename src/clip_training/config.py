@@ -6,13 +6,16 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from harness.params import setting
+from training.models import problem_of_model
 
 
 @dataclass
 class ModelConfig:
     """Which model, and where its weights start."""
 
-    name: str = setting("ViT-B-32", "an open_clip model, one of src/clip_training/models/, or a JSON file in open_clip's form")
+    name: str = setting(
+        "ViT-B-32", "an open_clip model, one of src/training/models/, or a JSON file in open_clip's form", check=problem_of_model
+    )
     pretrained: str = setting("", "weights to start from: a tag that open_clip knows (downloaded), or a file; empty is random")
 
 
@@ -197,7 +200,9 @@ class VptConfig:
 class ExportConfig:
     """All settings of `command=export`; init_from says what is exported."""
 
-    name: str = setting("", "open_clip's name of the model, or a JSON file; empty finds it by the shapes of the weights")
+    name: str = setting(
+        "", "open_clip's name of the model, or a JSON file; empty finds it by the shapes of the weights", check=problem_of_model
+    )
     format: str = setting("pt", "of the file that is written", choices=("pt", "safetensors"))
 
 

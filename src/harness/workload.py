@@ -8,10 +8,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from .errors import WorkloadError
 from .metrics import Metrics, problems_of_metrics
+from .yaml_file import read_yaml
 
 LAUNCHERS = ("inline", "torchrun", "paddle", "own")
 TASK_TYPES = (
@@ -82,9 +81,9 @@ def load(folder: Path) -> Declaration:
     """
     path = folder / "workload.yaml"
     try:
-        stated = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError) as error:
-        raise WorkloadError(f"{path} cannot be read: {error}") from error
+        stated = read_yaml(path)
+    except ValueError as error:
+        raise WorkloadError(f"{path}: {error}") from error
     problems = list(problems_of(stated))
     if problems:
         raise WorkloadError("\n".join(f"{path}: {problem}" for problem in problems))

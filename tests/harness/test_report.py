@@ -114,7 +114,7 @@ def test_texts_are_printed(report: TerminalReport, capsys: pytest.CaptureFixture
 
 def test_progress_passes_every_item_on(report: TerminalReport, capsys: pytest.CaptureFixture[str]) -> None:
     assert list(report.progress(iter(range(3)), total=3, description="steps")) == [0, 1, 2]
-    assert "steps" in capsys.readouterr().out
+    assert "steps: 100%" in capsys.readouterr().out
     assert list(Silent().progress([1, 2])) == [1, 2]
     assert capsys.readouterr().out == ""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import WorkloadError
+from harness.errors import ParameterError, WorkloadError
 from harness.params import RESERVED, describe, resolve, settings_class
 from harness.workload import Declaration, load
 
@@ -121,3 +121,26 @@ class TestOurWorkloads:
         folder = ROOT / "docker" / workload.image
         assert (folder / "Dockerfile").exists()
         assert (folder / "requirements.txt").exists()
+
+
+@pytest.mark.parametrize(
+    ("workload", "key", "name", "told"),
+    [
+        ("clip", "model.name", "RN51", "open_clip has no such model (did you mean RN50?), nor has this project"),
+        ("clip", "model.name", "vit-b-32", "open_clip has no such model (did you mean ViT-B-32?), nor has this project"),
+        ("clip", "model.name", "ViT-L/14-336px", None),
+        ("clip", "model.name", "tabletop-tiny", None),
+        ("clip", "model.name", "mine.json", None),
+        ("cliport", "model.clip", "tiny-resnt", "open_clip has no such model (did you mean tiny-resnet?), nor has this project"),
+        ("cliport", "model.clip", "", None),
+    ],
+)
+def test_the_name_of_a_model_is_checked_without_torch(workload: str, key: str, name: str, told: str | None) -> None:
+    (declared,) = (each for each in WORKLOADS if each.name == workload)
+    arguments = ["command=train", "dataset_path=.", f"{key}={name}"]
+    if told is None:
+        assert resolve(declared, arguments).flat_settings()[key] == (name or None)
+    else:
+        with pytest.raises(ParameterError) as caught:
+            resolve(declared, arguments)
+        assert caught.value.problems == [f"{key}={name}: {told}"]

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-import uuid
+import sqlite3
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.convertors import StringConvertor, register_url_convertor
+from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from . import bulk, events, metrics, models, organization, projects, queues, reports, taskparts, workers  # noqa: F401  (their end points)
+from .answers import envelope, pieces
 from .auth import API_VERSION, Guard
+from .bodies import Bodies
 from .endpoints import Endpoint, lookup
-from .errors import AnswerError, ForbiddenError, InvalidRequestError, TooLargeError
+from .errors import AnswerError, ForbiddenError
 from .files import FileServer
 from .store import Store
 
@@ -34,8 +36,15 @@ class EndpointConvertor(StringConvertor):
 
 
 register_url_convertor("endpoint", EndpointConvertor())
-LARGEST_BODY = 64 * 2**20
 log = logging.getLogger("local_server")
+
+# Of every answer: it is framed, sniffed or embedded by no other page, not even one of another port of this machine.
+_HEADERS = {
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
 
 
 class Api:
@@ -44,83 +53,45 @@ class Api:
     def __init__(self, store: Store, guard: Guard) -> None:
         self._store = store
         self._guard = guard
+        self._bodies = Bodies()
 
     async def __call__(self, request: Request) -> Response:
         """`/<service>.<action>`, below any version prefix; GET with a JSON body as well as POST."""
         name, version = request.path_params["endpoint"], request.path_params.get("version", API_VERSION)
         try:
-            data = await self._answer(name, request)
-            return envelope(name, version, data)
+            return envelope(name, version, await self._answer(name, request))
         except AnswerError as error:
-            return envelope(name, version, {}, error.status, error.subcode, str(error))
+            return refusal(error, name, version)
         except Exception:
             log.exception("%s failed", name)
-            return envelope(name, version, {}, 500, 0, "internal error; the server's log has the details")
+            return envelope(name, version, status=500, message="internal error; the server's log has the details")
 
-    async def _answer(self, name: str, request: Request) -> dict[str, Any]:
+    async def _answer(self, name: str, request: Request) -> list[bytes]:
         by_cookie = self._guard.check(request)
         if name == "auth.login":
             if by_cookie:
                 raise ForbiddenError("the page's cookie is for the page alone")
-            asked = await parameters(request, batch=False)
-            return {"token": self._guard.token(request.query_params.get("expiration_sec", asked.get("expiration_sec")))}
+            async with self._bodies.parsed(request, name, batch=False) as (asked, _):
+                token = self._guard.token(request.query_params.get("expiration_sec", asked.get("expiration_sec")))
+            return pieces({"token": token})
         endpoint = lookup(name)
-        body = await parameters(request, batch=endpoint.batch)
-        return await self.run(endpoint, body)
+        if by_cookie and endpoint.writes:
+            self._guard.check_wish(request, "POST")
+        async with self._bodies.parsed(request, name, batch=endpoint.batch) as (body, large):
+            return await self._run(endpoint, body, large)
 
-    async def run(self, endpoint: Endpoint, body: Any) -> dict[str, Any]:
+    async def _run(self, endpoint: Endpoint, body: Any, large: bool) -> list[bytes]:
         """Call an end point on the store."""
-        run = self._store.write if endpoint.writes else self._store.read
-        return await asyncio.wrap_future(run(lambda db: endpoint.call(db, body)))
+
+        def call(db: sqlite3.Connection) -> list[bytes]:
+            return pieces(endpoint.call(db, body))
+
+        return await asyncio.wrap_future(self._store.write(call, large=large) if endpoint.writes else self._store.read(call))
 
 
-async def parameters(request: Request, *, batch: bool) -> Any:
-    """The fields of a request: its JSON body, else its query. A batch is a list of them, one JSON value per line.
-
-    Raises:
-        TooLargeError: the body is over the limit.
-        InvalidRequestError: it is not JSON.
-    """
-    parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > LARGEST_BODY:
-            raise TooLargeError(f"the request is over {LARGEST_BODY >> 20} MiB")
-        parts.append(part)
-    text = b"".join(parts)
-    try:
-        if batch:
-            return [parse(line) for line in text.splitlines() if line.strip()]
-        body = parse(text) if text.strip() else dict(request.query_params)
-    except (ValueError, RecursionError) as error:
-        raise InvalidRequestError(f"the request is not JSON: {error}") from error
-    if not isinstance(body, dict):
-        raise InvalidRequestError("the request is not a JSON object")
-    return body
-
-
-def parse(text: bytes) -> Any:
-    """A JSON value that can be stored: Python's NaN and Infinity become null, half surrogate pairs are refused."""
-    value = json.loads(text, parse_constant=lambda _: None)
-    if b"\\ud" in text.lower():
-        json.dumps(value, ensure_ascii=False).encode()  # raises ValueError
-    return value
-
-
-def envelope(name: str, version: str, data: dict[str, Any], status: int = 200, subcode: int = 0, message: str = "OK") -> Response:
-    """An answer in ClearML's form."""
-    trx = uuid.uuid4().hex
-    meta = {
-        "id": trx,
-        "trx": trx,
-        "endpoint": {"name": name, "requested_version": version, "actual_version": version},
-        "result_code": status,
-        "result_subcode": subcode,
-        "result_msg": message,
-        "error_stack": "",
-        "error_data": {},
-    }
-    return Response(json.dumps({"meta": meta, "data": data}), status, media_type="application/json")
+def refusal(error: AnswerError, name: str = "", version: str = "") -> Response:
+    """What a client is told that is refused."""
+    return envelope(name, version, status=error.status, subcode=error.subcode, message=str(error))
 
 
 class HostCheck:
@@ -133,11 +104,19 @@ class HostCheck:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
+
+        async def told(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
         try:
             self._guard.check_host(Request(scope))
         except AnswerError as error:
-            return await envelope("", "", {}, error.status, error.subcode, str(error))(scope, receive, send)
-        return await self._app(scope, receive, send)
+            return await refusal(error)(scope, receive, told)
+        return await self._app(scope, receive, told)
 
 
 def _endpoint(api: Api) -> Callable[[Request], Awaitable[Response]]:

@@ -7,10 +7,17 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
+
+from .answers import Room, Text, encode
 
 # The SDK reports single values (a test score) at this iteration; they belong to no curve.
 SINGLE_VALUE = -(2**31)
+_PART = 10_000
+# From so many points per sample on, a search for each stretch is faster than sorting all points by stretches.
+_DENSE = 20
 
 Point = tuple[int, int, float]
 """Iteration, timestamp in milliseconds, value."""
@@ -70,22 +77,57 @@ def series(db: sqlite3.Connection, owners: Iterable[str], metrics: Sequence[dict
             yield one
 
 
-def curve(db: sqlite3.Connection, one: Series, samples: int, key: str = "iter") -> tuple[list[Any], list[float]]:
-    """A series' x and y with at most `samples` points (0: all). Where it has more, equal stretches of x are averaged.
+def curve(db: sqlite3.Connection, one: Series, samples: int, key: str, room: Room) -> dict[str, Text] | None:
+    """A series' x and y with at most `samples` points (0: all); None if it has none. Where it has more, equal stretches of x are averaged.
 
     Of points reported for the same iteration the last one counts. `key`: iter, timestamp (milliseconds) or iso_time.
     """
+    points = _averages(db, one.id, samples, key) if samples > 0 and _has_more(db, one.id, samples) else _points(db, one.id, key)
+    x, y = [], []
+    while part := list(islice(points, _PART)):
+        moments, values = zip(*part, strict=True)
+        x.append(encode([_iso(moment) for moment in moments] if key == "iso_time" else moments)[1:-1])
+        y.append(encode(values)[1:-1])
+    return {"x": Text(x, room), "y": Text(y, room)} if x else None
+
+
+def _has_more(db: sqlite3.Connection, series: int, points: int) -> bool:
+    sql = f"SELECT 1 FROM point WHERE series = ? AND iter > {SINGLE_VALUE} LIMIT 1 OFFSET ?"
+    return db.execute(sql, (series, points)).fetchone() is not None
+
+
+def _points(db: sqlite3.Connection, series: int, key: str) -> Iterator[tuple[int, float]]:
+    x, order = ("iter", "iter, timestamp") if key == "iter" else ("timestamp", "timestamp, iter")
+    rows = db.execute(f"SELECT {x}, value FROM point WHERE series = ? AND iter > {SINGLE_VALUE} ORDER BY {order}", (series,))
+    last = next(rows, None)
+    for row in rows:
+        if last and row[0] != last[0]:
+            yield last
+        last = row
+    if last:
+        yield last
+
+
+def _averages(db: sqlite3.Connection, series: int, samples: int, key: str) -> Iterator[tuple[int, float]]:
+    """The least x and the average of each of `samples` equal stretches of x that has points."""
     x = "iter" if key == "iter" else "timestamp"
-    curve = f"FROM point WHERE series = {one.id} AND iter > {SINGLE_VALUE}"
-    count = db.execute(f"SELECT count(*) {curve}").fetchone()[0] if samples > 0 else 0
-    if count > max(0, samples):
-        low, high = db.execute(f"SELECT min({x}), max({x}) {curve}").fetchone()
-        stretch = f"({x} - {low}) * {samples} / {high - low + 1}"
-        rows = db.execute(f"SELECT min({x}), avg(value) {curve} GROUP BY {stretch} ORDER BY {stretch}").fetchall()
+    curve = f"FROM point WHERE series = {series} AND iter > {SINGLE_VALUE}"
+    (low,), (high,) = (db.execute(f"SELECT {which}({x}) {curve}").fetchone() for which in ("min", "max"))
+    span = high - low + 1
+    if key == "iter" and _has_more(db, series, _DENSE * samples):  # its points lie in this order: no need to sort them
+        for index in range(samples):
+            begin, end = (low - (-at * span // samples) for at in (index, index + 1))
+            sql = "SELECT min(iter), avg(value) FROM point WHERE series = ? AND iter >= ? AND iter < ?"
+            found = db.execute(sql, (series, begin, end)).fetchone()
+            if found[0] is not None:
+                yield found
     else:
-        order = "iter, timestamp" if key == "iter" else "timestamp, iter"
-        rows = list(dict(db.execute(f"SELECT {x}, value {curve} ORDER BY {order}")).items())
-    return [row[0] for row in rows], [row[1] for row in rows]
+        stretch = f"({x} - {low}) * {samples} / {span}"
+        yield from db.execute(f"SELECT min({x}), avg(value) {curve} GROUP BY {stretch} ORDER BY {stretch}")
+
+
+def _iso(moment: int) -> str:
+    return datetime.fromtimestamp(moment / 1000, UTC).isoformat(timespec="milliseconds")
 
 
 def last_metrics(db: sqlite3.Connection, owners: Sequence[str]) -> dict[str, dict[str, Any]]:

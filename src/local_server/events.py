@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import sqlite3
 import time
@@ -10,6 +9,7 @@ from collections import Counter, defaultdict
 from typing import Any
 
 from . import curves
+from .answers import encode
 from .documents import Json, now
 from .endpoints import endpoint
 from .errors import AnswerError, InvalidRequestError, UnknownIDError
@@ -138,7 +138,7 @@ def _add_others(db: sqlite3.Connection, events: list[Json]) -> None:
             db.execute(sql, (owner, kind, metric, variant, event["url"]))
         timestamp = _timestamp(event)
         document = {key: value for key, value in event.items() if key not in ("model_event", "allow_locked")} | {"timestamp": timestamp}
-        row = (owner, kind, timestamp, metric, variant, event["iter"], json.dumps(document))
+        row = (owner, kind, timestamp, metric, variant, event["iter"], encode(document).decode())
         if kind in (PLOT, IMAGE):
             _insert(db, [row])
         else:

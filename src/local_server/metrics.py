@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from . import curves
+from .answers import Room
 from .documents import TASKS, Json
 from .endpoints import endpoint
 from .errors import InvalidRequestError
@@ -29,10 +29,11 @@ def scalar_metrics_iter_histogram(
     """{metric: {variant: {name, x, y}}}, each curve with at most `samples` points (0: all)."""
     _check(db, [task], key, model_events)
     answer: Json = {}
+    room = Room()
     for one in curves.series(db, [task], metrics):
-        x, y = curves.curve(db, one, samples, key)
-        if x:
-            answer.setdefault(one.metric, {})[one.variant] = {"name": one.variant, "x": _axis(x, key), "y": y}
+        points = curves.curve(db, one, samples, key, room)
+        if points:
+            answer.setdefault(one.metric, {})[one.variant] = {"name": one.variant, **points}
     return answer
 
 
@@ -52,11 +53,11 @@ def multi_task_scalar_metrics_iter_histogram(
     table = "model" if model_events else "task"
     names = dict(db.execute(f"SELECT id, doc ->> '$.name' FROM {table} WHERE id IN ({', '.join('?' * len(tasks))})", tasks).fetchall())
     answer: Json = {}
+    room = Room()
     for one in curves.series(db, tasks, metrics):
-        x, y = curves.curve(db, one, samples, key)
-        if x:
-            line = {"name": names[one.owner], "x": _axis(x, key), "y": y}
-            answer.setdefault(one.metric, {}).setdefault(one.variant, {})[one.owner] = line
+        points = curves.curve(db, one, samples, key, room)
+        if points:
+            answer.setdefault(one.metric, {}).setdefault(one.variant, {})[one.owner] = {"name": names[one.owner], **points}
     return answer
 
 
@@ -65,12 +66,6 @@ def _check(db: sqlite3.Connection, tasks: Sequence[str], key: str, model_events:
         raise InvalidRequestError(f"Validation error: key '{key}', expected one of {', '.join(_KEYS)}")
     if not model_events:
         TASKS.require(db, tasks)
-
-
-def _axis(x: list[int], key: str) -> list[Any]:
-    if key != "iso_time":
-        return x
-    return [datetime.fromtimestamp(moment / 1000, UTC).isoformat(timespec="milliseconds") for moment in x]
 
 
 @endpoint("events.get_task_single_value_metrics")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from . import patterns
 from .endpoints import conforms
 from .errors import InvalidRequestError
 
@@ -96,10 +97,7 @@ def _expression(table: str, field: str) -> tuple[str, list[Any]]:
 
 
 def _matching(sql: str, pattern: str) -> Where:
-    try:
-        re.compile(pattern)
-    except re.error as error:
-        raise InvalidRequestError(f"Validation error: '{pattern}' is no regular expression: {error}") from error
+    patterns.check(pattern)
     return Where(f"matches(?, {sql})", (pattern,))
 
 

@@ -21,7 +21,7 @@ from .errors import ServerError
 from .home import embedded_server
 from .run import DOCKER_ARGUMENTS, Run
 
-RETRIES = {"total": 3, "connect": 1, "read": 3, "redirect": 3, "status": 3, "backoff_factor": 0.3}
+RETRIES = {"total": 3, "connect": 1, "read": 3, "redirect": 3, "status": 1, "backoff_factor": 0.3}
 LOG_PAGE = 1000
 GPUS = "gpus="  # begins the tag that says how many GPUs the machines of a queue have
 TASK_FIELDS = [
@@ -123,6 +123,8 @@ class Server:
             response = self.session.send_request(service, action, json=body)
             answer = response.json()
         except Exception as error:
+            if "503 error responses" in str(error):  # the session's words once it has tried often enough
+                raise ServerError(f"{self.host} cannot do {endpoint} at the moment (503): its disk may be full, its log says why") from None
             raise ServerError(f"no answer from {self.host} to {endpoint}: {type(error).__name__}") from error
         meta = answer.get("meta", {})
         if response.status_code == 200:

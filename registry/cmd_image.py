@@ -56,6 +56,8 @@ def build(names: tuple[str, ...], every: bool, base: str | None, place: str | No
 
     root = workload.clone_root()
     images = images_named(root, names, every, base, place)
+    if outdated := [problem for each in images for problem in each.layer.outdated()]:
+        raise UsageError(*outdated)
     engine = Engine()
     rows = []
     for each in images:

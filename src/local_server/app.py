@@ -22,7 +22,7 @@ from .answers import envelope, pieces
 from .auth import API_VERSION, Guard
 from .bodies import Bodies
 from .endpoints import Endpoint, lookup
-from .errors import AnswerError, ForbiddenError
+from .errors import AnswerError, ForbiddenError, StorageError
 from .files import FileServer
 from .store import Store
 
@@ -91,7 +91,11 @@ class Api:
 
 def refusal(error: AnswerError, name: str = "", version: str = "") -> Response:
     """What a client is told that is refused."""
-    return envelope(name, version, status=error.status, subcode=error.subcode, message=str(error))
+    answer = envelope(name, version, status=error.status, subcode=error.subcode, message=str(error))
+    if isinstance(error, StorageError):
+        log.error("%s: %s", name, error)
+        answer.headers["Retry-After"] = str(error.retry_after)
+    return answer
 
 
 class HostCheck:

@@ -10,7 +10,8 @@ ServerError
     ├── ForbiddenError         403: a request that another site's page made
     ├── UnknownEndpointError   404: an end point this server does not have
     ├── TooLargeError          413: a body over the limit
-    └── StorageError           500: the disk refused; nothing of the request was kept
+    ├── DamageError            500: stored data that cannot be read
+    └── StorageError           503: the disk refused for now; nothing of the request was kept
 """
 
 from __future__ import annotations
@@ -78,11 +79,20 @@ class TooLargeError(AnswerError):
     status = 413
 
 
-class StorageError(AnswerError):
-    """The disk refused a write; nothing of the request was kept.
+class DamageError(AnswerError):
+    """Stored data cannot be read."""
 
-    The status stays at 500: the SDK repeats anything above it for ever, and its caller would never learn the reason.
+    subcode = 100
+
+
+class StorageError(AnswerError):
+    """The disk refused a write for now; nothing of the request was kept.
+
+    The SDK repeats a request that is answered so until the disk has room again. What is refused by another status it drops without a
+    word at the end of a run: its last scalars, and even the status `completed`.
     """
 
-    status = 500
+    status = 503
     subcode = 100
+    retry_after = 20
+    """Seconds; without them the SDK waits longer from time to time, up to two minutes."""

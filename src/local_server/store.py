@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-from .errors import InvalidRequestError, StartError, StorageError
+from .errors import DamageError, InvalidRequestError, StartError, StorageError
 from .patterns import matches
 
 Result = TypeVar("Result")
@@ -25,6 +25,11 @@ Change = tuple[Work[Any], Future[Any]]
 VERSION = 1
 READERS = 4
 COMMITTED_TOGETHER = 64
+_DISK = {
+    *(sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN),
+    *(sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB),
+}
+"""Primary codes of errors that concern every change, not the one request in which they show."""
 
 _DOCUMENTS = ("project", "task", "model", "queue", "worker")
 
@@ -115,9 +120,9 @@ class Store:
         try:
             return work(connection)
         except sqlite3.Error as error:
-            if _asked_too_much(error):
+            if not _of_disk(error):
                 raise _refusal(error) from error
-            raise StorageError(f"the server could not read its data: {error}") from error
+            raise DamageError(f"the server could not read its data: {error}") from error
         finally:
             connection.execute("COMMIT")
 
@@ -149,8 +154,8 @@ class Store:
         try:
             result, problem = work(self._writer), None
         except Exception as error:
-            if isinstance(error, sqlite3.OperationalError) and not _asked_too_much(error):
-                raise  # the disk: the whole transaction is gone
+            if isinstance(error, sqlite3.Error) and _of_disk(error):
+                raise  # the whole transaction is gone
             result, problem = None, _refusal(error) if isinstance(error, sqlite3.Error) else error
             self._writer.execute("ROLLBACK TO change")
         self._writer.execute("RELEASE change")
@@ -201,10 +206,9 @@ class _Waiting:
             return [self._small.popleft() for _ in range(min(len(self._small), COMMITTED_TOGETHER))]
 
 
-def _asked_too_much(error: sqlite3.Error) -> bool:
-    """Is it the statement that fails, and not the disk: a request of too many or too long parts?"""
-    code: int | None = getattr(error, "sqlite_errorcode", None)
-    return code is None or code & 0xFF in (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_RANGE, sqlite3.SQLITE_MISMATCH)
+def _of_disk(error: sqlite3.Error) -> bool:
+    """Does it concern every change? Otherwise one request asked for too much, or for what no field holds."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DISK
 
 
 def _refusal(error: sqlite3.Error) -> InvalidRequestError:

@@ -76,14 +76,14 @@ def delete_for_model(db: sqlite3.Connection, model: str) -> Json:
 @endpoint("events.clear_task_log", writes=True)
 def clear_task_log(db: sqlite3.Connection, task: str, threshold_sec: int | None = None) -> Json:
     """Delete the log, or what in it is older than `threshold_sec` seconds."""
-    before = int(time.time() * 1000) - threshold_sec * 1000 if threshold_sec is not None else _LARGEST - 1
-    deleted = db.execute("DELETE FROM event WHERE owner = ? AND type = ? AND timestamp < ?", (task, LOG, before)).rowcount
+    before = time.time() * 1000 - threshold_sec * 1000 if threshold_sec is not None else _LARGEST - 1
+    deleted = db.execute("DELETE FROM event WHERE owner = ? AND type = ? AND timestamp < ?", (task, LOG, float(before))).rowcount
     return {"deleted": deleted}
 
 
 def _owner(db: sqlite3.Connection, event: Any, states: dict[tuple[str, bool], str | None]) -> str:
     """The task or model of an event. Raises InvalidRequestError if it has none that can take it."""
-    if not isinstance(event, dict) or event.get("type") not in TYPES:
+    if not isinstance(event, dict) or not isinstance(event.get("type"), str) or event["type"] not in TYPES:
         raise InvalidRequestError("unknown event type")
     owner, of_model = event.get("task"), bool(event.get("model_event"))
     if not isinstance(owner, str) or not owner:

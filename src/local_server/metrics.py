@@ -9,7 +9,7 @@ from typing import Any
 from . import curves
 from .answers import Room
 from .documents import TASKS, Json
-from .endpoints import endpoint
+from .endpoints import ITEM, check, endpoint
 from .errors import InvalidRequestError
 
 SAMPLES = 6000
@@ -107,6 +107,7 @@ def scalar_metrics_iter_raw(
     model_events: bool = False,
 ) -> Json:
     """All points of a metric as they were reported, `batch_size` at a time over its variants."""
+    check("events.scalar_metrics_iter_raw: metric", metric, ITEM)
     start = int(scroll_id) if scroll_id and scroll_id.isdecimal() else 0
     chosen = {one.id: one.variant for one in curves.series(db, [task], [metric])}
     marks = ", ".join("?" * len(chosen))

@@ -22,6 +22,7 @@ _STEERING = {"only_fields", "order_by"}
 _LISTS = {"tags", "system_tags"}
 _TIMES = {"status_changed", "created", "started", "completed", "last_update", "last_change", "published", "added"}
 _TEXT_FIELDS = ("id", "name", "comment")
+_LONGEST_TIME = 100
 _SERIES_COLUMNS = {"value": "value", "min_value": "min_value", "max_value": "max_value"}
 
 
@@ -137,9 +138,9 @@ def _text(table: str, text: str) -> Where:
 
 
 def _time(field: str, text: str) -> Where:
-    match = re.fullmatch(r"(>=|<=|>|<)?\s*(.+)", text.strip())
+    match = re.fullmatch(r"(>=|<=|>|<)?\s*(.+)", text.strip()) if len(text) <= _LONGEST_TIME else None
     if match is None:
-        raise InvalidRequestError(f"Validation error: '{text}' is no time")
+        raise InvalidRequestError(f"Validation error: '{text[:_LONGEST_TIME]}' is no time")
     return Where(f"{_path(field)} {match[1] or '='} ?", (_moment(match[2]),))
 
 

@@ -31,6 +31,9 @@ _DISK = {
 }
 """Primary codes of errors that concern every change, not the one request in which they show."""
 
+_REFUSED = (sqlite3.Error, OverflowError)
+"""What SQLite raises; the latter for a number beyond 64 bits."""
+
 _DOCUMENTS = ("project", "task", "model", "queue", "worker")
 
 _SCHEMA = [
@@ -119,7 +122,7 @@ class Store:
         connection.execute("BEGIN")
         try:
             return work(connection)
-        except sqlite3.Error as error:
+        except _REFUSED as error:
             if not _of_disk(error):
                 raise _refusal(error) from error
             raise DamageError(f"the server could not read its data: {error}") from error
@@ -154,9 +157,9 @@ class Store:
         try:
             result, problem = work(self._writer), None
         except Exception as error:
-            if isinstance(error, sqlite3.Error) and _of_disk(error):
+            if _of_disk(error):
                 raise  # the whole transaction is gone
-            result, problem = None, _refusal(error) if isinstance(error, sqlite3.Error) else error
+            result, problem = None, _refusal(error) if isinstance(error, _REFUSED) else error
             self._writer.execute("ROLLBACK TO change")
         self._writer.execute("RELEASE change")
         return result, problem
@@ -206,10 +209,10 @@ class _Waiting:
             return [self._small.popleft() for _ in range(min(len(self._small), COMMITTED_TOGETHER))]
 
 
-def _of_disk(error: sqlite3.Error) -> bool:
+def _of_disk(error: Exception) -> bool:
     """Does it concern every change? Otherwise one request asked for too much, or for what no field holds."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DISK
 
 
-def _refusal(error: sqlite3.Error) -> InvalidRequestError:
+def _refusal(error: Exception) -> InvalidRequestError:
     return InvalidRequestError(f"Validation error: the request asks for too much, or for what no field holds: {error}")

@@ -25,13 +25,14 @@ TEXTS = [
     *("-last_update", "x" * 70_000, "created", "training", "2024-01-01", "0001-01-01T00:00:00+14:00", "9" * 400, "log", "plot"),
     *("input", "iter", "hyperparams.a.b.c"),
 ]
-NAMES = """
+FIELDS = """
     name type task tasks model models project projects queue queues ids id status tags system_tags order_by only_fields page page_size
     size scroll_id search_text _any_ _all_ _or_ fields pattern values datetime status_changed created last_update parent hyperparams
     configuration script execution artifacts container runtime input output metrics metric variant variants iter iters value timestamp
     ts event_type key url section labels design metadata force user new_status worker last_seen timeout from_date to_date interval
     items
-""".split()
+"""
+NAMES = FIELDS.split()
 PLAIN = (str, int, float, bool)
 MORE = {"tasks.create": tasks.FIELDS, "tasks.edit": tasks.FIELDS, "models.create": models._FIELDS, "models.edit": models._FIELDS}
 RAW = [

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+import resource
+import socket
 import sqlite3
 import statistics
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -203,6 +205,29 @@ def test_the_ids_of_thousands_of_tasks_come_at_once(own_server: OwnServer) -> No
     assert time.monotonic() - started < 1
     assert sorted(each["id"] for each in found) == sorted([task, *ids])
     assert all(each == {"id": each["id"]} for each in found)
+
+
+def test_idle_connections_do_not_keep_others_out(own_server: OwnServer) -> None:
+    """400 of them stopped a server that may open 256 files. The oldest make room; one that is asked something is served."""
+    server = own_server()
+    resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (256, 256))
+    address = ("127.0.0.1", int(server.url.rpartition(":")[2]))
+    with ExitStack() as idle, requests.Session() as session:
+        session.auth = server.keys
+        session.get(f"{server.url}/users.get_current_user", timeout=10).raise_for_status()
+        held = [idle.enter_context(socket.create_connection(address)) for _ in range(400)]
+        held[-1].sendall(f"GET /users.get_current_user HTTP/1.1\r\nHost: 127.0.0.1:{address[1]}\r\n\r\n".encode())
+        assert held[-1].recv(100).startswith(b"HTTP/1.1 401")
+        for _ in range(3):
+            assert session.get(f"{server.url}/users.get_current_user", timeout=10).ok
+            assert server.call("tasks.get_all") == {"tasks": []}
+        assert len(list(Path(f"/proc/{server.pid}/fd").iterdir())) < 256
+    assert "Too many open files" not in server.log.read_text()
+
+
+def test_the_limit_of_open_files_is_raised_as_far_as_it_goes(own_server: OwnServer) -> None:
+    soft, hard = resource.prlimit(own_server().pid, resource.RLIMIT_NOFILE)
+    assert soft == hard or soft >= 2**16
 
 
 def test_an_event_keeps_every_digit(server: LocalServer, new_task: NewTask) -> None:

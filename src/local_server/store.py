@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from .errors import DamageError, InvalidRequestError, StartError, StorageError
 from .patterns import matches
+from .wholeness import Journal, check, damage
 
 Result = TypeVar("Result")
 Work = Callable[[sqlite3.Connection], Result]
@@ -70,7 +71,7 @@ class Store:
     """The data folder's database.
 
     Raises:
-        StartError: a newer version wrote the file, it is not a database, or the disk is full.
+        StartError: a newer version wrote the file, it is damaged or not a database, or the disk is full.
     """
 
     def __init__(self, path: Path) -> None:
@@ -78,10 +79,14 @@ class Store:
         self._local = threading.local()
         self._connections: list[sqlite3.Connection] = []
         try:
+            journal = Journal(path)
             self._writer = self._connect()
             _prepare(self._writer, path)
+            journal.compare(self._writer)
+            check(self._writer, path, ended_well=not journal.is_there)
         except sqlite3.Error as error:
-            raise StartError(f"cannot use {path}: {error}") from error
+            damaged = getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+            raise StartError(damage(path, str(error)) if damaged else f"cannot use {path}: {error}") from error
         self._waiting = _Waiting()
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
         self._thread = threading.Thread(target=self._write_loop, name="writer", daemon=True)

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from .errors import InvalidRequestError, TooLargeError
 
@@ -73,6 +73,8 @@ async def _read(parts: AsyncIterator[bytes], body: bytearray, limit: int) -> boo
                 body += await anext(parts)
         except StopAsyncIteration:
             return False
+        except ClientDisconnect:
+            raise InvalidRequestError("the request's sender has gone") from None
         except TimeoutError:
             raise InvalidRequestError(f"the request's body stopped coming for {STALLED:g} s") from None
     return True

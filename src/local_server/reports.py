@@ -18,7 +18,7 @@ _LATEST = 2**63 - 1
 _SCALARS = """SELECT point.timestamp AS time, point.iter AS place, NULL AS doc, metric, variant, point.iter, point.value
     FROM series JOIN point ON point.series = series.id WHERE owner = :owner"""
 _OTHERS = """SELECT timestamp AS time, id AS place, doc, NULL, NULL, NULL, NULL
-    FROM event WHERE owner = :owner AND type = ifnull(:type, type)"""
+    FROM event WHERE owner = :owner"""
 
 
 @endpoint("events.get_task_log")
@@ -61,8 +61,9 @@ def get_task_events(
     """Events by time, `batch_size` at a time; `scroll_id` goes on where the last answer ended."""
     start = _start(scroll_id)
     direction = "DESC" if order == "desc" else "ASC"
-    union = " UNION ALL ".join(([_SCALARS] if event_type in (None, "", SCALAR) else []) + ([_OTHERS] if event_type != SCALAR else []))
-    values = {"owner": task, "type": event_type or None, "batch": batch_size, "start": start}
+    # Of one type alone they lie in the order of their times.
+    union = _SCALARS if event_type == SCALAR else f"{_OTHERS} AND type = :type" if event_type else f"{_SCALARS} UNION ALL {_OTHERS}"
+    values = {"owner": task, "type": event_type, "batch": batch_size, "start": start}
     total = db.execute(f"SELECT count(*) FROM ({union})", values).fetchone()[0]
     sql = f"SELECT * FROM ({union}) ORDER BY time {direction}, place {direction} LIMIT :batch OFFSET :start"
     events = Text((row[2] or _scalar(task, row) for row in db.execute(sql, values)), Room())

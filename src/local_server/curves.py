@@ -15,6 +15,7 @@ from .answers import Room, Text, encode
 
 # The SDK reports single values (a test score) at this iteration; they belong to no curve.
 SINGLE_VALUE = -(2**31)
+_LATEST = 253_402_300_799_000  # the end of the year 9999, after which Python knows no dates
 _PART = 10_000
 # From so many points per sample on, a search for each stretch is faster than sorting all points by stretches.
 _DENSE = 20
@@ -127,7 +128,7 @@ def _averages(db: sqlite3.Connection, series: int, samples: int, key: str) -> It
 
 
 def _iso(moment: int) -> str:
-    return datetime.fromtimestamp(moment / 1000, UTC).isoformat(timespec="milliseconds")
+    return datetime.fromtimestamp(min(moment, _LATEST) / 1000, UTC).isoformat(timespec="milliseconds")
 
 
 def last_metrics(db: sqlite3.Connection, owners: Sequence[str]) -> dict[str, dict[str, Any]]:

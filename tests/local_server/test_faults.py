@@ -7,32 +7,18 @@ import resource
 import socket
 import sqlite3
 import subprocess
-import sys
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pytest
 import requests
 from support.events import OwnServer, log_line, scalar
-from support.server import LocalServer
+from support.server import LocalServer, failed_start, one_line
 
 from local_server.errors import InvalidRequestError, StartError
 from local_server.store import VERSION, Store
-
-
-def run(*arguments: str, **more: Any) -> subprocess.CompletedProcess[str]:
-    """The server's command line, for starts that fail."""
-    command = [sys.executable, "-m", "local_server", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, **more)
-
-
-def one_line(finished: subprocess.CompletedProcess[str]) -> str:
-    assert finished.returncode == 2, finished.stderr
-    (line,) = finished.stderr.splitlines()
-    return line
 
 
 def test_kill_9_in_a_storm_of_events_loses_none_that_was_acknowledged(own_server: OwnServer) -> None:
@@ -94,7 +80,9 @@ def test_a_full_disk_is_told_and_nothing_acknowledged_is_lost(own_server: OwnSer
 
 
 def test_a_disk_that_is_full_at_the_start_is_one_line(tmp_path: Path) -> None:
-    limited = run("--data", str(tmp_path / "data"), "--port", "0", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)))
+    limited = failed_start(
+        "--data", str(tmp_path / "data"), "--port", "0", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    )
     assert "cannot use" in one_line(limited)
 
 
@@ -122,13 +110,13 @@ def test_a_small_disk_that_really_fills_up(tmp_path: Path) -> None:
 def test_a_taken_port_is_one_line(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        line = one_line(run("--data", str(tmp_path / "data"), "--port", str(port)))
+        line = one_line(failed_start("--data", str(tmp_path / "data"), "--port", str(port)))
     assert line == f"local_server: port {port} of 127.0.0.1 is taken by another program; choose another with --port"
 
 
 def test_a_folder_in_use_is_one_line(own_server: OwnServer) -> None:
     server = own_server()
-    assert one_line(run("--data", str(server.data), "--port", "0")).endswith("is in use by another server")
+    assert one_line(failed_start("--data", str(server.data), "--port", "0")).endswith("is in use by another server")
     assert server.call("queues.get_all") == {"queues": []}
 
 
@@ -138,7 +126,7 @@ def test_a_folder_of_a_newer_version_is_one_line_and_stays_as_it_is(tmp_path: Pa
     newer = sqlite3.connect(path)
     newer.execute(f"PRAGMA user_version={VERSION + 1}")
     newer.close()
-    assert "newer version" in one_line(run("--data", str(path.parent), "--port", "0"))
+    assert "newer version" in one_line(failed_start("--data", str(path.parent), "--port", "0"))
     kept = sqlite3.connect(path)
     assert kept.execute("PRAGMA user_version").fetchone() == (VERSION + 1,)
     kept.close()
@@ -147,77 +135,10 @@ def test_a_folder_of_a_newer_version_is_one_line_and_stays_as_it_is(tmp_path: Pa
 def test_damaged_keys_and_database_are_one_line(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "keys.json").write_text("{}")
-    assert "keys.json" in one_line(run("--data", str(tmp_path / "a"), "--port", "0"))
+    assert "keys.json" in one_line(failed_start("--data", str(tmp_path / "a"), "--port", "0"))
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "server.db").write_text("this is no database" * 100)
-    assert "server.db" in one_line(run("--data", str(tmp_path / "b"), "--port", "0"))
-
-
-def reported(server: LocalServer, batches: int = 20) -> str:
-    """A task whose points are many commits and many pages."""
-    task = str(server.call("tasks.create", name="some task", type="training")["id"])
-    for first in range(0, batches * 200, 200):
-        server.report(*(scalar(task, step, float(step)) for step in range(first, first + 200)))
-    return task
-
-
-@pytest.mark.parametrize("part", [0.5, 0.9])
-def test_a_database_that_is_cut_is_not_served_and_one_line_says_what_to_do(own_server: OwnServer, part: float) -> None:
-    server = own_server()
-    reported(server)
-    server.stop()
-    path = server.data / "server.db"
-    whole = path.read_bytes()
-    path.write_bytes(whole[: int(len(whole) * part)])
-    line = one_line(run("--data", str(server.data), "--port", "0"))
-    assert f"{path} is damaged and not served" in line
-    assert "move server.db, server.db-wal and server.db-shm out of" in line
-    path.write_bytes(whole)
-    server.start()
-
-
-def test_a_page_of_the_database_that_was_written_over_is_found(own_server: OwnServer) -> None:
-    server = own_server()
-    reported(server)
-    server.stop()
-    path = server.data / "server.db"
-    with path.open("r+b") as file:
-        file.seek(path.stat().st_size // 2 // 4096 * 4096)
-        file.write(os.urandom(4096))
-    assert "is damaged and not served" in one_line(run("--data", str(server.data), "--port", "0"))
-
-
-@pytest.mark.parametrize("harm", ["cut", "written over"])
-def test_a_torn_journal_costs_no_more_than_its_end(own_server: OwnServer, harm: str) -> None:
-    """What was committed before is there, whole and alone. What SQLite leaves out although it is there is said, and kept."""
-    server = own_server()
-    task = reported(server, batches=6)
-    server.kill()
-    journal = server.data / "server.db-wal"
-    half = journal.stat().st_size // 2
-    with journal.open("r+b") as file:
-        if harm == "cut":
-            file.truncate(half)
-        else:
-            file.seek(half)
-            file.write(os.urandom(6000))
-    server.start()
-    found = server.call("events.scalar_metrics_iter_histogram", task=task, samples=0)["loss"]["train"]["x"]
-    assert found == list(range(len(found)))
-    assert len(found) % 200 == 0
-    assert 0 < len(found) < 1200
-    assert ("is damaged" in server.log.read_text()) == (harm == "written over")
-    assert (server.data / "server.db-wal.damaged").exists() == (harm == "written over")
-    server.report(scalar(task, 10**6, 1.0))
-    server.restart()
-
-
-def test_a_journal_of_a_killed_server_is_whole(own_server: OwnServer) -> None:
-    server = own_server()
-    reported(server, batches=3)
-    server.kill()
-    server.start()
-    assert "damaged" not in server.log.read_text()
+    assert "server.db" in one_line(failed_start("--data", str(tmp_path / "b"), "--port", "0"))
 
 
 def test_sigterm_ends_it_well_and_a_restart_finds_everything(own_server: OwnServer) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import math
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -28,8 +29,8 @@ _SMALL = 2**18
 _PARSED_AT_ONCE = 2**15
 _LONG_TEXT = 2**16
 _INTEGERS = range(-(2**63), 2**63)
-_NO_NUMBER = re.compile(rb"NaN|Infinity")
-_STRING_OR_NO_NUMBER = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|-?Infinity|NaN', re.DOTALL)
+# Strings are matched so that what is in them is left alone. An exponent of three digits may be beyond the largest double.
+_STRING_OR_NO_NUMBER = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|-?Infinity|NaN|-?\d++(?:\.\d++)?[eE]\+?\d{3,}+', re.DOTALL)
 _PAIR_OR_HALF = re.compile(rb"\\u[dD][89abAB]..\\u[dD][c-fC-F]..|(\\u[dD][89a-fA-F]..)|\\.", re.DOTALL)
 
 
@@ -120,7 +121,7 @@ def _event(line: bytes) -> Any:
 
 
 def parse(text: bytes, *, long_texts: bool = False) -> Any:
-    """A JSON value. Python's NaN and Infinity become null; an object's `long_texts`, such as plots, may stay as they are (msgspec.Raw).
+    """A JSON value. NaN, Infinity and 1e999, which Python reads, become null; `long_texts`, such as plots, may stay as they are (Raw).
 
     Raises:
         msgspec.MsgspecError, ValueError, RecursionError: it is not JSON, or not Unicode.
@@ -129,9 +130,14 @@ def parse(text: bytes, *, long_texts: bool = False) -> Any:
     try:
         return _decoded(text, long_texts)
     except msgspec.DecodeError:
-        if not _NO_NUMBER.search(text):
+        finite = _STRING_OR_NO_NUMBER.sub(lambda found: found[0] if _is_string_or_finite(found[0]) else b"null", text)
+        if finite == text:
             raise
-        return _decoded(_STRING_OR_NO_NUMBER.sub(lambda found: found[0] if found[0][:1] == b'"' else b"null", text), long_texts)
+        return _decoded(finite, long_texts)
+
+
+def _is_string_or_finite(part: bytes) -> bool:
+    return part.startswith(b'"') or math.isfinite(float(part))
 
 
 def _decoded(text: bytes, long_texts: bool) -> Any:

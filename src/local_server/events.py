@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import sqlite3
+import sys
 import time
 from collections import Counter, defaultdict
 from typing import Any
@@ -104,7 +104,7 @@ def _owner(db: sqlite3.Connection, event: Any, states: dict[tuple[str, bool], st
 
 def _iteration(event: Json) -> int:
     iteration = event.get("iter") or 0
-    if not isinstance(iteration, int | float) or not math.isfinite(iteration) or abs(iteration) >= _LARGEST:
+    if not isinstance(iteration, int | float) or not abs(iteration) < _LARGEST:
         raise InvalidRequestError("iter must be a number")
     event["iter"] = int(iteration)
     return int(iteration)
@@ -119,7 +119,7 @@ def _timestamp(event: Json) -> int:
 
 def _value(event: Json) -> float:
     value = event.get("value")
-    if not isinstance(value, int | float) or not math.isfinite(value):
+    if not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
         raise InvalidRequestError("value must be a finite number")
     return float(value)
 

@@ -94,6 +94,18 @@ def test_output_that_is_no_utf_8_does_not_cost_its_batch(server: LocalServer, ne
     assert [event["msg"] for event in seen] == ["caf\ufffd", "😀", r"C:\udata", "\ufffd", "fine"]
 
 
+def test_a_number_that_is_none_costs_its_event_and_not_the_batch(server: LocalServer, new_task: NewTask) -> None:
+    """Texts that look like such numbers stay."""
+    task = new_task()
+    event = '{"type": "training_stats_scalar", "task": "%s", "metric": "NaN 1e999 Infinity", "variant": "v", "iter": %d, "value": %s}'
+    values = ["1.5", "NaN", "-Infinity", "1e999", "1e-999", "1e307", "1" + "0" * 400]
+    body = "\n".join(event % (task, step, value) for step, value in enumerate(values))
+    answer = post(server, "events.add_batch", body).json()["data"]
+    assert (answer["added"], answer["errors_info"]) == (3, {"value must be a finite number": 4})
+    line = server.call("events.scalar_metrics_iter_histogram", task=task)["NaN 1e999 Infinity"]["v"]
+    assert (line["x"], line["y"]) == ([0, 4, 5], [1.5, 0.0, 1e307])
+
+
 def test_a_large_plot_comes_back_as_it_was_sent(server: LocalServer, new_task: NewTask) -> None:
     task = new_task()
     text = json.dumps({"data": [{"y": ['größe \\ " \n 😀'] * 100_000}]}, ensure_ascii=False)

@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from . import bulk, events, metrics, models, organization, projects, queues, reports, taskparts, workers  # noqa: F401  (their end points)
+from . import activity, bulk, events, metrics, models, organization, projects, queues, reports, taskparts, workers  # noqa: F401  (their end points)
 from .answers import envelope, pieces
 from .auth import API_VERSION, Guard
 from .bodies import Bodies
@@ -31,7 +31,8 @@ class EndpointConvertor(StringConvertor):
     """`<service>.<action>`; other names with a dot in them are the page's files."""
 
     regex = (
-        r"(?:async|auth|datasets|debug|events|models|organization|pipelines|projects|queues|server|serving|tasks|users|workers)\.[a-z0-9_]+"
+        r"(?:async|auth|datasets|debug|events|models|organization|pipelines|projects|queues|reports|server|serving|tasks|users|workers)"
+        r"\.[a-z0-9_]+"
     )
 
 
@@ -59,22 +60,22 @@ class Api:
         """`/<service>.<action>`, below any version prefix; GET with a JSON body as well as POST."""
         name, version = request.path_params["endpoint"], request.path_params.get("version", API_VERSION)
         try:
-            return envelope(name, version, await self._answer(name, request))
+            return envelope(name, version, await self._answer(name, version, request))
         except AnswerError as error:
             return refusal(error, name, version)
         except Exception:
             log.exception("%s failed", name)
             return envelope(name, version, status=500, message="internal error; the server's log has the details")
 
-    async def _answer(self, name: str, request: Request) -> list[bytes]:
-        by_cookie = self._guard.check(request)
+    async def _answer(self, name: str, version: str, request: Request) -> list[bytes]:
+        by_cookie = name != "debug.ping" and self._guard.check(request)
         if name == "auth.login":
             if by_cookie:
                 raise ForbiddenError("the page's cookie is for the page alone")
             async with self._bodies.parsed(request, name, batch=False) as (asked, _):
                 token = self._guard.token(request.query_params.get("expiration_sec", asked.get("expiration_sec")))
             return pieces({"token": token})
-        endpoint = lookup(name)
+        endpoint = lookup(name, version)
         if by_cookie and endpoint.writes:
             self._guard.check_wish(request, "POST")
         async with self._bodies.parsed(request, name, batch=endpoint.batch) as (body, large):

@@ -156,11 +156,11 @@ def variants(db: sqlite3.Connection, owner: str) -> dict[str, list[str]]:
     return dict(found)
 
 
-def forget(db: sqlite3.Connection, owner: str) -> None:
-    """Delete all events of a task or model."""
-    db.execute("DELETE FROM point WHERE series IN (SELECT id FROM series WHERE owner = ?)", (owner,))
+def forget(db: sqlite3.Connection, owner: str) -> int:
+    """Delete all events of a task or model; returns how many."""
+    points = db.execute("DELETE FROM point WHERE series IN (SELECT id FROM series WHERE owner = ?)", (owner,)).rowcount
     db.execute("DELETE FROM series WHERE owner = ?", (owner,))
-    db.execute("DELETE FROM event WHERE owner = ?", (owner,))
+    return points + db.execute("DELETE FROM event WHERE owner = ?", (owner,)).rowcount
 
 
 def urls(db: sqlite3.Connection, owner: str) -> list[str]:

@@ -5,7 +5,10 @@ ServerError
 └── AnswerError                becomes an answer in ClearML's form, with a status and a subcode
     ├── InvalidRequestError    400: what was asked makes no sense
     │   ├── UnknownIDError     400: no such task, model, project or queue
+    │   ├── DuplicateError     400: there is one of that name already
+    │   ├── UnknownFieldError  400: a field that no such document has
     │   └── IllegalStatusError 400: the task's status does not allow it
+    ├── MovedEndpointError     301: an end point of earlier versions of the API
     ├── UnauthorizedError      401: no key, or a wrong one
     ├── ForbiddenError         403: a request that another site's page made
     ├── UnknownEndpointError   404: an end point this server does not have
@@ -48,10 +51,28 @@ class UnknownIDError(InvalidRequestError):
     """No such task, model, project or queue."""
 
 
+class DuplicateError(InvalidRequestError):
+    """There is one of that name already."""
+
+    subcode = 801
+
+
+class UnknownFieldError(InvalidRequestError):
+    """A field to order by, or to answer with, that no such document has."""
+
+    subcode = 14
+
+
 class IllegalStatusError(InvalidRequestError):
     """The task's status does not allow it."""
 
     subcode = 110
+
+
+class MovedEndpointError(AnswerError):
+    """An end point of earlier versions of the API."""
+
+    status = 301
 
 
 class UnauthorizedError(AnswerError):

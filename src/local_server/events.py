@@ -10,13 +10,14 @@ from typing import Any
 
 from . import curves
 from .answers import encode
-from .documents import Json, now
+from .documents import TASKS, Json, now
 from .endpoints import endpoint
 from .errors import AnswerError, InvalidRequestError, UnknownIDError
 
 SCALAR, VECTOR, IMAGE, PLOT, LOG = "training_stats_scalar", "training_stats_vector", "training_debug_image", "plot", "log"
 TYPES = {SCALAR, VECTOR, IMAGE, PLOT, LOG}
 _LARGEST = 2**63
+_NOT_ADDED = 131
 
 
 @endpoint("events.add_batch", writes=True, batch=True)
@@ -48,7 +49,7 @@ def add_batch(db: sqlite3.Connection, requests: list[Any]) -> Json:
         added += 1
         reached[owner] = max(reached.get(owner, 0), iteration)
     if errors and not added:
-        raise InvalidRequestError("Events not added: " + "; ".join(errors), subcode=400)
+        raise InvalidRequestError("Events not added: " + "; ".join(errors), subcode=_NOT_ADDED)
     for (owner, metric, variant), points in scalars.items():
         curves.add(db, owner, metric, variant, points)
     _add_others(db, others)
@@ -62,7 +63,8 @@ def add(db: sqlite3.Connection, **event: Any) -> Json:
 
 
 @endpoint("events.delete_for_task", writes=True)
-def delete_for_task(db: sqlite3.Connection, task: str) -> Json:
+def delete_for_task(db: sqlite3.Connection, task: str, allow_locked: bool = False) -> Json:
+    _check_open(db, task, allow_locked)
     curves.forget(db, task)
     return {"deleted": True}
 
@@ -74,11 +76,18 @@ def delete_for_model(db: sqlite3.Connection, model: str) -> Json:
 
 
 @endpoint("events.clear_task_log", writes=True)
-def clear_task_log(db: sqlite3.Connection, task: str, threshold_sec: int | None = None) -> Json:
+def clear_task_log(db: sqlite3.Connection, task: str, threshold_sec: int | None = None, allow_locked: bool = False) -> Json:
     """Delete the log, or what in it is older than `threshold_sec` seconds."""
+    _check_open(db, task, allow_locked)
     before = time.time() * 1000 - threshold_sec * 1000 if threshold_sec is not None else _LARGEST - 1
     deleted = db.execute("DELETE FROM event WHERE owner = ? AND type = ? AND timestamp < ?", (task, LOG, float(before))).rowcount
     return {"deleted": deleted}
+
+
+def _check_open(db: sqlite3.Connection, task: str, allow_locked: bool) -> None:
+    """Raises UnknownIDError for a task whose events are not to be deleted any more."""
+    if TASKS.get(db, task)["status"] == "published" and not allow_locked:
+        raise UnknownIDError(f"Invalid task id, or it is published: id={task}", subcode=TASKS.missing)
 
 
 def _owner(db: sqlite3.Connection, event: Any, states: dict[tuple[str, bool], str | None]) -> str:

@@ -11,6 +11,7 @@ from .answers import Room
 from .documents import TASKS, Json
 from .endpoints import ITEM, check, endpoint
 from .errors import InvalidRequestError
+from .projects import with_descendants
 
 SAMPLES = 6000
 LARGEST_COMPARISON = 100
@@ -46,7 +47,7 @@ def multi_task_scalar_metrics_iter_histogram(
     metrics: list[dict[str, Any]] | None = None,
     model_events: bool = False,
 ) -> Json:
-    """{metric: {variant: {task: {name, x, y}}}}, where `name` is the task's."""
+    """{metrics: {metric: {variant: {task: {name, x, y}}}}}, where `name` is the task's."""
     if len(tasks) > LARGEST_COMPARISON:
         raise InvalidRequestError(f"Validation error: up to {LARGEST_COMPARISON} tasks can be compared, not {len(tasks)}")
     _check(db, tasks, key, model_events)
@@ -58,7 +59,7 @@ def multi_task_scalar_metrics_iter_histogram(
         points = curves.curve(db, one, samples, key, room)
         if points:
             answer.setdefault(one.metric, {}).setdefault(one.variant, {})[one.owner] = {"name": names[one.owner], **points}
-    return answer
+    return {"metrics": answer}
 
 
 def _check(db: sqlite3.Connection, tasks: Sequence[str], key: str, model_events: bool) -> None:
@@ -84,15 +85,33 @@ def get_scalar_metrics_and_variants(db: sqlite3.Connection, task: str) -> Json:
     return {"metrics": curves.variants(db, task)}
 
 
+@endpoint("projects.get_unique_metric_variants")
+def get_unique_metric_variants(db: sqlite3.Connection, project: str | None = None, include_subprojects: bool = True) -> Json:
+    """The scalars that the tasks of a project, or of all, have reported."""
+    condition, values = "1", []
+    if project:
+        values = with_descendants(db, [project]) if include_subprojects else [project]
+        condition = f"task.doc ->> '$.project' IN ({', '.join('?' * len(values))})"
+    columns = ("metric", "metric_hash", "variant", "variant_hash")
+    sql = f"""SELECT DISTINCT {", ".join(columns)} FROM series JOIN task ON task.id = series.owner
+              WHERE {condition} ORDER BY metric, variant"""
+    return {"metrics": [dict(zip(columns, row, strict=True)) for row in db.execute(sql, values)]}
+
+
 @endpoint("events.get_task_latest_scalar_values")
 def get_task_latest_scalar_values(db: sqlite3.Connection, task: str) -> Json:
-    TASKS.get(db, task)
+    document = TASKS.get(db, task)
     answer: dict[str, list[Json]] = {}
+    latest = 0
     for one in curves.series(db, [task]):
         sql = "SELECT avg(value) FROM (SELECT value FROM point WHERE series = ? ORDER BY iter DESC, timestamp DESC LIMIT 100)"
         recent = db.execute(sql, (one.id,)).fetchone()[0]
         answer.setdefault(one.metric, []).append({"name": one.variant, "last_value": one.value, "last_100_value": recent})
-    return {"metrics": [{"name": metric, "variants": variants} for metric, variants in answer.items()]}
+        latest = max(latest, one.timestamp)
+    return {
+        "metrics": [{"name": metric, "variants": variants} for metric, variants in answer.items()],
+        **{"name": document["name"], "status": document["status"], "last_iter": document["last_iteration"], "last_timestamp": latest},
+    }
 
 
 @endpoint("events.scalar_metrics_iter_raw")

@@ -43,7 +43,9 @@ class Journal:
                 return 0
             size, salt = struct.unpack(">I", header[8:12])[0], header[16:24]
             count = committed = 0
-            while len(frame := file.read(_FRAME)) == _FRAME:
+            whole = (self._path.stat().st_size - _HEADER) // (_FRAME + size)  # a page that was cut off was never committed
+            while count < whole:
+                frame = file.read(_FRAME)
                 count += 1
                 if frame[8:16] == salt and frame[4:8] != bytes(4):  # the size of the database after this commit
                     committed = count

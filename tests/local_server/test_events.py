@@ -73,7 +73,7 @@ def test_last_metrics_keep_last_least_and_greatest(server: LocalServer, new_task
 def test_curves_of_many_tasks(server: LocalServer, new_task: NewTask) -> None:
     one, two = new_task("one"), new_task("two")
     server.report(scalar(one, 1, 1.0), scalar(two, 1, 2.0), scalar(two, 1, 0.5, metric="acc"))
-    answer = server.call("events.multi_task_scalar_metrics_iter_histogram", tasks=[one, two])
+    answer = server.call("events.multi_task_scalar_metrics_iter_histogram", tasks=[one, two])["metrics"]
     assert {task: (line["name"], line["y"]) for task, line in answer["loss"]["train"].items()} == {one: ("one", [1.0]), two: ("two", [2.0])}
     assert list(answer["acc"]["train"]) == [two]
     refused = server.ask("events.multi_task_scalar_metrics_iter_histogram", tasks=[one] * 101)
@@ -192,11 +192,11 @@ def test_images_by_iteration_and_not_those_whose_file_was_overwritten(server: Lo
     scroll = server.call("events.debug_images", metrics=[{"task": task, "metric": "pictures"}], iters=2)["scroll_id"]
     assert shown(iters=2, scroll_id=scroll) == [(1, "http://h/1.jpg")]
     metrics = server.call("events.get_task_metrics", tasks=[task], event_type="training_debug_image")["metrics"]
-    assert metrics == [{"task": task, "metrics": [{"metric": "pictures", "variants": ["a"]}]}]
+    assert metrics == [{"task": task, "metrics": ["pictures"]}]
 
 
 def test_a_model_has_events_of_its_own(server: LocalServer, new_task: NewTask) -> None:
-    model = server.call("models.create", name="weights", uri="file:///w")["id"]
+    model = server.call("models.create", name="weights", uri="file:///w", ready=False)["id"]
     server.call("events.add", **scalar(model, 1, 0.25), model_event=True)
     answer = server.call("events.scalar_metrics_iter_histogram", task=model, model_events=True)
     assert answer["loss"]["train"]["y"] == [0.25]

@@ -10,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from . import reasons
 from .data import finished_task
 from .errors import CheckpointError, ServerError, StoreError
 from .files import sha256
@@ -122,9 +123,11 @@ class Tracked:
         self.task.update_parameters({**typed, **settings, **{f"Datasets/{key}": identity for key, identity in datasets.items()}})
 
     def fail(self, reason: str) -> None:
+        reasons.tell(self.task, self.id, reason)
         self.task.mark_failed(ignore_errors=True, status_reason=reason, status_message=reason, force=True)
 
     def stop(self, reason: str) -> None:
+        reasons.tell(self.task, self.id, reason)
         self.task.mark_stopped(force=True, status_message=reason)
 
     def close(self) -> None:

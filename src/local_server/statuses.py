@@ -17,8 +17,8 @@ REACHED_FROM = {
     "queued": {"created", "stopped"},
     "in_progress": {"created", "queued"},
     "completed": {"in_progress", "stopped"},
-    "stopped": {"in_progress", "created", "queued"},
-    "failed": {"in_progress", "queued", "stopped"},
+    "stopped": {"in_progress", "created", "queued", "stopped", "failed"},
+    "failed": {"in_progress", "queued", "stopped", "failed"},
     "closed": {"in_progress", "stopped", "completed", "failed"},
     "published": {"stopped", "completed", "closed", "failed"},
 }

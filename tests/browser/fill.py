@@ -21,6 +21,8 @@ from clearml import Dataset, OutputModel, Task
 from clearml.backend_api import Session
 from clearml.backend_api.session.client import APIClient
 
+from harness.reasons import tell
+
 PROJECT = "clearml-example-project"
 SCRIPT = "clearml_tasks/clip/clearml_train.py"
 HOSTILE = "<img src=x onerror=\"window.hacked='%s'\"><script>window.hacked='%s'</script>"
@@ -81,7 +83,10 @@ def trained(name: str, rate: float, folder: Path) -> str:
 def failed() -> str:
     task = new_task("broken", {"optim.lr": 10.0, "train.epochs": 4, "model.name": "small"})
     task.mark_started()
-    task.mark_failed(status_reason="ParameterError", status_message="optim.lr: 10.0 is above the limit of 1.0")
+    reason = "optim.lr: 10.0 is above the limit of 1.0"
+    tell(task, str(task.id), reason)
+    task.mark_failed(status_reason=reason, status_message=reason)
+    task.mark_failed(status_reason="worker execution exit code 2", status_message="Changed by clearml-agent machine:0")  # which comes last
     return str(task.id)
 
 

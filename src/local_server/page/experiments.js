@@ -1,7 +1,8 @@
 // The table of runs: filter, sort, pick some and compare them.
 
 import { h, replace } from "./dom.js";
-import { compareText, duration, isActive, lastMetrics, moment, number, runtime, STATUSES, statusLabel, when, workload } from "./format.js";
+import { compareText, duration, isActive, lastMetrics, moment, number, reasonOf, runtime } from "./format.js";
+import { STATUSES, statusLabel, when, workload } from "./format.js";
 import { statusMark, tagList } from "./marks.js";
 import { poll } from "./poll.js";
 import { createRuns } from "./runs.js";
@@ -100,7 +101,7 @@ function fixedColumns(projectOf) {
       key: "status",
       label: "Status",
       value: (task) => STATUSES.indexOf(task.status),
-      version: (task) => `${task.status}${task.status_reason}${task.status_message}`,
+      version: (task) => `${task.status}${reasonOf(task, "")}`,
       cell: statusMark,
     },
     {

@@ -1,11 +1,11 @@
 // Small signs that several views share: a status, tags, a run's colour.
 
 import { h } from "./dom.js";
-import { statusLabel } from "./format.js";
+import { reasonOf, statusLabel } from "./format.js";
 
 /** A run's status as a dot and a word; why it ended appears when pointed at. */
 export function statusMark(task) {
-  const why = [task.status_reason, task.status_message].filter(Boolean).join(": ");
+  const why = reasonOf(task, ": ");
   return h(
     "span",
     { class: `status status-${task.status}`, title: why || null },

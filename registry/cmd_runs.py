@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from harness.reasons import reason_of
+
 from .console import print_json, print_table, say
 
 RECENT = 20
@@ -58,7 +60,7 @@ def status(tasks: tuple[str, ...], as_json: bool) -> None:
         print_json(
             [
                 {key: task.get(key) for key in keys}
-                | {"duration_s": duration(task), "queue": queue_of(task, queues), "not_finite": not_finite(task)}
+                | {"reason": reason_of(task), "duration_s": duration(task), "queue": queue_of(task, queues), "not_finite": not_finite(task)}
                 for task in found
             ]
         )
@@ -75,9 +77,10 @@ def recent(server: Any) -> list[dict[str, Any]]:
     return found
 
 
-def told(task: dict[str, Any]) -> str:
-    why = task.get("status_message") or task.get("status_reason") if task["status"] in ("failed", "stopped") else ""
-    return f"{task['status']}: {str(why).splitlines()[0][:80]}" if why else str(task["status"])
+def told(task: dict[str, Any], width: int | None = 80) -> str:
+    """A task's status; of one that ended badly also why, cut to its first line and to `width` unless that is None."""
+    why = reason_of(task) if task["status"] in ("failed", "stopped") else ""
+    return f"{task['status']}: {why.splitlines()[0][:width] if width else why}" if why else str(task["status"])
 
 
 def queue_of(task: dict[str, Any], queues: dict[str, str]) -> str:
@@ -88,13 +91,17 @@ def queue_of(task: dict[str, Any], queues: dict[str, str]) -> str:
 @click.argument("task")
 @click.option("--follow", "-f", is_flag=True, help="Go on until the task ends.")
 def logs(task: str, follow: bool) -> None:
-    """Print a task's console output."""
+    """Print a task's console output, and at its end why it failed or was stopped."""
     from .backends import connect
     from .lookup import find_task
     from .watch import follow_log
 
     server = connect()
-    follow_log(server, find_task(server, task)["id"], click.echo, until_end=follow)
+    found = find_task(server, task)
+    follow_log(server, found["id"], click.echo, until_end=follow)
+    ended = server.task(found["id"])
+    if ended["status"] in ("failed", "stopped"):
+        say(f"{ended['name']} ({ended['id']}): {told(ended, width=None)}")
 
 
 @click.command()

@@ -12,6 +12,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from harness.reasons import reason_of
+
 from .backends import Server
 from .errors import RunFailedError
 from .metrics import Scalar, declared, reported
@@ -82,7 +84,7 @@ def narrate(server: Server, ids: Sequence[str], console: Console, poll: float) -
 
 def obituary(server: Server, task: Mapping[str, Any]) -> str:
     """Why a task ended as it did, and the last lines of its log."""
-    why = "; ".join(filter(None, dict.fromkeys([task.get("status_reason"), task.get("status_message")])))
+    why = reason_of(task)
     lines = server.last_lines(task["id"], LAST_LINES) if task["status"] != "deleted" else []
     return "\n".join([f"{task['name']} ({task['id']}): {task['status']}{f': {why}' if why else ''}", *(f"    {line}" for line in lines)])
 

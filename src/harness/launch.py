@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from .errors import LaunchError, ParameterError
+from .reasons import ended
 
 GRACE = 20.0
 """Seconds that ranks have to end after SIGTERM before they are killed."""
@@ -169,15 +170,6 @@ def output_of(process: subprocess.Popen[bytes]) -> Iterator[bytes]:
         rest = rest[cut:]
     if rest:
         yield rest
-
-
-def ended(code: int) -> str:
-    """An exit code in words."""
-    if code >= 0:
-        return f"a process ended with exit code {code}"
-    name = signal.Signals(-code).name
-    hint = ": out of memory, or killed by hand" if -code == signal.SIGKILL else ""
-    return f"a process was ended by {name}{hint}"
 
 
 def signal_group(pid: int, number: int) -> None:

@@ -18,7 +18,9 @@ from collections.abc import Collection, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
-from .errors import LaunchError, ParameterError, ServerError
+from . import reasons
+from .api import request
+from .errors import LaunchError, ParameterError
 from .network import address_towards, held_port, interface_towards, wait_until_open
 
 log = logging.getLogger(__name__)
@@ -42,13 +44,11 @@ CLONE = "multi_node_instance"
 """The system tag that the SDK gives to the tasks that it makes."""
 STATE = "harness/node"
 """Runtime property: `joined` while a node gets its data, `ready` when its ranks can start."""
-FIELDS = ("id", "status", "status_reason", "status_message", "last_update", "runtime")
+FIELDS = (*reasons.FIELDS, "last_update", "runtime")
 
 CONSEQUENCE = re.compile(r"connection|broken pipe|timed? ?out|peer|remote process|nccl|a process (ended|was ended)", re.IGNORECASE)
 """What is said of ranks when those of another node have gone away."""
 STOPPED = "stopped by"
-INTERRUPTED = 254
-"""The exit code by which clearml-agent takes a task for stopped rather than failed."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ class Nodes:
             self.hear_last_words()
         self.close()
         if self.verdict is not None:
-            reason, code = self.verdict, INTERRUPTED if self.verdict.startswith(STOPPED) else 1
+            reason, code = self.verdict, 1
         elif not reason.startswith(STOPPED):
             reason = f"{Node(self.rank, self.task.id, '', host=socket.gethostname())}: {reason}"
         if self.rank == 0:
@@ -270,7 +270,7 @@ def node_of(rank: int, entry: Mapping[str, Any]) -> Node:
         task=entry["id"],
         status=entry["status"],
         state=runtime.get(STATE) or "",
-        reason=entry.get("status_message") or entry.get("status_reason") or "",
+        reason=reasons.reason_of(entry),
         heard=str(entry.get("last_update")),
         host=runtime.get("hostname") or "",
     )
@@ -289,18 +289,6 @@ def dismiss(task: Any, others: Mapping[str, int], reason: str) -> None:
 
 
 def end(task: Any, node: Node, reason: str) -> None:
+    reasons.tell(task, node.task, reason)
     action = "stopped" if reason.startswith(STOPPED) else "failed"
     request(task, action, task=node.task, force=True, status_reason=reason, status_message=reason)
-
-
-def request(task: Any, action: str, /, **body: Any) -> dict[str, Any]:
-    """Ask an end point of the server's service `tasks`, and return its data.
-
-    Raises:
-        ServerError: it refuses.
-    """
-    response = task.session.send_request("tasks", action, json=body)
-    if not response.ok:
-        raise ServerError(f"the ClearML server refuses tasks.{action}: {response.text}")
-    data: dict[str, Any] = response.json()["data"]
-    return data

@@ -17,7 +17,7 @@ from .gpus import problems_of_processes
 from .image import check_image
 from .job import read_failure
 from .launch import Launch, image_python, problems_of_meeting, supervise
-from .nodes import Nodes, choose_interface, join
+from .nodes import STOPPED, Nodes, choose_interface, join
 from .params import Arguments, path_key, resolve
 from .plan import PLAN, Plan
 from .s3 import SCHEME
@@ -26,6 +26,8 @@ from .workload import Declaration
 
 BAD_INPUT = 2
 """Exit code for arguments, data or checkpoints that are wrong."""
+INTERRUPTED = 254
+"""Exit code by which clearml-agent takes a task for stopped rather than failed."""
 PLACE_OF_A_RANK = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE")
 """Variables that a launcher sets for its ranks. In the parent they are the SDK's, whose ranks are the nodes, or somebody else's."""
 
@@ -75,9 +77,11 @@ def end(tracked: Tracked | None, nodes: Nodes, reason: str, code: int) -> int:
     """Say why the run ended badly: on the terminal, in the log and in the task's status."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it ends already
     reason, code = nodes.end(reason, code)
+    if is_remote(os.environ) and reason.startswith(STOPPED):
+        code = INTERRUPTED
     print(f"error: {reason}", file=sys.stderr, flush=True)
     if tracked:
-        (tracked.stop if reason.startswith("stopped by") else tracked.fail)(reason)
+        (tracked.stop if reason.startswith(STOPPED) else tracked.fail)(reason)
         tracked.close()
         sys.stdout.flush()
         os._exit(code)  # the SDK's own exit handler would call a stopped task completed

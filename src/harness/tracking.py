@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from . import gaps, notes
+from . import gaps, notes, reasons
 from .data import finished_task
 from .edits import ASKED, MADE, NOTE, USED, asked, note
 from .errors import CheckpointError, ServerError, StoreError
@@ -152,9 +152,11 @@ class Tracked:
             notes.write(self.task, gaps.PROPERTY, None)
 
     def fail(self, reason: str) -> None:
+        reasons.tell(self.task, self.id, reason)
         self.task.mark_failed(ignore_errors=True, status_reason=reason, status_message=reason, force=True)
 
     def stop(self, reason: str) -> None:
+        reasons.tell(self.task, self.id, reason)
         self.task.mark_stopped(force=True, status_message=reason)
 
     def close(self) -> None:
@@ -234,9 +236,9 @@ def checkpoint_of(task_id: str, folder: Path) -> Path:
 
     task = finished_task(Task, task_id.removeprefix("task:")) if task_id.startswith("task:") else existing_task(Task, task_id)
     folder.mkdir(parents=True, exist_ok=True)
-    manifests = {model: manifest_of(model) for model in task.models["output"]}
-    problems = [f"model {model.id} was removed" for model, manifest in manifests.items() if manifest is None]
-    there = [(manifest.get("step", -1), model) for model, manifest in manifests.items() if manifest is not None]
+    manifests = [(model, manifest_of(model)) for model in task.models["output"]]
+    problems = [f"model {model.id} was removed" for model, manifest in manifests if manifest is None]
+    there = [(manifest.get("step", -1), model) for model, manifest in manifests if manifest is not None]
     for _, model in sorted(there, key=lambda entry: entry[0], reverse=True):
         try:
             return fetched(model, folder)

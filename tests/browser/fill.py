@@ -23,6 +23,7 @@ from clearml.backend_api import Session
 from clearml.backend_api.session.client import APIClient
 
 from harness.metrics import PROPERTY, Metrics
+from harness.reasons import tell
 from harness.report import ClearMLReport
 
 PROJECT = "clearml-example-project"
@@ -114,7 +115,10 @@ def diverging(name: str, losses: list[float]) -> str:
 def failed() -> str:
     task = new_task("broken", {"optim.lr": 10.0, "train.epochs": 4, "model.name": "small"})
     task.mark_started()
-    task.mark_failed(status_reason="ParameterError", status_message="optim.lr: 10.0 is above the limit of 1.0")
+    reason = "optim.lr: 10.0 is above the limit of 1.0"
+    tell(task, str(task.id), reason)
+    task.mark_failed(status_reason=reason, status_message=reason)
+    task.mark_failed(status_reason="worker execution exit code 2", status_message="Changed by clearml-agent machine:0")  # which comes last
     return str(task.id)
 
 

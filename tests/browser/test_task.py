@@ -30,7 +30,8 @@ def test_settings_and_origin(page: Page, ids: dict[str, str]) -> None:
 
 def test_a_failed_run_says_why_at_the_top(page: Page, ids: dict[str, str]) -> None:
     page.goto(f"/task/{ids['broken']}")
-    expect(page.get_by_role("alert").filter(has_text="This run failed")).to_contain_text("optim.lr: 10.0 is above the limit of 1.0")
+    alert = page.get_by_role("alert").filter(has_text="This run failed")
+    expect(alert).to_have_text("This run failed. optim.lr: 10.0 is above the limit of 1.0")  # not what its agent says
 
 
 def test_the_links_that_the_sdk_prints_lead_here(page: Page, ids: dict[str, str]) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from harness.errors import LaunchError, ParameterError
 from harness.gpus import problems_of_processes, stated_in, visible
-from harness.launch import Launch, ended, image_python
+from harness.launch import Launch, image_python
 
 MEETING = {"MASTER_ADDR": "node0", "MASTER_PORT": "29500", "NODE_RANK": "1"}
 TORCHRUN = "python -m torch.distributed.run"
@@ -123,9 +123,3 @@ def test_the_image_s_interpreter(tmp_path: Path) -> None:
     assert image_python("clip", Path("/nowhere"), {"HARNESS_ENVS": str(tmp_path)}) == str(python)
     with pytest.raises(LaunchError, match="type: make env/cliport"):
         image_python("cliport", Path("/nowhere"), {"HARNESS_ENVS": str(tmp_path)})
-
-
-def test_exit_codes_in_words() -> None:
-    assert ended(3) == "a process ended with exit code 3"
-    assert ended(-9) == "a process was ended by SIGKILL: out of memory, or killed by hand"
-    assert ended(-15) == "a process was ended by SIGTERM"

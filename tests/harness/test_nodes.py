@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from support.agent import INTERRUPTED, ends
 from support.events import wait_for
 from support.nodes import Machines
 from support.server import LocalServer
@@ -21,6 +22,7 @@ from harness import nodes as harness_nodes
 from harness.errors import LaunchError, ParameterError
 from harness.network import address_towards, held_port, interface_towards, wait_until_open
 from harness.nodes import SECTION, STATE, Nodes, choose_interface, seconds
+from harness.reasons import reason_of, tell
 
 
 @pytest.fixture
@@ -66,7 +68,7 @@ class TestRun:
         machines.server.call("tasks.enqueue", task=one, queue=machines.queue, force=True)
         again = machines.ended(*machines.take())
         assert again["status"] == "failed"
-        assert "its task is completed already; enqueue the run of node 0 anew" in again["status_reason"]
+        assert "its task is completed already; enqueue the run of node 0 anew" in reason_of(again)
 
     def test_a_clone_with_another_number_makes_that_many(self, finished: tuple[Machines, list[str]]) -> None:
         """The SDK keeps the number of nodes among the parameters of the task, and a clone has them, too."""
@@ -87,7 +89,8 @@ class TestRun:
         ended = [machines.ended(*each) for each in started]
         (failed,) = (task for task in ended if task["name"] == "toy train node 1")
         told = f"node 1 (task {failed['id']} on {socket.gethostname()}): rank 1: ValueError: step 2 went wrong"
-        assert [(task["status"], task["status_reason"]) for task in ended] == [("failed", told)] * 3
+        assert [(task["status"], reason_of(task)) for task in ended] == [("failed", told)] * 3
+        assert {task["status_reason"] for task in ended} == {"worker execution exit code 1"}  # their agents have come last
 
     def test_a_machine_that_cannot_have_its_data_ends_the_run(self, machines: Machines) -> None:
         machines.enqueue("dataset_path=data", "nnodes=2")
@@ -96,7 +99,7 @@ class TestRun:
         elsewhere = machines.folder / "elsewhere"
         elsewhere.mkdir()
         ended = [machines.ended(*each) for each in (first, machines.take(cwd=elsewhere))]
-        assert all(re.match(r"node 1 \(.*dataset_path=data: there is no such folder", task["status_reason"]) for task in ended), ended
+        assert all(re.match(r"node 1 \(.*dataset_path=data: there is no such folder", reason_of(task)) for task in ended), ended
         assert "rank 0" not in machines.log(ended[0]["id"])
 
     def test_who_stops_node_0_stops_all(self, machines: Machines) -> None:
@@ -106,8 +109,9 @@ class TestRun:
         first[1].send_signal(signal.SIGTERM)  # as an agent does whose task is stopped
         ended = [machines.ended(*each) for each in (first, second)]
         assert [task["status"] for task in ended] == ["stopped", "stopped"]
-        assert ended[1]["status_message"].startswith(f"stopped by node 0 (task {zero}")
-        assert second[1].returncode == 254  # clearml-agent's own code for it
+        assert reason_of(ended[0]) == "stopped by SIGTERM; the last checkpoint is kept"
+        assert reason_of(ended[1]).startswith(f"stopped by node 0 (task {zero}")
+        assert (first[1].returncode, second[1].returncode) == (INTERRUPTED, INTERRUPTED)  # or their agents would call them failed
         assert ended[0]["models"]["output"]  # the checkpoint is kept
 
     def test_a_stop_while_another_machine_is_awaited_leaves_nothing_in_the_queue(self, machines: Machines) -> None:
@@ -123,7 +127,7 @@ class TestRun:
         machines.enqueue("dataset_path=data", "nnodes=2")
         zero = machines.ended(*machines.take(HARNESS_NODES_WITHIN="3"))
         assert zero["status"] == "failed"
-        assert re.match(r"node 1 \(task \w+\): still queued after 3 s", zero["status_reason"])
+        assert re.match(r"node 1 \(task \w+\): still queued after 3 s", reason_of(zero))
         assert machines.waiting() == []
 
     def test_a_task_without_a_queue_cannot_have_other_nodes(self, machines: Machines) -> None:
@@ -133,7 +137,7 @@ class TestRun:
         machines.server.call("tasks.started", task=task)
         ended = machines.ended(task, machines.start(task, [], None, machines.server.env | {"CLEARML_TASK_ID": task}))
         assert ended["status"] == "failed"
-        assert ended["status_reason"].startswith("the other nodes could not be enqueued: Master task is not enqueued to any queue")
+        assert reason_of(ended).startswith("the other nodes could not be enqueued: Master task is not enqueued to any queue")
 
     def test_by_hand_every_machine_is_told_where_they_meet(self, machines: Machines) -> None:
         with held_port() as held:
@@ -180,6 +184,9 @@ class Watched:
         self.nodes.append(Nodes(SimpleNamespace(id=self.zero, session=self), 0, {self.one: 1}, **options))
         return self.nodes[-1]
 
+    def tell(self, task: str, reason: str) -> None:
+        tell(SimpleNamespace(id=task, session=self), task, reason)
+
     def verdict(self, **options: Any) -> str:
         """What node 0 finds, once it has been told to end."""
         nodes = self.watch(**options)
@@ -225,7 +232,8 @@ class TestWatching:
         watched.start()
         verdict = watched.verdict()
         assert re.match(rf"node 1 \(task {watched.one} on pluto\): no sign of life for 1 s", verdict)
-        assert (watched.task(watched.one)["status"], watched.task(watched.one)["status_message"]) == ("failed", verdict)
+        one = watched.task(watched.one)
+        assert (one["status"], one["status_message"], reason_of(one)) == ("failed", verdict, verdict)
 
     def test_a_node_that_lives_is_left_alone(self, watched: Watched) -> None:
         watched.start()
@@ -257,12 +265,27 @@ class TestWatching:
         watched.call("failed", watched.one, status_message=reason)
         assert re.search(told, watched.verdict())
 
+    def test_what_the_agent_says_is_no_reason(self, watched: Watched) -> None:
+        """On ClearML's server it comes last and replaces what the node has said of itself."""
+        watched.start()
+        told = "node 1 (task x on pluto): rank 1: ValueError: step 2 went wrong"
+        watched.tell(watched.one, told)
+        watched.call("failed", watched.one, status_reason=told, status_message=told)
+        ends(watched.server, watched.one, 1)
+        assert watched.verdict() == told
+
+    def test_of_a_node_that_could_not_speak_the_agent_s_exit_code_is_told_in_words(self, watched: Watched) -> None:
+        watched.start()
+        ends(watched.server, watched.one, 247)
+        killed = "a process was ended by SIGKILL: out of memory, or killed by hand (worker execution exit code 247)"
+        assert watched.verdict() == f"node 1 (task {watched.one} on pluto): {killed}"
+
     def test_a_stop_is_no_failure(self, watched: Watched) -> None:
         watched.start()
         watched.call("stopped", watched.one, status_message="by a person")
         verdict = watched.verdict()
         assert verdict.startswith("stopped by node 1")
-        assert watched.nodes[0].end("stopped by SIGTERM; the last checkpoint is kept", 143) == (verdict, 254)
+        assert watched.nodes[0].end("stopped by SIGTERM; the last checkpoint is kept", 143) == (verdict, 1)
 
     def test_a_task_that_was_deleted_ends_the_run(self, watched: Watched) -> None:
         watched.start()
@@ -288,7 +311,8 @@ class TestWatching:
         queue = watched.server.call("queues.create", name=f"nodes-{uuid.uuid4().hex[:8]}")["id"]
         watched.call("enqueue", watched.one, queue=queue)
         reason, _ = watched.watch().end("rank 0: ValueError: no", 1)
-        assert (watched.task(watched.one)["status"], watched.task(watched.one)["status_reason"]) == ("failed", reason)
+        one = watched.task(watched.one)
+        assert (one["status"], one["status_reason"], reason_of(one)) == ("failed", reason, reason)
         assert watched.server.call("queues.get_num_entries", queue=queue)["num"] == 0
 
     def test_a_server_that_is_gone_does_not_hold_up_the_end(self, watched: Watched) -> None:

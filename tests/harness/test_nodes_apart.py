@@ -20,6 +20,7 @@ from support.namespaces import Network, why_not
 from support.server import LocalServer
 from support.toy import ROOT, make_repository
 
+from harness.reasons import reason_of
 from registry.agents import agent_configuration, git_configuration
 
 ENVIRONMENTS = Path(os.environ.get("HARNESS_ENVS", ROOT / ".venvs"))
@@ -217,4 +218,4 @@ def test_a_machine_that_goes_dark_ends_the_run_on_the_other_one(cluster: Cluster
     nodes = cluster.ended(zero)
     assert [node["status"] for node in nodes] == ["failed", "failed"]
     told = rf"node 1 \(task {dark['id']} on .*\): no sign of life for \d+ s; it was killed, or is cut off from the server"
-    assert all(re.fullmatch(told, node["status_message"]) for node in nodes), nodes
+    assert all(re.fullmatch(told, reason_of(node)) for node in nodes), nodes

@@ -19,6 +19,8 @@ from support.s3.store import Store
 from support.server import LocalServer
 from support.tracked import Toy, parameters
 
+from harness.reasons import reason_of
+
 pytestmark = pytest.mark.slow
 STEPS = 12
 CUT = 1_000_000
@@ -130,7 +132,7 @@ def test_a_store_that_cannot_be_written_to_fails_the_task_before_any_work(toy: T
     code, out, task = toy.run(CLEARML_TASK_ID=identity, **store.environment(user=(store.owner[0], "wrong")))
     message = f"output_uri={uri}: {store.url} refuses the keys (SignatureDoesNotMatch); right ones belong in sdk.aws.s3"
     assert (code, task["status"]) == (2, "failed")
-    assert task["status_reason"].startswith(message)
+    assert reason_of(task).startswith(message)
     assert out.count(f"error: {message}") == 1
 
 

@@ -14,6 +14,8 @@ import pytest
 from support.server import LocalServer
 from support.tracked import Toy, parameters
 
+from harness.reasons import reason_of
+
 pytestmark = pytest.mark.slow
 
 
@@ -52,7 +54,8 @@ def test_a_wrong_key_fails_an_agent_s_task_with_the_same_words(toy: Toy) -> None
     identity = toy.remote(dataset_path="data", stepz="2", pause="-1")
     code, out, task = toy.run(CLEARML_TASK_ID=identity)
     told = "stepz: there is no such key (did you mean steps?)\npause=-1.0: must be float >= 0"
-    assert (code, task["status"], task["status_reason"], task["status_message"]) == (2, "failed", told, told)
+    assert (code, task["status"], reason_of(task)) == (2, "failed", told)
+    assert task["status_reason"] == "worker execution exit code 2"  # its agent's words, which came last
     assert f"error: {told}" in out
 
 
@@ -100,12 +103,13 @@ def test_a_run_goes_on_from_the_checkpoint_that_is_left(toy: Toy) -> None:
 def test_missing_inputs_fail_the_task_with_their_name(toy: Toy, arguments: dict[str, str], told: str) -> None:
     code, _, task = toy.run(CLEARML_TASK_ID=toy.remote(**arguments))
     assert (code, task["status"]) == (2, "failed")
-    assert told in task["status_reason"]
+    assert told in reason_of(task)
 
 
 def test_an_exception_of_a_rank_is_the_task_s_reason(toy: Toy) -> None:
     code, _, task = toy.run("dataset_path=data", "fail_at=2")
-    assert (code, task["status"], task["status_reason"]) == (1, "failed", "rank 0: ValueError: step 2 went wrong")
+    told = "rank 0: ValueError: step 2 went wrong"
+    assert (code, task["status"], task["status_reason"], task["status_message"], reason_of(task)) == (1, "failed", told, told, told)
     assert len(task["models"]["output"]) >= 1  # the checkpoint of step 1 is kept
 
 
@@ -130,7 +134,7 @@ def test_a_run_that_waits_for_its_data_can_be_stopped(toy: Toy) -> None:
     told = "stopped by SIGTERM before the first step"
     assert (process.returncode, out.splitlines()[-1]) == (143, f"error: {told}")
     task = toy.task(toy.newest())
-    assert (task["name"], task["status"], task["status_message"]) == ("toy train", "stopped", told)
+    assert (task["name"], task["status"], task["status_message"], reason_of(task)) == ("toy train", "stopped", told, told)
 
 
 def test_a_server_that_does_not_answer_is_told_in_one_line(tmp_path: Path, toy: Toy) -> None:

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import time
 import uuid
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from rich.console import Console
+from support.agent import ends
 from support.command_line import Registry
+from support.server import LocalServer
 
+from harness.reasons import tell
 from registry.backends import Queue, Server
 from registry.compare import comparison, differing, results
+from registry.errors import RunFailedError
 from registry.stopping import stop
-from registry.watch import numbers
+from registry.watch import numbers, wait
 
 pytestmark = pytest.mark.filterwarnings("ignore::pyparsing.warnings.PyparsingDeprecationWarning")  # of the SDK's
 
@@ -178,6 +185,31 @@ class TestStop:
         outcome = registry("stop", pair[0])
         assert outcome.code == 2
         assert "is completed; there is nothing to stop" in outcome.err
+
+
+class TestReasons:
+    TOLD = "rank 0: ValueError: step 2 went wrong"
+
+    @pytest.fixture
+    def failed(self, clone: Any, server: LocalServer, embedded: Server) -> str:
+        """A task whose run has said why it failed, and whose agent has spoken after it."""
+        body = {"name": f"failed-{uuid.uuid4().hex[:6]}", "type": "training", "project": embedded.project("clearml-example-project")}
+        task = str(embedded.call("tasks.create", **body)["id"])
+        embedded.call("tasks.started", task=task)
+        tell(SimpleNamespace(session=embedded.session), task, self.TOLD)
+        embedded.call("tasks.failed", task=task, status_reason=self.TOLD, status_message=self.TOLD)
+        ends(server, task, 1)
+        return task
+
+    def test_status_and_logs_tell_the_run_s_own(self, embedded: Server, failed: str, registry: Registry) -> None:
+        assert embedded.task(failed)["status_reason"] == "worker execution exit code 1"
+        assert f"failed: {self.TOLD}" in registry("status", failed).out
+        assert json.loads(registry("status", failed, "--json").out)[0]["reason"] == self.TOLD
+        assert registry("logs", failed).err == f"{embedded.task(failed)['name']} ({failed}): failed: {self.TOLD}\n"
+
+    def test_who_waits_is_told_it(self, embedded: Server, failed: str) -> None:
+        with pytest.raises(RunFailedError, match=re.escape(f"({failed}): failed: {self.TOLD}")):
+            wait(embedded, [failed], Console(file=io.StringIO()))
 
 
 def test_status_lists_the_newest_first(clone: Any, embedded: Server, pair: tuple[str, str], registry: Registry) -> None:

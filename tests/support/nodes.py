@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from .agent import ends
 from .events import wait_for
 from .server import LocalServer
 from .toy import make_repository
@@ -102,12 +103,8 @@ class Machines:
         return process
 
     def ended(self, task: str, process: subprocess.Popen[bytes]) -> dict[str, Any]:
-        """The task once its process has ended, and the agent has said so as clearml-agent does."""
-        code = process.wait(100)
-        if self.task(task)["status"] == "in_progress":
-            self.server.call(
-                "tasks.completed" if code == 0 else "tasks.failed", task=task, status_reason=f"worker execution exit code {code}"
-            )
+        """The task once its process has ended, and the agent has said so."""
+        ends(self.server, task, process.wait(100))
         return self.task(task)
 
     def task(self, task: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from .agent import ends
 from .server import LocalServer
 from .toy import make_repository
 
@@ -51,8 +52,8 @@ class Toy:
         process = self.start(*tokens, **more)
         out, _ = process.communicate(timeout=200)
         identity = more.get("CLEARML_TASK_ID")
-        if identity and process.returncode == 0:
-            self.server.call("tasks.completed", task=identity)  # as the agent does
+        if identity:
+            ends(self.server, identity, process.returncode)
         return process.returncode, out, self.task(identity or self.newest())
 
     def newest(self) -> str:

@@ -1,7 +1,8 @@
 // The table of runs: filter, sort, pick some and compare them.
 
 import { h, replace } from "./dom.js";
-import { compareText, duration, isActive, moment, number, runtime, STATUSES, statusLabel, when, workload } from "./format.js";
+import { compareText, duration, isActive, moment, number, reasonOf, runtime } from "./format.js";
+import { STATUSES, statusLabel, when, workload } from "./format.js";
 import { notFinite, statusMark, tagList } from "./marks.js";
 import { diverged, lastMetrics, mainOf } from "./metrics.js";
 import { poll } from "./poll.js";
@@ -107,7 +108,7 @@ function fixedColumns(projectOf) {
       key: "status",
       label: "Status",
       value: (task) => STATUSES.indexOf(task.status),
-      version: (task) => JSON.stringify([task.status, task.status_reason, task.status_message, diverged(task)]),
+      version: (task) => JSON.stringify([task.status, reasonOf(task, ""), diverged(task)]),
       cell: statusMark,
     },
     {

@@ -17,6 +17,13 @@ export const STATUSES = Object.keys(STATUS);
 export const statusLabel = (status) => STATUS[status] ?? String(status ?? "");
 export const isActive = (task) => task.status === "queued" || task.status === "in_progress";
 
+/** Why a run ended: in its own words, which are a user property that its agent does not replace, else in the server's. */
+export function reasonOf(task, separator) {
+  const own = task.hyperparams?.properties?.reason;
+  if (own?.value && own.description === `of task ${task.id}, started ${task.started}`) return own.value;
+  return [...new Set([task.status_reason, task.status_message])].filter(Boolean).join(separator);
+}
+
 /** Four significant digits; powers of ten below 1e-4 and from 1e6 on. */
 export function number(value) {
   if (typeof value !== "number" || !Number.isFinite(value)) return value === null || value === undefined ? "" : String(value);

@@ -1,12 +1,12 @@
 // Small signs that several views share: a status, tags, a run's colour.
 
 import { h } from "./dom.js";
-import { statusLabel } from "./format.js";
+import { reasonOf, statusLabel } from "./format.js";
 import { diverged } from "./metrics.js";
 
 /** A run's status as a dot and a word, and whether it has diverged; why it ended, and in what, appears when pointed at. */
 export function statusMark(task) {
-  const why = [task.status_reason, task.status_message].filter(Boolean).join(": ");
+  const why = reasonOf(task, ": ");
   const status = h(
     "span",
     { class: `status status-${task.status}`, title: why || null },

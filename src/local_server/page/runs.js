@@ -11,6 +11,7 @@ const FIELDS = [
   "status",
   "status_reason",
   "status_message",
+  "hyperparams.properties.reason",
   "tags",
   "system_tags",
   "created",

@@ -2,7 +2,7 @@
 
 import { projectNames, taskById } from "./api.js";
 import { copyable, empty, h, redraw, replace } from "./dom.js";
-import { duration, isActive, moment, runtime, when, workload } from "./format.js";
+import { duration, isActive, moment, reasonOf, runtime, when, workload } from "./format.js";
 import { createArtifacts } from "./artifacts.js";
 import { createImages } from "./images.js";
 import { createLog } from "./log.js";
@@ -80,7 +80,7 @@ function drawHeader(header, task, project, ask) {
   const compare = h("a", { class: "button", href: `/?pick=${encodeURIComponent(task.id)}`, "data-focus": "compare" }, "Compare with…");
   const stop = isActive(task) && createStop(task, ask);
   const gone = diverged(task);
-  redraw(header, [task.id, task.name, task.status, task.tags, task.status_reason, task.status_message, facts, gone], () => [
+  redraw(header, [task.id, task.name, task.status, task.tags, reasonOf(task, "\n"), facts, gone], () => [
     h(
       "div",
       { class: "title" },
@@ -98,7 +98,7 @@ function drawHeader(header, task, project, ask) {
 }
 
 function failure(task) {
-  const reason = [task.status_reason, task.status_message].filter(Boolean).join("\n");
+  const reason = reasonOf(task, "\n");
   const told = reason ? h("span", { class: "reason" }, reason) : "It left no reason: see the end of its log.";
   return h("div", { class: "failure", role: "alert" }, h("strong", {}, "This run failed. "), told);
 }

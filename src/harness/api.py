@@ -1,0 +1,20 @@
+"""Requests to the ClearML server through the session of a task of the SDK's, as plain end points."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .errors import ServerError
+
+
+def request(task: Any, action: str, /, **body: Any) -> dict[str, Any]:
+    """Ask an end point of the server's service `tasks`, and return its data.
+
+    Raises:
+        ServerError: it refuses.
+    """
+    response = task.session.send_request("tasks", action, json=body)
+    if not response.ok:
+        raise ServerError(f"the ClearML server refuses tasks.{action}: {response.text}")
+    data: dict[str, Any] = response.json()["data"]
+    return data

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from harness.params import setting
+from training.config import non_finite
 
 
 @dataclass
@@ -66,6 +67,7 @@ class LoopConfig:
     channels_last: bool = setting(False, "images with their channels innermost: faster convolutions on GPUs")
     compile: bool = setting(False, "torch.compile of both towers: faster steps after minutes of preparation")
     deterministic: bool = setting(False, "the same bits on every run, also on a GPU, where it is slower")
+    non_finite: str = non_finite()
     report_every: int = setting(10, "between two points of a curve", unit="steps", ge=1)
     validate_every: int = setting(1, "between two validations", unit="epochs", ge=1)
     checkpoint_every: int = setting(500, "between two checkpoints", unit="steps", ge=1)

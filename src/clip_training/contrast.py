@@ -14,6 +14,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from harness.errors import CheckpointError
 from harness.report import Report
 from training.distributed import gather_rows, rank, world_size
+from training.scores import first
 
 from .caching import CachedStep, at_least_fp32
 from .config import OptimConfig
@@ -102,9 +103,9 @@ class Contrast(CachedStep):
         """What is reported of the last training step beside its loss: by title and series."""
         found = {("logit scale", "exp"): float(self.model.logit_scale.detach().exp())}
         if self.last is not None:
-            best = (self.last[0] @ self.last[1].T).argmax(1)
-            right = best == torch.arange(len(best), device=best.device)
-            found["recall@1", "image to text, in its training batch"] = float(right.double().mean())
+            scores = self.last[0] @ self.last[1].T
+            right = torch.eye(len(scores), dtype=torch.bool, device=scores.device)
+            found["recall@1", "image to text, in its training batch"] = float(first(scores, right).mean())
         return found
 
     def configure_optimizers(self) -> dict[str, Any]:

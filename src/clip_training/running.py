@@ -14,6 +14,7 @@ from harness.files import replaced
 from training.batchnorm import normalises_batches
 from training.callbacks import ReportTraining, SaveAndStop, SeedEachStep
 from training.distributed import rank, world_size
+from training.finite import Finite
 from training.run import Run
 from training.trainer import make_trainer
 
@@ -67,9 +68,11 @@ def fit(
     """Train `module` to the end, evaluated before, at times, and after.
 
     Raises:
+        NotFiniteError: when it diverges.
         SystemExit: with 143, after a SIGTERM and a last checkpoint.
     """
-    saving = SaveAndStop(run.checkpoints, settings.train.checkpoint_every)
+    finite = Finite(run, settings.train.non_finite)
+    saving = SaveAndStop(run.checkpoints, settings.train.checkpoint_every, finite)
     together = settings.train.batch_size * world_size()
     trainer = make_trainer(
         epochs=settings.train.epochs,
@@ -79,7 +82,8 @@ def fit(
         output=run.output,
         callbacks=[
             SeedEachStep(run.seed),
-            ReportTraining(run.report, settings.train.report_every, together),
+            finite,
+            ReportTraining(run.report, settings.train.report_every, together, finite),
             ListSkipped(run.report, run.output),
             saving,
         ],
@@ -96,6 +100,7 @@ def fit(
         trainer.validate(module, loaders[1], verbose=False)
     trainer.fit(module, *loaders, ckpt_path=run.resume, weights_only=True)
     saving.exit_if_stopped(trainer, run)
+    finite.check_published(trainer)
     if module.validated_at != trainer.global_step:
         trainer.validate(module, loaders[1], verbose=False)
     return trainer

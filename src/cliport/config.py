@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from harness.settings import setting
+from training.config import non_finite
 
 from .agents.catalog import FUSIONS, STREAM_FUSIONS
 from .agents.catalog import names as agents
@@ -132,6 +133,7 @@ class LoopConfig:
     instructions: str = setting("given", "shuffled gives every sample another one's instruction: a control", choices=("given", "shuffled"))
     precision: str = setting("fp32", "of activations; the halves are mixed precision", choices=("fp32", "bf16", "fp16"))
     deterministic: bool = setting(False, "the same bits on every run, also on a GPU, where it is slower")
+    non_finite: str = non_finite()
     report_every: int = setting(10, "between two points of a curve", unit="steps", ge=1)
     validate_every: int | None = setting(None, "between two validations; by default a fiftieth of the run", unit="steps", ge=1)
     checkpoint_every: int = setting(1000, "between two checkpoints of the whole state", unit="steps", ge=1)

@@ -21,9 +21,10 @@ from filelock import FileLock, Timeout
 
 from harness.errors import DataError
 from harness.files import write_json
+from harness.numbers import finite
 
 from .data.codec import plain
-from .data.episode import KEPT
+from .data.episode import is_solved
 from .intervals import bootstrap, wilson
 
 PATIENCE = 60.0
@@ -50,7 +51,7 @@ def summary(outcomes: Sequence[Sequence[Outcome]], weights: str) -> dict[str, An
         outcomes: of each repeat, of each scene. Repeats of a scene are no scenes of their own: the intervals are over scenes.
     """
     rewards = np.array([[outcome.reward for outcome in repeat] for repeat in outcomes])
-    solved = (rewards > KEPT).mean(0)
+    solved = np.array([[is_solved(outcome.reward) for outcome in repeat] for repeat in outcomes]).mean(0)
     once = len(outcomes) == 1
     interval = wilson(int(solved.sum()), solved.size) if once else bootstrap(solved.tolist())
     return {
@@ -112,6 +113,6 @@ def best_checkpoint(folder: Path, eval_task: str, agent: str, multi: bool) -> st
     pattern = re.escape(file_name(eval_task, agent, "@", "val", multi)).replace("@", r"(\d+)")
     files = [(int(match[1]), path) for path in folder.glob("*.json") if (match := re.fullmatch(pattern, path.name))]
     for _, file in sorted(files, reverse=True):
-        if entries := read(file):
-            return max(entries, key=lambda checkpoint: entries[checkpoint]["mean_reward"])
+        if means := {name: entry["mean_reward"] for name, entry in read(file).items() if finite(entry["mean_reward"])}:
+            return max(means, key=means.__getitem__)
     return None

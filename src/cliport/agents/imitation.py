@@ -17,7 +17,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from harness.checkpoint import Checkpoints
 from harness.errors import CheckpointError
 from harness.files import replaced
-from harness.report import Report
+from harness.numbers import finite
 from training.callbacks import ReportTraining, SaveAndStop
 from training.distributed import gather_rows, rank
 
@@ -78,17 +78,18 @@ def falling(step: int, total: int, share: float) -> float:
 
 
 class ReportParts(Callback):
-    """The mean losses of pick and place, every so many steps."""
+    """The mean losses of pick and place, where `training` reports their sum's."""
 
-    def __init__(self, report: Report, every: int) -> None:
-        self.report, self.every = report, every
+    def __init__(self, training: ReportTraining) -> None:
+        self.training = training
         self.losses: dict[str, list[Tensor]] = {"attn": [], "trans": []}
 
     def on_train_batch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule, outputs: Any, *_: Any) -> None:
         for name, losses in self.losses.items():
             losses.append(outputs[name].detach())
-            if trainer.global_step % self.every == 0:
-                self.report.scalar(f"{name}/loss", "tr", float(torch.stack(losses).mean()), trainer.global_step)
+            if trainer.global_step % self.training.every == 0:
+                mean = self.training.finite.mean(losses)
+                self.training.report.scalar(f"{name}/loss", self.training.series, mean, trainer.global_step)
                 losses.clear()
 
 
@@ -143,8 +144,9 @@ class Validate(Callback):
         step = trainer.global_step
         self.result, drawn = validate(module.agent, self.batches(), trainer.precision_plugin.forward_context, self.pictures)
         self.training.on_validation_end(trainer, module)
-        better = step > 0 and self.result.loss < self.best
+        better = step > 0 and finite(self.result.loss) and self.result.loss < self.best
         self.best = self.result.loss if better else self.best
+        kept = (better or step in self.keep_at) and self.training.finite.can_be_kept(trainer)
         if rank() > 0:
             return
         for title, value in self.result.scalars().items():
@@ -153,9 +155,9 @@ class Validate(Callback):
             self.report.image("pick and place", "validation", gallery(drawn), step)
         shown = ", ".join(f"{name} {value:.4g}" for name, value in self.result.scalars().items())
         self.report.text(f"step {step}: {shown}")
-        if step in self.keep_at:
+        if kept and step in self.keep_at:
             self.keep(module, f"steps={step:05d}-val_loss={self.result.loss:0.8f}.ckpt", step)
-        if better:
+        if kept and better:
             self.keep(module, "best.ckpt", step)
 
     def keep(self, module: Imitation, name: str, step: int) -> None:

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 from harness.report import Report
 from training.callbacks import ReportTraining, SaveAndStop, SeedEachStep
 from training.distributed import rank, share_of_rank, world_size
+from training.finite import Finite
 from training.run import Run
 from training.seeds import seed_everything
 from training.trainer import make_trainer
@@ -39,7 +40,7 @@ def train(settings: TrainConfig, folder: Path, run: Run) -> Path:
         run: its `init_from` is a checkpoint, ours or the original's, whose parameters are kept where the agent has them too.
 
     Raises:
-        HarnessError: for settings, demonstrations or weights that do not do.
+        HarnessError: for settings, demonstrations or weights that do not do, and when training diverges.
         SystemExit: with 143, after a SIGTERM and a last checkpoint.
     """
     seed_everything(run.seed)
@@ -54,22 +55,24 @@ def train(settings: TrainConfig, folder: Path, run: Run) -> Path:
     )
     position, kept = Position(), run.output / "checkpoints"
     loader = training_loader(settings, agent, demonstrations, run.seed, position)
-    progress = ReportTraining(run.report, loop.report_every, together, series="tr")
+    finite = Finite(run, loop.non_finite, series="tr")
+    progress = ReportTraining(run.report, loop.report_every, together, finite)
     validate = make_validation(settings, agent, validation, kept, progress)
-    saving = SaveAndStop(run.checkpoints, loop.checkpoint_every)
-    parts = ReportParts(run.report, loop.report_every)
+    saving = SaveAndStop(run.checkpoints, loop.checkpoint_every, finite)
+    parts = ReportParts(progress)
     trainer = make_trainer(
         epochs=1,
         validate_every=1,
         precision=loop.precision,
         deterministic=loop.deterministic,
         output=run.output,
-        callbacks=[SeedEachStep(run.seed), progress, parts, validate, saving, KeepLast(saving, run.checkpoints, kept)],
+        callbacks=[SeedEachStep(run.seed), finite, progress, parts, validate, saving, KeepLast(saving, run.checkpoints, kept)],
     )
     position.trainer = trainer
     module = Imitation(agent, loop.lr, loop.lr_decay, identity_of(settings, run.seed, together, run.init_from, about), about)
     trainer.fit(module, loader, ckpt_path=run.resume, weights_only=True)
     saving.exit_if_stopped(trainer, run)
+    finite.check_published(trainer)
     if rank() == 0 and validate.result is not None:
         run.report.artifact("result", {"agent": loop.agent, "task": loop.task, "frozen weights": agent.origin, **validate.result.scalars()})
     run.report.flush()

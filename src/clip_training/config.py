@@ -6,7 +6,17 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from harness.params import setting
-from training.config import non_finite
+from training.config import Resumable, non_finite
+
+RESUMABLE = Resumable(
+    length="train.epochs",
+    free=frozenset({
+        "data.workers", "data.keep_in_memory", "data.cache_gb", "train.micro_batch", "train.checkpointing", "train.channels_last",
+        "train.compile", "train.deterministic", "train.non_finite", "train.report_every", "train.validate_every",
+        "train.checkpoint_every", "train.debug_images",
+    }),
+)  # fmt: skip
+"""Of every training of this package. With batch normalisation `train.micro_batch` is no matter of rounding: see `running.identity_of`."""
 
 
 @dataclass

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from harness.settings import setting
-from training.config import non_finite
+from training.config import Resumable, non_finite
 
 from .agents.catalog import FUSIONS, STREAM_FUSIONS
 from .agents.catalog import names as agents
@@ -14,6 +14,17 @@ from .tasks import MODES, groups, names
 TASKS = tuple(names())
 GROUPS = tuple(groups())
 AGENTS = tuple(agents())
+
+
+RESUMABLE = Resumable(
+    length="train.n_steps",
+    free=frozenset({
+        "dataset.cache", "dataset.cache_mib", "finetune.checkpoint", "train.exp_folder", "train.train_dir", "train.data_dir", "train.gpu",
+        "train.log", "train.save_steps", "train.load_from_last_ckpt", "train.seed", "train.workers", "train.deterministic",
+        "train.non_finite", "train.report_every", "train.validate_every", "train.checkpoint_every", "train.debug_images",
+    }),
+)  # fmt: skip
+"""Of `train` and `finetune`. Where fine-tuning starts and the seed are compared as the run has them."""
 
 
 @dataclass

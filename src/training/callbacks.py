@@ -20,6 +20,7 @@ from harness.report import Report
 
 from .distributed import rank
 from .finite import Finite
+from .resume import SETTINGS
 from .run import Run
 from .seeds import seed_everything
 
@@ -103,10 +104,11 @@ class SaveAndStop(Callback):
         checkpoints: where they go; rank 0 writes.
         every: optimizer steps between two.
         finite: says whether weights may be kept.
+        settings: kept with them, see `resume.stated`.
     """
 
-    def __init__(self, checkpoints: Checkpoints, every: int, finite: Finite) -> None:
-        self.checkpoints, self.every, self.finite = checkpoints, every, finite
+    def __init__(self, checkpoints: Checkpoints, every: int, finite: Finite, settings: dict[str, Any]) -> None:
+        self.checkpoints, self.every, self.finite, self.settings = checkpoints, every, finite, settings
         self.asked = self.stopped = False
         self.saved_at = -1
         self.before: Any = None
@@ -134,6 +136,9 @@ class SaveAndStop(Callback):
             self.checkpoints.save(trainer.global_step, trainer.save_checkpoint)
         else:
             trainer.save_checkpoint(Path(os.devnull))  # gathers what rank 0 writes, and waits for it
+
+    def on_save_checkpoint(self, trainer: lightning.Trainer, module: lightning.LightningModule, checkpoint: dict[str, Any]) -> None:
+        checkpoint[SETTINGS] = self.settings
 
     def on_train_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         self.restore()

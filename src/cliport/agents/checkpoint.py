@@ -150,6 +150,14 @@ def weights_in(path: Path) -> Weights | None:
     return Weights(clip=str(path)) if strip_clip(state) else None
 
 
+def description_of(path: Path) -> str:
+    """What a checkpoint is, in words."""
+    state, said = read(path)
+    return (
+        f"{'parameters of an agent, without the state of its training' if said else 'a checkpoint of another program'}: {described(state)}"
+    )
+
+
 def config_in(path: Path) -> AgentConfig | None:
     """The form of the agent in a checkpoint of ours; None for the original's, which do not say."""
     _, said = read(path)

@@ -12,7 +12,6 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
-from torch.optim.lr_scheduler import LambdaLR
 
 from harness.checkpoint import Checkpoints
 from harness.errors import CheckpointError
@@ -20,6 +19,8 @@ from harness.files import replaced
 from harness.numbers import finite
 from training.callbacks import ReportTraining, SaveAndStop
 from training.distributed import gather_rows, rank
+from training.resume import check_identity
+from training.schedule import scheduled
 
 from .agent import Agent
 from .batch import Batch
@@ -35,13 +36,14 @@ class Imitation(lightning.LightningModule):
         agent: learns.
         lr: learning rate.
         decay: share of the steps, at the end, over which it falls evenly to 0.
-        identity: what the samples follow from; a checkpoint with another one is not resumed.
+        steps: of the whole run.
+        identity: what the run follows from beside its settings; a checkpoint with another one is not resumed.
         description: what checkpoints say of the agent.
     """
 
-    def __init__(self, agent: Agent, lr: float, decay: float, identity: dict[str, Any], description: dict[str, Any]) -> None:
+    def __init__(self, agent: Agent, *, lr: float, decay: float, steps: int, identity: dict[str, Any], description: dict[str, Any]) -> None:
         super().__init__()
-        self.agent, self.lr, self.decay, self.identity, self.description = agent, lr, decay, identity, description
+        self.agent, self.lr, self.decay, self.steps, self.identity, self.description = agent, lr, decay, steps, identity, description
 
     def on_fit_start(self) -> None:
         """Every rank must have found the same frozen weights."""
@@ -57,19 +59,16 @@ class Imitation(lightning.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         optimizer = torch.optim.Adam(self.agent.parameters(), lr=self.lr, fused=True)
-        total = int(self.trainer.estimated_stepping_batches)
-        schedule = LambdaLR(optimizer, lambda step: falling(step, total, self.decay))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return scheduled(optimizer, lambda step: falling(step, self.steps, self.decay))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["identity"] = self.identity
         checkpoint[KEY] = self.description
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        stored = checkpoint.get("identity", {})
-        differing = [f"{key} was {stored.get(key)}, is now {value}" for key, value in self.identity.items() if stored.get(key) != value]
-        if differing:
-            raise CheckpointError(f"resume: this is another run than the checkpoint's: {'; '.join(differing)}")
+        check_identity(checkpoint["identity"], self.identity)
+        if checkpoint["global_step"] < self.steps:  # the last of a shorter run: Lightning would take its one epoch for ended
+            checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["is_last_batch"] = False
 
 
 def falling(step: int, total: int, share: float) -> float:

@@ -73,7 +73,7 @@ class Line(lightning.LightningModule):
 def fit(module: Line, run: Run, policy: str, scaler: torch.amp.GradScaler | None = None) -> lightning.Trainer:
     """As workloads do it; with a scaler as in fp16, which Lightning keeps for GPUs."""
     finite = Finite(run, policy)
-    saving = SaveAndStop(run.checkpoints, 1, finite)
+    saving = SaveAndStop(run.checkpoints, 1, finite, {})
     trainer = make_trainer(
         epochs=1,
         validate_every=1,

@@ -5,7 +5,7 @@ PYTHON ?= python3
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types changed smoke images-test bench render clean env .venv
+.PHONY: help demo test lint types changed smoke images-test bench render lock clean env .venv
 
 IMAGES := $(sort $(notdir $(patsubst %/Dockerfile,%,$(wildcard docker/*/Dockerfile))))
 WORKLOADS := $(sort $(notdir $(patsubst %/workload.yaml,%,$(wildcard clearml_tasks/*/workload.yaml))))
@@ -18,7 +18,7 @@ VENV := .venv/bin/python
 help:  ## what there is to type
 	@grep -hE '^[a-z/%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
-demo:  ## one task makes a data set, two training runs learn from it, and are compared (KEEP=1 leaves the server up)
+demo:  ## one task makes a data set, two training runs learn from it, and are compared (KEEP=1 leaves the server up, PORT=8080)
 	@bash example/demo.sh
 
 test: env lint types  ## style, types and all tests; environments included
@@ -36,10 +36,11 @@ env:  ## every environment: .venv, and .venvs/<image> for each image
 env/%:  ## .venv and the environment of one image
 	@$(PYTHON) -m registry.environment --clone --debian $*
 
-lint: .venv  ## ruff, and whether the rendered files are fresh
+lint: .venv  ## ruff, and whether the rendered files and the locks are fresh
 	$(VENV) -m ruff check .
 	$(VENV) -m ruff format --check .
 	$(VENV) -m registry render --check
+	$(VENV) -m registry.locks --check
 
 types: .venv  ## mypy, strict
 	$(VENV) -m mypy
@@ -65,6 +66,9 @@ bench/%: env
 
 render: .venv  ## example scripts and compose file from the declarations
 	$(VENV) -m registry render
+
+lock: .venv  ## every package of every environment with its version, from the requirements.txt
+	$(VENV) -m registry.locks
 
 clean:  ## what was built or written in this clone; the cache stays
 	rm -rf .venv .venvs build outputs .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -2,11 +2,11 @@
 # The whole way of a run on one machine: one task makes a data set, two training runs with different learning rates learn
 # from it, each taken from the queue and executed by a real agent; then they are compared.
 #
-#   make demo          # KEEP=1 leaves the server up, to look at the page
+#   make demo          # KEEP=1 leaves the server up, to look at the page; PORT=8080 is its port
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 python=${PYTHON:-python3}
-queue=${QUEUE:-demo}
+queue=${QUEUE:-gpu01}
 
 say() { printf '\n== %s\n' "$*"; }
 
@@ -22,7 +22,10 @@ finish() {
 trap finish EXIT
 
 say "server and two agents"
-.venv/bin/registry up --queue "$queue" --agents 2
+.venv/bin/registry up --queue "$queue" --agents 2 ${PORT:+--port "$PORT"} || {
+    echo "the demo needs a server; where its port is taken, choose another: make demo PORT=8080" >&2
+    exit 1
+}
 
 say "one task renders scenes and publishes them as a dataset"
 render=$(.venv/bin/registry enqueue tabletop --queue "$queue" --wait)

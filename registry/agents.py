@@ -1,58 +1,123 @@
-"""Real clearml-agents on this machine, set up for the embedded server."""
+"""Real clearml-agents: what they are started with, by `registry up` for the embedded server and by `registry agent` for any."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
+import shlex
 import shutil
 import socket
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from . import processes
-from .engine import docker
-from .home import EmbeddedServer, home
-from .processes import Process
+from .home import home, private_folder, remove
 
 STORE = (
     *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
     *("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_REGION", "AWS_DEFAULT_REGION"),
 )
 """Variables by which a run finds its S3 store."""
-POLL = 1.0  # seconds between two looks of an agent at its queues
+OF_A_TASK = ("TASK_ID", "PROC_MASTER_ID", "WORKER_ID", "CONFIG_FILE")
+"""Ends of the variables that would make an agent believe that it is inside a task, or lead it to another configuration."""
+EXTRA_ARGUMENTS = "CLEARML_AGENT_EXTRA_DOCKER_ARGS"
+LONGEST = 70  # characters of a folder for temporary files: Python's sockets in it add 33, and a socket's address may have 107
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where an agent's server is: as a clearml.conf says, and variables of the environment."""
+
+    configuration: str
+    """The text of a clearml.conf; empty where the environment says all."""
+    environment: Mapping[str, str]
+    embedded: bool = False
+    docker_arguments: tuple[str, ...] = ()
+    """What the user's own configuration adds to `docker run`."""
+
+
+@dataclass(frozen=True)
+class Agent:
+    """A clearml-agent, ready to be started."""
+
+    name: str
+    argv: tuple[str, ...]
+    environment: Mapping[str, str]
+    containers: bool
+
+    @property
+    def folder(self) -> Path:
+        return agents_folder() / self.name
 
 
 def agents_folder() -> Path:
     return home() / "agents"
 
 
-def start_agent(name: str, root: Path, queues: Sequence[str], server: EmbeddedServer, containers: bool) -> Process:
-    """Start a real clearml-agent that runs each task in its image's environment below `root`, or in a container of its image."""
-    folder = agents_folder() / name
+def prepare(
+    name: str, root: Path, queues: Sequence[str], source: Source, *, containers: bool, gpus: str | None = None, poll: float | None = None
+) -> Agent:
+    """Write the files of an agent that runs each task in its image's environment below `root`, or in a container of its image.
+
+    Args:
+        gpus: those that its tasks may use, as `clearml-agent --gpus` takes them; by default all.
+        poll: seconds between two looks at the queues; by default the agent's own.
+    """
+    folder = private_folder(agents_folder() / name)
     argv = [sys.executable, "-m", "clearml_agent", "daemon", "--foreground", *(["--docker"] if containers else []), "--queue", *queues]
-    if shutil.which("nvidia-smi") is None:
+    if gpus is not None:
+        argv += ["--gpus", gpus]
+    elif shutil.which("nvidia-smi") is None:
         argv.append("--cpu-only")
-    environment = clean_environment() | {
-        "CLEARML_CONFIG_FILE": str(agent_configuration(folder, server, container_arguments(root) if containers else [])),
+    temporary = temporary_folder(folder)
+    arguments = container_arguments(root, source) if containers else []
+    environment = dict(source.environment) | {
+        "CLEARML_CONFIG_FILE": str(agent_configuration(folder, source.configuration, arguments)),
         "CLEARML_WORKER_ID": worker_id(name),
-        "CLEARML_AGENT_QUEUE_POLL_FREQ_SEC": str(POLL),
         "GIT_CONFIG_GLOBAL": str(git_configuration(folder)),
         "PYTHONUNBUFFERED": "1",
+        "TMPDIR": str(temporary),
+        "CLEARML_AGENT_TEMP_STDOUT_FILE_DIR": str(temporary),
     }
+    if poll is not None:
+        environment["CLEARML_AGENT_QUEUE_POLL_FREQ_SEC"] = str(poll)
     if not containers:
         environment |= {
             "CLEARML_AGENT_SKIP_PIP_VENV_INSTALL": sys.executable,
             "CLEARML_AGENT_SKIP_PYTHON_ENV_INSTALL": "1",  # or it would install an old pip into that very environment
-            "HARNESS_ENVS": os.environ.get("HARNESS_ENVS", str(root / ".venvs")),
+            "HARNESS_ENVS": str(environments(root)),
             "HARNESS_CACHE": str(harness_cache()),
         }
-    return processes.start(name, argv, environment, agents_folder(), queues, containers=containers)
+    return Agent(name, tuple(argv), environment, containers)
+
+
+def environments(root: Path) -> Path:
+    """Where the images' environments are, in which an agent without containers runs its tasks."""
+    return Path(os.environ.get("HARNESS_ENVS") or root / ".venvs")
+
+
+def temporary_folder(folder: Path) -> Path:
+    """An agent's own folder for temporary files, among which are its keys: below its folder, or linked there."""
+    place = folder / "tmp"
+    remove(place)
+    if len(str(place)) > LONGEST:
+        place.symlink_to(tempfile.mkdtemp(prefix="registry-"))  # mkdtemp's are private
+        return place.resolve()
+    return private_folder(place)
+
+
+def forget_keys(folder: Path) -> None:
+    """Remove what an agent needed while it ran; its caches stay."""
+    for name in ("tmp", "clearml.conf"):
+        remove(folder / name)
 
 
 def in_containers(queue: str) -> bool:
-    """Whether the agents that `registry up` started for a queue run their tasks in containers."""
+    """Whether the agents of this machine that serve a queue run their tasks in containers."""
     return any(agent.containers and agent.is_alive and queue in agent.queues for agent in processes.recorded(agents_folder()))
 
 
@@ -61,13 +126,13 @@ def harness_cache() -> Path:
     return Path(os.environ.get("HARNESS_CACHE", home() / "cache" / "harness"))
 
 
-def container_arguments(root: Path) -> list[str]:
-    """What `docker run` is given beside the agent's own: the server, the clone and the cache of this machine, inside the container."""
+def container_arguments(root: Path, source: Source) -> list[str]:
+    """What `docker run` is given beside the agent's own: the user's, and the cache of this machine; for the embedded server the clone."""
     harness_cache().mkdir(parents=True, exist_ok=True)
-    return [
-        "--network=host",  # the server listens on this machine's loopback alone
+    own = [
+        "--network=host",  # the embedded server listens on this machine's loopback alone; several machines meet by their addresses
         "--ipc=host",  # loaders' workers pass tensors through shared memory
-        f"--volume={root}:{root}:ro",
+        *([f"--volume={root}:{root}:ro"] if source.embedded else []),
         f"--volume={harness_cache()}:{harness_cache()}",
         f"--env=HARNESS_CACHE={harness_cache()}",
         "--env=GIT_CONFIG_COUNT=1",  # the clone belongs to another user than the container's
@@ -75,15 +140,8 @@ def container_arguments(root: Path) -> list[str]:
         "--env=GIT_CONFIG_VALUE_0=*",
         *(f"--env={name}" for name in STORE if name in os.environ),  # their values stay out of the command line, which the log shows
     ]
-
-
-def remove_containers(agents: Sequence[Process]) -> None:
-    """End the containers of agents that have ended: they are the engine's children, not the agents'."""
-    for agent in agents:
-        if agent.containers:
-            found = docker("ps", "--quiet", "--filter", f"label=clearml-parent-worker-id={worker_id(agent.name)}").stdout.split()
-            if found:
-                docker("rm", "--force", *found)
+    chosen = {argument.partition("=")[0] for argument in source.docker_arguments}
+    return [argument for argument in own if argument.partition("=")[0] not in chosen & {"--network", "--ipc"}] + [*source.docker_arguments]
 
 
 def worker_id(name: str) -> str:
@@ -91,11 +149,10 @@ def worker_id(name: str) -> str:
     return f"{socket.gethostname()}:{hashlib.sha256(str(home()).encode()).hexdigest()[:6]}-{name}"
 
 
-def agent_configuration(folder: Path, server: EmbeddedServer, arguments: Sequence[str]) -> Path:
+def agent_configuration(folder: Path, text: str, arguments: Sequence[str]) -> Path:
     """The agent's own clearml.conf: the server's keys, caches that are not the user's, and what containers are started with."""
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / "clearml.conf"
-    text = f"""{server.configuration.read_text()}
+    text = f"""{text}
 agent {{
     disable_agent_update_check: true
     venvs_dir: "{folder}/venvs"
@@ -120,6 +177,19 @@ def git_configuration(folder: Path) -> Path:
     own = os.environ.get("GIT_CONFIG_GLOBAL") or str(Path.home() / ".gitconfig")
     path.write_text(f'[include]\n\tpath = "{own}"\n[safe]\n\tdirectory = *\n[protocol "file"]\n\tallow = always\n')
     return path
+
+
+def configured(docker_arguments: Sequence[str], *, embedded: bool) -> Source:
+    """The server that this process uses, for an agent: its clearml.conf and its variables."""
+    path = Path(os.environ.get("CLEARML_CONFIG_FILE") or "~/clearml.conf").expanduser()
+    dropped = {f"{prefix}_{end}" for prefix in ("CLEARML", "TRAINS") for end in OF_A_TASK} | {EXTRA_ARGUMENTS}
+    environment = {name: value for name, value in os.environ.items() if name not in dropped}
+    given = os.environ.get(EXTRA_ARGUMENTS)
+    arguments = shlex.split(given) if given else docker_arguments
+    text = path.read_text().strip() if path.exists() else ""
+    if text.startswith("{") and text.endswith("}"):
+        text = text[1:-1]  # more is to come
+    return Source(text, environment, embedded, tuple(arguments))
 
 
 def client_settings() -> list[str]:

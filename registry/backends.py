@@ -17,11 +17,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from .errors import ServerError
+from .errors import RefusedError, ServerError
 from .home import embedded_server
 from .run import DOCKER_ARGUMENTS, Run
 
-RETRIES = {"total": 3, "connect": 1, "read": 3, "redirect": 3, "status": 3, "backoff_factor": 0.3}
+RETRIES = {"total": 3, "connect": 1, "read": 3, "redirect": 3, "status": 1, "backoff_factor": 0.3}
 LOG_PAGE = 1000
 GPUS = "gpus="  # begins the tag that says how many GPUs the machines of a queue have
 TASK_FIELDS = [
@@ -116,20 +116,23 @@ class Server:
 
         Raises:
             MissingError: the server answers that there is no such thing.
-            ServerError: it cannot be reached, or refuses.
+            RefusedError: it refuses.
+            ServerError: it cannot be reached.
         """
         service, action = endpoint.split(".")
         try:
             response = self.session.send_request(service, action, json=body)
             answer = response.json()
         except Exception as error:
+            if "503 error responses" in str(error):  # the session's words once it has tried often enough
+                raise ServerError(f"{self.host} cannot do {endpoint} at the moment (503): its disk may be full, its log says why") from None
             raise ServerError(f"no answer from {self.host} to {endpoint}: {type(error).__name__}") from error
         meta = answer.get("meta", {})
         if response.status_code == 200:
             data: Json = answer.get("data") or {}
             return data
         message = f"{self.host} refuses {endpoint} ({response.status_code}): {meta.get('result_msg', response.reason)}"
-        raise MissingError(message) if response.status_code in {400, 404} and endpoint.endswith(".get_by_id") else ServerError(message)
+        raise MissingError(message) if response.status_code in {400, 404} and endpoint.endswith(".get_by_id") else RefusedError(message)
 
     def link(self, task: Mapping[str, Any]) -> str:
         """The address of a task's page."""
@@ -199,6 +202,11 @@ class Server:
         query = {"order_by": ["-created"], "only_fields": TASK_FIELDS, **query}
         return list(self.call("tasks.get_all", **query).get("tasks") or [])
 
+    def configuration(self, task: str) -> dict[str, str]:
+        """The texts of a task's configuration objects by name."""
+        found = self.call("tasks.get_by_id", task=task)["task"].get("configuration") or {}
+        return {name: str(item.get("value") or "") for name, item in found.items()}
+
     def log_lines(self, task: str, since: float = 0) -> Iterator[tuple[float, str]]:
         """Time stamp (ms) and text of a task's console output from `since` on."""
         while True:
@@ -217,12 +225,9 @@ class Server:
         events = sorted(answer.get("events") or [], key=lambda event: float(event["timestamp"]))
         return "\n".join(str(event.get("msg", "")).rstrip("\n") for event in events).splitlines()[-count:]
 
-    def stop(self, task: Mapping[str, Any]) -> None:
-        """Take a task off its queue, or have its agent end it."""
-        if task["status"] == "queued":
-            self.call("tasks.dequeue", task=task["id"])
-        else:
-            self.call("tasks.stop", task=task["id"], status_reason="stopped from the command line")
+    def docker_arguments(self) -> list[str]:
+        """What the user's own clearml.conf has agents add to `docker run`."""
+        return [str(argument) for argument in self.session.config.get("agent.extra_docker_arguments", None) or []]
 
 
 def created(run: Run, project: str) -> Json:

@@ -10,12 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
+from harness.errors import HarnessError
+from harness.grammar import token
+from harness.tree import Tree, named, survey, told
+from harness.yaml_file import read_yaml
 
 from .backends import Server, exactly
 from .console import stdout_kept
 from .errors import RegistryError, ServerError, UsageError
-from .run import SHORTEST_NAME
+from .run import problem_of_name
 
 PUBLIC_PROJECT = "[ClearML] public-dataset"
 FINISHED = ("completed", "published", "closed")
@@ -58,7 +61,11 @@ def load(root: Path) -> dict[str, Entry]:
     """The catalog of the clone at `root`, or the one that came with this package."""
     places = (root / "registry" / "catalog.yaml", Path(__file__).with_name("catalog.yaml"))
     path = next(place for place in places if place.exists())
-    return {alias: entry(alias, stated, path) for alias, stated in (yaml.safe_load(path.read_text()) or {}).items()}
+    try:
+        stated = read_yaml(path) or {}
+    except ValueError as error:
+        raise RegistryError(f"{path}: {error}") from error
+    return {alias: entry(alias, said, path) for alias, said in stated.items()}
 
 
 def entry(alias: str, stated: Mapping[str, Any], path: Path) -> Entry:
@@ -67,7 +74,7 @@ def entry(alias: str, stated: Mapping[str, Any], path: Path) -> Entry:
         workload = build.pop("workload")
     except (TypeError, KeyError, ValueError) as error:
         raise RegistryError(f"{path}: {alias}: must have summary, project and build: {{workload: ..., command: ...}}") from error
-    arguments = tuple(f"{key}={value}" for key, value in build.items())
+    arguments = tuple(token(key, value) for key, value in build.items())
     return Entry(alias, stated.get("summary", ""), stated.get("project", PUBLIC_PROJECT), workload, arguments)
 
 
@@ -133,50 +140,71 @@ def problem_of(server: Server, reference: str, aliases: Mapping[str, Entry]) -> 
     return found.id, None
 
 
-def create(name: str, folder: Path, project: str, tags: Sequence[str]) -> str:
-    """Publish a folder as a dataset and return its ID. What the SDK says goes to stderr.
+def create(name: str, tree: Tree, project: str, tags: Sequence[str]) -> str:
+    """Publish what a folder holds as a dataset and return its ID. What the SDK says goes to stderr.
 
     Raises:
         ServerError: the upload failed; the unfinished dataset has been deleted.
+        DataError: it did not arrive, or was changed meanwhile; the same.
     """
     import clearml
+
+    from harness.data import store
 
     with stdout_kept():
         dataset = clearml.Dataset.create(dataset_name=name, dataset_project=project, dataset_tags=list(tags))
         try:
-            dataset.add_files(str(folder))
-            done = dataset.upload(show_progress=sys.stderr.isatty()) is not False and dataset.finalize()
-            if not done:
+            store(dataset, tree, show_progress=sys.stderr.isatty())
+            if not dataset.finalize():
                 raise ServerError(f"dataset {name}: the upload was not completed")
         except BaseException as error:
             with contextlib.suppress(Exception):
                 clearml.Dataset.delete(dataset_id=dataset.id, force=True)
-            if isinstance(error, Exception) and not isinstance(error, RegistryError):
+            if isinstance(error, Exception) and not isinstance(error, RegistryError | HarnessError):
                 raise ServerError(f"dataset {name}: {error}") from error
             raise
     return str(dataset.id)
 
 
 def local_copy(identifier: str) -> str:
-    """Download a dataset into the SDK's cache and return its folder."""
-    import clearml
+    """Bring a dataset into the cache that runs share, and return its folder.
+
+    Raises:
+        DataError: it is damaged, or cannot be stored.
+    """
+    from harness.data import fetch_clearml
 
     with stdout_kept():
-        return str(clearml.Dataset.get(dataset_id=identifier).get_local_copy())
+        return str(fetch_clearml(identifier).folder)
 
 
-def problems_of_new(name: str, folder: Path, project: str) -> Iterator[str]:
-    for what, text in (("dataset", name), ("project", project)):
-        if len(text.strip()) < SHORTEST_NAME:
-            yield f"the {what} name {text!r} is shorter than {SHORTEST_NAME} characters"
+def check_new(name: str, folder: Path, project: str, *, leave_out: bool) -> Tree:
+    """What a folder holds that is published.
+
+    Raises:
+        UsageError: with all that keeps it from being published.
+    """
+    problems = [problem for what, text in (("dataset", name), ("project", project)) if (problem := problem_of_name(what, text))]
+    tree = survey(folder)
+    unkept = tree.hollow | tree.lost
     if not folder.is_dir():
-        yield f"--folder {folder}: there is no such folder"
-    elif not any(path.is_file() for path in folder.rglob("*")):
-        yield f"--folder {folder}: there is no file in it"
-
-
-def check_new(name: str, folder: Path, project: str) -> None:
-    """Raise UsageError with all that keeps a folder from being published."""
-    problems = list(problems_of_new(name, folder, project))
+        problems.append(f"--folder {folder}: there is no such folder")
+    elif unkept and not leave_out:
+        problems.append(
+            f"--folder {folder}: no dataset can hold {len(unkept)} of the things in it; mend them, or add --leave-out:{told(unkept)}"
+        )
+    elif not tree.files:
+        problems.append(f"--folder {folder}: there is no file in it")
     if problems:
         raise UsageError(*problems)
+    return tree
+
+
+def remarks_on(tree: Tree) -> Iterator[str]:
+    """How a dataset will differ from the folder that it is made from."""
+    if unkept := tree.hollow | tree.lost:
+        yield f"left out, because no dataset can hold them:{told(unkept)}"
+    if tree.empty:
+        yield f"left out, because a dataset holds files only: the empty folders {named(tree.empty)}"
+    if tree.links:
+        yield f"links to folders are followed, and what they lead to is stored under their names: {named(tree.links)}"

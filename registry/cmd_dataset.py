@@ -24,21 +24,25 @@ def dataset() -> None:
 @click.option("--project", metavar="PROJECT", help="Project to publish in.  [default: [ClearML] public-dataset]")
 @click.option("--tag", "tags", metavar="TAG", multiple=True, help="Tag of the dataset; may be repeated.")
 @click.option("--subset", metavar="RECIPE", help="Publish only what this recipe takes out of the folder.")
-def create(name: str, folder: Path, project: str | None, tags: tuple[str, ...], subset: str | None) -> None:
-    """Publish a folder as a dataset; prints its ID."""
+@click.option("--leave-out", is_flag=True, help="Publish without what no dataset can hold, such as broken links.")
+def create(name: str, folder: Path, project: str | None, tags: tuple[str, ...], subset: str | None, leave_out: bool) -> None:
+    """Publish a folder as a dataset; prints its ID.
+
+    A dataset holds names and contents of files. Links are followed; whatever else cannot be kept is listed before anything is uploaded.
+    """
     from . import catalog, subsets
     from .backends import connect
 
     project = catalog.PUBLIC_PROJECT if project is None else project
     cut = subsets.recipe(subset) if subset else None
-    catalog.check_new(name, folder, project)
+    tree = catalog.check_new(name, folder, project, leave_out=leave_out)
     connect()
-    if cut is None:
-        click.echo(catalog.create(name, folder, project, tags))
-        return
     with tempfile.TemporaryDirectory() as small:
-        cut(folder, Path(small))
-        click.echo(catalog.create(name, Path(small), project, tags))
+        if cut is not None:
+            cut(folder, Path(small))
+            tree = catalog.check_new(name, Path(small), project, leave_out=leave_out)
+        warn(catalog.remarks_on(tree))
+        click.echo(catalog.create(name, tree, project, tags))
 
 
 @dataset.command("list")

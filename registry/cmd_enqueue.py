@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 @click.option("--tag", "tags", metavar="TAG", multiple=True, help="Tag of the task; may be repeated.")
 @click.option("--resume", metavar="TASK", help="Take up an earlier task: its arguments, with those given here, from its last checkpoint.")
 @click.option("--smoke", is_flag=True, help="Enqueue the workload's smoke steps, in order.")
+@click.option("-m", "--multirun", is_flag=True, hidden=True, help="Hydra's, of which a sweep has no need here.")
 @click.option("--dry-run", is_flag=True, help="Print the equivalent clearml-task command lines instead.")
 @click.option("--wait", is_flag=True, help="Wait until the tasks have ended; exit 1 if one fails.")
 def enqueue(name: str, arguments: tuple[str, ...], task_name: str | None, dry_run: bool, wait: bool, **options: Any) -> None:
@@ -61,6 +62,8 @@ def check_options(dry_run: bool, wait: bool, options: dict[str, Any]) -> None:
         problems.append("--smoke and --resume exclude each other")
     if dry_run and wait:
         problems.append("--dry-run starts nothing, so there is nothing to --wait for")
+    if options.pop("multirun"):
+        problems.append("a sweep needs no -m or --multirun; key=a,b makes two runs")
     if problems:
         raise UsageError(*problems)
 

@@ -11,8 +11,9 @@ import click
 from . import workload
 from .console import print_json, print_table, say
 from .errors import ImageCheckError, UsageError
+from .git import git
 from .image import Image, images_named
-from .source import git, uncommitted
+from .source import uncommitted
 
 if TYPE_CHECKING:
     from .engine import LocalImage
@@ -56,6 +57,8 @@ def build(names: tuple[str, ...], every: bool, base: str | None, place: str | No
 
     root = workload.clone_root()
     images = images_named(root, names, every, base, place)
+    if outdated := [problem for each in images for problem in each.layer.outdated()]:
+        raise UsageError(*outdated)
     engine = Engine()
     rows = []
     for each in images:

@@ -6,6 +6,7 @@ import click
 
 from .console import print_json, print_table, say
 from .errors import UsageError
+from .run import problem_of_queue
 
 GPUS = click.IntRange(0)
 
@@ -39,11 +40,11 @@ def list_command(as_json: bool) -> None:
 @click.argument("name")
 @click.option("--gpus", type=GPUS, metavar="N", help="GPUs of each machine that will serve it; 0 for machines without.")
 def create(name: str, gpus: int | None) -> None:
-    """Make a queue. Agents serve it by clearml-agent daemon --queue NAME; on this machine: registry up --queue NAME."""
+    """Make a queue. Agents serve it by registry agent --queue NAME; on this machine alone: registry up --queue NAME."""
     from .backends import connect
 
-    if not name.strip() or name.startswith("-"):
-        raise UsageError(f"queue {name!r}: must not be empty or begin with -")
+    if problem := problem_of_queue(name):
+        raise UsageError(problem)
     server = connect()
     if name.strip() in server.queues():
         raise UsageError(f"queue {name.strip()!r} exists already; to state its GPUs: registry queue set {name.strip()} --gpus N")

@@ -17,7 +17,8 @@ RECENT = 20
 def compare_command(tasks: tuple[str, ...], as_json: bool) -> None:
     """Compare tasks: settings that differ, last and best value of each scalar, status and duration.
 
-    Each TASK is an ID, the beginning of one or an exact name. A loss or an error is best at its minimum, anything else at its maximum.
+    Each TASK is an ID, the beginning of one or an exact name. What a run's workload declares comes first, a star marks the run that is
+    best in it. Whether a scalar is best at its minimum is declared there, too, else read from the words of its name.
     """
     from .backends import connect
     from .compare import as_json as objects
@@ -46,6 +47,7 @@ def status(tasks: tuple[str, ...], as_json: bool) -> None:
     """Show the status of tasks; without any, of the most recent ones."""
     from .backends import connect
     from .lookup import find_tasks
+    from .metrics import not_finite
     from .watch import age, duration, numbers
 
     server = connect()
@@ -54,7 +56,11 @@ def status(tasks: tuple[str, ...], as_json: bool) -> None:
     if as_json:
         keys = ("id", "name", "status", "status_reason", "started", "completed", "last_iteration")
         print_json(
-            [{key: task.get(key) for key in keys} | {"duration_s": duration(task), "queue": queue_of(task, queues)} for task in found]
+            [
+                {key: task.get(key) for key in keys}
+                | {"duration_s": duration(task), "queue": queue_of(task, queues), "not_finite": not_finite(task)}
+                for task in found
+            ]
         )
     else:
         columns = ("ID", "task", "status", "queue", "time", "last scalars")
@@ -95,6 +101,7 @@ def logs(task: str, follow: bool) -> None:
 @click.argument("task")
 def stop(task: str) -> None:
     """Stop a task: off its queue, or ended by its agent. What it has saved stays, see enqueue --resume."""
+    from . import stopping
     from .backends import connect
     from .errors import UsageError
     from .lookup import find_task
@@ -103,8 +110,9 @@ def stop(task: str) -> None:
     found = find_task(server, task)
     if found["status"] not in ("queued", "in_progress"):
         raise UsageError(f"task {found['id']} ({found['name']}) is {found['status']}; there is nothing to stop")
-    server.stop(found)
-    say(f"{found['name']} ({found['id']}): {'taken off its queue' if found['status'] == 'queued' else 'stopping'}")
+    was = stopping.stop(server, found)
+    outcome = {"queued": "taken off its queue", "in_progress": "stopping"}.get(was, f"{was} meanwhile")
+    say(f"{found['name']} ({found['id']}): {outcome}")
 
 
 COMMANDS = (compare_command, status, logs, stop)

@@ -6,6 +6,8 @@ import click
 
 from . import workload
 from .console import say
+from .errors import UsageError
+from .run import problem_of_queue
 
 
 @click.command()
@@ -24,6 +26,8 @@ def up(port: int | None, agents: int, queues: tuple[str, ...], containers: bool)
     """
     from . import services
 
+    if problems := [problem for name in queues if (problem := problem_of_queue(name))]:
+        raise UsageError(*problems)
     root = workload.clone_root()
     running = services.up(root, port, agents, queues or workload.queues_of(root), say, containers=containers)
     say(f"server: {running.server.url}, agents: {', '.join(agent.name for agent in running.agents) or 'none'}")

@@ -42,6 +42,8 @@ def show(name: str) -> None:
     click.echo(f"{found.name}: {found.summary}\nimage    {found.image}\nqueue    {found.queue}")
     for key, what in found.datasets.items():
         click.echo(f"dataset  {key}: {what}")
+    if found.metrics.main:
+        click.echo(f"metrics  {' or '.join(found.metrics.main)}; less is better in {', '.join(found.metrics.lower) or 'none'}")
     configs = sorted(path.relative_to(found.configs).with_suffix("").as_posix() for path in found.configs.rglob("*.yaml"))
     click.echo(f"configs  {', '.join(configs) or 'none'}")
     for command in found.commands.values():

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from . import watch
-from .backends import hyperparameters, scalars
+from .backends import hyperparameters
+from .metrics import Scalar, declared, reported
 
 Row = tuple[str, list[str]]
 Task = Mapping[str, Any]
-
-
-def smaller_is_better(scalar: str) -> bool:
-    """A loss or an error is best at its minimum; everything else at its maximum."""
-    return re.search(r"loss|err", scalar.lower()) is not None
 
 
 def settings_of(task: Task) -> dict[str, str]:
@@ -31,27 +26,39 @@ def differing(tasks: Sequence[Task]) -> list[Row]:
     return [row for row in rows if len(set(row[1])) > 1]
 
 
-def scalar_names(tasks: Sequence[Task]) -> list[str]:
-    return sorted({name for task in tasks for name in scalars(task) if not name.startswith(":")})
-
-
 def results(tasks: Sequence[Task]) -> list[Row]:
-    """Last and best value of each scalar: `0.4 (min 0.2)`."""
-    return [(name, [last_and_best(name, scalars(task).get(name)) for task in tasks]) for name in scalar_names(tasks)]
+    """Last and best value of each scalar, `0.4 (min 0.2)`, the main one first; a star at the best run's main one."""
+    metrics, found, stars = declared(tasks), [reported(task) for task in tasks], best_runs(tasks)
+    names = metrics.main_first({name for scalars in found for name in scalars})
+    main = metrics.main_of(names)
+
+    def cells(name: str) -> list[str]:
+        texts = [last_and_best(scalars.get(name), metrics.lower_is_better(name)) for scalars in found]
+        return [f"{text} *" if star and name == main else text for text, star in zip(texts, stars, strict=True)]
+
+    return [(name, cells(name)) for name in names]
 
 
-def last_and_best(name: str, item: Mapping[str, Any] | None) -> str:
-    if item is None:
-        return ""
-    return f"{number(item.get('value'))} ({direction(name)} {number(best_of(name, item))})"
+def best_runs(tasks: Sequence[Task]) -> list[bool]:
+    """For each task, whether it is the best of those that have reported their main metric. One that is not finite is never."""
+    metrics, found = declared(tasks), [reported(task) for task in tasks]
+    main = metrics.main_of({name for scalars in found for name in scalars})
+    rivals = [scalars[main] for scalars in found if main in scalars] if main else []
+    if main is None or len(rivals) < 2:
+        return [False] * len(tasks)
+    lower = metrics.lower_is_better(main)
+    best = (min if lower else max)((value for rival in rivals if (value := rival.best(lower)) is not None), default=None)
+    return [main in scalars and best is not None and scalars[main].best(lower) == best for scalars in found]
 
 
-def direction(name: str) -> str:
-    return "min" if smaller_is_better(name) else "max"
+def last_and_best(scalar: Scalar | None, lower: bool) -> str:
+    if scalar is None or scalar.diverged:
+        return scalar.said if scalar else ""
+    return f"{number(scalar.last)} ({'; '.join(filter(None, [f'{direction(lower)} {number(scalar.best(lower))}', scalar.said]))})"
 
 
-def best_of(name: str, item: Mapping[str, Any]) -> Any:
-    return item.get(f"{direction(name)}_value", item.get("value"))
+def direction(lower: bool) -> str:
+    return "min" if lower else "max"
 
 
 def number(value: Any) -> str:
@@ -67,6 +74,7 @@ def comparison(tasks: Sequence[Task]) -> list[tuple[str, list[Row]]]:
 def as_json(tasks: Sequence[Task]) -> list[dict[str, Any]]:
     """The same for a program: one object per task, numbers unrounded."""
     keys = [key for key, _ in differing(tasks)]
+    metrics = declared(tasks)
     return [
         {
             "id": task["id"],
@@ -74,11 +82,14 @@ def as_json(tasks: Sequence[Task]) -> list[dict[str, Any]]:
             "status": task["status"],
             "duration_s": watch.duration(task),
             "settings": {key: settings_of(task).get(key) for key in keys},
-            "scalars": {
-                name: {"last": item.get("value"), "best": best_of(name, item), "best_is": direction(name)}
-                for name, item in sorted(scalars(task).items())
-                if not name.startswith(":")
-            },
+            "scalars": {name: scalar_object(found[name], metrics.lower_is_better(name)) for name in metrics.main_first(found)},
+            "main": metrics.main_of(found),
+            "best_run": best,
         }
-        for task in tasks
+        for task, found, best in zip(tasks, map(reported, tasks), best_runs(tasks), strict=True)
     ]
+
+
+def scalar_object(scalar: Scalar, lower: bool) -> dict[str, Any]:
+    last = None if scalar.diverged else scalar.last
+    return {"last": last, "best": scalar.best(lower), "best_is": direction(lower)} | ({"not_finite": scalar.gaps} if scalar.gaps else {})

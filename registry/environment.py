@@ -1,7 +1,8 @@
 """Python environments as layers, one folder each in the user's cache, linked below `.venvs/`.
 
-A layer is one requirements.txt on top of lower layers, the way an image stands on its base. It is built once per machine in
-a folder named by the hash of what it holds, so that a second clone finds it ready. A `.pth` file names the lower layers'
+A layer is one requirements.txt on top of lower layers, the way an image stands on its base; installed is its lock, requirements.lock,
+which names every package (`locks` writes it). It is built once per machine in a folder named by the hash of what it holds, so that a
+second clone finds it ready. A `.pth` file names the lower layers'
 site-packages: the upper layer's packages win, and pip sees the lower ones as installed.
 
 Standard library only, because this module makes the environments that everything else needs:
@@ -19,17 +20,20 @@ import fcntl
 import hashlib
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 import time
 import venv
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+OWN = ("harness", "torch", "registry", "testing", "s3-store")
+"""The layers that are no image's."""
 COMPLETE = "layer.complete"  # written last: a folder without it was interrupted
 
 
@@ -46,11 +50,31 @@ class Layer:
     below: tuple[Layer, ...] = ()
 
     @property
+    def lock(self) -> Path:
+        """All packages that the layer adds to those below it, with their versions."""
+        return self.requirements.with_suffix(".lock")
+
+    @property
+    def lock_header(self) -> str:
+        """The first line of a lock that was made from the present requirements and the locks below."""
+        made_from = [*pins(self.requirements), *(line for layer in self.below for line in pins(layer.lock))]
+        return f"# Made by `make lock` from requirements.txt and the locks below it: {digest_of(made_from)}"
+
+    def outdated(self) -> Iterator[str]:
+        """What to do where the locks of this layer and those below are missing, or older than what they were made from."""
+        for layer in self.below:
+            yield from layer.outdated()
+        if not self.lock.exists():
+            yield f"environment {self.name}: {self.lock} is missing; type: make lock"
+        elif self.lock.read_text().partition("\n")[0] != self.lock_header:
+            yield f"environment {self.name}: {self.requirements}, or a lock below it, is newer than {self.lock}; type: make lock"
+
+    @property
     def key(self) -> str:
-        """Hash of this layer's requirements, its lower layers' and the interpreter: 12 hexadecimal digits."""
-        parts = [sys.version, sys.platform, os.path.realpath(sys.executable), self.requirements.read_text()]
+        """Hash of this layer's lock, its lower layers' and the interpreter: 12 hexadecimal digits."""
+        parts = [sys.version, sys.platform, os.path.realpath(sys.executable), *pins(self.lock)]
         parts += [layer.key for layer in self.below]
-        return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
+        return digest_of(parts)
 
     @property
     def folder(self) -> Path:
@@ -65,40 +89,52 @@ class Layer:
         return (self.folder / COMPLETE).exists() and self.python.exists()
 
 
+def digest_of(parts: Iterable[str]) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
+
+
+def pins(file: Path) -> list[str]:
+    """The lines of requirements or of a lock, without comments; none where there is no such file."""
+    lines = file.read_text().splitlines() if file.exists() else []
+    return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+
+
 def cache_folder() -> Path:
     """Where environments, stamps and wheels are kept: outside every checkout."""
     root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(root) / "clearml-workloads"
 
 
-def image_names() -> list[str]:
+def image_names(root: Path = ROOT) -> list[str]:
     """Every image: a folder below docker/ that holds a Dockerfile."""
-    return sorted(path.parent.name for path in (ROOT / "docker").glob("*/Dockerfile"))
+    return sorted(path.parent.name for path in root.glob("docker/*/Dockerfile"))
 
 
-def layer_named(name: str) -> Layer:
-    """The layer of an image's name, or one of `harness`, `torch`, `registry`, `testing`."""
-    docker = ROOT / "docker"
+def layer_named(name: str, root: Path = ROOT) -> Layer:
+    """The layer of an image's name, or one of `OWN`, as the clone at `root` states it."""
+    docker = root / "docker"
     harness = Layer("harness", docker / "harness/requirements.txt")
     torch = Layer("torch", docker / "torch/requirements.txt")
-    registry = Layer("registry", ROOT / "requirements.txt", (harness,))
+    registry = Layer("registry", root / "requirements.txt", (harness,))
     own = {
         "harness": harness,
         "torch": torch,
         "registry": registry,
-        "testing": Layer("testing", ROOT / "tests/requirements.txt", (registry, harness)),
+        "testing": Layer("testing", root / "tests/requirements.txt", (registry, harness)),
+        "s3-store": Layer("s3-store", root / "tests/support/s3/requirements.txt"),
     }
+    assert set(own) == set(OWN)
     if name in own:
         return own[name]
-    if name not in image_names():
-        known = ", ".join([*own, *image_names()])
+    if name not in image_names(root):
+        known = ", ".join([*own, *image_names(root)])
         raise BrokenEnvironmentError(f"no environment is called {name!r}; there are: {known}")
-    return Layer(name, docker / name / "requirements.txt", (harness, torch) if on_torch(name) else (harness,))
+    return Layer(name, docker / name / "requirements.txt", (harness, torch) if on_torch(docker / name) else (harness,))
 
 
-def on_torch(image: str) -> bool:
+def on_torch(folder: Path) -> bool:
     """Whether the image's default base is a PyTorch image, for which the torch layer stands on a bare machine."""
-    base = re.search(r"^ARG BASE_IMAGE=(\S+)", (ROOT / "docker" / image / "Dockerfile").read_text(), re.MULTILINE)
+    base = re.search(r"^ARG BASE_IMAGE=(\S+)", (folder / "Dockerfile").read_text(), re.MULTILINE)
     return base is not None and "pytorch" in base[1]
 
 
@@ -117,6 +153,8 @@ def locked(path: Path) -> Iterator[None]:
 
 def build(layer: Layer) -> Layer:
     """Build a layer and those below it, independent ones side by side; a complete one is left alone."""
+    if problems := list(layer.outdated()):
+        raise BrokenEnvironmentError("\n".join(problems))
     with ThreadPoolExecutor() as pool:
         list(pool.map(build, layer.below))
     with locked(layer.folder.with_suffix(".lock")):
@@ -131,13 +169,13 @@ def install(layer: Layer) -> None:
     started = time.monotonic()
     shutil.rmtree(layer.folder, ignore_errors=True)
     make_venv(layer.folder, [site_packages(below.folder) for below in layer.below], with_pip=not layer.below)
-    command = [str(layer.python), "-m", "pip", "install", "--quiet", "--no-compile", "--disable-pip-version-check"]
+    command = [str(layer.python), "-I", "-m", "pip", "install", "--quiet", "--no-compile", "--no-deps", "--disable-pip-version-check"]
     log = layer.folder / "pip.log"
     with log.open("wb") as output:
-        done = subprocess.run([*command, "-r", str(layer.requirements)], stdout=output, stderr=subprocess.STDOUT)
+        done = subprocess.run([*command, "-r", str(layer.lock)], stdout=output, stderr=subprocess.STDOUT)
     if done.returncode:
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
-        raise BrokenEnvironmentError(f"environment {layer.name}: pip install -r {layer.requirements} failed:\n{tail}\n(all of it: {log})")
+        raise BrokenEnvironmentError(f"environment {layer.name}: pip install -r {layer.lock} failed:\n{tail}\n(all of it: {log})")
     (layer.folder / COMPLETE).touch()
     say(f"environment {layer.name}: ready after {time.monotonic() - started:.0f} s")
 
@@ -180,18 +218,30 @@ def link_clone(*, testing: bool) -> Path:
     top = build(layer_named("testing" if testing else "registry"))
     folder = ROOT / ".venv"
     listing = site_packages(folder) / "layers.pth"
-    if listing.exists() and listing.read_text() in {clone_path(testing=testing), clone_path(testing=True)}:
+    script, text = folder / "bin" / "registry", command_of(folder / "bin" / "python")
+    fresh = script.exists() and script.read_text() == text
+    if fresh and listing.exists() and listing.read_text() in {clone_path(testing=testing), clone_path(testing=True)}:
         return folder
     make_venv(folder, [], with_pip=False)
     own = ("python", "activate", "pip")
     for command in (path for layer in [top, *top.below] for path in layer.folder.glob("bin/*")):
         if not command.name.lower().startswith(own) and not (folder / "bin" / command.name).exists():
             (folder / "bin" / command.name).symlink_to(command)
-    script = folder / "bin" / "registry"
-    script.write_text(f"#!{folder / 'bin' / 'python'}\nfrom registry.cli import main\n\nmain()\n")
+    script.write_text(text)
     script.chmod(0o755)
     listing.write_text(clone_path(testing=testing))
     return folder
+
+
+def command_of(python: Path) -> str:
+    """The command `registry`, for a shell and for Python at once: a first line that names Python could hold no blank in its path."""
+    return f"""#!/bin/sh
+'''exec' {shlex.quote(str(python))} "$0" "$@"
+' '''
+from registry.cli import main
+
+main()
+"""
 
 
 def install_debian(listings: list[Path]) -> None:

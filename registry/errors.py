@@ -2,7 +2,8 @@
 
 RegistryError           anything below: its message is meant for the person at the terminal
 ├── UsageError          something that was typed is wrong; `problems` lists all of it; exit code 2
-├── ServerError         there is no ClearML server, it does not answer, or it refuses
+├── ServerError         there is no ClearML server, or it does not answer
+│   └── RefusedError    it answers, and refuses
 ├── ServiceError        a process that `registry up` starts did not come up
 ├── EngineError         there is no container engine, or a command of it failed
 ├── StoreError          an image registry does not answer, or refuses
@@ -32,7 +33,11 @@ class UsageError(RegistryError):
 
 
 class ServerError(RegistryError):
-    """There is no ClearML server, it does not answer, or it refuses."""
+    """There is no ClearML server, or it does not answer."""
+
+
+class RefusedError(ServerError):
+    """A ClearML server answers, and refuses."""
 
 
 class ServiceError(RegistryError):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from harness.errors import ParameterError
+from harness.errors import HarnessError, ParameterError
 
 from .errors import UsageError
 
@@ -29,7 +29,9 @@ class Findings:
             return step()
         except (UsageError, ParameterError) as error:
             self.add(error.problems)
-            return None
+        except HarnessError as error:
+            self.add([str(error)])
+        return None
 
     def settle(self) -> None:
         """Raise what has been found, if anything."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +18,33 @@ def home() -> Path:
         return Path(given).expanduser().resolve()
     data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
     return Path(data) / "clearml-workloads"
+
+
+@contextlib.contextmanager
+def private() -> Iterator[None]:
+    """Let what is written meanwhile, and all that processes started meanwhile write, be this user's alone."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+def private_folder(path: Path) -> Path:
+    """A folder that nobody else can look into, made anew or taken over from a time when it was open."""
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.chmod(0o700)
+    return path
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder, and what it leads to where it is a link."""
+    if path.is_symlink():
+        remove(path.readlink())
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)

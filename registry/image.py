@@ -9,6 +9,7 @@ from pathlib import Path
 
 from harness.image import default_base, environment
 
+from .environment import Layer, image_names, layer_named
 from .errors import UsageError
 
 
@@ -53,14 +54,14 @@ class Image:
         return f"{self.repository}:{tag or self.environment}"
 
     @property
+    def layer(self) -> Layer:
+        """What is installed on its base."""
+        return layer_named(self.name, self.root)
+
+    @property
     def bare_environment(self) -> Path:
         """Where a machine without Docker has the same packages."""
         return self.root / ".venvs" / self.name
-
-
-def image_names(root: Path) -> list[str]:
-    """Every image: a folder below docker/ that holds a Dockerfile."""
-    return sorted(path.parent.name for path in root.glob("docker/*/Dockerfile"))
 
 
 def images_named(root: Path, names: tuple[str, ...], every: bool, base: str | None, place: str | None) -> list[Image]:

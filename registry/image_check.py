@@ -38,6 +38,7 @@ def problems(name: str, packages: Iterable[str], root: Path = ROOT) -> Iterator[
             requirement, _, version = line.partition("==")
             if version and not line.startswith("#"):
                 yield from requirement_problems(requirement.strip(), version.strip())
+        yield from lock_problems(file.with_suffix(".lock"))
     for package in packages:
         yield from package_problems(package)
 
@@ -62,17 +63,33 @@ def agent_problems() -> Iterator[str]:
 
 def requirement_problems(requirement: str, version: str) -> Iterator[str]:
     """A requirement that is missing, of another version, or cannot be imported."""
-    try:
-        found = importlib.metadata.version(requirement)
-    except importlib.metadata.PackageNotFoundError:
-        yield f"{requirement}=={version} is not installed"
+    if problems := list(version_problems(requirement, version)):
+        yield from problems
         return
-    if found != version:
-        yield f"{requirement} is {found} where the requirements say {version}"
     modules = sorted(module for module, owners in OWNERS.items() if normal(requirement) in owners and not module.startswith("_"))
     main = [module for module in modules if normal(module) == normal(requirement)]
     for module in main or modules:  # beside the one that bears its name, a distribution may hold plug-ins with needs of their own
-        yield from importing(module, f"{requirement}=={found}")
+        yield from importing(module, f"{requirement}=={version}")
+
+
+def version_problems(package: str, version: str) -> Iterator[str]:
+    try:
+        found = importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        yield f"{package}=={version} is not installed"
+        return
+    if found != version:
+        yield f"{package} is {found} where the requirements say {version}"
+
+
+def lock_problems(lock: Path) -> Iterator[str]:
+    """Packages of another version than the lock's; those that only some machines need do not count."""
+    for line in lock.read_text().splitlines() if lock.exists() else [f"{lock} is missing"]:
+        package, sign, version = line.partition("==")
+        if not sign and not line.startswith("#"):
+            yield line
+        elif sign and ";" not in line:
+            yield from version_problems(package, version)
 
 
 def package_problems(package: str) -> Iterator[str]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness.params import Arguments, read, resolve, text_of
+from harness.grammar import read
+from harness.params import Arguments, resolve
 from harness.settings import nearest
 from harness.workload import Declaration
 
@@ -17,10 +17,11 @@ from . import catalog, source, tokens
 from .agents import in_containers
 from .available import check_image
 from .backends import Queue, Server
-from .errors import ServerError
+from .errors import ServerError, UsageError
 from .findings import Findings
 from .image import Image
 from .lookup import find_task
+from .reachable import IN_A_PATH, Place, knows
 from .run import Run, split
 from .workload import discover, named
 
@@ -85,9 +86,16 @@ def plan(request: Request, root: Path, server: Server | None) -> Plan:
             tags=request.tags,
             output_uri=request.output_uri,
         )
-        references = References(workload, root, server, findings)
-        for arguments, label in findings.attempt(lambda: token_lists(request, workload, server)) or []:
-            run = checked_run(base, request, arguments, label, references, queue)
+        place = Place(
+            root,
+            code.commit if knows(root, code.commit) else "",
+            here=server is not None and server.embedded and not in_containers(queue_name),
+        )
+        findings.add(place.problems_of_code(workload))
+        references = References(workload, place, server, findings)
+        earlier, lists = findings.attempt(lambda: (inherited(request, workload, server), token_lists(request, workload))) or ({}, [])
+        for arguments, label in lists:
+            run = checked_run(base, request, arguments, earlier, label, references, queue)
             runs += [run] if run else []
     if server and queue:
         findings.warnings += warnings_of_machines(runs, queue, server)
@@ -96,30 +104,36 @@ def plan(request: Request, root: Path, server: Server | None) -> Plan:
     return Plan(tuple(runs), commands, queue, tuple(findings.warnings))
 
 
-def token_lists(request: Request, workload: Declaration, server: Server | None) -> list[tuple[tokens.Tokens, str]]:
+def token_lists(request: Request, workload: Declaration) -> list[tuple[tokens.Tokens, str]]:
     """The tokens of each run, and what its name says beside the command."""
     typed = tokens.given(request.arguments, request.dataset, workload)
-    if request.smoke:
-        return tokens.smoke(workload, typed)
-    if request.resume and server:
-        typed = tokens.resumed(server, request.resume, workload, typed)
-    return tokens.sweep(typed)
+    if request.resume and "resume" in tokens.keys_of(typed):
+        raise UsageError("resume is given twice, as --resume and as an argument")
+    return tokens.smoke(workload, typed) if request.smoke else tokens.sweep(typed)
 
 
-def checked_run(base: Run, request: Request, typed: tokens.Tokens, label: str, references: References, queue: Queue | None) -> Run | None:
-    """One run, or None with what is wrong with it among the findings."""
+def inherited(request: Request, workload: Declaration, server: Server | None) -> dict[str, str]:
+    """The arguments of the task that is taken up again."""
+    return tokens.inherited(server, request.resume, workload) if server and request.resume else {}
+
+
+def checked_run(
+    base: Run, request: Request, typed: tokens.Tokens, earlier: Mapping[str, str], label: str, references: References, queue: Queue | None
+) -> Run | None:
+    """One run, or None with what is wrong with it among the findings. `earlier` are the arguments of the task that is taken up again."""
     findings, workload = references.findings, references.workload
-    arguments = findings.attempt(lambda: resolve(workload, typed))
-    values = references.resolved(typed)  # also beside wrong keys: all problems are told at once
+    arguments = findings.attempt(lambda: resolve(workload, typed, earlier))
+    values = references.resolved({**earlier, **{key: argument.text for key, argument in read(typed)[0].items()}})  # also beside wrong keys
     if arguments is None:
         return None
     findings.add(problems_of_gpus(arguments, queue))
+    findings.add(references.place.problems_of_inputs(workload, arguments.reserved))
     command = arguments.command.name
     run = replace(
         base,
         name=" ".join(filter(None, [name_of(request, workload, arguments), label])),
         type=arguments.command.type,
-        arguments=tuple(tokens.changed([f"command={command}"], tokens.replaced(typed, values))),
+        arguments=tuple(f"{key}={value}" for key, value in {"command": command, **arguments.texts, **values}.items()),
     )
     references.steps.append(command)
     findings.add(run.problems())
@@ -136,21 +150,21 @@ def name_of(request: Request, workload: Declaration, arguments: Arguments) -> st
 class References:
     """What arguments refer to on the server: datasets, and tasks to continue or to start from. Each is looked up once."""
 
-    def __init__(self, workload: Declaration, root: Path, server: Server | None, findings: Findings) -> None:
-        self.workload, self.server, self.findings = workload, server, findings
-        self.aliases = catalog.load(root)
+    def __init__(self, workload: Declaration, place: Place, server: Server | None, findings: Findings) -> None:
+        self.workload, self.place, self.server, self.findings = workload, place, server, findings
+        self.aliases = catalog.load(place.root)
         self.steps: list[str] = []
         self.known: dict[str, str] = {}
 
-    def resolved(self, typed: tokens.Tokens) -> Mapping[str, str]:
+    def resolved(self, given: Mapping[str, str]) -> Mapping[str, str]:
         """The IDs in place of aliases, names and beginnings of IDs, by key."""
         if self.server is None:
             return {}
         values = {}
-        for key, value in ((override.key_or_group, text_of(override)) for override in read(typed)[0]):
+        for key, value in given.items():
             if value and key in self.workload.datasets:
                 values[key] = self.once(value, self.dataset)
-            elif value and key in {"resume", "init_from"} and not re.search(r"[/.~]", value):
+            elif value and key in {"resume", "init_from"} and not IN_A_PATH.search(value):
                 values[key] = self.once(value, self.task)
         return {key: value for key, value in values.items() if value}
 
@@ -192,7 +206,7 @@ def queue_named(name: str, server: Server, findings: Findings) -> Queue | None:
         findings.add([f"there is no queue {name!r}{nearest(name, queues)}; {what}; make it: {how}"])
         return None
     if queues[name].id not in server.agents():
-        how = "registry up" if server.embedded else f"clearml-agent daemon --queue {name}"
+        how = "registry up" if server.embedded else f"registry agent --queue {name}, on any machine"
         findings.warnings.append(f"no agent serves queue {name!r} at the moment; start one: {how}")
     return queues[name]
 

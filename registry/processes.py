@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -30,6 +30,8 @@ class Process:
     queues: tuple[str, ...] = ()
     containers: bool = False
     """Whether an agent runs its tasks in containers."""
+    foreground: bool = False
+    """Whether a person runs it in a terminal or a service does, and will end it."""
 
     @property
     def is_alive(self) -> bool:
@@ -49,7 +51,6 @@ def start(
     name: str, argv: Sequence[str], environment: Mapping[str, str], folder: Path, queues: Sequence[str] = (), *, containers: bool = False
 ) -> Process:
     """Start a process in a session of its own, with its log and its record in `folder`."""
-    folder.mkdir(parents=True, exist_ok=True)
     log = folder / f"{name}.log"
     with log.open("ab") as output:
         child = subprocess.Popen(
@@ -57,11 +58,20 @@ def start(
         )
     _children.append(child)
     process = Process(name, child.pid, started_at(child.pid) or "", str(log), tuple(queues), containers)
-    record = folder / f"{name}.json"
-    beside = record.with_suffix(".json.new")
-    beside.write_text(json.dumps(asdict(process)))
-    beside.replace(record)
+    try:
+        record(process, folder)
+    except OSError:
+        child.kill()  # without a record nobody would ever end it
+        raise
     return process
+
+
+def record(process: Process, folder: Path) -> None:
+    """Write down a process, so that it can be found and ended."""
+    path = folder / f"{process.name}.json"
+    beside = path.with_suffix(".json.new")
+    beside.write_text(json.dumps(asdict(process)))
+    beside.replace(path)
 
 
 def recorded(folder: Path) -> list[Process]:
@@ -107,6 +117,26 @@ def session_of(process: Process) -> Iterator[int]:
                     yield int(entry.name)
             except OSError:
                 continue
+
+
+def marked(name: str, values: Collection[str]) -> Iterator[int]:
+    """The processes whose environment was given one of these values under that name: those of one starter, whatever became of it."""
+    wanted = {os.fsencode(f"{name}={value}") for value in values}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            try:
+                variables = (entry / "environ").read_bytes().split(b"\0")
+            except OSError:
+                continue  # it has ended, or is another user's
+            if not wanted.isdisjoint(variables) and started_at(int(entry.name)):
+                yield int(entry.name)
+
+
+def parent_of(pid: int) -> int | None:
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return None
 
 
 def tell(pid: int, number: signal.Signals) -> None:

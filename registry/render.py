@@ -11,8 +11,9 @@ import yaml
 from harness.workload import Declaration
 
 from . import catalog
+from .environment import image_names
 from .errors import UsageError
-from .image import image_names, service_name
+from .image import service_name
 from .workload import discover
 
 MARK = "# Rendered by `registry render`"

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-SHORTEST_NAME = 3  # a ClearML server refuses shorter names of projects and tasks
+SHORTEST_NAME = 3  # a ClearML server refuses shorter names
 STORES = ("s3", "gs", "azure", "https", "http", "file")
 DOCKER_ARGUMENTS = "-e CLEARML_AGENT_SKIP_PYTHON_ENV_INSTALL=1"  # what `--skip-python-env-install` writes on the task
 
@@ -24,7 +24,7 @@ class Run:
     image: str
     queue: str
     arguments: tuple[str, ...] = ()
-    """`key=value` as typed, the harness's own keys first."""
+    """`key=value`, the command first: the values as they stand on the task, not as they are typed."""
     tags: tuple[str, ...] = ()
     output_uri: str | None = None
     """Where models and artifacts go; by default where the server's project or the agent's clearml.conf says, else its file server."""
@@ -63,13 +63,25 @@ class Run:
 
     def problems(self) -> list[str]:
         """What a server or `clearml-task` would refuse."""
-        found = [
-            f"the {what} name {name!r} is shorter than {SHORTEST_NAME} characters"
-            for what, name in (("project", self.project), ("task", self.name))
-            if len(name.strip()) < SHORTEST_NAME
-        ]
+        named = (("project", self.project), ("task", self.name))
+        found = [problem for what, name in named if (problem := problem_of_name(what, name))]
         found += [] if self.output_uri is None else problems_of_uri(self.output_uri)
         return found + [f"tag {tag!r}: must not be empty or begin with -" for tag in self.tags if not tag.strip() or tag.startswith("-")]
+
+
+def problem_of_name(what: str, name: str) -> str | None:
+    """What a server refuses in the name of a task, a queue, a dataset, or of a project, where `a/b` is within `a`."""
+    parts = name.split("/") if what == "project" else [name]
+    if len(parts) > 1 and not all(part.strip() for part in parts):
+        return f"the {what} name {name!r} has a part without letters; write a/b"
+    if len(parts[-1].strip()) < SHORTEST_NAME:
+        return f"the {what} name {name!r} {'ends in a part that is' if len(parts) > 1 else 'is'} shorter than {SHORTEST_NAME} characters"
+    return None
+
+
+def problem_of_queue(name: str) -> str | None:
+    """What a server, or the agent's command line, refuses in the name of a queue."""
+    return f"queue {name!r}: must not begin with -" if name.startswith("-") else problem_of_name("queue", name)
 
 
 def problems_of_uri(uri: str) -> list[str]:

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from . import processes
-from .agents import agents_folder, clean_environment, client_settings, remove_containers, start_agent, worker_id
+from . import processes, supervisor
+from .agents import Source, agents_folder, clean_environment, client_settings, prepare, worker_id
 from .backends import Server, connect, import_sdk
 from .engine import Engine
 from .environment import locked
 from .errors import ServiceError
-from .home import EmbeddedServer, embedded_server, home
+from .home import EmbeddedServer, embedded_server, home, private, private_folder, started_at
 from .processes import Process
 
 PORT = 8008  # that of a ClearML server's API
 PATIENCE = 60.0  # seconds that a process has to come up
+POLL = 1.0  # seconds between two looks of an agent at its queues: its server is on this machine
+ROOM = 4 << 20  # bytes without which nothing is started
 
 
 @dataclass(frozen=True)
@@ -42,31 +47,30 @@ def up(root: Path, port: int | None, agents: int, queues: Sequence[str], say: Ca
 
     Raises:
         EngineError: there is no container engine for agents that need one.
-        ServiceError: something did not come up; with the last lines of its log.
+        ServiceError: something did not come up; with the last lines of its log. Or nothing can be written.
     """
     if containers:
         Engine()
-    if re.search(r"\s", str(home())):
-        raise ServiceError(
-            f"clearml-agent accepts no white space in its folders: set REGISTRY_HOME to something other than {str(home())!r}"
-        )
-    home().mkdir(parents=True, exist_ok=True)
-    with locked(home() / "up.lock"):
+    check_home()
+    with writing(), locked(home() / "up.lock"):
+        private_folder(agents_folder())
+        clear_dead(recorded_agents(), say)
         server, process = embedded_server(), None
         if server is None:
             say("server: starting")
             process = start_server(port_for(port, say))
             import_sdk()
-        elif port not in (None, int(server.url.rpartition(":")[2])):
+        elif port not in (None, port_of(server.url)):
             say(f"server: already up at {server.url}; --port is for a new one: registry down")
         server = wait_for_server(process)
-        port_file().write_text(server.url.rpartition(":")[2])
+        port_file().write_text(str(port_of(server.url)))
         client = connect_to(server)
         for queue in set(queues) - set(client.queues()):
             client.create_queue(queue)
-        alike = [agent for agent in processes.recorded(agents_folder()) if agent.is_alive and agent.containers == containers]
-        running = [agent for agent in alike if set(queues) <= set(agent.queues)]
-        started = [start_agent(name, root, queues, server, containers) for name in free_names(agents - len(running))]
+        ours = [agent for agent in recorded_agents() if agent.is_alive and agent.containers == containers and not agent.foreground]
+        running = [agent for agent in ours if set(queues) <= set(agent.queues)]
+        source = Source(server.configuration.read_text(), clean_environment(), embedded=True)
+        started = [start_agent(name, root, queues, source, containers) for name in free_names(agents - len(running))]
         if started:
             say(f"agents: starting {len(started)}")
             wait_for_agents(client, started)
@@ -75,26 +79,106 @@ def up(root: Path, port: int | None, agents: int, queues: Sequence[str], say: Ca
 
 
 def down(say: Callable[[str], None]) -> list[Process]:
-    """End the agents, then the server, as far as `up` started them. Returns those that were running."""
+    """End the agents, then the server, as far as `up` started them, and what ended agents left. Returns those that were running."""
     if not home().exists():
         return []
-    with locked(home() / "up.lock"):
-        ended = []
-        for folder in (agents_folder(), home()):
-            found = processes.recorded(folder)
-            alive = [process for process in found if process.is_alive]
-            if alive:
-                say(f"ending {', '.join(process.name for process in alive)}")
-                processes.end(alive)
-                remove_containers(alive)
-            for process in found:
-                processes.forget(process, folder)
-            ended += alive
-        return ended
+    with writing(), locked(home() / "up.lock"):
+        agents = recorded_agents()
+        for agent in agents:
+            if agent.foreground and agent.is_alive:
+                say(f"{agent.name} goes on: it is ended where `registry agent` was typed, or by kill {agent.pid}")
+        ended = end_recorded(agents_folder(), supervisor.LEAVE, say)
+        clear_dead(agents, say)
+        return [*ended, *end_recorded(home(), processes.GRACE, say)]
+
+
+def end_recorded(folder: Path, grace: float, say: Callable[[str], None]) -> list[Process]:
+    """End the processes with a record in `folder`, but for those that a person runs. Returns those that were running."""
+    found = [process for process in processes.recorded(folder) if not (process.foreground and process.is_alive)]
+    alive = [process for process in found if process.is_alive]
+    if alive:
+        say(f"ending {', '.join(process.name for process in alive)}")
+        processes.end(alive, grace)
+    for process in found:
+        processes.forget(process, folder)
+    return alive
+
+
+def check_home() -> None:
+    """Make the state folder.
+
+    Raises:
+        ServiceError: nothing can be written there, or agents would refuse it.
+    """
+    if re.search(r"\s", str(home())):
+        raise ServiceError(
+            f"clearml-agent accepts no white space in its folders: set REGISTRY_HOME to something other than {str(home())!r}"
+        )
+    with writing():
+        home().mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=home()) as probe:
+            probe.write(bytes(ROOM))
+            probe.flush()
+            os.fsync(probe.fileno())
+
+
+@contextlib.contextmanager
+def writing() -> Iterator[None]:
+    """Write for this user alone; that something cannot be written is told in one line."""
+    try:
+        with private():
+            yield
+    except OSError as error:
+        raise ServiceError(
+            f"cannot write {error.filename or f'below {home()}'}: {error.strerror or error}; REGISTRY_HOME may lead to another folder"
+        ) from error
+
+
+@contextlib.contextmanager
+def foreground_agent(queues: Sequence[str], containers: bool) -> Iterator[str]:
+    """A name for an agent that this very process runs, so that no other takes it."""
+    with writing(), locked(home() / "up.lock"):
+        private_folder(agents_folder())
+        clear_dead(recorded_agents(), lambda _: None)
+        (name,) = free_names(1)
+        pid = os.getpid()
+        ours = Process(name, pid, started_at(pid) or "", "", tuple(queues), containers, foreground=True)
+        processes.record(ours, agents_folder())
+    try:
+        yield name
+    finally:
+        processes.forget(ours, agents_folder())
+
+
+def recorded_agents() -> list[Process]:
+    return processes.recorded(agents_folder())
+
+
+def clear_dead(agents: Sequence[Process], say: Callable[[str], None]) -> None:
+    """End what agents that are gone left running, and remove what they left of keys and, as far as they are known, of containers."""
+    alive = {agent.name for agent in recorded_agents() if agent.is_alive}
+    names = {folder.name for folder in agents_folder().glob("*/")} - alive
+    marks = {str(agents_folder() / name) for name in names}
+    if supervisor.left(marks):
+        say(f"ending what is left of {', '.join(sorted(names))}")
+        supervisor.end_left(marks)
+    supervisor.clear([agent.name for agent in agents if agent.containers and agent.name not in alive], containers=True)
+    supervisor.clear(names, containers=False)
+
+
+def start_agent(name: str, root: Path, queues: Sequence[str], source: Source, containers: bool) -> Process:
+    """Start an agent with its supervisor, as a process that outlives this one."""
+    agent = prepare(name, root, queues, source, containers=containers, poll=POLL)
+    argv = [sys.executable, "-m", "registry.supervisor", *(["--docker"] if containers else []), name, *agent.argv]
+    return processes.start(name, argv, agent.environment, agents_folder(), queues, containers=containers)
 
 
 def port_file() -> Path:
     return home() / "port"
+
+
+def port_of(url: str) -> int:
+    return urlsplit(url).port or 80
 
 
 def port_for(asked: int | None, say: Callable[[str], None]) -> int:
@@ -150,7 +234,7 @@ def connect_to(server: EmbeddedServer) -> Server:
 
 def free_names(count: int) -> list[str]:
     """Names for new agents: those of ended ones are used again."""
-    taken = {agent.name for agent in processes.recorded(agents_folder()) if agent.is_alive}
+    taken = {agent.name for agent in recorded_agents() if agent.is_alive}
     names = (f"agent-{number}" for number in range(1, count + len(taken) + 1))
     return [name for name in names if name not in taken][: max(count, 0)]
 

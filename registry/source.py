@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+
+from .git import NotACloneError, git, run_git
+from .remote import Remote, ask, remote_of
 
 SHOWN = 8  # uncommitted files named in a message
 
@@ -41,68 +42,68 @@ def read_clone(root: Path, branch: str | None, *, embedded: bool) -> Source:
         raise NotACloneError(f"{root} cannot be used as a git clone, and an agent needs a commit of one: {' '.join(why)}")
     if Path(top).resolve() != root.resolve():
         raise NotACloneError(f"{root} is a folder of the repository {top}; an agent needs a repository of its own")
-    remote = None if embedded else remote_of(root)
+    remote = None
+    if not embedded and (name := remote_of(root)):
+        remote = ask(root, name)
     commit = commit_of(root, branch, remote)
-    problems = list(problems_of(root, commit, branch, remote, embedded))
-    warnings = []
+    problems = problems_of(root, commit, branch, remote, embedded)
+    warnings = warnings_of(remote, commit) if remote and not problems else []
     if files := uncommitted(root) if commit == git(root, "rev-parse", "HEAD") else []:
         named = ", ".join(files[:SHOWN]) + (f" and {len(files) - SHOWN} more" if len(files) > SHOWN else "")
         if embedded:
             warnings.append(f"not committed, so not part of the run: {named}")
         else:
             problems.append(f"not committed, so no agent can run it: {named}; commit and push")
-    return Source(file_url(root) if embedded else url_of(root, remote), commit or "", tuple(problems), tuple(warnings))
+    return Source(remote.url if remote else file_url(root) if embedded else "", commit or "", tuple(problems), tuple(warnings))
 
 
-class NotACloneError(Exception):
-    """The folder is not a repository that could be cloned."""
-
-
-def problems_of(root: Path, commit: str | None, branch: str | None, remote: str | None, embedded: bool) -> list[str]:
+def problems_of(root: Path, commit: str | None, branch: str | None, remote: Remote | None, embedded: bool) -> list[str]:
     if commit is None:
-        branches = (git(root, "for-each-ref", "--format=%(refname:short)", "refs/heads") or "none").split()
-        return [f"there is no branch {branch!r}; there are: {', '.join(branches)}" if branch else "nothing is committed yet: git commit"]
-    if embedded:
-        if git(root, "for-each-ref", "--count=1", f"--contains={commit}", "refs/heads", "refs/tags"):
-            return []
-        return [f"commit {commit[:10]} is on no branch, so it cannot be cloned: git switch -c NAME"]
+        return [missing(root, branch, remote)] if branch else ["nothing is committed yet: git commit"]
+    if not embedded:
+        return problems_of_remote(remote, commit, branch)
+    if git(root, "for-each-ref", "--count=1", f"--contains={commit}", "refs/heads", "refs/tags"):
+        return []
+    return [f"commit {commit[:10]} is on no branch, so it cannot be cloned: git switch -c NAME"]
+
+
+def problems_of_remote(remote: Remote | None, commit: str, branch: str | None) -> list[str]:
     if remote is None:
         return ["the clone has no remote, so no agent can fetch it: git remote add origin URL && git push -u origin HEAD"]
-    if git(root, "for-each-ref", "--count=1", f"--contains={commit}", f"refs/remotes/{remote}", "refs/tags"):
+    if remote.is_path:
+        where = f"remote {remote.name} is the path {remote.url} on this machine, from which no agent elsewhere can fetch"
+        return [f"{where}: git remote set-url {remote.name} URL"]
+    if branch or remote.has(commit):
         return []
-    return [f"commit {commit[:10]} is not pushed to {remote}, so no agent can fetch it: git push"]
+    return [f"commit {commit[:10]} is not pushed to {remote.name}, so no agent can fetch it: git push"]
 
 
-def commit_of(root: Path, branch: str | None, remote: str | None) -> str | None:
+def missing(root: Path, branch: str, remote: Remote | None) -> str:
+    """What is said of a branch that is not where it should be."""
+    here = commit_of(root, branch, None)
+    if remote and here:
+        return f"{branch!r} is not pushed to {remote.name}, so no agent can fetch it: git push {remote.name} {branch}"
+    local = (git(root, "for-each-ref", "--format=%(refname:short)", "refs/heads") or "").split()
+    known = remote.branches if remote else local
+    from harness.settings import nearest  # slow to import, and most have no need of it
+
+    return f"there is no branch {branch!r}{nearest(branch, known)}; there are: {', '.join(known) or 'none'}"
+
+
+def warnings_of(remote: Remote, commit: str | None) -> list[str]:
+    if not remote.silence or commit is None:
+        return []
+    return [f"remote {remote.name} was not asked whether it has commit {commit[:10]}, which it had when last fetched: {remote.silence}"]
+
+
+def commit_of(root: Path, branch: str | None, remote: Remote | None) -> str | None:
     """The commit of a branch: the remote's where agents fetch from it, else the local one."""
     if branch is None:
         return git(root, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
-    places = [f"refs/remotes/{remote}/{branch}", f"refs/tags/{branch}"] if remote else [f"refs/heads/{branch}", f"refs/tags/{branch}"]
-    found = (git(root, "rev-parse", "--verify", "--quiet", f"{place}^{{commit}}") for place in places)
+    if remote:
+        return remote.commit_of(branch)
+    found = (git(root, "rev-parse", "--verify", "--quiet", f"{place}/{branch}^{{commit}}") for place in ("refs/heads", "refs/tags"))
     return next((commit for commit in found if commit), None)
-
-
-def remote_of(root: Path) -> str | None:
-    """The remote of the branch that is checked out, else origin, else the only one."""
-    remotes = (git(root, "remote") or "").split()
-    branch = git(root, "symbolic-ref", "--quiet", "--short", "HEAD")
-    upstream = git(root, "config", f"branch.{branch}.remote") if branch else None
-    for name in (upstream, "origin"):
-        if name in remotes:
-            return name
-    return remotes[0] if len(remotes) == 1 else None
-
-
-def url_of(root: Path, remote: str | None) -> str:
-    return without_password(git(root, "remote", "get-url", remote) or "") if remote else ""
-
-
-def without_password(url: str) -> str:
-    """A remote's address without the name and password that it may hold: a task is read by many."""
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"}:
-        return url
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def file_url(root: Path) -> str:
@@ -114,18 +115,3 @@ def uncommitted(root: Path) -> list[str]:
     """Files that differ from the commit, new ones included."""
     lines = (git(root, "status", "--porcelain", "--untracked-files=all", strip=False) or "").splitlines()
     return [line[3:] for line in lines]
-
-
-def git(root: Path, *arguments: str, strip: bool = True) -> str | None:
-    """What git prints, or None when it fails."""
-    done = run_git(root, *arguments)
-    if done.returncode:
-        return None
-    return done.stdout.strip() if strip else done.stdout
-
-
-def run_git(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    try:
-        return subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=False)
-    except FileNotFoundError as error:
-        raise NotACloneError("git is not installed: apt-get install git") from error

@@ -1,11 +1,12 @@
-"""The arguments of each run, as `key=value` tokens: a sweep expanded, smoke steps read, a run taken up again."""
+"""The arguments of each run, as `key=value` tokens: a sweep expanded, smoke steps read; and those of a task that is taken up again."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from harness.params import RESERVED, expand
+from harness.edits import asked
+from harness.grammar import expand, token
+from harness.params import RESERVED
 from harness.settings import nearest
 from harness.workload import Declaration
 
@@ -19,7 +20,7 @@ Tokens = list[str]
 
 
 def keys_of(tokens: Sequence[str]) -> list[str]:
-    return [split(token)[0] for token in tokens]
+    return [split(given)[0] for given in tokens]
 
 
 def given(arguments: Sequence[str], dataset: str | None, workload: Declaration) -> Tokens:
@@ -28,7 +29,7 @@ def given(arguments: Sequence[str], dataset: str | None, workload: Declaration) 
         return list(arguments)
     if not workload.datasets:
         raise UsageError(f"--dataset {dataset}: {workload.name} takes no dataset")
-    return [f"{next(iter(workload.datasets))}={dataset}", *arguments]
+    return [token(next(iter(workload.datasets)), dataset), *arguments]
 
 
 def sweep(tokens: Sequence[str]) -> list[tuple[Tokens, str]]:
@@ -52,7 +53,7 @@ def smoke(workload: Declaration, extra: Sequence[str]) -> list[tuple[Tokens, str
     if unknown:
         raise UsageError(*(f"{key}: no smoke step of {workload.name} knows this key{nearest(key, every)}" for key in unknown))
     return [
-        (changed([f"{key}={text(value)}" for key, value in step.items()], [token for token in extra if split(token)[0] in keys]), "")
+        (changed([token(key, value) for key, value in step.items()], [given for given in extra if split(given)[0] in keys]), "")
         for step, keys in zip(workload.smoke, known, strict=True)
     ]
 
@@ -62,31 +63,22 @@ def known_keys(workload: Declaration, command: str) -> set[str]:
     return settings | (set(RESERVED) - {"command"}) | set(workload.datasets)
 
 
-def text(value: Any) -> str:
-    """A value of workload.yaml in the grammar of arguments."""
-    return {None: "null", True: "True", False: "False"}.get(value, str(value)) if isinstance(value, bool | None) else str(value)
-
-
 def changed(tokens: Sequence[str], overrides: Sequence[str]) -> Tokens:
     """`tokens` with `overrides` in place of those of the same key."""
     replaced = set(keys_of(overrides))
-    return [token for token in tokens if split(token)[0] not in replaced] + list(overrides)
+    return [given for given in tokens if split(given)[0] not in replaced] + list(overrides)
 
 
-def resumed(server: Server, reference: str, workload: Declaration, overrides: Sequence[str]) -> Tokens:
-    """The arguments of an earlier task with `overrides`, continued from its last checkpoint.
+def inherited(server: Server, reference: str, workload: Declaration) -> dict[str, str]:
+    """The arguments of an earlier task as they stand on it, continued from its last checkpoint.
 
     Raises:
         UsageError: there is no such task, or it ran another workload.
+        ParameterError: it was edited where that does not count.
     """
     task = find_task(server, reference)
     script = (task.get("script") or {}).get("entry_point") or ""
     if script != workload.script:
         raise UsageError(f"--resume {reference}: that task ran {script or 'no script'}, not {workload.script}")
-    tokens = [f"{key}={value}" for key, value in hyperparameters(task, "Args").items()]
-    return changed(tokens, [*overrides, f"resume={task['id']}"])
-
-
-def replaced(tokens: Sequence[str], values: Mapping[str, str]) -> Tokens:
-    """`tokens` with other values for some keys, in place."""
-    return [f"{key}={values[key]}" if (key := split(token)[0]) in values else token for token in tokens]
+    sections = {section: hyperparameters(task, section) for section in task.get("hyperparams") or {}}
+    return {**asked(workload, sections, server.configuration(task["id"])), "resume": task["id"]}

@@ -12,8 +12,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from .backends import Server, scalars
+from .backends import Server
 from .errors import RunFailedError
+from .metrics import Scalar, declared, reported
 
 PENDING = ("created", "queued", "in_progress")
 SUCCEEDED = ("completed", "published", "closed")
@@ -87,9 +88,18 @@ def obituary(server: Server, task: Mapping[str, Any]) -> str:
 
 
 def numbers(task: Mapping[str, Any], count: int = 3) -> str:
-    """The last values of a task's first scalars, those of the machine left out."""
-    values = {name: item["value"] for name, item in scalars(task).items() if not name.startswith(":")}
-    return "  ".join(f"{name}={value:.4g}" for name, value in sorted(values.items())[:count])
+    """The last values of a task's first scalars: what it is judged by, those that are not finite any more, the others."""
+    found, metrics = reported(task), declared([task])
+    main = metrics.main_of(found)
+    names = sorted(metrics.main_first(found), key=lambda name: (name != main, not found[name].diverged))
+    texts = [f"{name}{short(found[name])}" for name in names[:count]]
+    untold = sum(found[name].diverged for name in names[count:])
+    return "  ".join([*texts, *([f"and {untold} more not finite"] if untold else [])])
+
+
+def short(scalar: Scalar) -> str:
+    """`=0.4`, or since when it has not been finite."""
+    return f" not finite {scalar.gaps.rpartition(', ')[2]}".rstrip() if scalar.diverged else f"={scalar.last:.4g}"
 
 
 def moment(stated: str | None) -> datetime | None:

@@ -17,8 +17,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from harness.workload import Declaration, load
-from registry.environment import cache_folder
-from registry.image import image_names
+from registry.environment import cache_folder, image_names
 
 ROOT = Path(__file__).resolve().parents[1]
 BUDGET = 40 * 60.0

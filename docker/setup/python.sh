@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Inside an image: installs the given requirements files, and pip in the version that clearml-agent wants.
+# Inside an image: installs the given locks, and pip in the version that clearml-agent wants.
 set -euo pipefail
 
 unset PIP_CONSTRAINT # NVIDIA's bases pin versions of their own there; ours are stated in the files
 export PIP_NO_CACHE_DIR=1 PIP_NO_COMPILE=1 PIP_BREAK_SYSTEM_PACKAGES=1 PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK=1
-python3 -m pip install "${@/#/--requirement=}"
+# A lock names everything beside the base; --no-deps, so that nothing comes in that it does not name
+python3 -m pip install --no-deps "${@/#/--requirement=}"
 # The agent's own default (agent.package_manager.pip_version): another one it would replace at every start
 python3 -m pip install "pip<22.3 ; python_version < '3.12'" "pip>=23,<26 ; python_version >= '3.12'"

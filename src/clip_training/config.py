@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from harness.params import setting
 from training.config import Resumable, non_finite
+from training.models import problem_of_model
 
 RESUMABLE = Resumable(
     length="train.epochs",
@@ -23,7 +24,9 @@ RESUMABLE = Resumable(
 class ModelConfig:
     """Which model, and where its weights start."""
 
-    name: str = setting("ViT-B-32", "an open_clip model, one of src/clip_training/models/, or a JSON file in open_clip's form")
+    name: str = setting(
+        "ViT-B-32", "an open_clip model, one of src/training/models/, or a JSON file in open_clip's form", check=problem_of_model
+    )
     pretrained: str = setting("", "weights to start from: a tag that open_clip knows (downloaded), or a file; empty is random")
 
 
@@ -42,6 +45,7 @@ class DataConfig:
     )
     image_column: str = setting("filepath", "of a table: image files, named relative to it")
     caption_column: str = setting("title", "of a table: one caption; several rows of an image are several; also a key of a shard's .json")
+    encoding: str = setting("utf-8", "of captions, tables and lists: utf-16, latin-1, cp1252, gb18030, ...")
     stream: str = setting("", "s3://bucket/prefix to read the data from while training, in place of dataset_id, which fetches all of it")
     cache_gb: float = setting(10.0, "of the disk for what was streamed; 0 keeps nothing", unit="GB", ge=0)
     module: str = setting("", "your own LightningDataModule, package.module:Class; its batches begin with images and texts")
@@ -208,7 +212,9 @@ class VptConfig:
 class ExportConfig:
     """All settings of `command=export`; init_from says what is exported."""
 
-    name: str = setting("", "open_clip's name of the model, or a JSON file; empty finds it by the shapes of the weights")
+    name: str = setting(
+        "", "open_clip's name of the model, or a JSON file; empty finds it by the shapes of the weights", check=problem_of_model
+    )
     format: str = setting("pt", "of the file that is written", choices=("pt", "safetensors"))
 
 

@@ -16,6 +16,7 @@ from torch.utils.data import Dataset
 from harness.errors import DataError, ParameterError
 from harness.files import write_json
 from harness.report import Report
+from training.decoding import image_suffixes
 from training.pictures import RIGHT, WRONG, Line, captioned, sheet
 from training.run import Run
 from training.seeds import seed_everything
@@ -25,8 +26,9 @@ from .gallery import COLUMNS, WIDTH, gallery
 from .kinds import load_clip
 from .loading import datasets, heldout_loader
 from .model import Clip, normalised
-from .pairs import HeldOut, Sample, Skipped, Unusable, as_tensor, image_suffixes, read_image
+from .pairs import HeldOut, Sample, Skipped, Unusable, as_tensor, read_image
 from .retrieval import KS, retrieval
+from .sources import Folder
 from .zero_shot import Accuracy, ClassSet, accuracy, classifier, read_classes, read_templates
 
 HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -71,8 +73,8 @@ def of_classes(folder: Path | None, settings: EvaluateConfig) -> bool:
     if folder is None or settings.evaluate.data != "auto":
         return settings.evaluate.data == "classes"
     suffixes = image_suffixes()
-    files = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")]
-    return bool(files) and all(path.suffix.lower() in suffixes and path.parent != folder for path in files)
+    files = Folder(folder).names()
+    return bool(files) and all(name.suffix.lower() in suffixes and len(name.parts) > 1 for name in files)
 
 
 def heldout_of(clip: Clip, settings: EvaluateConfig, folder: Path | None, seed: int) -> HeldOut:
@@ -109,7 +111,8 @@ class ClassFolders(Dataset[Sample | Skipped]):
         if strangers := [name for name in names if name not in number]:
             shown = ", ".join(strangers[:4])
             raise ParameterError([f"zero_shot.classes: {len(strangers)} sub-folders of {folder} are none of {self.classes.name}: {shown}"])
-        found = [(path, number[name]) for name in names for path in sorted((folder / name).rglob("*")) if path.suffix.lower() in suffixes]
+        found = [(folder / name / path, number[name]) for name in names for path in Folder(folder / name).names()]
+        found = [(path, label) for path, label in found if path.suffix.lower() in suffixes]
         self.paths, self.labels = [path for path, _ in found], [label for _, label in found]
         self.transform, self.nothing = clip.transform, torch.empty(0, dtype=torch.int64)
 

@@ -19,13 +19,17 @@ from harness.files import replaced
 from training.run import Run
 
 from .config import NpzConfig
-from .formats import LISTS, by_lists, drawn
+from .formats import drawn
+from .lists import LISTS, by_lists, tell
 from .loading import datasets
 from .model import Clip, make_clip, normalised
+from .pairing import paired
 from .pairs import HeldOut, Pair, Pairs, Unusable
 from .sources import Folder
 
 FOLDERS = ("img", "text", "npz")
+KINDS = (("npz", ".npz"), ("text", ".txt"))
+"""Folder and suffix of images that were frozen, and of their texts."""
 
 
 @dataclass(frozen=True)
@@ -80,15 +84,32 @@ def frozen_datasets(clip: Clip, settings: Any, folder: Path | None, seed: int) -
     """
     if folder is None or not any((folder / "npz").glob("*.npz")):
         return datasets(clip, settings, folder, seed)
-    texts = {path.stem: path for path in sorted((folder / "text").rglob("*.txt"))}
-    pairs = [FrozenPair(path, texts[path.stem], size=clip.size) for path in sorted((folder / "npz").rglob("*.npz")) if path.stem in texts]
-    if not pairs:
-        raise DataError(f"{folder}: no file in npz/ has a .txt file of its stem in text/, which holds {len(texts)}")
+    pairs, left_out = frozen_pairs(folder, clip.size, settings.data.encoding)
     check_size(pairs[0], clip)
-    training, heldout = by_lists(pairs, Folder(folder)) or drawn(pairs, settings.data.heldout, settings.data.split_seed, Folder(folder))
+    training, heldout = by_lists(pairs, Folder(folder), settings.data.encoding) or drawn(
+        pairs, settings.data.heldout, settings.data.split_seed, Folder(folder)
+    )
     common = (clip.tokenize, clip.resample, clip.size)
     options = {"seed": seed, "keep": settings.data.keep_in_memory}
-    return FrozenPairs(training, *common, **options), FrozenHeldOut(heldout, *common, **options, transform=lambda data: picture(data, clip))
+    frozen = FrozenPairs(training, *common, **options)
+    frozen.left_out = left_out
+    return frozen, FrozenHeldOut(heldout, *common, **options, transform=lambda data: picture(data, clip))
+
+
+def frozen_pairs(folder: Path, size: int, encoding: str) -> tuple[list[FrozenPair], list[str]]:
+    """The files of npz/ with their texts in text/, and what is in no pair, and why.
+
+    Raises:
+        DataError: when there is no pair.
+    """
+    names = Folder(folder).names()
+    images, texts = ([name for name in names if name.parts[0] == part and name.suffix == suffix] for part, suffix in KINDS)
+    found = paired(images, texts)
+    if not found.pairs:
+        raise DataError(f"{folder}: no file in npz/ has a .txt file of its stem in text/, which holds {len(texts)}")
+    left_out = [f"{folder}/{line}" for line in found.left_out]
+    tell(Folder(folder), {"files are in no pair": len(left_out)}, left_out)
+    return [FrozenPair(folder / image, folder / text, encoding=encoding, size=size) for image, text in found.pairs], left_out
 
 
 def check_size(pair: FrozenPair, clip: Clip) -> None:

@@ -22,7 +22,8 @@ from .own_data import OwnHeldOut, OwnPairs, own_data
 from .pairs import HeldOut, Pairs, collate
 from .sources import Folder, Source
 from .streaming import Stream
-from .tables import Columns
+from .tables import Reading
+from .texts import check_encoding
 
 
 def datasets(clip: Clip, settings: Any, folder: Path | None, seed: int) -> tuple[Pairs, HeldOut]:
@@ -43,11 +44,14 @@ def datasets(clip: Clip, settings: Any, folder: Path | None, seed: int) -> tuple
     check(data, folder)
     if data.module:
         return own_data(clip, data, settings.train.batch_size, seed)
-    columns = Columns(data.image_column, data.caption_column)
-    training, heldout = split(source_of(data, folder), data.heldout, data.split_seed, data.format, columns)
+    reading = Reading(data.image_column, data.caption_column, data.encoding)
+    left_out: list[str] = []
+    training, heldout = split(source_of(data, folder), data.heldout, data.split_seed, data.format, reading, left_out)
     common = (clip.tokenize, clip.resample, clip.size)
     keep = data.keep_in_memory
-    return Pairs(training, *common, seed=seed, keep=keep), HeldOut(heldout, *common, seed=seed, keep=keep, transform=clip.transform)
+    pairs = Pairs(training, *common, seed=seed, keep=keep)
+    pairs.left_out = left_out
+    return pairs, HeldOut(heldout, *common, seed=seed, keep=keep, transform=clip.transform)
 
 
 def source_of(data: DataConfig, folder: Path | None) -> Source:
@@ -66,7 +70,7 @@ def check(data: DataConfig, folder: Path | None) -> None:
     """
     given = {"dataset_id or dataset_path": folder is not None, "data.stream": bool(data.stream), "data.module": bool(data.module)}
     named = [name for name, there in given.items() if there]
-    problems = []
+    problems = check_encoding(data.encoding)
     if not named:
         problems.append(
             "dataset_id is required: image-text pairs (or dataset_path=FOLDER, data.stream=s3://..., data.module=package:Class)"

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from harness.errors import CheckpointError, ParameterError
 from harness.params import nearest
-from training.models import FOLDER
+from training.models import FOLDER, plain, problem_of_model
 from training.weights import load_into
 
 from .checkpoint import Description, fitted, load
@@ -154,7 +154,6 @@ def registered(name: str) -> str:
             raise ParameterError([f"model.name={name}: there is no such file"])
         open_clip.add_model_config(Path(name))
         return Path(name).stem
-    known, plain = open_clip.list_models(), name.replace("/", "-").replace("@", "-").removesuffix("px")
-    if plain not in known:
-        raise ParameterError([f"model.name={name}: open_clip has no such model{nearest(plain, known)}, nor has this project"])
-    return plain
+    if plain(name) not in open_clip.list_models():
+        raise ParameterError([f"model.name={name}: {problem_of_model(name) or 'it names none'}"])
+    return plain(name)

@@ -16,6 +16,7 @@ from typing import Any
 from harness import command_line
 from harness.checkpoint import Checkpoints, find
 from harness.errors import ParameterError
+from harness.grammar import literal
 from harness.report import Report, Silent, TerminalReport
 from harness.settings import describe, nearest, setting
 from training.run import Run
@@ -108,7 +109,7 @@ def understood(schema: type, arguments: Sequence[str]) -> Any:
     """
     problems: list[str] = []
     keys = [leaf.key for leaf in describe(schema)]
-    texts = {leaf.key for leaf in describe(schema) if "str" in leaf.type}
+    texts = {leaf.key for leaf in describe(schema) if leaf.holds_text}
     tokens: list[str] = []
     file = None
     names = [*keys, *ALIASES, *REFUSED, *FIXED, *(key.rpartition(".")[2] for key in keys)]
@@ -126,7 +127,7 @@ def understood(schema: type, arguments: Sequence[str]) -> Any:
             problems.append(f"{'--' if flag else ''}{name}: there is no such option{nearest(name, names)}")
         else:
             meant = PRECISIONS.get(value, value) if key == "train.precision" else value
-            tokens.append(f"{key}={quoted(meant) if flag and key in texts else meant}")
+            tokens.append(f"{key}={literal(meant) if flag and key in texts else meant}")
     return command_line.settings_of(schema, tokens, problems, file)
 
 
@@ -152,11 +153,6 @@ def full_name(name: str, keys: Sequence[str]) -> str:
     meant = ALIASES.get(name, name)
     ending = [key for key in keys if key.rpartition(".")[2] == meant]
     return meant if meant in keys or len(ending) != 1 else ending[0]
-
-
-def quoted(text: str) -> str:
-    escaped = text.replace("'", "\\'")
-    return f"'{escaped}'"
 
 
 def several(name: str, value: str) -> str:

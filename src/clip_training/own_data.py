@@ -6,6 +6,7 @@ Images are (B, 3, S, S): uint8, or floating point as the model takes them, norma
 from __future__ import annotations
 
 import importlib
+import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -36,7 +37,9 @@ def own_data(clip: Clip, data: DataConfig, batch_size: int, seed: int) -> tuple[
         ParameterError: when it cannot be imported or made, or gives other batches than `batch_size`.
     """
     module = make(data)
-    with FileLock(Path(tempfile.gettempdir()) / f"{data.module.replace(':', '.')}.lock"):  # of a machine's ranks one at a time
+    with FileLock(
+        Path(tempfile.gettempdir()) / f"{data.module.replace(':', '.')}.{os.getuid()}.lock"
+    ):  # of a machine's ranks one at a time
         module.prepare_data()
     module.setup("fit")
     training, heldout = module.train_dataloader(), module.val_dataloader()

@@ -5,20 +5,21 @@ Every random choice is a function of (seed, epoch, index), so that it does not m
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from harness.errors import DataError
+from training.decoding import Undecodable, decode
 
 from .sources import File
+from .texts import lines_of, text_of
 
 
 @dataclass(frozen=True, slots=True)  # there may be millions
@@ -30,6 +31,8 @@ class Pair:
     """A file, or the captions themselves."""
     key: str = "caption"
     """Under which a .json file has its caption, if not under `caption`."""
+    encoding: str = "utf-8"
+    """Of a file with captions."""
 
     @property
     def stem(self) -> str:
@@ -45,32 +48,26 @@ class Pair:
             if not self.captions:
                 raise Unusable(f"{self.image}: has no caption")
             return list(self.captions)
-        return read_captions(self.captions, self.key)
+        return read_captions(self.captions, self.key, self.encoding)
 
 
 class Unusable(Exception):  # noqa: N818  it is no error of the run: the pair is skipped and counted
     """A pair without a readable image or without a caption."""
 
 
-def image_suffixes() -> set[str]:
-    """Every suffix, in lower case, of a format that Pillow opens."""
-    Image.init()
-    return {suffix for suffix, name in Image.registered_extensions().items() if name in Image.OPEN}
-
-
-def read_captions(file: File, key: str = "caption") -> list[str]:
+def read_captions(file: File, key: str = "caption", encoding: str = "utf-8") -> list[str]:
     """The non-empty lines of a caption file; of a .json file, of what it has under `key` or `caption`: a text or a list of texts.
 
     Raises:
-        Unusable: when there is none, or it is no UTF-8 text.
+        Unusable: when there is none, or it is in another encoding.
     """
     try:
-        text = file.read_bytes().decode("utf-8-sig")
+        text = text_of(file.read_bytes(), encoding)
         if file.suffix.lower() == ".json":
             text = caption_in(json.loads(text), key)
     except (OSError, ValueError) as error:
         raise Unusable(f"{file}: {error}") from error
-    captions = [line.strip() for line in text.splitlines() if line.strip()]
+    captions = lines_of(text)
     if not captions:
         raise Unusable(f"{file}: holds no caption")
     return captions
@@ -83,17 +80,14 @@ def caption_in(stated: object, key: str) -> str:
 
 
 def read_image(file: File) -> Image.Image:
-    """A decoded image in RGB.
+    """A decoded image in RGB; `training.decoding` says how.
 
     Raises:
-        Unusable: when Pillow cannot read it, truncated files and implausibly large ones included.
+        Unusable: when it cannot be read.
     """
     try:
-        with Image.open(io.BytesIO(file.read_bytes())) as image:
-            return image.convert("RGB")
-    except UnidentifiedImageError as error:
-        raise Unusable(f"{file}: cannot identify the format of the image") from error
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+        return decode(file.read_bytes())
+    except (OSError, Undecodable) as error:
         raise Unusable(f"{file}: {error}") from error
 
 
@@ -137,6 +131,9 @@ class Pairs(Dataset[Sample | Skipped]):
         seed: of crops and captions.
         keep: whether to keep what was read.
     """
+
+    left_out: Sequence[str] = ()
+    """Files that are in no pair, and why."""
 
     def __init__(
         self, pairs: Sequence[Pair], tokenize: Callable[[str], Tensor], resample: Image.Resampling, size: int, *, seed: int, keep: bool

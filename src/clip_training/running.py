@@ -84,7 +84,7 @@ def fit(
             SeedEachStep(run.seed),
             finite,
             ReportTraining(run.report, settings.train.report_every, together, finite),
-            ListSkipped(run.report, run.output),
+            ListSkipped(run.report, run.output, training.left_out),
             saving,
         ],
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -9,7 +10,7 @@ import re
 import tarfile
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from filelock import FileLock
 
@@ -17,7 +18,7 @@ from harness.cache import cache_folder
 from harness.errors import DataError
 from harness.files import write_json
 
-from .sources import Member, Source
+from .sources import Member, Source, is_hidden
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +33,7 @@ Entry = tuple[str, str, int, int]
 
 
 def members_of(source: Source, shards: Iterable[PurePosixPath]) -> Iterator[tuple[str, dict[str, Member]]]:
-    """Key and members by suffix of each sample, shard by shard, in order of first appearance.
+    """Key and members by suffix of each sample that is not hidden, shard by shard, in order of first appearance.
 
     What stands behind the damage of a damaged shard is lost; a warning says so.
     """
@@ -44,7 +45,8 @@ def members_of(source: Source, shards: Iterable[PurePosixPath]) -> Iterator[tupl
             log.warning("%s/%s: %s; the %d members before that are used", source, shard, damage, len(entries))
         samples: dict[str, dict[str, Member]] = {}
         for key, suffix, start, size in entries:
-            samples.setdefault(key, {}).setdefault(suffix, Member(source, shard, key, suffix, start, size))
+            if not is_hidden(PurePosixPath(key)):
+                samples.setdefault(key, {}).setdefault(suffix, Member(source, shard, key, suffix, start, size))
         yield from samples.items()
 
 
@@ -52,12 +54,21 @@ def index_of(source: Source, shard: PurePosixPath) -> tuple[list[Entry], str]:
     """Members of a shard and what is damaged in it. Kept in the cache, for as long as the shard stays as it is."""
     digest = hashlib.sha256(source.state(shard).encode()).hexdigest()[:32]
     path = cache_folder() / "shards" / f"{digest}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_suffix(".lock")):
-        if not path.exists():
-            entries, damage = read_index(source, shard)
-            write_json(path, {"shard": f"{source}/{shard}", "damage": damage, "entries": entries})
-        kept = json.loads(path.read_text())
+    with contextlib.suppress(OSError, ValueError):
+        return kept_index(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_suffix(".lock")):
+            if not path.exists():
+                entries, damage = read_index(source, shard)
+                write_json(path, {"shard": f"{source}/{shard}", "damage": damage, "entries": entries})
+            return kept_index(path)
+    except OSError:  # a full disk, or a cache that this user may not write to: it is only made again the next time
+        return read_index(source, shard)
+
+
+def kept_index(path: Path) -> tuple[list[Entry], str]:
+    kept = json.loads(path.read_text())
     return [(key, suffix, start, size) for key, suffix, start, size in kept["entries"]], kept["damage"]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +25,11 @@ class ListSkipped(Callback):
     Args:
         report: where the count and the list go.
         output: the folder that the list is written to.
+        left_out: files that are in no pair, and why.
     """
 
-    def __init__(self, report: Report, output: Path) -> None:
-        self.report, self.output = report, output
+    def __init__(self, report: Report, output: Path, left_out: Sequence[str] = ()) -> None:
+        self.report, self.output, self.left_out = report, output, left_out
         self.found: dict[str, Skipped] = {"training": {}, "held out": {}}
         self.told = 0
 
@@ -50,9 +51,9 @@ class ListSkipped(Callback):
             lists: list[Any] = [None] * world_size()
             dist.all_gather_object(lists, self.found)
             self.found = {part: {index: reason for each in lists for index, reason in each[part].items()} for part in self.found}
-        count = sum(map(len, self.found.values()))
+        count = sum(map(len, self.found.values())) + len(self.left_out)
         if rank() == 0 and count > self.told:
-            tell(self.found, self.report, self.output)
+            tell(self.found, self.report, self.output, self.left_out)
         self.told = count
 
     def state_dict(self) -> dict[str, Any]:
@@ -62,12 +63,16 @@ class ListSkipped(Callback):
         self.found = state_dict["found"]
 
 
-def tell(found: Mapping[str, Skipped], report: Report, output: Path) -> None:
-    """Write the list of each part's pairs, and say how many they are."""
+def tell(found: Mapping[str, Skipped], report: Report, output: Path, left_out: Sequence[str] = ()) -> None:
+    """Write the list of each part's pairs and of files in no pair, and say how many they are."""
     lines = [f"{part}\t{' '.join(reason.split())}" for part, skipped in found.items() for _, reason in sorted(skipped.items())]
+    unpaired = [f"in no pair\t{' '.join(reason.split())}" for reason in left_out]
     with replaced(output / FILE) as beside:
-        beside.write_text("".join(f"{line}\n" for line in lines))
+        beside.write_text("".join(f"{line}\n" for line in [*lines, *unpaired]), "utf-8", "backslashreplace")
     report.artifact("skipped", output / FILE)
     counts = " and ".join(f"{len(skipped)} {part}" for part, skipped in found.items() if skipped)
-    examples = "; ".join(line.partition("\t")[2] for line in lines[:3])
-    report.text(f"{counts} pairs cannot be used and were skipped so far, all of them in {output / FILE}: {examples}")
+    say = {f"{counts} pairs cannot be used and were skipped so far": lines, f"{len(unpaired)} files are in no pair": unpaired}
+    for what, listed in say.items():
+        if listed:
+            examples = "; ".join(line.partition("\t")[2] for line in listed[:3])
+            report.text(f"{what}, all of them in {output / FILE}: {examples.encode(errors='backslashreplace').decode()}")

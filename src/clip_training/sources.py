@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Protocol
 
+from harness.tree import survey
+
 
 class File(Protocol):
     """A file in a folder (a pathlib.Path is one), an object in a store, or a member of an archive. As text, its name."""
@@ -27,7 +29,7 @@ class Source(ABC):
 
     @abstractmethod
     def names(self) -> list[PurePosixPath]:
-        """Paths below the root, sorted; hidden files are left out."""
+        """Paths below the root, sorted, without what is hidden."""
 
     @abstractmethod
     def file(self, name: PurePosixPath) -> File:
@@ -50,6 +52,11 @@ class Source(ABC):
         """Bytes of a file; fewer than `size` at its end. An OSError when they cannot be had."""
 
 
+def is_hidden(name: PurePosixPath) -> bool:
+    """Whether a file, or a folder that it is in, is hidden: .git, .ipynb_checkpoints, the ._x that macOS puts beside x."""
+    return any(part.startswith(".") for part in name.parts)
+
+
 @dataclass(frozen=True)
 class Folder(Source):
     """A folder on this machine."""
@@ -60,8 +67,9 @@ class Folder(Source):
         return str(self.root)
 
     def names(self) -> list[PurePosixPath]:
-        paths = (path for path in self.root.rglob("*") if path.is_file() and not path.name.startswith("."))
-        return sorted(PurePosixPath(path.relative_to(self.root)) for path in paths)
+        """Also of files that cannot be read, which is said when they are wanted; links to folders are followed."""
+        tree = survey(self.root)
+        return sorted(name for name in map(PurePosixPath, (*tree.files, *tree.lost)) if not is_hidden(name))
 
     def file(self, name: PurePosixPath) -> Path:
         return self.root / name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import io
@@ -18,7 +19,7 @@ from harness.errors import DataError, StoreError
 from harness.s3 import Place
 from harness.storage import place
 
-from .sources import Source
+from .sources import Source, is_hidden
 
 AHEAD = 1 << 20
 """Bytes fetched at a time while an archive is indexed."""
@@ -51,7 +52,7 @@ class Stream(Source):
         return self.stated.uri.rstrip("/")
 
     def names(self) -> list[PurePosixPath]:
-        return sorted(name for name in self.entries if not name.name.startswith("."))
+        return sorted(name for name in self.entries if not is_hidden(name))
 
     def file(self, name: PurePosixPath) -> Object:
         return Object(self, name)
@@ -189,29 +190,34 @@ class Cache:
         path = self.path(key)
         try:
             content = path.read_bytes()
-            os.utime(path)
         except OSError:
             return None
+        with contextlib.suppress(OSError):  # of another user's file only that user says when it was used
+            os.utime(path)
         return content if len(content) == size else None
 
     def put(self, key: str, content: bytes) -> None:
-        """Keep it; a disk that is full keeps nothing, which only costs time."""
+        """Keep it; a disk that is full, or a folder of another user's, keeps nothing, which only costs time."""
         if len(content) > self.limit:
             return
-        path = self.path(key)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.folder / ".lock"):  # made anew: a loader's process cannot use its parent's
-            used = self.used() + len(content)
-            if used > self.limit:
-                used = self.evict(self.limit * 9 // 10 - len(content)) + len(content)
-            beside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
-            try:
-                path.parent.mkdir(exist_ok=True)
-                beside.write_bytes(content)
-                beside.replace(path)
-                (self.folder / ".used").write_text(str(used))
-            except OSError:
-                beside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with FileLock(self.folder / ".lock"):  # made anew: a loader's process cannot use its parent's
+                self.write(self.path(key), content)
+
+    def write(self, path: Path, content: bytes) -> None:
+        """Make room for a file, and let it appear as a whole."""
+        used = self.used() + len(content)
+        if used > self.limit:
+            used = self.evict(self.limit * 9 // 10 - len(content)) + len(content)
+        beside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+        try:
+            path.parent.mkdir(exist_ok=True)
+            beside.write_bytes(content)
+            beside.replace(path)
+            (self.folder / ".used").write_text(str(used))
+        finally:
+            beside.unlink(missing_ok=True)
 
     def used(self) -> int:
         """Bytes in the cache, counted anew where the count was lost."""

@@ -13,6 +13,7 @@ from harness.errors import DataError, ParameterError
 from harness.settings import nearest
 
 from .sources import Source
+from .texts import lines_of, text_of
 
 log = logging.getLogger(__name__)
 
@@ -21,14 +22,18 @@ SEPARATORS = {".csv": ",\t;", ".tsv": "\t,;"}
 
 
 @dataclass(frozen=True)
-class Columns:
-    """The names of the columns."""
+class Reading:
+    """How a data set's texts are read."""
 
     image: str = "filepath"
+    """A table's column of images."""
     caption: str = "title"
+    """A table's column of captions, and a key of a shard's .json."""
+    encoding: str = "utf-8"
+    """Of captions, tables and lists."""
 
 
-def tables_of(source: Source, columns: Columns, *, demanded: bool = False) -> dict[PurePosixPath, str]:
+def tables_of(source: Source, reading: Reading, *, demanded: bool = False) -> dict[PurePosixPath, str]:
     """The tables at the top of a tree that have both columns, with their separators.
 
     Raises:
@@ -38,17 +43,17 @@ def tables_of(source: Source, columns: Columns, *, demanded: bool = False) -> di
     others: list[str] = []
     for name in source.names():
         if len(name.parts) == 1 and name.suffix.lower() in SEPARATORS:
-            header = read_text(source, name).partition("\n")[0].strip("\r")
+            header = read_text(source, name, reading.encoding).partition("\n")[0].strip("\r")
             rows = {mark: next(csv.reader([header], delimiter=mark), []) for mark in SEPARATORS[name.suffix.lower()]}
-            separator = next((mark for mark, row in rows.items() if {columns.image, columns.caption} <= set(row)), "")
+            separator = next((mark for mark, row in rows.items() if {reading.image, reading.caption} <= set(row)), "")
             if separator:
                 found[name] = separator
             else:
                 others.append(f"{name} has the columns {', '.join(max(rows.values(), key=len))}")
-                others[-1] += nearest(columns.image, max(rows.values(), key=len))
+                others[-1] += nearest(reading.image, max(rows.values(), key=len))
     if demanded and not found:
         raise ParameterError(
-            [f"data.image_column={columns.image} data.caption_column={columns.caption}: no table in {source} has both; {listed(others)}"]
+            [f"data.image_column={reading.image} data.caption_column={reading.caption}: no table in {source} has both; {listed(others)}"]
         )
     return found
 
@@ -57,14 +62,14 @@ def listed(texts: Sequence[str]) -> str:
     return "; ".join(texts[:4]) or "it holds neither .csv nor .tsv"
 
 
-def read_text(source: Source, name: PurePosixPath) -> str:
+def read_text(source: Source, name: PurePosixPath, encoding: str) -> str:
     try:
-        return source.file(name).read_bytes().decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        return text_of(source.file(name).read_bytes(), encoding)
+    except (OSError, ValueError) as error:
         raise DataError(f"{source}/{name} cannot be read as a table: {error}") from error
 
 
-def rows_of(source: Source, name: PurePosixPath, separator: str, columns: Columns) -> dict[str, list[str]]:
+def rows_of(source: Source, name: PurePosixPath, separator: str, reading: Reading) -> dict[str, list[str]]:
     """Captions by image file, as the table names it; several rows of one image are several captions.
 
     Raises:
@@ -73,10 +78,10 @@ def rows_of(source: Source, name: PurePosixPath, separator: str, columns: Column
     captions: dict[str, list[str]] = {}
     without = 0
     try:
-        for row in csv.DictReader(io.StringIO(read_text(source, name), newline=""), delimiter=separator):
-            image, caption = (row.get(column) or "" for column in (columns.image, columns.caption))
+        for row in csv.DictReader(io.StringIO(read_text(source, name, reading.encoding), newline=""), delimiter=separator):
+            image, caption = (row.get(column) or "" for column in (reading.image, reading.caption))
             if image.strip():
-                captions.setdefault(image.strip(), []).extend(line.strip() for line in caption.splitlines() if line.strip())
+                captions.setdefault(image.strip(), []).extend(lines_of(caption))
             without += not image.strip()
     except csv.Error as error:
         raise DataError(f"{source}/{name} cannot be read as a table: {error}") from error

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from harness.settings import setting
 from training.config import Resumable, non_finite
+from training.models import problem_of_model
 
 from .agents.catalog import FUSIONS, STREAM_FUSIONS
 from .agents.catalog import names as agents
@@ -102,7 +103,9 @@ class ModelConfig:
         None, "end the deeper networks at twice the image's resolution, as the original: True or False by size"
     )
     up_norm: bool = setting(True, "normalise in the decoders' up blocks, as the published checkpoints do")
-    clip: str | None = setting(None, "a ResNet of open_clip, or tiny-resnet, a small one: RN50-quickgelu or tiny-resnet by size")
+    clip: str | None = setting(
+        None, "a ResNet of open_clip, or tiny-resnet, a small one: RN50-quickgelu or tiny-resnet by size", check=problem_of_model
+    )
     clip_weights: str = setting("openai", "of the frozen CLIP: a file, a tag that open_clip can fetch, or random; unreachable is random")
     bert: str = setting("", "folder of DistilBERT for the *_bert_* agents and transporter_lang; empty is random weights")
     resnet_weights: str = setting("", "file of ImageNet's ResNet-50 for the *_rn50_* agents; empty is random weights")

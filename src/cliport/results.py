@@ -74,7 +74,9 @@ def read(file: Path) -> dict[str, dict[str, Any]]:
         return {}
     try:
         entries = json.loads(file.read_text())
-        if not all(isinstance(entry["mean_reward"], int | float) and isinstance(entry["episodes"], list) for entry in entries.values()):
+        if not all(
+            isinstance(entry["mean_reward"], int | float | None) and isinstance(entry["episodes"], list) for entry in entries.values()
+        ):
             raise ValueError("an entry lacks mean_reward or episodes")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{file}: is no results file: {type(error).__name__}: {error}; move it away to evaluate anew") from error
@@ -113,6 +115,7 @@ def best_checkpoint(folder: Path, eval_task: str, agent: str, multi: bool) -> st
     pattern = re.escape(file_name(eval_task, agent, "@", "val", multi)).replace("@", r"(\d+)")
     files = [(int(match[1]), path) for path in folder.glob("*.json") if (match := re.fullmatch(pattern, path.name))]
     for _, file in sorted(files, reverse=True):
-        if means := {name: entry["mean_reward"] for name, entry in read(file).items() if finite(entry["mean_reward"])}:
-            return max(means, key=means.__getitem__)
+        means = {name: entry["mean_reward"] for name, entry in read(file).items() if entry["mean_reward"] is not None}
+        if numbers := {name: mean for name, mean in means.items() if finite(mean)}:
+            return max(numbers, key=numbers.__getitem__)
     return None

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import HarnessError, ParameterError
-from .params import read
+from .grammar import read
 from .settings import describe, merge
 
 
@@ -25,11 +25,10 @@ def settings_of(schema: type, tokens: Sequence[str], problems: Iterable[str] = (
     Raises:
         ParameterError: with every token that cannot be read, unknown key and wrong value, each with the nearest right name.
     """
-    overrides, unreadable = read(tokens)
+    arguments, unreadable = read(tokens)
     told = [*problems, *unreadable]
-    told += [f"{item.input_line!r}: one run takes one value" for item in overrides if item.is_sweep_override()]
-    texts = {leaf.key for leaf in describe(schema) if "str" in leaf.type}
-    values = [(item.key_or_group, text_of(item, texts)) for item in overrides if not item.is_sweep_override()]
+    texts = {leaf.key for leaf in describe(schema) if leaf.holds_text}
+    values = [(key, argument.meant(key in texts)) for key, argument in arguments.items()]
     settings = None
     try:
         settings = merge(schema, file, values)
@@ -38,14 +37,6 @@ def settings_of(schema: type, tokens: Sequence[str], problems: Iterable[str] = (
     if told:
         raise ParameterError(told)
     return settings
-
-
-def text_of(item: Any, texts: set[str]) -> Any:
-    """An override's value; for a key of text as it was typed, so that 05000 stays 05000."""
-    value = item.value()
-    if item.key_or_group not in texts or isinstance(value, str | list | dict):
-        return value
-    return str(item.input_line).partition("=")[2].strip()
 
 
 def main(schema: type, run: Callable[[Any], object], usage: str, understood: Callable[[type, Sequence[str]], Any] = settings_of) -> None:

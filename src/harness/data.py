@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import re
+import shutil
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -16,8 +17,10 @@ from typing import Any
 
 from .cache import Dataset, cache_folder, once
 from .errors import DataError, StoreError
+from .manifest import inside
 from .s3 import SCHEME, fetch_s3
-from .storage import place
+from .storage import place, share
+from .tree import Tree, named, staged, survey, told
 
 log = logging.getLogger(__name__)
 
@@ -121,24 +124,31 @@ def fetch_clearml(dataset_id: str) -> Dataset:
     from clearml import Dataset as ClearMLDataset
     from clearml import Task
 
-    folder = cache_folder() / "datasets" / dataset_id
+    what = f"dataset_id={dataset_id}"
+    copies: list[Path] = []
 
-    def download(beside: Path) -> Mapping[str, str]:
+    def download(beside: Path) -> Mapping[str, str | None]:
         try:
             task = Task.get_task(task_id=dataset_id)
-            check_stored(task, f"dataset_id={dataset_id}", task.artifacts)
+            check_stored(task, what, task.artifacts)
             dataset = ClearMLDataset.get(dataset_id=dataset_id, only_completed=True, silence_alias_warnings=True)
         except ValueError as error:
-            raise DataError(f"dataset_id={dataset_id}: there is no finished dataset with this ID on the server") from error
-        check_stored(task, f"dataset_id={dataset_id}", archives(dataset))
+            raise DataError(f"{what}: there is no finished dataset with this ID on the server") from error
+        for name in (*dataset.file_entries_dict, *dataset.link_entries_dict):
+            inside(name, dataset_id)
+        check_stored(task, what, archives(dataset))
         log.warning("fetching dataset %s (%s)", dataset.name, dataset_id)
+        share()
+        for copy in copies:  # what came from it was damaged: the SDK looks at the sizes of its own copy's files only
+            shutil.rmtree(copy, ignore_errors=True)
         try:
-            dataset.get_mutable_local_copy(str(beside), overwrite=True)
+            copies.append(Path(dataset.get_local_copy()))
         except ValueError as error:
-            raise DataError(f"dataset_id={dataset_id}: its files could not be fetched from {task.output_uri}") from error
-        return {entry.relative_path: entry.hash for entry in dataset.file_entries_dict.values() if entry.hash}
+            raise DataError(f"{what}: its files could not be fetched from {task.output_uri}") from error
+        shutil.copytree(copies[-1], beside, dirs_exist_ok=True)
+        return {**dict.fromkeys(dataset.link_entries_dict), **{name: entry.hash for name, entry in dataset.file_entries_dict.items()}}
 
-    return Dataset(dataset_id, once(folder, download))
+    return Dataset(dataset_id, once(cache_folder() / "datasets" / dataset_id, download))
 
 
 def archives(dataset: Any) -> set[str]:
@@ -173,21 +183,47 @@ def publish(folder: Path, name: str, project: str, tags: tuple[str, ...], task: 
     Its files go where that task's artifacts go.
 
     Raises:
-        DataError: they did not arrive; the dataset is then marked as failed.
+        DataError: the folder holds nothing, or what no dataset can hold; or the files did not arrive: the dataset is then marked as failed.
     """
     from clearml import Dataset as ClearMLDataset
     from clearml import Task
 
+    tree = survey(folder)
+    if tree.lost or not tree.files:
+        held = f"no dataset can hold what is in {folder}:{told(tree.lost)}" if tree.lost else f"{folder} holds no file"
+        raise DataError(f"dataset {name} could not be published: {held}")
+    if hollow := tree.hollow | dict.fromkeys(tree.empty, "is empty"):
+        log.warning("dataset %s is published without what has no contents in %s:%s", name, folder, told(hollow))
     dataset = ClearMLDataset.create(dataset_name=name, dataset_project=project, dataset_tags=list(tags))
-    dataset.add_files(str(folder))
-    dataset.upload(show_progress=False, output_url=task.output_uri)
-    made = Task.get_task(task_id=dataset.id)
     try:
-        check_stored(made, f"dataset {name} could not be published", archives(dataset))
+        store(dataset, tree, show_progress=False, output_url=task.output_uri)
     except DataError as error:
-        made.mark_failed(status_reason=str(error), force=True)
+        Task.get_task(task_id=dataset.id).mark_failed(status_reason=str(error), force=True)
         raise
     if not dataset.finalize():
         raise DataError(f"dataset {name} could not be finished on the server")
     task.set_user_properties(**{PUBLISHED: dataset.id})
     return str(dataset.id)
+
+
+def store(dataset: Any, tree: Tree, **options: Any) -> None:
+    """Upload a tree's files to a new dataset of the SDK's.
+
+    Raises:
+        DataError: they are not all there, or were changed meanwhile: the hashes were taken before.
+    """
+    from clearml import Task
+
+    what = f"dataset {dataset.name} could not be published"
+    share()
+    with staged(tree) as folder:
+        try:
+            dataset.add_files(str(folder))
+            dataset.upload(**options)
+        except ValueError as error:  # the SDK's, of a store that refuses
+            raise DataError(f"{what}: {error}") from error
+    if changed := tree.changes():
+        raise DataError(f"{what}: changed while it was being uploaded: {named(changed)}")
+    if left_out := list(tree.files.keys() - dataset.file_entries_dict.keys()):
+        raise DataError(f"{what}: the SDK left out {named(left_out)}")
+    check_stored(Task.get_task(task_id=dataset.id), what, archives(dataset))

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from .numbers import plain
+
 
 @contextlib.contextmanager
 def replaced(path: Path) -> Iterator[Path]:
@@ -42,9 +44,9 @@ def sync(path: Path) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` as JSON, whole or not at all."""
+    """Write `value` as JSON, whole or not at all; a number that is not finite becomes null."""
     with replaced(path) as beside:
-        beside.write_text(json.dumps(value, indent=1, sort_keys=True, default=str) + "\n")
+        beside.write_text(json.dumps(plain(value), indent=1, sort_keys=True, default=str, allow_nan=False) + "\n")
 
 
 def sha256(path: Path) -> str:

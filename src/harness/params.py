@@ -1,24 +1,21 @@
 """Arguments: one grammar for `clearml-task --args`, the registry and the command line.
 
-An argument is `key=value` in Hydra's override grammar. Some keys are the harness's own (`RESERVED`); every other one is a
-setting of the command: a field of its dataclass, in dotted form. Settings merge in the order defaults < config file <
-arguments, and are checked as a whole: a person who made three mistakes reads about three.
+An argument is `key=value`; `grammar` says how it is written on a command line and on a task. Some keys are the harness's own
+(`RESERVED`); every other one is a setting of the command: a field of its dataclass, in dotted form. Settings merge in the order
+defaults < config file < arguments, and are checked as a whole: a person who made three mistakes reads about three.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException
-
-from .errors import ParameterError
-from .settings import Setting, describe, flat, leaves_of, merge, nearest, setting
+from .errors import ParameterError, WorkloadError
+from .grammar import Argument, expand, on_tasks, read
+from .settings import Setting, describe, flat, leaves_of, merge, nearest, problem_of_text, setting
 from .workload import Command, Declaration
 
 __all__ = ["RESERVED", "Arguments", "Setting", "describe", "expand", "nearest", "resolve", "setting", "settings_class"]
@@ -31,6 +28,8 @@ class Reserved:
     type: type
     default: Any
     help: str
+    least: int = 0
+    """Of a number."""
 
 
 RESERVED: Mapping[str, Reserved] = {
@@ -39,8 +38,8 @@ RESERVED: Mapping[str, Reserved] = {
     "dataset_path": Reserved(str, None, "with dataset_id: where the data shall appear; alone: a folder that is the data"),
     "config": Reserved(str, None, "settings: a name below configs/<workload>/ or a YAML file"),
     "standalone": Reserved(bool, None, "True: one machine only; False: machines that meet; by default as nnodes says"),
-    "nproc_per_node": Reserved(int, 1, "processes per machine, one for each GPU"),
-    "nnodes": Reserved(int, 1, "machines; each runs a task of its own, which ClearML clones from the first"),
+    "nproc_per_node": Reserved(int, 1, "processes per machine, one for each GPU", 1),
+    "nnodes": Reserved(int, 1, "machines; each runs a task of its own, which ClearML clones from the first", 1),
     "resume": Reserved(str, None, "continue a run: a task ID, a folder or a checkpoint file, also s3://bucket/file"),
     "init_from": Reserved(str, None, "start from the weights of a task, a folder or a file, also s3://bucket/file"),
     "seed": Reserved(int, 0, "where all random numbers come from"),
@@ -58,6 +57,8 @@ class Arguments:
     """The value of each dataset key that was given."""
     settings: Any
     """An instance of the command's settings class."""
+    texts: Mapping[str, str] = field(default_factory=dict)
+    """Every argument that was given, as it is written on a task."""
 
     def flat_settings(self) -> dict[str, Any]:
         """Every setting in dotted form, as shown beside the run."""
@@ -65,62 +66,36 @@ class Arguments:
 
 
 def settings_class(command: Command) -> type:
-    """Import the class that holds a command's settings."""
+    """Import the class that holds a command's settings.
+
+    Raises:
+        WorkloadError: it cannot be imported.
+    """
     module, _, name = command.config.partition(":")
-    found: type = getattr(importlib.import_module(module), name)
+    try:
+        found: type = getattr(importlib.import_module(module), name)
+        problem = "" if is_dataclass(found) else "it is no dataclass"
+    except Exception as error:  # whatever the module does when it is imported
+        problem = f"{type(error).__name__}: {error}"
+    if problem:
+        raise WorkloadError(f"the settings of command={command.name}, {command.config}, cannot be imported: {problem}")
     return found
 
 
-def read(tokens: Iterable[str]) -> tuple[list[Override], list[str]]:
-    """The tokens as overrides in Hydra's grammar, and what is wrong with those that cannot be read."""
-    parser = OverridesParser.create()
-    overrides: list[Override] = []
-    problems: list[str] = []
-    for token in tokens:
-        try:
-            override = parser.parse_override(token)
-        except HydraException as error:
-            reason = str(error).splitlines()[0]
-            problems.append(f"{token!r} cannot be read: {reason}; write key=value, and quote special characters: key='a, b'")
-            continue
-        if override.is_add() or override.is_force_add() or override.is_delete() or override.package:
-            problems.append(f"{token!r}: write key=value without + or ~ or @")
-        else:
-            overrides.append(override)
-    keys = [override.key_or_group for override in overrides]
-    problems += [f"{key} is given {keys.count(key)} times" for key in dict.fromkeys(keys) if keys.count(key) > 1]
-    return overrides, problems
-
-
-def expand(tokens: Sequence[str]) -> list[list[str]]:
-    """Expand sweeps (`lr=1e-3,1e-4`) into the token lists of single runs, the last key varying fastest.
-
-    Raises:
-        ParameterError: naming every token that cannot be read.
-    """
-    overrides, problems = read(tokens)
-    problems += [f"{item.input_line!r}: an interval has no list of values; write a=1,2,3" for item in overrides if item.is_interval_sweep()]
-    if problems:
-        raise ParameterError(problems)
-    runs: list[list[str]] = [[]]
-    for override in overrides:
-        token, key = str(override.input_line), override.key_or_group
-        values = [f"{key}={text}" for text in override.sweep_string_iterator()] if override.is_sweep_override() else [token]
-        runs = [[*run, value] for run in runs for value in values]
-    return runs
-
-
-def resolve(declaration: Declaration, tokens: Sequence[str]) -> Arguments:
+def resolve(declaration: Declaration, tokens: Iterable[str], inherited: Mapping[str, str] | None = None) -> Arguments:
     """Turn the tokens of one run into checked arguments.
+
+    Args:
+        declaration: the workload.
+        tokens: `key=value` each, as typed.
+        inherited: what a task holds, by key; a token takes the place of the one of its key.
 
     Raises:
         ParameterError: with every problem of command, keys, types, ranges and required values.
+        WorkloadError: the command's settings cannot be imported.
     """
-    overrides, problems = read(tokens)
-    problems += [
-        f"{item.input_line!r}: a sweep makes several runs; one run takes one value" for item in overrides if item.is_sweep_override()
-    ]
-    given = {item.key_or_group: item for item in overrides if not item.is_sweep_override()}
+    read_here, problems = read(tokens)
+    given = {**on_tasks(inherited or {}), **read_here}
     paths = {key: path_key(key) for key in declaration.datasets}
     own = {*RESERVED, *paths, *paths.values()}
     reserved = {key: entry.default for key, entry in RESERVED.items()}
@@ -134,11 +109,19 @@ def resolve(declaration: Declaration, tokens: Sequence[str]) -> Arguments:
             settings = typed_settings(command, file, [item for key, item in given.items() if key not in own], own)
         except ParameterError as error:
             problems += error.problems
-        stated = {key: item.value() for key, item in given.items()} if settings is None else flat(settings)
+        stated = {key: item.value for key, item in given.items()} if settings is None else flat(settings)
         problems += problems_of_run(declaration, command, reserved, stated)
     if problems or command is None:
         raise ParameterError(problems)
-    return Arguments(command, reserved, {key: reserved[key] for key in paths if reserved.get(key)}, settings)
+    texts = {key: item.text for key, item in given.items()}
+    return Arguments(command, reserved, {key: reserved[key] for key in paths if reserved.get(key)}, settings, texts)
+
+
+def keys_of(declaration: Declaration) -> dict[str, bool]:
+    """Every key that a workload knows, of whatever command, and whether it holds a text."""
+    settings = {leaf.key: leaf.holds_text for command in declaration.commands.values() for leaf in describe(settings_class(command))}
+    datasets = dict.fromkeys([*declaration.datasets, *map(path_key, declaration.datasets)], True)
+    return {**settings, **datasets, **{key: entry.type is str for key, entry in RESERVED.items()}}
 
 
 def path_key(dataset_key: str) -> str:
@@ -158,26 +141,21 @@ def chosen_command(declaration: Declaration, name: str | None, problems: list[st
     return declaration.commands.get(name)
 
 
-def text_of(override: Override) -> str | None:
-    """An override's value as typed, unquoted: an ID made of digits stays what it is."""
-    value = override.value()
-    if isinstance(value, str) or value is None:
-        return value
-    return str(override.input_line).partition("=")[2].strip()
-
-
-def read_reserved(override: Override, problems: list[str]) -> Any:
+def read_reserved(argument: Argument, problems: list[str]) -> Any:
     """The value of a reserved key; an empty one means its default."""
-    entry = RESERVED.get(override.key_or_group, Reserved(str, None, ""))
-    value = override.value()
-    if value is None or value == "":
+    entry = RESERVED.get(argument.key, Reserved(str, None, ""))
+    if argument.text == "":
         return entry.default
-    if entry.type is str:
-        return text_of(override)
-    if type(value) is not entry.type:
-        problems.append(f"{override.key_or_group}={text_of(override)}: must be {entry.type.__name__}")
-        return entry.default
-    return value
+    value = argument.text if entry.type is str else argument.value
+    if type(value) is not entry.type:  # True is no number of processes
+        problems.append(f"{argument}: must be {entry.type.__name__}")
+    elif problem := problem_of_text(argument.text):
+        problems.append(f"{argument}: {problem}")
+    elif isinstance(value, int) and value < entry.least:
+        problems.append(f"{argument}: must be at least {entry.least}")
+    else:
+        return value
+    return entry.default
 
 
 def config_file(declaration: Declaration, name: str | None, problems: list[str]) -> Path | None:
@@ -195,15 +173,10 @@ def config_file(declaration: Declaration, name: str | None, problems: list[str])
     return None
 
 
-def typed_settings(command: Command, file: Path | None, overrides: Iterable[Override], own: Iterable[str]) -> Any:
+def typed_settings(command: Command, file: Path | None, arguments: Iterable[Argument], own: Iterable[str]) -> Any:
     schema = settings_class(command)
     leaves = leaves_of(schema)
-    values = []
-    for override in overrides:
-        key = override.key_or_group
-        wants_text = key in leaves and "str" in leaves[key].type and not isinstance(override.value(), list | dict)
-        values.append((key, text_of(override) if wants_text else override.value()))
-    return merge(schema, file, values, own)
+    return merge(schema, file, [(item.key, item.meant(item.key in leaves and leaves[item.key].holds_text)) for item in arguments], own)
 
 
 def problems_of_run(declaration: Declaration, command: Command, reserved: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
@@ -216,7 +189,6 @@ def problems_of_run(declaration: Declaration, command: Command, reserved: Mappin
         if key not in named and not instead
     ]
     problems += [f"{one}={settings[one]}: {key} names the data already; keep one of them" for key in named for one in instead]
-    problems += [f"{key}={reserved[key]}: must be at least 1" for key in ("nproc_per_node", "nnodes") if reserved[key] < 1]
     if command.launcher == "inline" and max(reserved["nproc_per_node"], reserved["nnodes"]) > 1:
         problems.append(f"command={command.name} runs in one process; leave out nproc_per_node and nnodes")
     if command.launcher == "own" and reserved["nnodes"] > 1:

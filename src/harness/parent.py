@@ -43,8 +43,7 @@ def run(declaration: Declaration, argv: Sequence[str], script: str) -> int:
     tracked, nodes = Tracked(declaration, None) if is_remote(os.environ) else None, Nodes()
     try:
         check_image(declaration.root, declaration.image)
-        tokens = tracked.tokens() if tracked else list(argv)
-        arguments = resolve(declaration, tokens)
+        arguments = resolve(declaration, [], tracked.asked(declaration)) if tracked else resolve(declaration, argv)
         launch = launch_of(arguments)
         python = image_python(declaration.image, declaration.root, os.environ)
         if tracked is None and has_server(os.environ):
@@ -57,7 +56,7 @@ def run(declaration: Declaration, argv: Sequence[str], script: str) -> int:
             nodes = join(tracked.task, launch.nnodes) if tracked and is_remote(os.environ) else nodes
             choose_interface(os.environ)
         ranks = launch.argv(python, script, os.environ)
-        plan = settle(declaration, arguments, tokens, tracked)
+        plan = settle(declaration, arguments, tracked)
         nodes.meet()
         execute(declaration, plan, ranks)
         nodes.close()
@@ -100,7 +99,7 @@ def launch_of(arguments: Arguments) -> Launch:
     return launch
 
 
-def settle(declaration: Declaration, arguments: Arguments, tokens: Sequence[str], tracked: Tracked | None) -> Plan:
+def settle(declaration: Declaration, arguments: Arguments, tracked: Tracked | None) -> Plan:
     """Bring data and checkpoint to this machine, write down what the run depends on, and plan it.
 
     Raises:
@@ -112,7 +111,8 @@ def settle(declaration: Declaration, arguments: Arguments, tokens: Sequence[str]
     wanted = {key: (arguments.datasets.get(key), reserved.get(path_key(key))) for key in declaration.datasets}
     datasets = {key: materialise(source, path) for key, (source, path) in wanted.items() if source or path}
     if tracked:
-        tracked.record(tokens, arguments, {key: dataset.identity for key, dataset in datasets.items()})
+        tracked.record(arguments, {key: dataset.identity for key, dataset in datasets.items()})
+        tracked.note(declaration.metrics)
     plan = Plan(
         workload=declaration.name,
         command=arguments.command.name,

@@ -12,6 +12,8 @@ import shutil
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,8 +21,10 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from . import gaps, notes
 from .errors import StoreError
 from .files import write_json
+from .numbers import finite, plain
 
 Item = TypeVar("Item")
 
@@ -28,9 +32,26 @@ Item = TypeVar("Item")
 class Report(ABC):
     """Scalars, texts, images, plots and artifacts of a run, each under a title and a series."""
 
-    @abstractmethod
     def scalar(self, title: str, series: str, value: float, step: int) -> None:
-        """One point of a curve."""
+        """One point of a curve. A value that is not finite is none: it leaves a gap, of which the log tells once per series."""
+        name, number = f"{title}/{series}", finite(value)
+        if not number and name not in self.gaps.series:
+            self.text(f"WARNING: {name} is not finite since step {step}")
+        if self.gaps.see(name, step, number):
+            self.note_gaps()
+        self.point(title, series, float(value) if number else None, step)
+
+    @cached_property
+    def gaps(self) -> gaps.Gaps:
+        """Where the curves have gaps."""
+        return gaps.Gaps()
+
+    def note_gaps(self) -> None:  # noqa: B027  most write nothing down but the points
+        """Called when the gaps are others than before."""
+
+    @abstractmethod
+    def point(self, title: str, series: str, value: float | None, step: int) -> None:
+        """One point of a curve; None is a gap."""
 
     @abstractmethod
     def text(self, message: str) -> None:
@@ -60,7 +81,7 @@ class Report(ABC):
 class Silent(Report):
     """For ranks above 0, whose results rank 0 reports."""
 
-    def scalar(self, title: str, series: str, value: float, step: int) -> None: ...
+    def point(self, title: str, series: str, value: float | None, step: int) -> None: ...
     def text(self, message: str) -> None: ...
     def image(self, title: str, series: str, image: Any, step: int) -> None: ...
     def plot(self, title: str, series: str, figure: Any, step: int = 0) -> None: ...
@@ -79,8 +100,9 @@ class Recorder(Silent):
         self.plots: list[tuple[str, str, Any, int]] = []
         self.artifacts: dict[str, Path | dict[str, Any]] = {}
 
-    def scalar(self, title: str, series: str, value: float, step: int) -> None:
-        self.scalars.setdefault((title, series), []).append((step, float(value)))
+    def point(self, title: str, series: str, value: float | None, step: int) -> None:
+        if value is not None:
+            self.scalars.setdefault((title, series), []).append((step, value))
 
     def text(self, message: str) -> None:
         self.texts.append(message)
@@ -107,9 +129,9 @@ class TerminalReport(Report):
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
-    def scalar(self, title: str, series: str, value: float, step: int) -> None:
+    def point(self, title: str, series: str, value: float | None, step: int) -> None:
         with (self.folder / "scalars.jsonl").open("a") as lines:
-            lines.write(json.dumps({"title": title, "series": series, "step": step, "value": float(value)}) + "\n")
+            lines.write(json.dumps({"title": title, "series": series, "step": step, "value": value}) + "\n")
 
     def text(self, message: str) -> None:
         print(message, flush=True)
@@ -139,9 +161,23 @@ class ClearMLReport(Report):
     def __init__(self, task: Any) -> None:
         self.task = task
         self.logger = task.get_logger()
+        self.noting: Future[None] | None = None
+        self.pool = ThreadPoolExecutor(1, thread_name_prefix="notes")
 
-    def scalar(self, title: str, series: str, value: float, step: int) -> None:
-        self.logger.report_scalar(title, series, value=float(value), iteration=step)
+    @cached_property
+    def gaps(self) -> gaps.Gaps:
+        """Also those that the task had when it ran before."""
+        return gaps.Gaps(gaps.read(notes.read(self.task, gaps.PROPERTY)))
+
+    def point(self, title: str, series: str, value: float | None, step: int) -> None:
+        if value is not None:  # the SDK would make it 0
+            self.logger.report_scalar(title, series, value=value, iteration=step)
+
+    def note_gaps(self) -> None:
+        """Write the gaps into the task's properties, in the background: training does not wait for the server."""
+        if self.noting is not None:
+            self.noting.cancel()  # what still waits says less
+        self.noting = self.pool.submit(notes.write, self.task, gaps.PROPERTY, self.gaps.stated())
 
     def text(self, message: str) -> None:
         print(message, flush=True)
@@ -157,14 +193,17 @@ class ClearMLReport(Report):
 
     def artifact(self, name: str, value: Path | dict[str, Any]) -> None:
         try:
-            self.task.upload_artifact(name, artifact_object=value, wait_on_upload=True)
+            self.task.upload_artifact(name, artifact_object=plain(value), wait_on_upload=True)
         except ValueError as error:  # the SDK's, after several tries that it logs
             raise StoreError(f"artifact {name} could not be stored at {self.task.output_uri}: {error}") from error
 
     def flush(self) -> None:
+        if self.noting is not None:
+            self.noting.result()
         self.task.flush(wait_for_uploads=True)
 
 
 def plotly_dict(figure: Any) -> dict[str, Any]:
-    plain: dict[str, Any] = figure if isinstance(figure, dict) else figure.to_plotly_json()
-    return plain
+    """A figure as JSON can hold it; a value that is not finite is a gap there, too."""
+    drawn: dict[str, Any] = plain(figure if isinstance(figure, dict) else figure.to_plotly_json())
+    return drawn

@@ -7,12 +7,13 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from .cache import Dataset, once
 from .errors import DataError, StoreError
 from .files import sha256
+from .manifest import inside
 
 SCHEME = "s3://"
 ATTEMPTS = 4
@@ -212,27 +213,29 @@ def fetch_s3(place: Place, cache: Path) -> Dataset:
 
     Raises:
         StoreError: the store does not answer, refuses, or breaks off again and again.
-        DataError: nothing is stored there, or an object's name leads out of its folder.
+        DataError: nothing is stored there, it changes meanwhile, or the names of objects lead out of the folder or to one file.
     """
     objects = place.objects()
     if not objects:
         raise DataError(f"dataset_id={place.uri}: nothing is stored below it")
-    listing = "\n".join(f"{name} {entry['Size']} {entry['ETag']}" for name, entry in sorted(objects.items()))
-    digest = hashlib.sha256(f"{place.uri}\n{listing}".encode()).hexdigest()[:32]
+    paths = {inside(name, place.uri): name for name in objects}
+    if len(paths) < len(objects):
+        one, other = next((name, paths[path]) for name in objects if paths[path := inside(name, place.uri)] != name)
+        raise DataError(f"dataset_id={place.uri}: the objects {one!r} and {other!r} would be one file")
+    digest = hashlib.sha256(f"{place.uri}\n{listing(objects)}".encode()).hexdigest()[:32]
 
-    def download(beside: Path) -> Mapping[str, str]:
-        for name, entry in objects.items():
-            target = beside / inside(name, place.uri)
+    def download(beside: Path) -> Mapping[str, str | None]:
+        for path, name in paths.items():
+            target = beside / path
             target.parent.mkdir(parents=True, exist_ok=True)
-            place.below(name).fetch(target, entry["Size"])
-        return {}
+            place.below(name).fetch(target, objects[name]["Size"])
+        if listing(place.objects()) != listing(objects):
+            raise DataError(f"dataset_id={place.uri}: it was changed while it was being fetched; start again when that is done")
+        return {str(path): None for path in paths}
 
     return Dataset(f"{place.uri}#{digest}", once(cache / f"s3-{digest}", download))
 
 
-def inside(name: str, source: str) -> PurePosixPath:
-    """An object's name as a relative path that stays below its folder."""
-    path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts:
-        raise DataError(f"dataset_id={source}: the object {name!r} would leave its folder")
-    return path
+def listing(objects: Mapping[str, Mapping[str, Any]]) -> str:
+    """What makes objects the same ones: names, sizes and ETags."""
+    return "\n".join(f"{name} {entry['Size']} {entry['ETag']}" for name, entry in sorted(objects.items()))

@@ -5,18 +5,17 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
-import re
 import typing
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from .errors import ParameterError
+from .yaml_file import read_yaml
 
 
 def setting(
@@ -29,10 +28,14 @@ def setting(
     le: float | None = None,
     lt: float | None = None,
     choices: Sequence[Any] = (),
+    check: Callable[[Any], str | None] | None = None,
 ) -> Any:
-    """A dataclass field with what a person needs to know about it. `default=MISSING` makes it required."""
+    """A dataclass field with what a person needs to know about it. `default=MISSING` makes it required.
+
+    `check` says what is wrong with a value where neither limits nor choices do, and needs no torch for it.
+    """
     limits = {name: limit for name, limit in (("ge", ge), ("gt", gt), ("le", le), ("lt", lt)) if limit is not None}
-    metadata = {"help": help, "unit": unit, "limits": limits, "choices": tuple(choices)}
+    metadata = {"help": help, "unit": unit, "limits": limits, "choices": tuple(choices), "check": check}
     if isinstance(default, list | dict):
         return dataclasses.field(default_factory=lambda: type(default)(default), metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
@@ -49,6 +52,15 @@ class Setting:
     help: str = ""
     limits: Mapping[str, float] = dataclasses.field(default_factory=dict)
     choices: tuple[Any, ...] = ()
+    check: Callable[[Any], str | None] | None = None
+
+    @property
+    def holds_text(self) -> bool:
+        return self.type in {"str", "str | None", "Optional[str]"}
+
+    @property
+    def is_optional(self) -> bool:
+        return self.type.endswith("| None") or self.type.startswith("Optional[")
 
     @property
     def allowed(self) -> str:
@@ -110,9 +122,10 @@ def flatten(values: Mapping[Any, Any], leaves: Mapping[str, Setting], prefix: st
 
 
 def nearest(word: str, words: Iterable[str]) -> str:
-    """A hint at the nearest right name, or nothing."""
-    close = difflib.get_close_matches(word, list(words), n=1, cutoff=0.5)
-    return f" (did you mean {close[0]}?)" if close else ""
+    """A hint at the nearest right name, whatever its case, or nothing."""
+    by_letters = {known.lower(): known for known in words}
+    close = difflib.get_close_matches(word.lower(), by_letters, n=1, cutoff=0.5)
+    return f" (did you mean {by_letters[close[0]]}?)" if close else ""
 
 
 def merge(schema: type, file: Path | None, arguments: Iterable[tuple[str, Any]], known: Iterable[str] = ()) -> Any:
@@ -124,26 +137,47 @@ def merge(schema: type, file: Path | None, arguments: Iterable[tuple[str, Any]],
         ParameterError: with every unknown key, wrong type, value out of range and missing value.
     """
     leaves, config = leaves_of(schema), OmegaConf.structured(schema)
-    problems: list[str] = []
+    stated = [] if file is None else list(flatten(read_config(file), leaves))
+    problems = given_twice(stated, file)
     where: dict[str, str] = {}
-    stated = [] if file is None else [(key, value, f"{file.name}: ") for key, value in flatten(read_config(file), leaves)]
-    for key, value, source in [*stated, *((key, value, "") for key, value in arguments)]:
+    for key, value, source in [*((*item, f"{file.name}: " if file else "") for item in stated), *((*item, "") for item in arguments)]:
         if key not in leaves:
             problems.append(f"{source}{key}: there is no such key{nearest(key, [*leaves, *known])}")
-        elif not assign(config, key, value):
+        elif problem := problem_of_text(value):
+            problems.append(f"{source}{key}={value}: {problem}")
+        elif not assign(config, key, None if value == "" and leaves[key].is_optional else value):
             problems.append(f"{source}{key}={value}: must be {leaves[key].allowed}")
         where[key] = source
     for key, leaf in leaves.items():
         if OmegaConf.is_missing(config, key):
-            if key in where:  # given, but of the wrong type: already told
+            if key in where:  # given, but not usable: already told
                 continue
             problems.append(f"{key} is required: {leaf.help or leaf.type}")
         elif not leaf.admits(value := OmegaConf.select(config, key)):
             hint = nearest(str(value), map(str, leaf.choices))
             problems.append(f"{where.get(key, '')}{key}={value}: must be {leaf.allowed}{hint}")
+        elif leaf.check is not None and (problem := leaf.check(value)):
+            problems.append(f"{where.get(key, '')}{key}={value}: {problem}")
     if problems:
         raise ParameterError(problems)
     return OmegaConf.to_object(config)
+
+
+def given_twice(stated: Sequence[tuple[str, Any]], file: Path | None) -> list[str]:
+    """Settings that a file states both ways, as `optim.lr` and as `lr` below `optim`."""
+    keys = [key for key, _ in stated]
+    return [f"{file}: {key} is given {keys.count(key)} times" for key in dict.fromkeys(keys) if keys.count(key) > 1]
+
+
+def problem_of_text(value: Any) -> str | None:
+    """What keeps a text, or one within a list or a mapping, from being a value: OmegaConf would read something else into it."""
+    if isinstance(value, Mapping):
+        return next(filter(None, map(problem_of_text, [*value, *value.values()])), None)
+    if isinstance(value, list):
+        return next(filter(None, map(problem_of_text, value)), None)
+    if isinstance(value, str) and "${" in value:
+        return "${...} is not replaced here, nor can it be escaped: a secret would be recorded in clear; write the value itself"
+    return "it stands for a value that is missing" if value == MISSING else None
 
 
 def assign(config: DictConfig, key: str, value: Any) -> bool:
@@ -151,18 +185,10 @@ def assign(config: DictConfig, key: str, value: Any) -> bool:
     before = MISSING if OmegaConf.is_missing(config, key) else OmegaConf.select(config, key)
     try:
         OmegaConf.update(config, key, value, merge=False)
-        OmegaConf.select(config, key)  # an interpolation is only read here
     except OmegaConfBaseException:
         OmegaConf.update(config, key, before, merge=False)
         return False
     return True
-
-
-class ConfigLoader(yaml.SafeLoader):
-    """YAML in which `1e-4` is a number, as people write learning rates (YAML 1.1 wants `1.0e-4`)."""
-
-
-ConfigLoader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+[eE][-+]?\d+$"), list("-+0123456789"))
 
 
 def read_config(file: Path) -> dict[str, Any]:
@@ -172,9 +198,9 @@ def read_config(file: Path) -> dict[str, Any]:
         ParameterError: when it is not a YAML mapping.
     """
     try:
-        stated = yaml.load(file.read_text(), Loader=ConfigLoader) or {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ParameterError([f"{file}: cannot be read: {error}"]) from error
+        stated = read_yaml(file) or {}
+    except ValueError as error:
+        raise ParameterError([f"{file}: {error}"]) from error
     if not isinstance(stated, dict):
         raise ParameterError([f"{file}: must be a mapping of settings"])
     return stated

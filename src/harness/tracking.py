@@ -10,9 +10,13 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from . import gaps, notes
 from .data import finished_task
+from .edits import ASKED, MADE, NOTE, USED, asked, note
 from .errors import CheckpointError, ServerError, StoreError
 from .files import sha256
+from .grammar import text_on_task
+from .metrics import PROPERTY, Metrics
 from .params import Arguments
 from .s3 import SCHEME
 from .storage import place, share
@@ -84,12 +88,17 @@ class Tracked:
         )
         self.id = str(self.task.id)
 
-    def tokens(self) -> list[str]:
-        """The arguments that the task was given, as `key=value`."""
-        parameters = self.task.get_parameters() or {}
-        return [
-            f"{key.removeprefix('Args/')}={'' if value is None else value}" for key, value in parameters.items() if key.startswith("Args/")
-        ]
+    def asked(self, declaration: Declaration) -> dict[str, str]:
+        """The arguments that the task asks for, edits included.
+
+        Raises:
+            ParameterError: for edits that would not count.
+        """
+        sections: dict[str, dict[str, str]] = {}
+        for name, value in (self.task.get_parameters(backwards_compatibility=False) or {}).items():
+            section, _, key = name.partition("/")
+            sections.setdefault(section, {})[key] = "" if value is None else value
+        return asked(declaration, sections, {name: item.value or "" for name, item in (self.task.data.configuration or {}).items()})
 
     def settle_output(self) -> None:
         """Settle where models, artifacts, debug samples and published datasets go, and whether they can.
@@ -114,12 +123,33 @@ class Tracked:
         if not self.task.output_uri:
             self.task.storage_uri = uri or Session.get_files_server_host()  # to set output_uri would try the store for minutes
 
-    def record(self, tokens: Sequence[str], arguments: Arguments, datasets: Mapping[str, str]) -> None:
-        """Write down everything the run depends on: arguments as typed, settings as resolved, datasets by ID."""
-        typed = {f"Args/{key}": value for key, _, value in (token.partition("=") for token in tokens)}
-        settings = {f"Settings/{key}": "" if value is None else str(value) for key, value in arguments.flat_settings().items()}
-        settings["Settings/seed"] = str(arguments.reserved["seed"])
-        self.task.update_parameters({**typed, **settings, **{f"Datasets/{key}": identity for key, identity in datasets.items()}})
+    def record(self, arguments: Arguments, datasets: Mapping[str, str]) -> None:
+        """Write down everything the run depends on: arguments as given, settings as resolved, datasets by ID.
+
+        In one request with the note by which a later run tells what a person has edited since.
+        """
+        made = {"seed": arguments.reserved["seed"], **arguments.flat_settings()}
+        written = {ASKED: dict(arguments.texts), MADE: {key: text_on_task(value) for key, value in made.items()}, USED: dict(datasets)}
+        with self.task._edit_lock:
+            self.task.reload()
+            sections = {name: items for name, items in (self.task.data.hyperparams or {}).items() if name not in written}
+            for section, values in written.items():
+                sections[section] = {key: parameter(section, key, value) for key, value in values.items()}
+            told = {
+                "name": NOTE,
+                "type": "json",
+                "value": note(written),
+                "description": "What a run wrote; to change it, edit Args or Settings",
+            }
+            self.task._edit(hyperparams=sections, configuration={NOTE: told})
+            self.task.reload()
+
+    def note(self, metrics: Metrics) -> None:
+        """Write down what the workload declares of its metrics. What a clone says of another run's values is forgotten."""
+        if metrics != Metrics():
+            notes.write(self.task, PROPERTY, metrics.stated())
+        if not self.task.data.last_metrics and notes.read(self.task, gaps.PROPERTY) is not None:
+            notes.write(self.task, gaps.PROPERTY, None)
 
     def fail(self, reason: str) -> None:
         self.task.mark_failed(ignore_errors=True, status_reason=reason, status_message=reason, force=True)
@@ -131,6 +161,10 @@ class Tracked:
         """Wait until all has arrived. A flush only asks the log's thread to send its last lines."""
         self.task.flush(wait_for_uploads=True)
         self.task.get_logger()._close_stdout_handler(wait=True)
+
+
+def parameter(section: str, name: str, value: str) -> dict[str, str]:
+    return {"section": section, "name": name, "value": value, "type": "str", "description": ""}
 
 
 def attach() -> Any:
@@ -200,14 +234,24 @@ def checkpoint_of(task_id: str, folder: Path) -> Path:
 
     task = finished_task(Task, task_id.removeprefix("task:")) if task_id.startswith("task:") else existing_task(Task, task_id)
     folder.mkdir(parents=True, exist_ok=True)
-    problems = []
-    for model in sorted(task.models["output"], key=lambda model: (model.config_dict or {}).get("step", -1), reverse=True):
+    manifests = {model: manifest_of(model) for model in task.models["output"]}
+    problems = [f"model {model.id} was removed" for model, manifest in manifests.items() if manifest is None]
+    there = [(manifest.get("step", -1), model) for model, manifest in manifests.items() if manifest is not None]
+    for _, model in sorted(there, key=lambda entry: entry[0], reverse=True):
         try:
             return fetched(model, folder)
         except (CheckpointError, StoreError) as error:
             problems.append(f"{model.name}: {error}")
             log.warning("model %s of task %s is passed over: %s", model.name, task_id, error)
     raise CheckpointError("; ".join([f"task {task_id} ({task.name!r}) has no whole checkpoint among its models", *problems]))
+
+
+def manifest_of(model: Any) -> dict[str, Any] | None:
+    """The manifest of the checkpoint that a model holds; None if the model is gone, though its task still names it."""
+    try:
+        return model.config_dict or {}
+    except AttributeError:  # the SDK's, for want of an answer
+        return None
 
 
 def fetched(model: Any, folder: Path) -> Path:

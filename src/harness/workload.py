@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from .errors import WorkloadError
+from .metrics import Metrics, problems_of_metrics
+from .yaml_file import read_yaml
 
 LAUNCHERS = ("inline", "torchrun", "paddle", "own")
 TASK_TYPES = (
@@ -55,6 +55,7 @@ class Declaration:
     datasets: Mapping[str, str] = field(default_factory=dict)
     """Key of each dataset argument and what it holds."""
     commands: Mapping[str, Command] = field(default_factory=dict)
+    metrics: Metrics = Metrics()
     smoke: tuple[Mapping[str, Any], ...] = ()
 
     @property
@@ -80,9 +81,9 @@ def load(folder: Path) -> Declaration:
     """
     path = folder / "workload.yaml"
     try:
-        stated = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError) as error:
-        raise WorkloadError(f"{path} cannot be read: {error}") from error
+        stated = read_yaml(path)
+    except ValueError as error:
+        raise WorkloadError(f"{path}: {error}") from error
     problems = list(problems_of(stated))
     if problems:
         raise WorkloadError("\n".join(f"{path}: {problem}" for problem in problems))
@@ -96,6 +97,7 @@ def load(folder: Path) -> Declaration:
         queue=stated["queue"],
         datasets=datasets,
         commands={name: replace(command, needs=tuple(command.needs), instead=tuple(command.instead)) for name, command in commands.items()},
+        metrics=Metrics.of(stated.get("metrics")),
         smoke=tuple(stated.get("smoke", ())),
     )
 
@@ -104,12 +106,13 @@ def problems_of(stated: Any) -> list[str]:
     """Everything that is wrong in a workload.yaml's contents."""
     if not isinstance(stated, dict):
         return ["must be a mapping with summary, queue and commands"]
-    allowed = {"summary", "image", "queue", "datasets", "commands", "smoke"}
+    allowed = {"summary", "image", "queue", "datasets", "commands", "metrics", "smoke"}
     problems = [f"unknown key {key!r}; allowed: {', '.join(sorted(allowed))}" for key in stated if key not in allowed]
     problems += [f"{key} is missing" for key in ("summary", "queue", "commands") if not stated.get(key)]
     commands = stated.get("commands") or {}
     for name, command in commands.items():
         problems += [f"commands.{name}: {problem}" for problem in problems_of_command(command, stated.get("datasets") or {})]
+    problems += problems_of_metrics(stated.get("metrics"))
     for number, step in enumerate(stated.get("smoke") or [], 1):
         if not isinstance(step, dict) or step.get("command") not in commands:
             problems.append(f"smoke step {number}: command must be one of {', '.join(commands)}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import math
 import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -17,10 +18,10 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from . import bulk, events, metrics, models, organization, projects, queues, reports, taskparts, workers  # noqa: F401  (their end points)
+from . import activity, bulk, events, metrics, models, organization, projects, queues, reports, taskparts, workers  # noqa: F401  (their end points)
 from .auth import API_VERSION, Guard
 from .endpoints import Endpoint, lookup
-from .errors import AnswerError, ForbiddenError, InvalidRequestError, TooLargeError
+from .errors import AnswerError, ForbiddenError, InvalidRequestError, StorageError, TooLargeError
 from .files import FileServer
 from .store import Store
 
@@ -29,7 +30,8 @@ class EndpointConvertor(StringConvertor):
     """`<service>.<action>`; other names with a dot in them are the page's files."""
 
     regex = (
-        r"(?:async|auth|datasets|debug|events|models|organization|pipelines|projects|queues|server|serving|tasks|users|workers)\.[a-z0-9_]+"
+        r"(?:async|auth|datasets|debug|events|models|organization|pipelines|projects|queues|reports|server|serving|tasks|users|workers)"
+        r"\.[a-z0-9_]+"
     )
 
 
@@ -49,22 +51,22 @@ class Api:
         """`/<service>.<action>`, below any version prefix; GET with a JSON body as well as POST."""
         name, version = request.path_params["endpoint"], request.path_params.get("version", API_VERSION)
         try:
-            data = await self._answer(name, request)
+            data = await self._answer(name, version, request)
             return envelope(name, version, data)
         except AnswerError as error:
-            return envelope(name, version, {}, error.status, error.subcode, str(error))
+            return refusal(name, version, error)
         except Exception:
             log.exception("%s failed", name)
             return envelope(name, version, {}, 500, 0, "internal error; the server's log has the details")
 
-    async def _answer(self, name: str, request: Request) -> dict[str, Any]:
-        by_cookie = self._guard.check(request)
+    async def _answer(self, name: str, version: str, request: Request) -> dict[str, Any]:
+        by_cookie = name != "debug.ping" and self._guard.check(request)
         if name == "auth.login":
             if by_cookie:
                 raise ForbiddenError("the page's cookie is for the page alone")
             asked = await parameters(request, batch=False)
             return {"token": self._guard.token(request.query_params.get("expiration_sec", asked.get("expiration_sec")))}
-        endpoint = lookup(name)
+        endpoint = lookup(name, version)
         body = await parameters(request, batch=endpoint.batch)
         return await self.run(endpoint, body)
 
@@ -93,18 +95,23 @@ async def parameters(request: Request, *, batch: bool) -> Any:
             return [parse(line) for line in text.splitlines() if line.strip()]
         body = parse(text) if text.strip() else dict(request.query_params)
     except (ValueError, RecursionError) as error:
-        raise InvalidRequestError(f"the request is not JSON: {error}") from error
+        raise InvalidRequestError(f"the request is not JSON: {error}", subcode=0) from error
     if not isinstance(body, dict):
         raise InvalidRequestError("the request is not a JSON object")
     return body
 
 
 def parse(text: bytes) -> Any:
-    """A JSON value that can be stored: Python's NaN and Infinity become null, half surrogate pairs are refused."""
-    value = json.loads(text, parse_constant=lambda _: None)
+    """A JSON value that can be stored: NaN, Infinity and 1e999, which Python reads, become null, half surrogate pairs are refused."""
+    value = json.loads(text, parse_constant=lambda _: None, parse_float=_finite)
     if b"\\ud" in text.lower():
         json.dumps(value, ensure_ascii=False).encode()  # raises ValueError
     return value
+
+
+def _finite(text: str) -> float | None:
+    value = float(text)
+    return value if math.isfinite(value) else None
 
 
 def envelope(name: str, version: str, data: dict[str, Any], status: int = 200, subcode: int = 0, message: str = "OK") -> Response:
@@ -123,6 +130,15 @@ def envelope(name: str, version: str, data: dict[str, Any], status: int = 200, s
     return Response(json.dumps({"meta": meta, "data": data}), status, media_type="application/json")
 
 
+def refusal(name: str, version: str, error: AnswerError) -> Response:
+    """An error in ClearML's form."""
+    answer = envelope(name, version, {}, error.status, error.subcode, str(error))
+    if isinstance(error, StorageError):
+        log.error("%s: %s", name, error)
+        answer.headers["Retry-After"] = str(error.retry_after)
+    return answer
+
+
 class HostCheck:
     """Outermost: refuses requests addressed to another host's name, and keeps answers from being framed or sniffed."""
 
@@ -136,7 +152,7 @@ class HostCheck:
         try:
             self._guard.check_host(Request(scope))
         except AnswerError as error:
-            return await envelope("", "", {}, error.status, error.subcode, str(error))(scope, receive, send)
+            return await refusal("", "", error)(scope, receive, send)
         return await self._app(scope, receive, send)
 
 

@@ -27,12 +27,14 @@ from harness.files import replaced
 from .documents import COMPANY, USER
 from .errors import ForbiddenError, InvalidRequestError, StartError, UnauthorizedError
 
-API_VERSION = "2.30"
+API_VERSION = "2.34"
 SERVER_VERSION = "2.3.0"
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _DAY = 24 * 3600
 _LONGEST = 30 * _DAY
 _ALGORITHM = "HS256"
+# ClearML's subcodes of a 401.
+_NO_SCHEME, _NO_CREDENTIALS, _MALFORMED, _WRONG_KEY, _BAD_TOKEN = 10, 20, 21, 22, 30
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,8 @@ class Guard:
     def __init__(self, keys: Keys, port: int) -> None:
         self._keys = keys
         self._hosts = {f"{host}:{port}" for host in LOOPBACK}
+        if port == 80:
+            self._hosts |= set(LOOPBACK)  # clients leave HTTP's own port out
         self.cookie = f"clearml_workloads_{port}"  # browsers keep cookies per host, not per port
 
     def check_host(self, request: HTTPConnection) -> None:
@@ -96,7 +100,8 @@ class Guard:
             self._check_same_site(request)
             self._verify(request.cookies[self.cookie], "page")
         else:
-            raise UnauthorizedError("Unauthorized (missing credentials)", subcode=20)
+            subcode = _NO_SCHEME if scheme else _NO_CREDENTIALS
+            raise UnauthorizedError("Unauthorized (missing credentials)", subcode=subcode)
         return scheme == ""
 
     def check_key(self, value: str) -> None:
@@ -104,10 +109,10 @@ class Guard:
         try:
             access_key, _, secret_key = base64.b64decode(value, validate=True).decode().partition(":")
         except (binascii.Error, UnicodeDecodeError):
-            raise UnauthorizedError("Unauthorized (malformed credentials)", subcode=21) from None
+            raise UnauthorizedError("Unauthorized (malformed credentials)", subcode=_MALFORMED) from None
         right = hmac.compare_digest(access_key.encode(), self._keys.access_key.encode())
         if not hmac.compare_digest(secret_key.encode(), self._keys.secret_key.encode()) or not right:
-            raise UnauthorizedError("Unauthorized (invalid credentials: failed to locate provided credentials)", subcode=21)
+            raise UnauthorizedError("Unauthorized (invalid credentials: failed to locate provided credentials)", subcode=_WRONG_KEY)
 
     def token(self, expiration_sec: int | str | None = None) -> str:
         """A token for the API, valid for a day unless asked otherwise (30 days at most)."""
@@ -146,9 +151,9 @@ class Guard:
         try:
             claims: dict[str, Any] = jwt.decode(token, self._keys.signing_key, algorithms=[_ALGORITHM])
         except jwt.InvalidTokenError:
-            raise UnauthorizedError("Unauthorized (invalid token)", subcode=22) from None
+            raise UnauthorizedError("Unauthorized (invalid token)", subcode=_BAD_TOKEN) from None
         if claims.get("use") != use:
-            raise UnauthorizedError("Unauthorized (invalid token)", subcode=22)
+            raise UnauthorizedError("Unauthorized (invalid token)", subcode=_BAD_TOKEN)
 
     def _check_same_site(self, request: HTTPConnection) -> None:
         """Browsers say where a request comes from; one that changes something must come from this server's page."""

@@ -7,6 +7,7 @@ import sqlite3
 from . import deletion, tasks, transitions
 from .documents import Json
 from .endpoints import each, endpoint
+from .errors import InvalidRequestError
 
 
 @endpoint("tasks.archive_many", writes=True)
@@ -22,8 +23,7 @@ def unarchive_many(db: sqlite3.Connection, ids: list[str]) -> Json:
 @endpoint("tasks.delete_many", writes=True)
 def delete_many(db: sqlite3.Connection, ids: list[str], force: bool = False, delete_output_models: bool = True) -> Json:
     def delete(id: str) -> Json:
-        answer = deletion.delete_task(db, id, force=force, delete_output_models=delete_output_models)
-        return {"deleted": answer["deleted"], "updated_children": answer["updated_children"], "updated_models": answer["updated_models"]}
+        return deletion.delete_task(db, id, force=force, delete_output_models=delete_output_models)
 
     return each(db, ids, delete)
 
@@ -35,6 +35,9 @@ def stop_many(db: sqlite3.Connection, ids: list[str], force: bool = False, statu
 
 @endpoint("tasks.enqueue_many", writes=True)
 def enqueue_many(db: sqlite3.Connection, ids: list[str], queue: str | None = None, queue_name: str | None = None) -> Json:
+    if not ids:
+        raise InvalidRequestError("Validation error: ids is empty")
+
     def enqueue(id: str) -> Json:
         return transitions.enqueue(db, id, queue, queue_name) | {"queued": True}
 
@@ -51,7 +54,8 @@ def reset_many(
     db: sqlite3.Connection, ids: list[str], force: bool = False, clear_all: bool = False, delete_output_models: bool = True
 ) -> Json:
     def reset(id: str) -> Json:
-        return deletion.reset(db, id, force, clear_all, delete_output_models) | {"dequeued": False}
+        answer = deletion.reset(db, id, force, clear_all, delete_output_models)
+        return answer | {"dequeued": bool(answer["dequeued"]["dequeued"])}
 
     return each(db, ids, reset)
 
@@ -59,3 +63,10 @@ def reset_many(
 @endpoint("tasks.publish_many", writes=True)
 def publish_many(db: sqlite3.Connection, ids: list[str], force: bool = False, publish_model: bool = True) -> Json:
     return each(db, ids, lambda id: transitions.publish(db, id, force, publish_model))
+
+
+@endpoint("tasks.make_public", writes=True)
+def make_public(db: sqlite3.Connection, ids: list[str] | None = None) -> Json:
+    """Every task is everybody's here, as there is one user: this only says how many of the tasks there are."""
+    found = [id for id in ids or [] if db.execute("SELECT 1 FROM task WHERE id = ?", (id,)).fetchone()]
+    return {"updated": len(found)}

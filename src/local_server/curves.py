@@ -12,6 +12,9 @@ from typing import Any
 # The SDK reports single values (a test score) at this iteration; they belong to no curve.
 SINGLE_VALUE = -(2**31)
 
+# The mean of a group of points; a sum beyond the largest double is no mean.
+MEAN = "min(max(value), max(min(value), avg(value)))"
+
 Point = tuple[int, int, float]
 """Iteration, timestamp in milliseconds, value."""
 
@@ -70,8 +73,8 @@ def series(db: sqlite3.Connection, owners: Iterable[str], metrics: Sequence[dict
             yield one
 
 
-def curve(db: sqlite3.Connection, one: Series, samples: int, key: str = "iter") -> tuple[list[Any], list[float]]:
-    """A series' x and y with at most `samples` points (0: all). Where it has more, equal stretches of x are averaged.
+def curve(db: sqlite3.Connection, one: Series, samples: int, key: str = "iter") -> tuple[list[Any], list[float], list[int]]:
+    """A series' x, y and iterations with at most `samples` points (0: all). Where it has more, equal stretches of x are averaged.
 
     Of points reported for the same iteration the last one counts. `key`: iter, timestamp (milliseconds) or iso_time.
     """
@@ -81,11 +84,11 @@ def curve(db: sqlite3.Connection, one: Series, samples: int, key: str = "iter") 
     if count > max(0, samples):
         low, high = db.execute(f"SELECT min({x}), max({x}) {curve}").fetchone()
         stretch = f"({x} - {low}) * {samples} / {high - low + 1}"
-        rows = db.execute(f"SELECT min({x}), avg(value) {curve} GROUP BY {stretch} ORDER BY {stretch}").fetchall()
+        rows = db.execute(f"SELECT min({x}), {MEAN}, min(iter) {curve} GROUP BY {stretch} ORDER BY {stretch}").fetchall()
     else:
         order = "iter, timestamp" if key == "iter" else "timestamp, iter"
-        rows = list(dict(db.execute(f"SELECT {x}, value {curve} ORDER BY {order}")).items())
-    return [row[0] for row in rows], [row[1] for row in rows]
+        rows = list({row[0]: row for row in db.execute(f"SELECT {x}, value, iter {curve} ORDER BY {order}")}.values())
+    return [row[0] for row in rows], [row[1] for row in rows], [row[2] for row in rows]
 
 
 def last_metrics(db: sqlite3.Connection, owners: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -113,11 +116,11 @@ def variants(db: sqlite3.Connection, owner: str) -> dict[str, list[str]]:
     return dict(found)
 
 
-def forget(db: sqlite3.Connection, owner: str) -> None:
-    """Delete all events of a task or model."""
-    db.execute("DELETE FROM point WHERE series IN (SELECT id FROM series WHERE owner = ?)", (owner,))
+def forget(db: sqlite3.Connection, owner: str) -> int:
+    """Delete all events of a task or model; returns how many."""
+    points = db.execute("DELETE FROM point WHERE series IN (SELECT id FROM series WHERE owner = ?)", (owner,)).rowcount
     db.execute("DELETE FROM series WHERE owner = ?", (owner,))
-    db.execute("DELETE FROM event WHERE owner = ?", (owner,))
+    return points + db.execute("DELETE FROM event WHERE owner = ?", (owner,)).rowcount
 
 
 def urls(db: sqlite3.Connection, owner: str) -> list[str]:

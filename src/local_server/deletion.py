@@ -18,19 +18,17 @@ def reset(
     clear_all: bool = False,
     delete_output_models: bool = True,
     return_file_urls: bool = False,
-    status_reason: str = "",
+    status_reason: str = "reset",
     status_message: str = "",
 ) -> Json:
     """A draft again: what the task reported and produced is forgotten."""
     document = TASKS.get(db, task)
-    if document["status"] in ("created", "queued", "completed", "published") and not force and document["status"] != "created":
-        raise IllegalStatusError(f"Invalid task status: id={task}, status={document['status']}; use force=true")
-    if document["status"] == "published":
-        raise IllegalStatusError(f"Invalid task status: id={task}, status=published")
-    queues.leave(db, task)
-    curves.forget(db, task)
-    if delete_output_models:
-        _remove_models(db, document)
+    if document["status"] == "published" and not force:
+        raise IllegalStatusError(f"Invalid task status: id={task}, status=published; use force=true")
+    urls = _urls(db, document) if return_file_urls else None
+    left = queues.leave(db, task)
+    events = curves.forget(db, task)
+    models = _remove_models(db, document) if delete_output_models else 0
     document["execution"] = {"artifacts": [], "model_labels": {}} if clear_all else _kept(document["execution"])
     if clear_all:
         document |= {"script": {}, "hyperparams": {}, "configuration": {}}
@@ -40,7 +38,10 @@ def reset(
     time = now()
     fields = {"status": "created", "status_changed": time, "status_reason": status_reason, "status_message": status_message}
     TASKS.save(db, document | fields | {"last_iteration": 0, "runtime": {}, "last_change": time, "last_update": time})
-    return {"updated": 1, "fields": fields, "deleted_models": 0}
+    return {
+        **{"updated": 1, "fields": fields, "deleted_models": models, "urls": urls or {}},
+        **{"events": {"deleted": events}, "dequeued": {"dequeued": int(left)}},
+    }
 
 
 def _kept(execution: Json) -> Json:
@@ -52,40 +53,41 @@ def _kept(execution: Json) -> Json:
 def delete_task(
     db: sqlite3.Connection, task: str, force: bool = False, return_file_urls: bool = False, delete_output_models: bool = True
 ) -> Json:
-    """Refused without force for a task that runs, is published, or has children."""
+    """Refused without force for all but a draft. Its children lose their parent."""
     document = TASKS.get(db, task)
+    if document["status"] != "created" and not force:
+        raise IllegalStatusError(f"Invalid task status: id={task}, status={document['status']}; use force=true", subcode=123)
     children = db.execute("SELECT count(*) FROM task WHERE doc ->> '$.parent' = ?", (task,)).fetchone()[0]
-    if not force and document["status"] in ("in_progress", "queued", "published"):
-        raise IllegalStatusError(f"Invalid task status: id={task}, status={document['status']}; use force=true")
-    if not force and children:
-        raise InvalidRequestError(f"Task has children: {children}; use force=true", subcode=123)
-    urls = {"event_urls": curves.urls(db, task), "artifact_urls": _artifact_urls(document), "model_urls": []} if return_file_urls else None
-    remove(db, document, models=delete_output_models)
-    return {"deleted": True, "updated_children": children, "updated_models": 0} | ({"urls": urls} if urls else {})
+    urls = _urls(db, document) if return_file_urls else {}
+    deleted = remove(db, document, models=delete_output_models)
+    return {"deleted": True, "updated_children": children, "updated_models": 0, "deleted_models": deleted, "urls": urls}
 
 
-def _artifact_urls(document: Json) -> list[str]:
-    return [
-        artifact["uri"]
-        for artifact in document["execution"].get("artifacts") or []
-        if artifact.get("uri") and artifact.get("mode") != "input"
-    ]
+def _urls(db: sqlite3.Connection, document: Json) -> Json:
+    """The files that a task uploaded, as far as the server knows of them."""
+    artifacts = document["execution"].get("artifacts") or []
+    return {
+        "event_urls": curves.urls(db, document["id"]),
+        "artifact_urls": [each["uri"] for each in artifacts if each.get("uri") and each.get("mode") != "input"],
+        "model_urls": [],
+    }
 
 
-def remove(db: sqlite3.Connection, document: Json, *, models: bool = True) -> None:
-    """Delete a task with its events and its place in a queue; its children lose their parent."""
+def remove(db: sqlite3.Connection, document: Json, *, models: bool = True) -> int:
+    """Delete a task with its events and its place in a queue; its children lose their parent. Returns how many models went with it."""
     id = document["id"]
     queues.leave(db, id)
     curves.forget(db, id)
-    if models:
-        _remove_models(db, document)
+    deleted = _remove_models(db, document) if models else 0
     for child in TASKS.select(db, "doc ->> '$.parent' = ?", id):
         TASKS.save(db, child | {"parent": None})
     TASKS.delete(db, id)
+    return deleted
 
 
-def _remove_models(db: sqlite3.Connection, document: Json) -> None:
+def _remove_models(db: sqlite3.Connection, document: Json) -> int:
     """Delete a task's own models that are not published and that no other task takes as input."""
+    deleted = 0
     for item in document["models"].get("output") or []:
         used = db.execute(
             "SELECT 1 FROM task, json_each(task.doc, '$.models.input') item WHERE item.value ->> '$.model' = ? AND task.id != ?",
@@ -93,6 +95,8 @@ def _remove_models(db: sqlite3.Connection, document: Json) -> None:
         ).fetchone()
         if not used and db.execute("SELECT 1 FROM model WHERE id = ? AND NOT doc ->> '$.ready'", (item["model"],)).fetchone():
             MODELS.delete(db, item["model"])
+            deleted += 1
+    return deleted
 
 
 @endpoint("projects.delete", writes=True)
@@ -103,9 +107,12 @@ def delete_project(db: sqlite3.Connection, project: str, force: bool = False, de
     marks = ", ".join("?" * len(ids))
     held = TASKS.select(db, f"doc ->> '$.project' IN ({marks})", *ids)
     if held and not force:
-        raise InvalidRequestError(f"Project has associated tasks: {len(held)}; use force=true", subcode=403)
+        raise InvalidRequestError(f"Project has associated tasks: {len(held)}; use force=true", subcode=402)
+    urls: dict[str, list[str]] = {"event_urls": [], "artifact_urls": [], "model_urls": []}
     for task in held:
         if delete_contents:
+            for kind, found in _urls(db, task).items():
+                urls[kind] += found
             remove(db, task)
         else:
             TASKS.save(db, task | {"project": None})
@@ -117,4 +124,5 @@ def delete_project(db: sqlite3.Connection, project: str, force: bool = False, de
         "deleted_tasks": count * delete_contents,
         "disassociated_tasks": count * (not delete_contents),
         "deleted_models": 0,
+        "urls": urls,
     }

@@ -11,14 +11,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 from .endpoints import check
-from .errors import InvalidRequestError, UnknownIDError
-from .query import Where, order_by, where
+from .errors import InvalidRequestError, UnknownFieldError, UnknownIDError
+from .query import Where, holds, order_by, where
 
 Json = dict[str, Any]
 
 USER = {"id": "local", "name": "local"}
 COMPANY = {"id": "local", "name": "local"}
 SHORTEST_NAME = 3
+INVALID_FIELD = 800  # ClearML's subcode for a document that breaks its own rules
 ANY_PAGE = 500
 
 
@@ -39,7 +40,9 @@ def check_name(noun: str, name: str) -> str:
     """
     name = name.strip()
     if len(name) < SHORTEST_NAME:
-        raise InvalidRequestError(f"Validation error: {noun} name '{name}' is too short (at least {SHORTEST_NAME} characters)")
+        raise InvalidRequestError(
+            f"Validation error: {noun} name '{name}' is too short (at least {SHORTEST_NAME} characters)", subcode=INVALID_FIELD
+        )
     return name
 
 
@@ -66,11 +69,11 @@ class Collection:
         document: Json = json.loads(row[0])
         return document
 
-    def require(self, db: sqlite3.Connection, ids: Iterable[str]) -> None:
-        """Raises UnknownIDError for the first of `ids` that does not exist."""
+    def require(self, db: sqlite3.Connection, ids: Iterable[str], *, subcode: int | None = None) -> None:
+        """Raises UnknownIDError, with `subcode` where ClearML has one of its own, for the first of `ids` that does not exist."""
         for id in ids:
             if db.execute(f"SELECT 1 FROM {self.name} WHERE id = ?", (id,)).fetchone() is None:
-                raise UnknownIDError(f"Invalid {self.name} id: id={id}", subcode=self.missing)
+                raise UnknownIDError(f"Invalid {self.name} id: id={id}", subcode=subcode or self.missing)
 
     def insert(self, db: sqlite3.Connection, document: Mapping[str, Any]) -> str:
         """Add a document, under a new ID unless it brings one."""
@@ -92,9 +95,12 @@ class Collection:
         """What a `get_all` request asks for: filtered, ordered, one page of it; whole documents.
 
         Raises:
-            InvalidRequestError: a pattern or a field name that cannot be used.
+            InvalidRequestError: a pattern, a field name or a page that cannot be used.
         """
         check(f"{self.name}s.get_all", asked, _ASKED)
+        for field in asked.get("only_fields") or []:
+            if not holds(self.name, field):
+                raise UnknownFieldError(f"Invalid field name: only_fields '{field}'")
         conditions = [*where(self.name, asked), *extra]
         clause = " AND ".join(condition.sql for condition in conditions) or "1"
         values = [value for condition in conditions for value in condition.values]
@@ -114,8 +120,10 @@ def page(asked: Mapping[str, Any]) -> tuple[int, int]:
         return int(start), size
     if asked.get("page") is None and asked.get("page_size") is None:
         return 0, -1
-    size = max(1, int(asked.get("page_size") or ANY_PAGE))
-    return int(asked.get("page") or 0) * size, size
+    number, size = int(asked.get("page", 0)), int(asked.get("page_size", ANY_PAGE))
+    if number < 0 or size < 1:
+        raise InvalidRequestError("Validation error: page must be at least 0, page_size at least 1")
+    return number * size, size
 
 
 def scroll(asked: Mapping[str, Any], found: Sequence[Any]) -> Json:
@@ -132,6 +140,22 @@ def pick(document: Json, fields: Sequence[str] | None) -> Json:
     picked: Json = {"id": document["id"]}
     for field in fields:
         _pick(document, field, picked)
+    return picked
+
+
+def expanded(db: sqlite3.Connection, document: Json, fields: Sequence[str] | None) -> Json:
+    """A document as `get_all_ex` tells it: a reference of which parts are asked for (`project.name`) is an object with these parts."""
+    shown = dict(document)
+    for name in {field.partition(".")[0] for field in fields or [] if "." in field} & {*_REFERENCES, "user"}:
+        id = document.get(name)
+        if name == "user":
+            shown[name] = USER
+        elif isinstance(id, str) and (found := _REFERENCES[name].select(db, "id = ?", id)):
+            shown[name] = found[0]
+    picked = pick(shown, fields)
+    for name, part in picked.items():
+        if isinstance(part, dict) and name in {*_REFERENCES, "user"}:
+            picked[name] = {"id": shown[name]["id"]} | part
     return picked
 
 
@@ -153,3 +177,5 @@ TASKS = Collection("task", 101)
 MODELS = Collection("model", 201)
 QUEUES = Collection("queue", 701)
 WORKERS = Collection("worker", 1001)
+
+_REFERENCES = {"project": PROJECTS, "parent": TASKS, "task": TASKS}

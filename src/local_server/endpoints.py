@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Union
 
-from .errors import AnswerError, InvalidRequestError, UnknownEndpointError
+from .errors import AnswerError, InvalidRequestError, MovedEndpointError, UnknownEndpointError
 
 Answer = dict[str, Any]
 Handler = Callable[..., Answer]
@@ -26,12 +26,13 @@ _LARGEST = 2**63
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One end point; `batch` ones take a body of JSON lines as `requests`."""
+    """One end point; `batch` ones take a body of JSON lines as `requests`, `until` is the last version of the API that has it."""
 
     name: str
     handler: Handler
     writes: bool
     batch: bool
+    until: str
 
     def call(self, db: sqlite3.Connection, body: Any) -> Answer:
         """Check the fields of a request and run it.
@@ -60,22 +61,34 @@ class Endpoint:
         return arguments
 
 
-def endpoint(name: str, *, writes: bool = False, batch: bool = False) -> Callable[[Handler], Handler]:
+def endpoint(name: str, *, writes: bool = False, batch: bool = False, until: str = "") -> Callable[[Handler], Handler]:
     """Enter a handler into the table."""
 
     def enter(handler: Handler) -> Handler:
-        _TABLE[name] = Endpoint(name, handler, writes, batch)
+        _TABLE[name] = Endpoint(name, handler, writes, batch, until)
         return handler
 
     return enter
 
 
-def lookup(name: str) -> Endpoint:
-    """Raises UnknownEndpointError if the server does not have it."""
+def lookup(name: str, version: str = "") -> Endpoint:
+    """The end point as a version of the API has it.
+
+    Raises:
+        UnknownEndpointError: the server does not have it.
+        MovedEndpointError: it is gone since an earlier version.
+    """
     try:
-        return _TABLE[name]
+        found = _TABLE[name]
     except KeyError:
         raise UnknownEndpointError(f"Invalid endpoint: {name} is not part of this embedded server") from None
+    if found.until and version and _numbers(version) > _numbers(found.until):
+        raise MovedEndpointError(f"{name} is part of the API up to version {found.until}")
+    return found
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(part) for part in version.split(".") if part.isdecimal()]
 
 
 def endpoints() -> Sequence[Endpoint]:

@@ -5,12 +5,16 @@ ServerError
 └── AnswerError                becomes an answer in ClearML's form, with a status and a subcode
     ├── InvalidRequestError    400: what was asked makes no sense
     │   ├── UnknownIDError     400: no such task, model, project or queue
+    │   ├── DuplicateError     400: there is one of that name already
+    │   ├── UnknownFieldError  400: a field that no such document has
     │   └── IllegalStatusError 400: the task's status does not allow it
+    ├── MovedEndpointError     301: an end point of earlier versions of the API
     ├── UnauthorizedError      401: no key, or a wrong one
     ├── ForbiddenError         403: a request that another site's page made
     ├── UnknownEndpointError   404: an end point this server does not have
     ├── TooLargeError          413: a body over the limit
-    └── StorageError           500: the disk refused; nothing of the request was kept
+    ├── DamageError            500: stored data that cannot be read
+    └── StorageError           503: the disk refused for now; nothing of the request was kept
 """
 
 from __future__ import annotations
@@ -47,10 +51,28 @@ class UnknownIDError(InvalidRequestError):
     """No such task, model, project or queue."""
 
 
+class DuplicateError(InvalidRequestError):
+    """There is one of that name already."""
+
+    subcode = 801
+
+
+class UnknownFieldError(InvalidRequestError):
+    """A field to order by, or to answer with, that no such document has."""
+
+    subcode = 14
+
+
 class IllegalStatusError(InvalidRequestError):
     """The task's status does not allow it."""
 
     subcode = 110
+
+
+class MovedEndpointError(AnswerError):
+    """An end point of earlier versions of the API."""
+
+    status = 301
 
 
 class UnauthorizedError(AnswerError):
@@ -78,11 +100,20 @@ class TooLargeError(AnswerError):
     status = 413
 
 
-class StorageError(AnswerError):
-    """The disk refused a write; nothing of the request was kept.
+class DamageError(AnswerError):
+    """Stored data cannot be read."""
 
-    The status stays at 500: the SDK repeats anything above it for ever, and its caller would never learn the reason.
+    subcode = 100
+
+
+class StorageError(AnswerError):
+    """The disk refused a write for now; nothing of the request was kept.
+
+    The SDK repeats a request that is answered so until the disk has room again. What is refused by another status it drops without a
+    word at the end of a run: its last scalars, and even the status `completed`.
     """
 
-    status = 500
+    status = 503
     subcode = 100
+    retry_after = 20
+    """Seconds; without them the SDK waits longer from time to time, up to two minutes."""

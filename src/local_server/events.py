@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
-import math
 import sqlite3
+import sys
 import time
 from collections import Counter, defaultdict
 from typing import Any
 
 from . import curves
-from .documents import Json, now
+from .documents import TASKS, Json, now
 from .endpoints import endpoint
 from .errors import AnswerError, InvalidRequestError, UnknownIDError
 
 SCALAR, VECTOR, IMAGE, PLOT, LOG = "training_stats_scalar", "training_stats_vector", "training_debug_image", "plot", "log"
 TYPES = {SCALAR, VECTOR, IMAGE, PLOT, LOG}
 _LARGEST = 2**63
+_NOT_ADDED = 131
 
 
 @endpoint("events.add_batch", writes=True, batch=True)
@@ -48,7 +49,7 @@ def add_batch(db: sqlite3.Connection, requests: list[Any]) -> Json:
         added += 1
         reached[owner] = max(reached.get(owner, 0), iteration)
     if errors and not added:
-        raise InvalidRequestError("Events not added: " + "; ".join(errors), subcode=400)
+        raise InvalidRequestError("Events not added: " + "; ".join(errors), subcode=_NOT_ADDED)
     for (owner, metric, variant), points in scalars.items():
         curves.add(db, owner, metric, variant, points)
     _add_others(db, others)
@@ -62,7 +63,8 @@ def add(db: sqlite3.Connection, **event: Any) -> Json:
 
 
 @endpoint("events.delete_for_task", writes=True)
-def delete_for_task(db: sqlite3.Connection, task: str) -> Json:
+def delete_for_task(db: sqlite3.Connection, task: str, allow_locked: bool = False) -> Json:
+    _check_open(db, task, allow_locked)
     curves.forget(db, task)
     return {"deleted": True}
 
@@ -74,11 +76,18 @@ def delete_for_model(db: sqlite3.Connection, model: str) -> Json:
 
 
 @endpoint("events.clear_task_log", writes=True)
-def clear_task_log(db: sqlite3.Connection, task: str, threshold_sec: int | None = None) -> Json:
+def clear_task_log(db: sqlite3.Connection, task: str, threshold_sec: int | None = None, allow_locked: bool = False) -> Json:
     """Delete the log, or what in it is older than `threshold_sec` seconds."""
+    _check_open(db, task, allow_locked)
     before = int(time.time() * 1000) - threshold_sec * 1000 if threshold_sec is not None else _LARGEST - 1
     deleted = db.execute("DELETE FROM event WHERE owner = ? AND type = ? AND timestamp < ?", (task, LOG, before)).rowcount
     return {"deleted": deleted}
+
+
+def _check_open(db: sqlite3.Connection, task: str, allow_locked: bool) -> None:
+    """Raises UnknownIDError for a task whose events are not to be deleted any more."""
+    if TASKS.get(db, task)["status"] == "published" and not allow_locked:
+        raise UnknownIDError(f"Invalid task id, or it is published: id={task}", subcode=TASKS.missing)
 
 
 def _owner(db: sqlite3.Connection, event: Any, states: dict[tuple[str, bool], str | None]) -> str:
@@ -104,7 +113,7 @@ def _owner(db: sqlite3.Connection, event: Any, states: dict[tuple[str, bool], st
 
 def _iteration(event: Json) -> int:
     iteration = event.get("iter") or 0
-    if not isinstance(iteration, int | float) or not math.isfinite(iteration) or abs(iteration) >= _LARGEST:
+    if not isinstance(iteration, int | float) or not abs(iteration) < _LARGEST:
         raise InvalidRequestError("iter must be a number")
     event["iter"] = int(iteration)
     return int(iteration)
@@ -119,7 +128,7 @@ def _timestamp(event: Json) -> int:
 
 def _value(event: Json) -> float:
     value = event.get("value")
-    if not isinstance(value, int | float) or not math.isfinite(value):
+    if not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
         raise InvalidRequestError("value must be a finite number")
     return float(value)
 

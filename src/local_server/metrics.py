@@ -11,6 +11,7 @@ from . import curves
 from .documents import TASKS, Json
 from .endpoints import endpoint
 from .errors import InvalidRequestError
+from .projects import with_descendants
 
 SAMPLES = 6000
 LARGEST_COMPARISON = 100
@@ -30,9 +31,8 @@ def scalar_metrics_iter_histogram(
     _check(db, [task], key, model_events)
     answer: Json = {}
     for one in curves.series(db, [task], metrics):
-        x, y = curves.curve(db, one, samples, key)
-        if x:
-            answer.setdefault(one.metric, {})[one.variant] = {"name": one.variant, "x": _axis(x, key), "y": y}
+        if line := _line(db, one, one.variant, samples, key):
+            answer.setdefault(one.metric, {})[one.variant] = line
     return answer
 
 
@@ -45,7 +45,7 @@ def multi_task_scalar_metrics_iter_histogram(
     metrics: list[dict[str, Any]] | None = None,
     model_events: bool = False,
 ) -> Json:
-    """{metric: {variant: {task: {name, x, y}}}}, where `name` is the task's."""
+    """{metrics: {metric: {variant: {task: {name, x, y}}}}}, where `name` is the task's."""
     if len(tasks) > LARGEST_COMPARISON:
         raise InvalidRequestError(f"Validation error: up to {LARGEST_COMPARISON} tasks can be compared, not {len(tasks)}")
     _check(db, tasks, key, model_events)
@@ -53,11 +53,16 @@ def multi_task_scalar_metrics_iter_histogram(
     names = dict(db.execute(f"SELECT id, doc ->> '$.name' FROM {table} WHERE id IN ({', '.join('?' * len(tasks))})", tasks).fetchall())
     answer: Json = {}
     for one in curves.series(db, tasks, metrics):
-        x, y = curves.curve(db, one, samples, key)
-        if x:
-            line = {"name": names[one.owner], "x": _axis(x, key), "y": y}
+        if line := _line(db, one, names[one.owner], samples, key):
             answer.setdefault(one.metric, {}).setdefault(one.variant, {})[one.owner] = line
-    return answer
+    return {"metrics": answer}
+
+
+def _line(db: sqlite3.Connection, one: curves.Series, name: str, samples: int, key: str) -> Json | None:
+    """A curve as it is answered. Over another axis its iterations come with it: by them the page knows where a gap is."""
+    x, y, iterations = curves.curve(db, one, samples, key)
+    line = {"name": name, "x": _axis(x, key), "y": y} | ({} if key == "iter" else {"iter": iterations})
+    return line if x else None
 
 
 def _check(db: sqlite3.Connection, tasks: Sequence[str], key: str, model_events: bool) -> None:
@@ -89,15 +94,33 @@ def get_scalar_metrics_and_variants(db: sqlite3.Connection, task: str) -> Json:
     return {"metrics": curves.variants(db, task)}
 
 
+@endpoint("projects.get_unique_metric_variants")
+def get_unique_metric_variants(db: sqlite3.Connection, project: str | None = None, include_subprojects: bool = True) -> Json:
+    """The scalars that the tasks of a project, or of all, have reported."""
+    condition, values = "1", []
+    if project:
+        values = with_descendants(db, [project]) if include_subprojects else [project]
+        condition = f"task.doc ->> '$.project' IN ({', '.join('?' * len(values))})"
+    columns = ("metric", "metric_hash", "variant", "variant_hash")
+    sql = f"""SELECT DISTINCT {", ".join(columns)} FROM series JOIN task ON task.id = series.owner
+              WHERE {condition} ORDER BY metric, variant"""
+    return {"metrics": [dict(zip(columns, row, strict=True)) for row in db.execute(sql, values)]}
+
+
 @endpoint("events.get_task_latest_scalar_values")
 def get_task_latest_scalar_values(db: sqlite3.Connection, task: str) -> Json:
-    TASKS.get(db, task)
+    document = TASKS.get(db, task)
     answer: dict[str, list[Json]] = {}
+    latest = 0
     for one in curves.series(db, [task]):
-        sql = "SELECT avg(value) FROM (SELECT value FROM point WHERE series = ? ORDER BY iter DESC, timestamp DESC LIMIT 100)"
+        sql = f"SELECT {curves.MEAN} FROM (SELECT value FROM point WHERE series = ? ORDER BY iter DESC, timestamp DESC LIMIT 100)"
         recent = db.execute(sql, (one.id,)).fetchone()[0]
         answer.setdefault(one.metric, []).append({"name": one.variant, "last_value": one.value, "last_100_value": recent})
-    return {"metrics": [{"name": metric, "variants": variants} for metric, variants in answer.items()]}
+        latest = max(latest, one.timestamp)
+    return {
+        "metrics": [{"name": metric, "variants": variants} for metric, variants in answer.items()],
+        **{"name": document["name"], "status": document["status"], "last_iter": document["last_iteration"], "last_timestamp": latest},
+    }
 
 
 @endpoint("events.scalar_metrics_iter_raw")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Any
 
-from .documents import COMPANY, MODELS, PROJECTS, TASKS, USER, Json, check_name, now, pick, scroll
+from .documents import COMPANY, MODELS, PROJECTS, TASKS, USER, Json, check_name, expanded, now, pick, scroll
 from .endpoints import check, each, endpoint
 from .errors import InvalidRequestError
 
@@ -46,7 +46,8 @@ def _new(db: sqlite3.Connection, fields: Json) -> str:
 
 @endpoint("models.create", writes=True)
 def create(db: sqlite3.Connection, name: str, uri: str, **asked: Any) -> Json:
-    fields = _fields(db, {"name": name, "uri": uri, **asked})
+    """A model that says nothing of `ready` is published from the start."""
+    fields = _fields(db, {"ready": True, "name": name, "uri": uri, **asked})
     if not fields.get("project") and fields.get("task"):
         fields["project"] = TASKS.get(db, fields["task"])["project"]
     return {"id": _new(db, fields), "created": True}
@@ -66,7 +67,7 @@ def get_by_id(db: sqlite3.Connection, model: str) -> Json:
     return {"model": MODELS.get(db, model)}
 
 
-@endpoint("models.get_by_task_id")
+@endpoint("models.get_by_task_id", until="2.13")
 def get_by_task_id(db: sqlite3.Connection, task: str = "") -> Json:
     made = TASKS.get(db, task)["models"].get("output") or []
     if not made:
@@ -75,10 +76,16 @@ def get_by_task_id(db: sqlite3.Connection, task: str = "") -> Json:
 
 
 @endpoint("models.get_all")
-@endpoint("models.get_all_ex")
 def get_all(db: sqlite3.Connection, **asked: Any) -> Json:
     found = MODELS.find(db, asked, default_order=["-last_update"])
     return {"models": [pick(model, asked.get("only_fields")) for model in found], **scroll(asked, found)}
+
+
+@endpoint("models.get_all_ex")
+def get_all_ex(db: sqlite3.Connection, **asked: Any) -> Json:
+    """As get_all; `only_fields` may also reach into what a model refers to: `project.name`, `task.name`, `user.name`."""
+    found = MODELS.find(db, asked, default_order=["-last_update"])
+    return {"models": [expanded(db, model, asked.get("only_fields")) for model in found], **scroll(asked, found)}
 
 
 @endpoint("models.get_frameworks")
@@ -87,7 +94,7 @@ def get_frameworks(db: sqlite3.Connection) -> Json:
     return {"frameworks": [name for (name,) in rows]}
 
 
-@endpoint("models.update_for_task", writes=True)
+@endpoint("models.update_for_task", writes=True, until="2.13")
 def update_for_task(
     db: sqlite3.Connection,
     task: str,

@@ -9,7 +9,7 @@ from typing import Any
 
 from .documents import COMPANY, PROJECTS, USER, Json, check_name, now, pick, scroll
 from .endpoints import endpoint
-from .errors import InvalidRequestError
+from .errors import DuplicateError, InvalidRequestError
 from .query import Where
 from .stats import project_stats
 
@@ -21,8 +21,20 @@ def named(db: sqlite3.Connection, name: str) -> Json | None:
 
 def ensure(db: sqlite3.Connection, name: str, **properties: Any) -> str:
     """The ID of the project of that name, made with its parents if there is none."""
-    name = check_name("project", "/".join(part.strip() for part in name.split("/") if part.strip()))
-    return _ensure(db, name, properties)
+    return _ensure(db, checked(name), properties)
+
+
+def checked(name: str) -> str:
+    """A project's full name.
+
+    Raises:
+        InvalidRequestError: a part of it is empty, or the last one shorter than three characters.
+    """
+    parts = [part.strip() for part in name.split("/")]
+    if len(parts) > 1 and not all(parts):
+        raise InvalidRequestError(f"Validation error: project name '{name}' has an empty part")
+    check_name("project", parts[-1])
+    return "/".join(parts)
 
 
 def _ensure(db: sqlite3.Connection, name: str, properties: Json) -> str:
@@ -70,8 +82,8 @@ def create(
     system_tags: list[str] | None = None,
     default_output_destination: str | None = None,
 ) -> Json:
-    if named(db, name.strip()) is not None:
-        raise InvalidRequestError(f"Value combination already exists (unique field already contains this value): name={name}", subcode=402)
+    if named(db, checked(name)) is not None:
+        raise DuplicateError(f"Value combination already exists (unique field already contains this value): name={name}")
     given = {"description": description, "tags": tags, "system_tags": system_tags, "default_output_destination": default_output_destination}
     return {"id": ensure(db, name, **given)}
 
@@ -82,10 +94,23 @@ def get_by_id(db: sqlite3.Connection, project: str) -> Json:
 
 
 @endpoint("projects.get_all")
-@endpoint("projects.get_all_ex")
 def get_all(db: sqlite3.Connection, **asked: Any) -> Json:
     """Besides the common filters: `shallow_search`, `include_stats`, `include_dataset_stats`."""
-    extra = []
+    return _answered(db, asked)
+
+
+@endpoint("projects.get_all_ex")
+def get_all_ex(db: sqlite3.Connection, **asked: Any) -> Json:
+    """As get_all, but `parent` asks for all that is below, not for the children alone."""
+    parents = asked.pop("parent", None)
+    if not parents:
+        return _answered(db, asked)
+    below = [id for parent in ([parents] if isinstance(parents, str) else parents) for id in with_descendants(db, [parent])[1:]]
+    return _answered(db, asked, Where(f"id IN ({', '.join('?' * len(below))})", tuple(below)))
+
+
+def _answered(db: sqlite3.Connection, asked: Json, *conditions: Where) -> Json:
+    extra = list(conditions)
     if asked.get("shallow_search") and not asked.get("parent"):
         extra.append(Where("doc ->> '$.parent' IS NULL"))
     found = PROJECTS.find(db, asked, *extra, default_order=["-last_update"])
@@ -119,9 +144,9 @@ def update(
 
 
 def _rename(db: sqlite3.Connection, document: Json, name: str) -> Json:
-    name = check_name("project", name)
+    name = checked(name)
     if named(db, name) is not None:
-        raise InvalidRequestError(f"Value combination already exists: name={name}", subcode=402)
+        raise DuplicateError(f"Value combination already exists: name={name}")
     if name.startswith(document["name"] + "/"):
         raise InvalidRequestError(f"project '{document['name']}' cannot be moved below itself", subcode=403)
     old = document["name"]

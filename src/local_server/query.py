@@ -13,14 +13,32 @@ from datetime import UTC, datetime
 from typing import Any
 
 from .endpoints import conforms
-from .errors import InvalidRequestError
+from .errors import InvalidRequestError, UnknownFieldError
 
-# Fields that may be asked for with a single value. Others steer the answer, or are the SDK's own (`method`): no filters.
+# What documents hold: only these filter. Others steer the answer, or are the SDK's own (`method`).
+_COMMON = {"id", "name", "user", "company", "created", "last_update", "last_change", "tags", "system_tags", "comment", "project", "parent"}
+_HELD = {
+    "task": {
+        *_COMMON,
+        *("type", "status", "status_changed", "status_reason", "status_message", "started", "completed", "published", "active_duration"),
+        *("output", "execution", "container", "models", "script", "hyperparams", "configuration", "runtime", "input", "report"),
+        *("last_worker", "last_worker_report", "last_iteration", "last_metrics"),
+    },
+    "model": {
+        *_COMMON,
+        *("ready", "task", "framework", "uri", "design", "labels", "metadata", "stats", "ui_cache", "last_iteration", "last_metrics"),
+    },
+    "project": {*_COMMON, "basename", "description", "default_output_destination"},
+    "queue": {*_COMMON, "entries", "metadata", "workers"},
+}
+# Of these, the ones that may be asked for with a single value.
 _SINGLE = {"parent", "ready", "project", "user", "status", "type", "task", "framework", "uri"}
 _STEERING = {"only_fields", "order_by"}
-_LISTS = {"tags", "system_tags"}
+_TAGS = {"tags", "system_tags"}
+_EXCLUDABLE = _TAGS | {"status"}
 _TIMES = {"status_changed", "created", "started", "completed", "last_update", "last_change", "published", "added"}
 _TEXT_FIELDS = ("id", "name", "comment")
+_SEVERAL = {"_all_": " AND ", "_any_": " OR ", "_or_": " OR "}
 _SERIES_COLUMNS = {"value": "value", "min_value": "min_value", "max_value": "max_value"}
 
 
@@ -41,14 +59,18 @@ def where(table: str, asked: Mapping[str, Any]) -> Iterator[Where]:
     for field, value in asked.items():
         if field in _STEERING or value is None or value == []:
             continue
-        if field not in ("_all_", "_any_") and any(isinstance(each, dict | list) for each in _as_list(value)):
-            raise InvalidRequestError(f"Validation error: field '{field}' must be a value or a list of values")
-        if field in ("_all_", "_any_"):
-            yield _any_field(table, value, " AND " if field == "_all_" else " OR ")
+        if field in _SEVERAL:
+            yield _any_field(value, _SEVERAL[field])
         elif field == "search_text":
             yield _text(table, str(value))
+        elif not holds(table, field):
+            continue
+        elif any(isinstance(each, dict | list) for each in _as_list(value)):
+            raise InvalidRequestError(f"Validation error: field '{field}' must be a value or a list of values")
         elif field in ("name", "description", "basename") and isinstance(value, str):
             yield _matching(_path(field), value)
+        elif field == "created" and isinstance(value, list) and len(value) != 2:
+            raise InvalidRequestError("Validation error: created must be a range of two times")
         elif field in _TIMES and isinstance(value, list):
             yield from (_time(field, str(text)) for text in value)
         elif isinstance(value, list):
@@ -59,14 +81,25 @@ def where(table: str, asked: Mapping[str, Any]) -> Iterator[Where]:
         yield Where("NOT EXISTS (SELECT 1 FROM json_each(doc, '$.system_tags') WHERE value = 'hidden')")
 
 
+def holds(table: str, field: str) -> bool:
+    """Do such documents have this field? Of a dotted one, its first part."""
+    return field.split(".", maxsplit=1)[0] in _HELD[table]
+
+
 def order_by(table: str, fields: Sequence[str]) -> tuple[str, list[Any]]:
-    """An ORDER BY list; documents that lack a field come last, equal ones in the order of their making."""
+    """An ORDER BY list; documents that lack a field come last, equal ones in the order of their making.
+
+    Raises:
+        UnknownFieldError: no such document has a field of this name.
+    """
     terms: list[str] = []
     values: list[Any] = []
     for field in fields:
         name = field.removeprefix("-")
         if name == "@text_score":
             continue
+        if not holds(table, name):
+            raise UnknownFieldError(f"Invalid field name: order_by '{name}'")
         sql, given = _expression(table, name)
         terms.append(f"{sql} {'DESC' if field.startswith('-') else 'ASC'} NULLS LAST")
         values += given
@@ -99,7 +132,7 @@ def _matching(sql: str, pattern: str) -> Where:
     try:
         re.compile(pattern)
     except re.error as error:
-        raise InvalidRequestError(f"Validation error: '{pattern}' is no regular expression: {error}") from error
+        raise InvalidRequestError(f"Validation error: '{pattern}' is no regular expression: {error}", subcode=21) from error
     return Where(f"matches(?, {sql})", (pattern,))
 
 
@@ -108,18 +141,16 @@ def _equal(table: str, field: str, value: Any) -> Where:
     return Where(f"{sql} = ?", (*given, int(value) if isinstance(value, bool) else value))
 
 
-def _any_field(table: str, pattern: Mapping[str, Any], joined: str) -> Where:
-    fields = pattern.get("fields") or []
-    if not conforms(fields, list[str]):
-        raise InvalidRequestError("Validation error: fields of _any_ and _all_ must be a list of names")
-    if pattern.get("pattern") is not None:
-        terms = [_matching(_path(field), str(pattern["pattern"])) for field in fields]
-    elif pattern.get("datetime") is not None:
-        terms = [_time(field, str(text)) for field in fields for text in _as_list(pattern["datetime"])]
-    else:
-        values = [value for value in _as_list(pattern.get("values") or []) if not isinstance(value, dict | list)]
-        terms = [_listed(table, field, values) for field in fields]
-    return _joined(terms, joined)
+def _any_field(asked: Any, joined: str) -> Where:
+    """One pattern, or one time, for several fields."""
+    fields = asked.get("fields", []) if isinstance(asked, dict) else None
+    if fields is None or not conforms(fields, list[str]):
+        raise InvalidRequestError("Validation error: _any_, _or_ and _all_ need fields, a list of names")
+    if asked.get("pattern") is not None:
+        return _joined([_matching(_path(field), str(asked["pattern"])) for field in fields], joined)
+    if asked.get("datetime") is not None:
+        return _joined([_time(field, str(text)) for field in fields for text in _as_list(asked["datetime"])], joined)
+    raise InvalidRequestError("Validation error: _any_, _or_ and _all_ need a pattern or a datetime", subcode=16)
 
 
 def _as_list(value: Any) -> list[Any]:
@@ -168,7 +199,7 @@ def _listed(table: str, field: str, values: Iterable[Any]) -> Where:
         elif value == "__$not":
             negated = True
         else:
-            excluded = isinstance(value, str) and value.startswith("-") and field in _LISTS
+            excluded = isinstance(value, str) and value.startswith("-") and field in _EXCLUDABLE
             groups[-1][1].append((value[1:] if excluded else value, excluded or negated))
             negated = False
     terms = [_group(table, field, operator, members) for operator, members in groups if members]
@@ -190,12 +221,14 @@ def _member(table: str, field: str, value: Any, excluded: bool) -> Where:
 
 
 def _has(table: str, field: str, values: Sequence[Any]) -> Where:
-    """The field, or one element of it if it is a list, is one of the values."""
-    marks = ", ".join("?" * len(values))
-    if field in _LISTS:
-        return Where(f"EXISTS (SELECT 1 FROM json_each(doc, '$.{field}') WHERE value IN ({marks}))", tuple(values))
-    sql, given = _expression(table, field)
-    if None in values:
-        present = [value for value in values if value is not None]
-        return Where(f"({sql} IS NULL OR {sql} IN ({', '.join('?' * len(present))}))", (*given, *given, *present))
-    return Where(f"ifnull({sql} IN ({marks}), 0)", (*given, *values))
+    """The field, or one element of it if it is a list, is one of the values; null stands for what is not set, or an empty list."""
+    present = [value for value in values if value is not None]
+    marks = ", ".join("?" * len(present))
+    if field in _TAGS:
+        terms = [Where(f"EXISTS (SELECT 1 FROM json_each(doc, '$.{field}') WHERE value IN ({marks}))", tuple(present))]
+        unset = Where(f"ifnull(json_array_length(doc, '$.{field}'), 0) = 0")
+    else:
+        sql, given = _expression(table, field)
+        terms = [Where(f"ifnull({sql} IN ({marks}), 0)", (*given, *present))]
+        unset = Where(f"{sql} IS NULL", tuple(given))
+    return _joined(terms + [unset] * (None in values), " OR ")

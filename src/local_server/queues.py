@@ -5,11 +5,14 @@ from __future__ import annotations
 import sqlite3
 from typing import Any
 
-from .documents import COMPANY, QUEUES, TASKS, USER, Json, now, pick, scroll
+from . import workers
+from .documents import COMPANY, QUEUES, TASKS, USER, Json, check_name, now, pick, scroll
 from .endpoints import endpoint
-from .errors import InvalidRequestError
+from .errors import DuplicateError, InvalidRequestError
 
 DEFAULT = "default"
+"""The queue that is there from the start."""
+ALREADY_THERE = 706
 
 
 def named(db: sqlite3.Connection, name: str) -> Json | None:
@@ -19,12 +22,12 @@ def named(db: sqlite3.Connection, name: str) -> Json | None:
 
 def ensure(db: sqlite3.Connection, name: str, **properties: Any) -> str:
     """The ID of the queue of that name, made if there is none."""
-    name = _checked(name)
+    name = check_name("queue", name)
     found = named(db, name)
     if found is not None:
         return str(found["id"])
     document = {
-        "name": name.strip(),
+        "name": name,
         "tags": [],
         "system_tags": [],
         "metadata": {},
@@ -35,13 +38,6 @@ def ensure(db: sqlite3.Connection, name: str, **properties: Any) -> str:
     return QUEUES.insert(db, document | {key: value for key, value in properties.items() if value is not None})
 
 
-def _checked(name: str) -> str:
-    """Unlike other names, a queue's may be short, but not empty."""
-    if not name.strip():
-        raise InvalidRequestError("Validation error: the queue's name is empty")
-    return name.strip()
-
-
 def join(db: sqlite3.Connection, queue: str, task: str) -> None:
     """Put a task at the end of a queue.
 
@@ -49,7 +45,7 @@ def join(db: sqlite3.Connection, queue: str, task: str) -> None:
         InvalidRequestError: it stands in a queue already.
     """
     if db.execute("SELECT 1 FROM entry WHERE task = ?", (task,)).fetchone():
-        raise InvalidRequestError(f"queue already contains task: {task}", subcode=703)
+        raise InvalidRequestError(f"queue already contains task: {task}", subcode=ALREADY_THERE)
     last = db.execute("SELECT coalesce(max(position), 0) FROM entry WHERE queue = ?", (queue,)).fetchone()[0]
     db.execute("INSERT INTO entry (task, queue, position, added) VALUES (?, ?, ?, ?)", (task, queue, last + 1, now()))
 
@@ -68,7 +64,7 @@ def entries(db: sqlite3.Connection, queue: str, limit: int = -1) -> list[Json]:
 @endpoint("queues.create", writes=True)
 def create(db: sqlite3.Connection, name: str, tags: list[str] | None = None, system_tags: list[str] | None = None) -> Json:
     if named(db, name.strip()) is not None:
-        raise InvalidRequestError(f"Value combination already exists (unique field already contains this value): name={name}", subcode=704)
+        raise DuplicateError(f"Value combination already exists (unique field already contains this value): name={name}")
     return {"id": ensure(db, name, tags=tags, system_tags=system_tags)}
 
 
@@ -77,8 +73,19 @@ def get_by_id(db: sqlite3.Connection, queue: str, max_task_entries: int = -1) ->
     return {"queue": QUEUES.get(db, queue) | {"entries": entries(db, queue, max_task_entries)}}
 
 
-@endpoint("queues.get_all")
 @endpoint("queues.get_all_ex")
+def get_all_ex(db: sqlite3.Connection, **asked: Any) -> Json:
+    """As get_all, with the waiting tasks' names and the workers that serve each queue."""
+    answer = get_all(db, **asked)
+    serving = [(worker["queues"], workers.shown(db, worker) | {"name": worker["id"]}) for worker in workers.alive(db)]
+    for queue in answer["queues"]:
+        for entry in queue.get("entries") or []:
+            entry["task"] = {"id": entry["task"], "name": TASKS.get(db, entry["task"])["name"]}
+        queue["workers"] = [worker for served, worker in serving if queue["id"] in served]
+    return answer
+
+
+@endpoint("queues.get_all")
 def get_all(db: sqlite3.Connection, **asked: Any) -> Json:
     found = QUEUES.find(db, asked)
     limit = int(asked.get("max_task_entries") or -1)
@@ -96,8 +103,10 @@ def update(
     db: sqlite3.Connection, queue: str, name: str | None = None, tags: list[str] | None = None, system_tags: list[str] | None = None
 ) -> Json:
     document = QUEUES.get(db, queue)
-    if name is not None and name != document["name"] and named(db, _checked(name)) is not None:
-        raise InvalidRequestError(f"Value combination already exists: name={name}", subcode=704)
+    if name is not None:
+        name = check_name("queue", name)
+        if name != document["name"] and named(db, name) is not None:
+            raise DuplicateError(f"Value combination already exists: name={name}")
     fields = {key: value for key, value in {"name": name, "tags": tags, "system_tags": system_tags}.items() if value is not None}
     QUEUES.save(db, document | fields)
     return {"updated": 1, "fields": fields}
@@ -109,13 +118,18 @@ def delete(db: sqlite3.Connection, queue: str, force: bool = False) -> Json:
     QUEUES.get(db, queue)
     waiting = entries(db, queue)
     if waiting and not force:
-        raise InvalidRequestError(f"queue is not empty: {len(waiting)} tasks; use force=true", subcode=705)
+        raise InvalidRequestError(f"queue is not empty: {len(waiting)} tasks; use force=true", subcode=702)
     for entry in waiting:
         leave(db, entry["task"])
-        task = TASKS.get(db, entry["task"])
-        TASKS.save(db, task | {"status": "created", "status_changed": now(), "status_reason": "its queue was deleted"})
+        _make_draft(db, entry["task"], "its queue was deleted")
     QUEUES.delete(db, queue)
     return {"deleted": 1}
+
+
+def _make_draft(db: sqlite3.Connection, task: str, reason: str) -> None:
+    document = TASKS.get(db, task)
+    if document["status"] == "queued":
+        TASKS.save(db, document | {"status": "created", "status_changed": now(), "status_reason": reason})
 
 
 @endpoint("queues.get_next_task", writes=True)
@@ -151,9 +165,12 @@ def add_task(db: sqlite3.Connection, queue: str, task: str) -> Json:
 
 
 @endpoint("queues.remove_task", writes=True)
-def remove_task(db: sqlite3.Connection, queue: str, task: str) -> Json:
+def remove_task(db: sqlite3.Connection, queue: str, task: str, update_task_status: bool = False) -> Json:
+    """Take a task out of the queue; by `update_task_status` it becomes a draft again."""
     _position(db, queue, task)
     leave(db, task)
+    if update_task_status:
+        _make_draft(db, task, "removed from its queue")
     return {"removed": 1}
 
 
@@ -182,7 +199,7 @@ def _position(db: sqlite3.Connection, queue: str, task: str) -> list[str]:
     QUEUES.get(db, queue)
     order = [entry["task"] for entry in entries(db, queue)]
     if task not in order:
-        raise InvalidRequestError(f"Task not found in queue: {task}", subcode=707)
+        raise InvalidRequestError(f"Task not found in queue: {task}", subcode=703)
     return order
 
 

@@ -11,7 +11,7 @@ from . import curves
 from .documents import TASKS, Json
 from .endpoints import endpoint
 from .errors import InvalidRequestError
-from .events import IMAGE, LOG, PLOT, SCALAR
+from .events import IMAGE, LOG, PLOT, SCALAR, VECTOR
 
 _LATEST = 2**63 - 1
 _SCALARS = f"""
@@ -77,16 +77,24 @@ def clear_scroll(db: sqlite3.Connection, scroll_id: str) -> Json:
 
 @endpoint("events.get_task_metrics")
 def get_task_metrics(db: sqlite3.Connection, tasks: list[str], event_type: str | None = None) -> Json:
-    """Per task the metrics, with their variants, that have events of a type (of any, if none is named)."""
+    """Per task the names of the metrics that have events of a type (of any, if none is named)."""
     answer = []
     for task in tasks:
-        found = curves.variants(db, task) if event_type in (None, SCALAR) else {}
-        sql = """SELECT DISTINCT metric, variant FROM event
-                 WHERE owner = ? AND type = ifnull(?, type) AND metric IS NOT NULL ORDER BY metric, variant"""
-        for metric, variant in db.execute(sql, (task, event_type)):
-            found.setdefault(metric, []).append(variant)
-        answer.append({"task": task, "metrics": [{"metric": metric, "variants": variants} for metric, variants in found.items()]})
+        names = set(curves.variants(db, task) if event_type in (None, SCALAR) else ())
+        sql = "SELECT DISTINCT metric FROM event WHERE owner = ? AND type = ifnull(?, type) AND metric IS NOT NULL"
+        names.update(name for (name,) in db.execute(sql, (task, event_type)))
+        answer.append({"task": task, "metrics": sorted(names)})
     return {"metrics": answer}
+
+
+@endpoint("events.get_vector_metrics_and_variants")
+def get_vector_metrics_and_variants(db: sqlite3.Connection, task: str, model_events: bool = False) -> Json:
+    """The metrics, with their variants, of which vectors were reported."""
+    found: dict[str, list[str]] = {}
+    sql = "SELECT DISTINCT metric, variant FROM event WHERE owner = ? AND type = ? AND metric IS NOT NULL ORDER BY metric, variant"
+    for metric, variant in db.execute(sql, (task, VECTOR)):
+        found.setdefault(metric, []).append(variant)
+    return {"metrics": [{"metric": metric, "variants": variants} for metric, variants in found.items()]}
 
 
 @endpoint("events.get_task_plots")

@@ -18,6 +18,7 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
+from . import queues
 from .app import application, log
 from .auth import SERVER_VERSION, Guard, Keys, write_private
 from .errors import StartError
@@ -49,6 +50,7 @@ def serve(folder: Path, port: int, *, silence: float = SILENCE, around: Sequence
 def _serve(folder: Path, port: int, silence: float, around: Sequence[Middleware]) -> None:
     keys = Keys.of(folder)
     store = Store(folder / "server.db")
+    store.write(queues.get_default).result()  # ClearML's server has it from the start
     listener = _listen(port)
     port = listener.getsockname()[1]
     guard = Guard(keys, port)

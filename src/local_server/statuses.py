@@ -1,6 +1,7 @@
-"""A task's life: which status may follow which.
+"""A task's life: which status may follow which, as on ClearML's own server.
 
-created -> queued -> in_progress -> completed | stopped | failed -> published. `force` overrides all but the end: what is published stays.
+created -> queued -> in_progress -> completed | stopped | failed -> published. What ended may end again, with another reason; `force`
+overrides all, also what is published. A change of status alone leaves a task's place in its queue.
 """
 
 from __future__ import annotations
@@ -8,18 +9,17 @@ from __future__ import annotations
 import sqlite3
 from datetime import datetime
 
-from . import queues
 from .documents import TASKS, Json, now
 from .errors import IllegalStatusError
 
 # The statuses from which each one may be reached without force.
 REACHED_FROM = {
-    "queued": {"created", "stopped"},
-    "in_progress": {"created", "queued"},
-    "completed": {"in_progress", "stopped"},
-    "stopped": {"in_progress", "created", "queued"},
-    "failed": {"in_progress", "queued", "stopped"},
-    "closed": {"in_progress", "stopped", "completed", "failed"},
+    "queued": {"created", "stopped", "failed"},
+    "in_progress": {"created", "queued", "in_progress", "stopped", "completed"},
+    "completed": {"in_progress", "stopped", "completed"},
+    "stopped": {"in_progress", "queued", "stopped", "failed", "closed"},
+    "failed": {"in_progress", "stopped", "failed", "closed"},
+    "closed": {"stopped", "closed"},
     "published": {"stopped", "completed", "closed", "failed"},
 }
 ENDED = {"completed", "stopped", "failed", "closed"}
@@ -32,7 +32,7 @@ def change(db: sqlite3.Connection, task: Json, status: str, *, reason: str = "",
         IllegalStatusError: the present status does not allow it.
     """
     current = task["status"]
-    if (current not in REACHED_FROM[status] and not force) or (current == "published" and status != "published"):
+    if current not in REACHED_FROM[status] and not force:
         allowed = ", ".join(sorted(REACHED_FROM[status]))
         raise IllegalStatusError(f"Invalid task status: id={task['id']}, status={current}, expected to be one of {allowed} for {status}")
     time = now()
@@ -44,8 +44,6 @@ def change(db: sqlite3.Connection, task: Json, status: str, *, reason: str = "",
         "last_change": time,
         "last_update": time,
     }
-    if current == "queued" and status != "queued":
-        queues.leave(db, task["id"])
     if status == "in_progress":
         fields |= {"started": time, "completed": None, "active_duration": None}
     elif status in ENDED and not task.get("completed"):

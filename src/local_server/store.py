@@ -17,7 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from .errors import StartError, StorageError
+from .errors import DamageError, StartError, StorageError
 
 Result = TypeVar("Result")
 Work = Callable[[sqlite3.Connection], Result]
@@ -25,6 +25,11 @@ Work = Callable[[sqlite3.Connection], Result]
 VERSION = 1
 READERS = 4
 COMMITTED_TOGETHER = 64
+_DISK = {
+    *(sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN),
+    *(sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB),
+}
+"""Primary codes of errors that concern every change, not the one request in which they show."""
 
 _DOCUMENTS = ("project", "task", "model", "queue", "worker")
 
@@ -115,7 +120,7 @@ class Store:
         try:
             return work(connection)
         except sqlite3.OperationalError as error:
-            raise StorageError(f"the server could not read its data: {error}") from error
+            raise DamageError(f"the server could not read its data: {error}") from error
         finally:
             connection.execute("COMMIT")
 
@@ -152,9 +157,9 @@ class Store:
         self._writer.execute("SAVEPOINT change")
         try:
             result, problem = work(self._writer), None
-        except sqlite3.OperationalError:
-            raise  # the disk: the whole transaction is gone
         except Exception as error:
+            if isinstance(error, sqlite3.Error) and error.sqlite_errorcode & 0xFF in _DISK:
+                raise  # the whole transaction is gone
             result, problem = None, error
             self._writer.execute("ROLLBACK TO change")
         self._writer.execute("RELEASE change")

@@ -14,15 +14,23 @@ from .errors import IllegalStatusError, InvalidRequestError
 ALWAYS_EDITABLE_SECTION = "properties"
 
 
-def _open(db: sqlite3.Connection, task: str, force: bool, *, running: bool = False) -> Json:
-    """The task, if its parts may be edited: a draft's always, others' by force, or while it runs where `running` allows that."""
+# What has ended keeps its parts, also against force.
+_UNFINISHED = {"created", "queued", "in_progress"}
+
+
+def _open(db: sqlite3.Connection, task: str, allowed: set[str]) -> Json:
+    """The task, if its status allows that its parts are edited."""
     document = TASKS.get(db, task)
-    allowed = {"created", "in_progress"} if running else {"created"}
-    if document["status"] not in allowed and not force:
+    if document["status"] not in allowed:
         raise IllegalStatusError(
             f"Invalid task status: id={task}, status={document['status']}, expected to be {' or '.join(sorted(allowed))}"
         )
     return document
+
+
+def _by_force(force: bool) -> set[str]:
+    """A draft's parts are free; what waits or runs takes force."""
+    return _UNFINISHED if force else {"created"}
 
 
 def _save(db: sqlite3.Connection, document: Json) -> None:
@@ -46,7 +54,7 @@ def edit_hyper_params(
     if not all(section and name for section, name, _ in named):
         raise InvalidRequestError("Validation error: each hyper-parameter needs a section and a name")
     sections = {section for section, _, _ in named}
-    document = _open(db, task, force or sections <= {ALWAYS_EDITABLE_SECTION})
+    document = TASKS.get(db, task) if sections <= {ALWAYS_EDITABLE_SECTION} else _open(db, task, _by_force(force))
     held: Json = dict(document["hyperparams"] or {})
     if replace_hyperparams == "all":
         held = {}
@@ -60,21 +68,18 @@ def edit_hyper_params(
 
 @endpoint("tasks.delete_hyper_params", writes=True)
 def delete_hyper_params(db: sqlite3.Connection, task: str, hyperparams: list[dict[str, Any]], force: bool = False) -> Json:
-    """A key without a name stands for its whole section."""
-    document = _open(db, task, force or {key.get("section") for key in hyperparams} <= {ALWAYS_EDITABLE_SECTION})
+    """A key without a name stands for its whole section. A section that is left empty stays; what was asked for is counted."""
+    sections = {key.get("section") for key in hyperparams}
+    document = TASKS.get(db, task) if sections <= {ALWAYS_EDITABLE_SECTION} else _open(db, task, _by_force(force))
     held: Json = dict(document["hyperparams"] or {})
-    deleted = 0
     for key in hyperparams:
-        section = dict(held.get(key.get("section") or "") or {})
-        gone = [name for name in section if not key.get("name") or name == key["name"]]
-        deleted += len(gone)
-        rest = {name: item for name, item in section.items() if name not in gone}
-        if rest:
-            held[key["section"]] = rest
-        else:
-            held.pop(key.get("section") or "", None)
+        section = key.get("section") or ""
+        if not key.get("name"):
+            held.pop(section, None)
+        elif section in held:
+            held[section] = {name: item for name, item in held[section].items() if name != key["name"]}
     _save(db, document | {"hyperparams": held})
-    return {"deleted": deleted}
+    return {"deleted": len(hyperparams)}
 
 
 @endpoint("tasks.get_configurations")
@@ -102,7 +107,7 @@ def get_configuration_names(db: sqlite3.Connection, tasks: list[str], skip_empty
 def edit_configuration(
     db: sqlite3.Connection, task: str, configuration: list[dict[str, Any]], replace_configuration: bool = False, force: bool = False
 ) -> Json:
-    document = _open(db, task, force)
+    document = _open(db, task, _by_force(force))
     held: Json = {} if replace_configuration else dict(document["configuration"] or {})
     for item in configuration:
         if not item.get("name"):
@@ -114,7 +119,7 @@ def edit_configuration(
 
 @endpoint("tasks.delete_configuration", writes=True)
 def delete_configuration(db: sqlite3.Connection, task: str, configuration: list[str], force: bool = False) -> Json:
-    document = _open(db, task, force)
+    document = _open(db, task, _by_force(force))
     held: Json = document["configuration"] or {}
     _save(db, document | {"configuration": {name: item for name, item in held.items() if name not in configuration}})
     return {"deleted": len(set(configuration) & set(held))}
@@ -131,7 +136,7 @@ def set_requirements(db: sqlite3.Connection, task: str, requirements: dict[str, 
 @endpoint("tasks.add_or_update_artifacts", writes=True)
 def add_or_update_artifacts(db: sqlite3.Connection, task: str, artifacts: list[dict[str, Any]], force: bool = False) -> Json:
     """An artifact is known by its key and mode."""
-    document = _open(db, task, force, running=True)
+    document = _open(db, task, _UNFINISHED)
     held = {_key(artifact): artifact for artifact in document["execution"].get("artifacts") or []}
     for artifact in artifacts:
         if not artifact.get("key") or not artifact.get("type"):
@@ -143,7 +148,7 @@ def add_or_update_artifacts(db: sqlite3.Connection, task: str, artifacts: list[d
 
 @endpoint("tasks.delete_artifacts", writes=True)
 def delete_artifacts(db: sqlite3.Connection, task: str, artifacts: list[dict[str, Any]], force: bool = False) -> Json:
-    document = _open(db, task, force, running=True)
+    document = _open(db, task, _UNFINISHED)
     held = document["execution"].get("artifacts") or []
     unwanted = {_key(artifact) for artifact in artifacts}
     kept = [artifact for artifact in held if _key(artifact) not in unwanted]
@@ -160,7 +165,7 @@ def add_or_update_model(db: sqlite3.Connection, task: str, name: str, model: str
     """Enter a model under a name as the task's input or output."""
     if type not in ("input", "output"):
         raise InvalidRequestError(f"Validation error: model type '{type}', expected input or output")
-    document = TASKS.get(db, task)
+    document = _open(db, task, _UNFINISHED)
     MODELS.require(db, [model])
     held = [item for item in document["models"].get(type) or [] if item["name"] != name]
     document["models"] = document["models"] | {type: [*held, {"name": name, "model": model}]}

@@ -6,7 +6,7 @@ import sqlite3
 from typing import Any
 
 from . import curves, projects, transitions
-from .documents import COMPANY, PROJECTS, TASKS, USER, Json, check_name, now, pick, scroll
+from .documents import COMPANY, INVALID_FIELD, PROJECTS, TASKS, USER, Json, check_name, expanded, now, pick, scroll
 from .endpoints import check, endpoint
 from .errors import IllegalStatusError, InvalidRequestError
 from .query import Where
@@ -18,9 +18,12 @@ FIELDS: dict[str, Any] = {
     "configuration": dict[str, dict[str, Any]],
     "hyperparams": dict[str, dict[str, dict[str, Any]]],
 }
+TYPES = {
+    *("training", "testing", "inference", "data_processing", "application", "monitor", "controller", "optimizer", "service"),
+    *("qc", "custom", "annotation", "annotation_manual", "dataset_import", "report"),
+}
 # Edits of these carry single fields; of anything else, the whole.
 _MERGED = ("script", "execution")
-_ALWAYS_EDITABLE = {"name", "project", "comment", "tags", "system_tags", "runtime"}
 _ARCHIVED = "archived"
 
 
@@ -31,8 +34,7 @@ def new(db: sqlite3.Connection, fields: Json) -> str:
         InvalidRequestError: its name is too short, or it names a project or a parent that does not exist.
     """
     check_name("task", fields["name"])
-    PROJECTS.require(db, [fields["project"]] if fields.get("project") else [])
-    TASKS.require(db, [fields["parent"]] if fields.get("parent") else [])
+    _check_references(db, fields)
     time = now()
     document: Json = {
         **{"type": "training", "comment": "", "project": None, "parent": None, "tags": [], "system_tags": []},
@@ -40,7 +42,7 @@ def new(db: sqlite3.Connection, fields: Json) -> str:
         **{"user": USER["id"], "company": COMPANY["id"], "created": time, "last_update": time, "last_change": time},
         **{"status": "created", "status_changed": time, "status_reason": "", "status_message": "", "last_iteration": 0},
         **{key: value for key, value in fields.items() if value is not None},
-        "output": {"destination": fields.get("output_dest") or ""},
+        "output": {"destination": fields["output_dest"]} if fields.get("output_dest") else {},
         "execution": {"artifacts": [], "model_labels": {}} | (fields.get("execution") or {}),
         "models": {"input": [], "output": []} | (fields.get("models") or {}),
     }
@@ -50,9 +52,26 @@ def new(db: sqlite3.Connection, fields: Json) -> str:
     return TASKS.insert(db, document)
 
 
+def _check_references(db: sqlite3.Connection, fields: Json) -> None:
+    PROJECTS.require(db, [fields["project"]] if fields.get("project") else [], subcode=16)
+    TASKS.require(db, [fields["parent"]] if fields.get("parent") else [], subcode=16)
+
+
+def _check_fields(name: str, fields: Json) -> None:
+    """Raises InvalidRequestError for a field or a task of an unknown type, and for a hyper-parameter that is no text or of no section."""
+    check(name, fields, FIELDS)
+    if fields.get("type") and fields["type"] not in TYPES:
+        raise InvalidRequestError(f"Validation error: task type '{fields['type']}', expected one of {', '.join(sorted(TYPES))}")
+    for item in (item for section in (fields.get("hyperparams") or {}).values() for item in section.values()):
+        if not item.get("section") or not isinstance(item.get("value"), str | None):
+            raise InvalidRequestError(
+                f"Validation error: hyper-parameter '{item.get('name')}' needs a section, and text as its value", subcode=INVALID_FIELD
+            )
+
+
 @endpoint("tasks.create", writes=True)
 def create(db: sqlite3.Connection, name: str, type: str, **asked: Any) -> Json:
-    check("tasks.create", asked, FIELDS)
+    _check_fields("tasks.create", {"type": type, **asked})
     return {"id": new(db, {"name": name, "type": type} | {key: asked[key] for key in FIELDS if key in asked})}
 
 
@@ -64,13 +83,33 @@ def validate(db: sqlite3.Connection, name: str, type: str, **asked: Any) -> Json
 
 @endpoint("tasks.get_by_id")
 def get_by_id(db: sqlite3.Connection, task: str) -> Json:
-    return {"task": TASKS.get(db, task) | {"last_metrics": curves.last_metrics(db, [task])[task]}}
+    """All of a task but `active_duration`, which only lists tell."""
+    document = TASKS.get(db, task)
+    document.pop("active_duration", None)
+    return {"task": document | {"last_metrics": curves.last_metrics(db, [task])[task]}}
 
 
 @endpoint("tasks.get_all")
-@endpoint("tasks.get_all_ex")
 def get_all(db: sqlite3.Connection, **asked: Any) -> Json:
     """Every filter of query.py; `only_fields` may reach into nested fields, `last_metrics` included."""
+    found = _found(db, asked)
+    return {"tasks": [pick(task, asked.get("only_fields")) for task in found], **scroll(asked, found)}
+
+
+@endpoint("tasks.get_all_ex")
+def get_all_ex(db: sqlite3.Connection, **asked: Any) -> Json:
+    """As get_all; `only_fields` may also reach into what a task refers to: `project.name`, `parent.name`, `user.name`."""
+    found = _found(db, asked)
+    return {"tasks": [expanded(db, task, asked.get("only_fields")) for task in found], **scroll(asked, found)}
+
+
+@endpoint("reports.get_all_ex")
+def get_reports(db: sqlite3.Connection, **asked: Any) -> Json:
+    """ClearML's reports are tasks of a type of their own."""
+    return get_all_ex(db, **(asked | {"type": ["report"]}))
+
+
+def _found(db: sqlite3.Connection, asked: Json) -> list[Json]:
     extra = []
     if asked.get("include_subprojects") and asked.get("project"):
         ids = projects.with_descendants(db, asked.pop("project"))
@@ -81,7 +120,7 @@ def get_all(db: sqlite3.Connection, **asked: Any) -> Json:
         metrics = curves.last_metrics(db, [task["id"] for task in found])
         for task in found:
             task["last_metrics"] = metrics[task["id"]]
-    return {"tasks": [pick(task, fields) for task in found], **scroll(asked, found)}
+    return found
 
 
 @endpoint("tasks.get_types")
@@ -92,16 +131,15 @@ def get_types(db: sqlite3.Connection, projects: list[str] | None = None) -> Json
 
 @endpoint("tasks.edit", writes=True)
 def edit(db: sqlite3.Connection, task: str, force: bool = False, **asked: Any) -> Json:
-    """Drafts are edited freely, others by force or in what is always free: name, project, comment, tags, runtime."""
-    check("tasks.edit", asked, FIELDS)
+    """Drafts are edited freely, others by force."""
+    _check_fields("tasks.edit", asked)
     document = TASKS.get(db, task)
     fields = {key: asked[key] for key in FIELDS if key in asked}
-    if document["status"] != "created" and not force and not set(fields) <= _ALWAYS_EDITABLE:
+    if document["status"] != "created" and not force:
         raise IllegalStatusError(f"Invalid task status: id={task}, status={document['status']}, expected to be created")
     if "name" in fields:
         fields["name"] = check_name("task", fields["name"])
-    PROJECTS.require(db, [fields["project"]] if fields.get("project") else [])
-    TASKS.require(db, [fields["parent"]] if fields.get("parent") else [])
+    _check_references(db, fields)
     for key in _MERGED:
         if key in fields:
             fields[key] = (document.get(key) or {}) | fields[key]
@@ -158,7 +196,7 @@ def clone(
     new_task_input_models: list[Any] | None = None,
     execution_overrides: dict[str, Any] | None = None,
 ) -> Json:
-    """A draft of the same script, settings and inputs; what the original produced stays with it."""
+    """A draft of the same script, settings and inputs, the original's child; what that produced stays with it."""
     original = TASKS.get(db, task)
     if new_project_name and not new_task_project:
         new_task_project = projects.ensure(db, new_project_name)
@@ -166,9 +204,9 @@ def clone(
     execution["artifacts"] = [artifact for artifact in execution.get("artifacts") or [] if artifact.get("mode") == "input"]
     execution.pop("queue", None)
     fields = {
-        key: original.get(key)
-        for key in ("type", "script", "tags", "comment", "project", "parent", "hyperparams", "configuration", "container")
+        key: original.get(key) for key in ("type", "script", "tags", "comment", "project", "hyperparams", "configuration", "container")
     }
+    fields |= {"parent": task, "output_dest": (original.get("output") or {}).get("destination")}
     given = {
         **{"name": new_task_name or original["name"], "comment": new_task_comment, "tags": new_task_tags, "project": new_task_project},
         **{"parent": new_task_parent, "hyperparams": new_task_hyperparams, "configuration": new_task_configuration},
@@ -186,7 +224,7 @@ def clone(
 @endpoint("tasks.move", writes=True)
 def move(db: sqlite3.Connection, ids: list[str], project: str | None = None, project_name: str | None = None) -> Json:
     if not (project or project_name):
-        raise InvalidRequestError("Validation error: give project or project_name")
+        raise InvalidRequestError("Validation error: give project or project_name", subcode=11)
     target = project or projects.ensure(db, project_name or "")
     PROJECTS.require(db, [target])
     for id in ids:
@@ -195,11 +233,13 @@ def move(db: sqlite3.Connection, ids: list[str], project: str | None = None, pro
 
 
 def archive(db: sqlite3.Connection, id: str) -> Json:
-    """Set a task aside: system tag `archived`."""
+    """Set a task aside: system tag `archived`. It leaves its queue; one that runs is stopped."""
     document = TASKS.get(db, id)
     if document["status"] == "queued":
         transitions.dequeue(db, id)
-        document = TASKS.get(db, id)
+    elif document["status"] == "in_progress":
+        transitions.stopped(db, id, status_reason="archived")
+    document = TASKS.get(db, id)
     return _updated(db, document, {"system_tags": sorted({*document["system_tags"], _ARCHIVED})})
 
 

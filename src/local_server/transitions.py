@@ -7,8 +7,11 @@ import sqlite3
 from . import containers, models, queues, statuses
 from .documents import MODELS, QUEUES, TASKS, Json, now
 from .endpoints import endpoint
-from .errors import IllegalStatusError, InvalidRequestError
+from .errors import InvalidRequestError
 from .workers import alive, running
+
+DEVELOPMENT = "development"
+"""The SDK's tag for what somebody runs at a keyboard: it goes when an agent shall run it."""
 
 
 @endpoint("tasks.enqueue", writes=True)
@@ -22,15 +25,16 @@ def enqueue(
     verify_watched_queue: bool = False,
     force: bool = False,
 ) -> Json:
-    """Queue a draft, or a stopped task that shall go on. `queue` is an ID; a queue that `queue_name` names is made if need be."""
+    """Queue a draft, or an ended task that shall go on. `queue` is an ID; a queue that `queue_name` names is made if need be."""
     document = TASKS.get(db, task)
     if queue and queue_name:
         raise InvalidRequestError("Validation error: give either queue or queue_name")
     id = queue or queues.ensure(db, queue_name or queues.DEFAULT)
     QUEUES.require(db, [id])
-    if not (document["script"] or {}).get("entry_point") and not force:
-        raise InvalidRequestError(f"Validation error: task {task} has no script.entry_point", subcode=112)
+    if document["status"] == "queued":
+        raise InvalidRequestError(f"task is already queued: {task}", subcode=queues.ALREADY_THERE)
     document["execution"] = document["execution"] | {"queue": id}
+    document["system_tags"] = [tag for tag in document["system_tags"] if tag != DEVELOPMENT]
     fields = statuses.change(db, document, "queued", reason=status_reason, message=status_message, force=force)
     queues.join(db, id, task)
     answer = {"queued": 1, "updated": 1, "fields": fields | {"execution.queue": id}}
@@ -48,12 +52,16 @@ def dequeue(
     new_status: str = "created",
     remove_from_all_queues: bool = False,
 ) -> Json:
-    """Take a task out of its queue: it becomes a draft, or what `new_status` says (the agent sends in_progress)."""
+    """Take a task out of its queue, if it is in one.
+
+    One that was queued or runs becomes a draft, or what `new_status` says (the agent sends in_progress); any other keeps its status.
+    """
     document = TASKS.get(db, task)
-    if document["status"] != "queued":
-        raise IllegalStatusError(f"Invalid task status: id={task}, status={document['status']}, expected to be queued")
     left = queues.leave(db, task)
-    if new_status == "created":
+    fields: Json = {}
+    if document["status"] not in ("queued", "in_progress"):
+        pass
+    elif new_status == "created":
         time = now()
         fields = {"status": "created", "status_changed": time, "status_reason": status_reason, "status_message": status_message}
         TASKS.save(db, document | fields | {"last_change": time, "last_update": time})
@@ -66,6 +74,7 @@ def dequeue(
 
 @endpoint("tasks.started", writes=True)
 def started(db: sqlite3.Connection, task: str, force: bool = False, status_reason: str = "", status_message: str = "") -> Json:
+    TASKS.require(db, [task], subcode=10)
     fields = statuses.change(db, TASKS.get(db, task), "in_progress", reason=status_reason, message=status_message, force=force)
     return {"started": 1, "updated": 1, "fields": fields}
 
@@ -106,8 +115,6 @@ def stopped(db: sqlite3.Connection, task: str, force: bool = False, status_reaso
 def stop(db: sqlite3.Connection, task: str, force: bool = False, status_reason: str = "", status_message: str = "") -> Json:
     """A task that an agent runs is asked to stop: the agent reads the message, ends it and says so. Any other is stopped at once."""
     document = TASKS.get(db, task)
-    if document["status"] not in ("in_progress", "queued", "created") and not force:
-        raise IllegalStatusError(f"Invalid task status: id={task}, status={document['status']}, expected to be in_progress")
     if document["status"] == "in_progress" and running(db, task):
         time = now()
         fields = {
@@ -118,7 +125,9 @@ def stop(db: sqlite3.Connection, task: str, force: bool = False, status_reason: 
         }
         TASKS.save(db, document | fields)
         return {"updated": 1, "fields": fields}
-    return {"updated": 1, "fields": statuses.change(db, document, "stopped", reason=status_reason, message=status_message, force=force)}
+    fields = statuses.change(db, document, "stopped", reason=status_reason, message=status_message, force=force)
+    queues.leave(db, task)
+    return {"updated": 1, "fields": fields}
 
 
 @endpoint("tasks.publish", writes=True)
@@ -152,12 +161,15 @@ def ping(db: sqlite3.Connection, task: str) -> Json:
 @endpoint("models.set_ready", writes=True)
 def set_ready(db: sqlite3.Connection, model: str, publish_task: bool = True, force_publish_task: bool = False) -> Json:
     """Publish a model, and by default the task that made it once that has ended."""
+    document = MODELS.get(db, model)
+    if document["ready"]:
+        raise InvalidRequestError(f"Model is published: {model}", subcode=203)
     models.publish(db, model)
-    task = MODELS.get(db, model)["task"]
+    task = document["task"]
     answer: Json = {"updated": 1}
     if publish_task and task:
-        document = TASKS.get(db, task)
-        if document["status"] in statuses.REACHED_FROM["published"] or (force_publish_task and document["status"] != "published"):
-            fields = published(db, document, with_models=False, force=force_publish_task)
+        made_by = TASKS.get(db, task)
+        if made_by["status"] in statuses.REACHED_FROM["published"] or (force_publish_task and made_by["status"] != "published"):
+            fields = published(db, made_by, with_models=False, force=force_publish_task)
             answer["published_task"] = {"id": task, "data": {"updated": 1, "fields": fields}}
     return answer

@@ -45,7 +45,7 @@ def register(
 
 @endpoint("workers.unregister", writes=True)
 def unregister(db: sqlite3.Connection, worker: str) -> Json:
-    WORKERS.get(db, worker)
+    """A worker that is not known has nothing to lose."""
     WORKERS.delete(db, worker)
     return {}
 
@@ -89,12 +89,7 @@ def get_all(
     found = [worker for worker in alive(db) if not last_seen or time.time() - worker["seen"] <= last_seen]
     for field, wanted in (("tags", tags), ("system_tags", system_tags)):
         found = [worker for worker in found if _tagged(worker[field], wanted or [])]
-    return {"workers": [_answer(db, worker) for worker in found]}
-
-
-@endpoint("workers.get_runtime_properties")
-def get_runtime_properties(db: sqlite3.Connection, worker: str) -> Json:
-    return {"runtime_properties": []}
+    return {"workers": [shown(db, worker) for worker in found]}
 
 
 def alive(db: sqlite3.Connection) -> list[Json]:
@@ -117,7 +112,8 @@ def _tagged(tags: list[str], wanted: list[str]) -> bool:
     return not excluded & set(tags) and (not included or bool(included & set(tags)))
 
 
-def _answer(db: sqlite3.Connection, worker: Json) -> Json:
+def shown(db: sqlite3.Connection, worker: Json) -> Json:
+    """A worker as clients see it, with its queues and its task."""
     keys = ("id", "register_time", "last_activity_time", "last_report_time", "tags", "system_tags")
     answer = {key: worker[key] for key in keys} | {"key": worker["id"], "ip": "127.0.0.1", "user": USER, "company": COMPANY}
     answer["queues"] = [_queue(db, id) for id in worker["queues"] if _exists(db, "queue", id)]

@@ -11,6 +11,7 @@ import json
 import math
 import sys
 import tempfile
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,9 @@ import plotly.graph_objects as go
 from clearml import Dataset, OutputModel, Task
 from clearml.backend_api import Session
 from clearml.backend_api.session.client import APIClient
+
+from harness.metrics import PROPERTY, Metrics
+from harness.report import ClearMLReport
 
 PROJECT = "clearml-example-project"
 SCRIPT = "clearml_tasks/clip/clearml_train.py"
@@ -78,6 +82,35 @@ def trained(name: str, rate: float, folder: Path) -> str:
     return str(task.id)
 
 
+NAN, INF = math.nan, math.inf
+LOSSES: dict[str, list[float]] = {
+    "healthy": [3 / step for step in range(1, 21)],
+    "late": [4 / step for step in range(1, 15)] + [NAN] * 6,
+    "mended": [NAN, NAN] + [5 / step for step in range(3, 9)] + [INF, -INF, NAN, NAN] + [6 / step for step in range(13, 21)],
+    "never": [NAN] * 20,
+}
+"""Runs that are healthy, diverge, come back, were never finite, by the values of their losses."""
+
+
+def diverging(name: str, losses: list[float]) -> str:
+    """A run of these losses, at steps from 1 on. Its effort is what it is judged by, and is the square of its loss."""
+    task = new_task(name, {"optim.lr": 1e-3 * len(name), "train.epochs": 1}, project="diverging")
+    task.mark_started()
+    task.set_user_properties(**{PROPERTY: Metrics.of({"main": "grasp/effort", "lower": "grasp/effort"}).stated()})
+    report = ClearMLReport(task)
+    for step, loss in enumerate(losses, 1):
+        report.scalar("grasp", "effort", loss**2, step)
+        report.scalar("a loss", "train", loss, step)
+        report.scalar("accuracy", "accuracy", step / 20, step)
+        time.sleep(0.003)  # points of one millisecond are one on an axis of time
+    figure = {"data": [{"type": "heatmap", "z": [[1.0, NAN], [INF, 4.0]]}], "layout": {}}
+    report.plot("by report", "gaps", figure)
+    task.get_logger().report_plotly("by the SDK alone", "gaps", figure, iteration=0)
+    report.flush()
+    task.mark_completed()
+    return str(task.id)
+
+
 def failed() -> str:
     task = new_task("broken", {"optim.lr": 10.0, "train.epochs": 4, "model.name": "small"})
     task.mark_started()
@@ -93,6 +126,9 @@ def attacking(folder: Path) -> str:
     logger = task.get_logger()
     for step in range(3):
         logger.report_scalar(f"attack {hostile('metric')}", f"attack {hostile('series')}", 1.0 + step, step)
+    series = f"attack {hostile('metric')}/attack {hostile('series')}"
+    noted = {"not_finite": {series: f"since step 1{hostile('gap')}"}, "metrics": {"main": [series, hostile("main")]}}
+    task.set_user_properties(**{name: json.dumps(value) for name, value in noted.items()})
     logger.report_text(f"attack {hostile('log')}\x1b[31m red \x1b[0m")
     logger.report_image(f"attack {hostile('image')}", "x", iteration=1, image=picture(90))
     figure = go.Figure(go.Scatter(x=[1, 2], y=[1, 2], name=hostile("trace"), text=[hostile("point")] * 2, mode="markers+text"))
@@ -146,6 +182,7 @@ def main() -> None:
     with ThreadPoolExecutor(4) as pool:
         made = {name: pool.submit(trained, name, rate, folder) for name, rate in RATES.items()}
         made |= {"broken": pool.submit(failed), "attack": pool.submit(attacking, folder), "waiting": pool.submit(waiting)}
+        made |= {name: pool.submit(diverging, name, losses) for name, losses in LOSSES.items()}
         versions = pool.submit(dataset_versions, folder)
     ids = {name: future.result() for name, future in made.items()} | versions.result() | {"live": str(live.id)}
     print(json.dumps({"ids": ids}), flush=True)

@@ -79,7 +79,7 @@ def test_parallel_coordinates_of_settings_against_a_metric(page: Page, both: str
     chart = page.get_by_role("group", name="Parallel coordinates")
     expect(chart.get_by_role("link")).to_have_count(3)
     expect(chart.locator(".axis-name")).to_have_count(2)
-    expect(chart).to_contain_text("optim.lr")
+    assert chart.locator(".axis-name title").all_text_contents() == ["optim.lr", "train/loss (last)"]
     page.get_by_label("Metric", exact=True).select_option("validation/recall@1")
     page.get_by_text("Axes", exact=True).click()
     page.get_by_role("checkbox", name="train.epochs").check()

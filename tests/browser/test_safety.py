@@ -39,6 +39,8 @@ def test_hostile_texts_are_shown_as_texts(page: Page, ids: dict[str, str], view:
     assert page.locator("main script, img[src='x'], [onerror]").count() == 0
     links = page.locator("main a[href]").evaluate_all("links => links.map(link => link.href.baseVal ?? link.href)")
     assert [link for link in links if not link.startswith("http")] == []
+    if view == "compared scalars":  # as is what a run notes of its scalars
+        expect(page.locator(".card p.diverged").first).to_contain_text("not finite since step 1<img src=x")
     if view == "plots":  # what Plotly would take for markup stands there as it was written
         expect(page.locator(".js-plotly-plot .legendtext")).to_contain_text("<img src=x")
         expect(page.locator(".js-plotly-plot .xtitle")).to_contain_text('<a href="javascript:')

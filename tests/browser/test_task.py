@@ -110,10 +110,10 @@ def test_stopping_a_run_asks_first(page: Page, filled: Runs) -> None:
     assert call("tasks.get_by_id", task=task)["task"]["status"] == "queued"
     page.get_by_role("button", name="Remove from queue").click()
     page.get_by_role("button", name="Remove it").click()
-    expect(page.get_by_text("Draft")).to_be_visible()
+    expect(page.get_by_text("Draft", exact=True)).to_be_visible()
     call("tasks.started", task=task)
     page.reload()
     page.get_by_role("button", name="Stop", exact=True).click()
     page.get_by_role("button", name="Stop the run").click()
-    expect(page.get_by_text("Stopped")).to_be_visible()
+    expect(page.get_by_text("Stopped", exact=True)).to_be_visible()
     expect(page.get_by_role("button", name="Stop", exact=True)).to_have_count(0)

@@ -94,7 +94,7 @@ Checkpoints(pathlib.Path({str(checkpoints.folder)!r})).save(2, lambda path: path
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 1
-    assert "CheckpointError" in done.stderr
+    assert f"harness.errors.CheckpointError: checkpoint {checkpoints.folder}/step=00000002.ckpt could not be written: " in done.stderr
     assert sorted(path.name for path in checkpoints.folder.iterdir()) == ["step=00000001.ckpt", "step=00000001.json"]
 
 

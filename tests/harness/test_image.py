@@ -14,7 +14,7 @@ from harness.image import BAKED, BASE, check_image, environment
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
     root = tmp_path / "clone"
-    for name, text in (("clip/requirements.txt", "torch==2"), ("harness/requirements.txt", "clearml==2"), ("setup/debian.sh", "true")):
+    for name, text in (("clip/requirements.txt", "torch==2"), ("harness/requirements.lock", "clearml==2"), ("setup/debian.sh", "true")):
         (root / "docker" / name).parent.mkdir(parents=True, exist_ok=True)
         (root / "docker" / name).write_text(text)
     (root / "docker/clip/Dockerfile").write_text("ARG BASE_IMAGE=base:1\nFROM ${BASE_IMAGE}\n")
@@ -44,7 +44,7 @@ def test_a_change_of_the_code_is_no_change_of_the_environment(clone: Path, baked
     check_image(clone, "clip", baked, INSIDE)
 
 
-@pytest.mark.parametrize("changed", ["clip/Dockerfile", "clip/requirements.txt", "harness/requirements.txt", "setup/debian.sh"])
+@pytest.mark.parametrize("changed", ["clip/Dockerfile", "clip/requirements.txt", "harness/requirements.lock", "setup/debian.sh"])
 def test_another_environment_is_refused_naming_both(clone: Path, baked: Path, changed: str) -> None:
     with (clone / "docker" / changed).open("a") as file:
         file.write("\nmore")

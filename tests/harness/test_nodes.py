@@ -189,7 +189,7 @@ class Watched:
 
     def start(self, state: str = "ready") -> None:
         self.call("started", self.one)
-        self.call("edit", self.one, runtime={f"{SECTION}/node_rank": 1, STATE: state, "hostname": "pluto"})
+        self.call("edit", self.one, force=True, runtime={f"{SECTION}/node_rank": 1, STATE: state, "hostname": "pluto"})
 
     def live(self) -> None:
         def pulse() -> None:

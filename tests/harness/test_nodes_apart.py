@@ -21,7 +21,6 @@ from support.server import LocalServer
 from support.toy import ROOT, make_repository
 
 from registry.agents import agent_configuration, git_configuration
-from registry.home import EmbeddedServer
 
 ENVIRONMENTS = Path(os.environ.get("HARNESS_ENVS", ROOT / ".venvs"))
 IMAGE = "clip"  # of those with torch the one that there has always been
@@ -114,9 +113,9 @@ class Cluster:
     def start(self, namespace: str, address: str) -> subprocess.Popen[bytes]:
         """A real agent on a machine. Behind the relay the server's address says nothing about the machine's own, so it is stated."""
         place = self.folder / namespace
-        here = EmbeddedServer(self.server.pid, self.server.url, self.server.files_url, self.server.conf, self.server.login_url)
+        place.mkdir()
         mine = {
-            "CLEARML_CONFIG_FILE": str(agent_configuration(place, here, [])),
+            "CLEARML_CONFIG_FILE": str(agent_configuration(place, self.server.conf.read_text(), [])),
             "CLEARML_WORKER_ID": namespace,
             "CLEARML_AGENT_QUEUE_POLL_FREQ_SEC": "1",
             "CLEARML_AGENT_SKIP_PIP_VENV_INSTALL": sys.executable,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
 from omegaconf import MISSING
 
@@ -28,6 +31,7 @@ class Train:
     steps: int = setting(10, "optimizer steps", unit="steps", ge=1)
     tag: str | None = setting(None, "free text")
     sizes: list[int] = setting([1, 2], "layer widths", ge=1)
+    extra: dict[str, Any] = setting({}, "anything")
     optim: Optim = field(default_factory=Optim)
 
 
@@ -73,8 +77,11 @@ def test_a_setting_may_name_the_data_in_place_of_a_dataset(declaration: Declarat
 
 
 def test_a_token_that_cannot_be_read_hides_no_other_mistake(declaration: Declaration) -> None:
-    found = problems(declaration, "steps", "optim.rl=1")
-    assert len(found) == 3  # the dataset is missing, too
+    assert problems(declaration, "steps", "optim.rl=1") == [
+        "'steps' cannot be read: write steps=VALUE",
+        "optim.rl: there is no such key (did you mean optim.lr?)",
+        "dataset_id is required: toys (or dataset_path=FOLDER)",
+    ]
 
 
 def test_defaults_then_config_then_arguments(declaration: Declaration) -> None:
@@ -84,7 +91,7 @@ def test_defaults_then_config_then_arguments(declaration: Declaration) -> None:
     assert found.settings == Train(steps=20, optim=Optim(lr=1e-4, name="sgd"))
     assert found.reserved["seed"] == 3
     assert found.datasets == {"dataset_id": "abc"}
-    assert found.flat_settings() == {"steps": 20, "tag": None, "sizes": [1, 2], "optim.lr": 1e-4, "optim.name": "sgd"}
+    assert found.flat_settings() == {"steps": 20, "tag": None, "sizes": [1, 2], "extra": {}, "optim.lr": 1e-4, "optim.name": "sgd"}
 
 
 def test_all_problems_are_named_at_once(declaration: Declaration) -> None:
@@ -125,6 +132,10 @@ def test_all_problems_are_named_at_once(declaration: Declaration) -> None:
         (["dataset_path=.", "sizes=[1,0]"], "sizes=[1, 0]: must be list[int] >= 1"),
         (["dataset_path=.", "optim.lr=nan"], "optim.lr=nan: must be float > 0 and <= 1"),
         (["dataset_path=.", "optim=5"], "optim: there is no such key"),
+        (["dataset_path=.", "OPTIM.LR=0.5"], "OPTIM.LR: there is no such key (did you mean optim.lr?)"),
+        (["dataset_path=.", "nproc_per_node=True"], "nproc_per_node=True: must be int"),
+        (["dataset_path=.", "seed=-1"], "seed=-1: must be at least 0"),
+        (["dataset_path=.", "tag=???"], "tag=???: it stands for a value that is missing"),
     ],
 )
 def test_each_mistake_has_its_words(declaration: Declaration, tokens: list[str], told: str) -> None:
@@ -149,6 +160,76 @@ def test_an_empty_value_is_the_default(declaration: Declaration) -> None:
     assert (found.reserved["resume"], found.reserved["seed"], found.settings.tag) == (None, 0, None)
 
 
+@pytest.mark.parametrize("key", ["tag", "dataset_id", "optim.lr", "resume", "extra"])
+@pytest.mark.parametrize("text", ["${oc.env:SECRET}", "a ${optim.lr}", "'\\${oc.env:SECRET}'", "'${'"])
+def test_no_interpolation_is_resolved(declaration: Declaration, monkeypatch: pytest.MonkeyPatch, key: str, text: str) -> None:
+    monkeypatch.setenv("SECRET", "hidden")
+    told = [problem for problem in problems(declaration, "dataset_path=.", f"{key}={text}") if problem.startswith(f"{key}=")]
+    assert [problem.partition(": ")[2].partition(",")[0] for problem in told] == ["${...} is not replaced here"]
+    assert "hidden" not in "".join(told)
+
+
+@pytest.mark.parametrize(
+    "text", ["tag: ${oc.env:SECRET}", "extra: {a: {b: ['${tag}']}}", "extra: {'${tag}': 1}", "optim: {lr: '${.name}'}"]
+)
+def test_nor_in_a_config_file(declaration: Declaration, text: str) -> None:
+    config(declaration, text)
+    (told,) = problems(declaration, "dataset_path=.", "config=smoke")
+    assert told.startswith(f"smoke.yaml: {'optim.lr' if 'optim' in text else text.partition(':')[0]}=")
+    assert "${...} is not replaced here" in told
+
+
+def test_nothing_is_none_where_none_may_be(declaration: Declaration) -> None:
+    assert resolve(declaration, ["dataset_path=.", "tag="]).settings.tag is None
+    assert resolve(declaration, [], {"dataset_path": ".", "tag": ""}).settings.tag is None
+    (told,) = problems(declaration, "dataset_path=.", "steps=")
+    assert told == "steps=: must be int >= 1"
+
+
+def test_the_name_of_a_config_may_have_its_root(declaration: Declaration, tmp_path: Path) -> None:
+    config(declaration, "steps: 7\n")
+    (tmp_path / "configs/toy/sub").mkdir()
+    config(declaration, "steps: 8\n", "sub/deep")
+    for name, steps in (("smoke", 7), ("sub/deep", 8), ("configs/toy/smoke.yaml", 7)):
+        assert resolve(declaration, ["dataset_path=x", f"config={name}"]).settings.steps == steps
+
+
+def test_a_config_adds_to_the_defaults_and_an_argument_to_the_config(declaration: Declaration) -> None:
+    config(declaration, "optim: {lr: 1e-2}\nextra: {a: 1}\n")
+    found = resolve(declaration, ["dataset_path=x", "config=smoke", "steps=3"]).settings
+    assert found == Train(steps=3, optim=Optim(lr=1e-2, name="adamw"), extra={"a": 1})
+
+
+def test_a_list_or_a_mapping_is_replaced_as_a_whole(declaration: Declaration) -> None:
+    config(declaration, "extra: {a: 1}\nsizes: [3, 4, 5]\n")
+    found = resolve(declaration, ["dataset_path=x", "config=smoke", "extra={b: 2}", "sizes=[6]"]).settings
+    assert (found.extra, found.sizes) == ({"b": 2}, [6])
+
+
+@pytest.mark.parametrize("number", ["1e-3", "1e0", "1E-3", "+1e-3", "0.001", "1"])
+def test_a_number_in_yaml_is_one_for_a_float(declaration: Declaration, number: str) -> None:
+    config(declaration, f"optim: {{lr: {number}}}\nextra: {{a: {number}}}\n")
+    found = resolve(declaration, ["dataset_path=x", "config=smoke"]).settings
+    assert (found.optim.lr, found.extra["a"]) == (float(number), float(number))
+
+
+def test_a_key_that_stands_twice_is_named_with_its_lines(declaration: Declaration) -> None:
+    config(declaration, "steps: 2\noptim:\n  lr: 1e-3\n  name: sgd\n  lr: 1e-2\nsteps: 3\n")
+    (told,) = problems(declaration, "dataset_path=x", "config=smoke")
+    assert told == f"{declaration.configs}/smoke.yaml: lr is given 2 times, in lines 3, 5; steps is given 2 times, in lines 1, 6"
+    config(declaration, "optim.lr: 1e-3\noptim: {lr: 1e-2}\n")
+    (told,) = problems(declaration, "dataset_path=x", "config=smoke")
+    assert told.endswith("smoke.yaml: optim.lr is given 2 times")
+
+
+@pytest.mark.parametrize("text", ["extra: " + "[" * 5000 + "]" * 5000, "extra: " + "{a: " * 5000 + "1" + "}" * 5000])
+def test_a_file_that_is_nested_too_deeply_is_named(declaration: Declaration, text: str) -> None:
+    config(declaration, text)
+    (told,) = problems(declaration, "dataset_path=x", "config=smoke")
+    assert told == f"{declaration.configs}/smoke.yaml: cannot be read: it is nested too deeply"
+    assert problems(declaration, "dataset_path=x", text.replace("extra: ", "extra="))
+
+
 def test_a_config_file_may_be_anywhere(declaration: Declaration, tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("steps: 7\n")
     assert resolve(declaration, ["dataset_path=x", f"config={tmp_path}/mine.yaml"]).settings.steps == 7
@@ -157,7 +238,8 @@ def test_a_config_file_may_be_anywhere(declaration: Declaration, tmp_path: Path)
 @pytest.mark.parametrize("text", ["- 1\n", "steps: [\n", "\tsteps: 1"])
 def test_a_broken_config_file_is_named(declaration: Declaration, text: str) -> None:
     config(declaration, text)
-    assert any("smoke.yaml" in problem for problem in problems(declaration, "dataset_path=x", "config=smoke"))
+    (told,) = problems(declaration, "dataset_path=x", "config=smoke")
+    assert re.match(rf"{declaration.configs}/smoke\.yaml: (must be a mapping of settings$|cannot be read: while (parsing|scanning))", told)
 
 
 def test_expand_makes_the_product_of_sweeps() -> None:
@@ -173,7 +255,7 @@ def test_expand_makes_the_product_of_sweeps() -> None:
 
 def test_describe_gives_type_unit_and_limits() -> None:
     settings = {item.key: item for item in describe(Train)}
-    assert list(settings) == ["steps", "tag", "sizes", "optim.lr", "optim.name"]
+    assert list(settings) == ["steps", "tag", "sizes", "extra", "optim.lr", "optim.name"]
     assert (settings["steps"].type, settings["steps"].unit, settings["steps"].default) == ("int", "steps", 10)
     assert settings["optim.lr"].allowed == "float > 0 and <= 1"
     assert settings["sizes"].default == [1, 2]
@@ -183,6 +265,7 @@ def test_no_setting_may_bear_a_reserved_name() -> None:
     assert not RESERVED.keys() & {item.key for item in describe(Train)}
 
 
+@hypothesis(deadline=None)
 @given(st.floats(min_value=1e-12, max_value=1.0), st.integers(1, 10**9))
 def test_numbers_survive_the_grammar(lr: float, steps: int) -> None:
     declaration = Declaration("toy", Path("/nowhere/clearml_tasks/toy"), "", "toy", "q", {}, {"train": COMMANDS["train"]})

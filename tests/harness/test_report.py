@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,9 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from harness.report import Recorder, Silent, TerminalReport
+from harness.report import Recorder, Report, Silent, TerminalReport
+
+NAN, INF = float("nan"), float("inf")
 
 
 @pytest.fixture
@@ -27,6 +30,45 @@ def test_scalars_are_lines_of_json(report: TerminalReport) -> None:
         {"title": "loss", "series": "train", "step": 1, "value": 0.5},
         {"title": "loss", "series": "train", "step": 2, "value": 0.25},
     ]
+
+
+def diverge(report: Report) -> None:
+    """A loss that is not finite for two steps, and again from step 5 on."""
+    for step, value in enumerate((0.5, NAN, np.float32(INF), 0.25, -INF, NAN), 1):
+        report.scalar("train", "loss", value, step)
+
+
+TOLD = "WARNING: train/loss is not finite since step 2"
+
+
+def test_a_value_that_is_not_finite_is_a_gap_and_said_once(report: TerminalReport, capsys: pytest.CaptureFixture[str]) -> None:
+    diverge(report)
+    report.scalar("train", "mae", 1.0, 1)
+    assert capsys.readouterr().out.splitlines() == [TOLD]
+    text = (report.folder / "scalars.jsonl").read_text()
+    assert [json.loads(line)["value"] for line in text.splitlines()] == [0.5, None, None, 0.25, None, None, 1.0]
+    assert str(report.gaps.series["train/loss"]) == "at steps 2 to 3, since step 5"
+    assert set(report.gaps.series) == {"train/loss"}
+
+
+def test_a_list_for_tests_has_the_same_gaps_and_other_ranks_say_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    recorder, silent = Recorder(), Silent()
+    diverge(recorder)
+    diverge(silent)
+    assert recorder.scalars == {("train", "loss"): [(1, 0.5), (4, 0.25)]}
+    assert recorder.texts == [TOLD]
+    assert capsys.readouterr().out == ""
+
+
+def test_plots_and_artifacts_are_json_with_gaps(report: TerminalReport) -> None:
+    report.plot("curves", "p", go.Figure(go.Scatter(y=[1, NAN, INF])))
+    report.plot("curves", "d", {"data": [{"z": np.array([[1.0, NAN]]), "type": "heatmap"}], "layout": {}})
+    report.artifact("result", {"recall": NAN, "by class": [np.float32(0.5), -INF]})
+    kept = report.folder
+    assert json.loads((kept / "plots/curves/d_00000000.json").read_text())["data"][0]["z"] == [[1.0, None]]
+    assert json.loads((kept / "artifacts/result.json").read_text()) == {"recall": None, "by class": [0.5, None]}
+    for path in kept.rglob("*.json"):
+        assert not re.search(r"\b(NaN|Infinity)\b", path.read_text()), path
 
 
 def test_images_from_arrays_and_pictures(report: TerminalReport) -> None:
@@ -72,7 +114,7 @@ def test_texts_are_printed(report: TerminalReport, capsys: pytest.CaptureFixture
 
 def test_progress_passes_every_item_on(report: TerminalReport, capsys: pytest.CaptureFixture[str]) -> None:
     assert list(report.progress(iter(range(3)), total=3, description="steps")) == [0, 1, 2]
-    assert "steps" in capsys.readouterr().out
+    assert "steps: 100%" in capsys.readouterr().out
     assert list(Silent().progress([1, 2])) == [1, 2]
     assert capsys.readouterr().out == ""
 

@@ -88,6 +88,30 @@ class TestDataset:
             materialise(f"s3://{bucket}/evil", None)
         assert not list(tmp_path.rglob("escaped.txt"))
 
+    def test_objects_whose_names_are_one_file_s_are_refused(self, store: Store) -> None:
+        bucket = store.bucket(**{"two/a/b.txt": b"1", "two/a//b.txt": b"2"})
+        with pytest.raises(DataError, match=r"the objects 'a/+b.txt' and 'a/+b.txt' would be one file"):
+            materialise(f"s3://{bucket}/two", None)
+
+    def test_a_file_that_was_changed_in_the_cache_is_fetched_again(self, bucket: str) -> None:
+        folder = materialise(f"s3://{bucket}/pairs", None).folder
+        (folder / "a.txt").write_text("x")
+        assert texts(materialise(f"s3://{bucket}/pairs", None).folder) == {"a.txt": "a", "sub/b.txt": "bb"}
+
+    def test_objects_that_change_while_they_are_fetched_are_no_dataset(
+        self, store: Store, bucket: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        source, fetch = f"s3://{bucket}/pairs", s3.Place.fetch
+
+        def late(place: s3.Place, target: Path, size: int) -> None:
+            fetch(place, target, size)
+            store.put(f"{source}/a.txt", b"b")  # of the same size as what was listed
+
+        monkeypatch.setattr(s3.Place, "fetch", late)
+        with pytest.raises(DataError, match="changed while it was being fetched"):
+            materialise(source, None)
+        assert not list(tmp_path.rglob("a.txt"))
+
     def test_a_connection_that_breaks_off_is_made_again(self, bucket: str, line: Line) -> None:
         line.cuts, line.after = 2, CUT
         assert (materialise(f"s3://{bucket}", None).folder / "big").read_bytes() == BIG

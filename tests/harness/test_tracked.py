@@ -6,6 +6,8 @@ Slow: each run starts two interpreters that import the SDK.
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -69,6 +71,21 @@ def test_data_made_by_one_task_feeds_the_next_and_its_checkpoint_a_third(toy: To
     assert "step 3\n" not in out
     assert "total 30" in out  # as an unbroken run of five steps
     assert parameters(second, "Datasets") == {"dataset_id": dataset}
+
+
+def test_a_run_goes_on_from_the_checkpoint_that_is_left(toy: Toy) -> None:
+    """ClearML's `Model.remove` takes the model and its file, and leaves the task's entry of it."""
+    code, out, first = toy.run("dataset_path=data", "steps=3")
+    assert code == 0, out
+    newest, other = (item["model"] for item in sorted(first["models"]["output"], key=lambda item: item["name"]))  # steps 3 and 2
+    remove = f"from clearml import Model; assert Model.remove({newest!r}, force=True, raise_on_errors=True)"
+    subprocess.run([sys.executable, "-c", remove], env=toy.environment, check=True, capture_output=True)
+    code, out, _ = toy.run("dataset_path=data", "steps=5", f"resume={first['id']}")
+    assert (code, "step 3\n" in out, "total 15" in out) == (0, True, True), out
+    toy.server.call("models.delete", model=other, force=True)
+    code, out, _ = toy.run("dataset_path=data", "steps=5", f"resume={first['id']}")
+    assert code == 2
+    assert all(f"; model {model} was removed" in out for model in (newest, other)), out
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
 
-from harness.errors import WorkloadError
+from harness.errors import ParameterError, WorkloadError
 from harness.params import RESERVED, describe, resolve, settings_class
 from harness.workload import Declaration, load
 
@@ -38,12 +39,37 @@ sumary: s
 queue: q
 commands: {go: {launcher: mpi, type: trainning, config: nothing, needs: [x], extra: 1}}
 smoke: [{command: stay}]
+metrics: {man: loss/val, main: success, lower: [loss/val], higher: {loss/val: 1}}
 """
     with pytest.raises(WorkloadError) as caught:
         load(written(tmp_path, text))
     told = str(caught.value)
-    for mistake in ("'sumary'", "summary is missing", "'mpi'", "'trainning'", "'nothing'", "needs 'x'", "'extra'", "smoke step 1"):
+    metrics = ("metrics: unknown key 'man'", "metrics.main is 'success'; must be title/series", "metrics.higher is {'loss/val': 1}")
+    for mistake in (
+        "'sumary'",
+        "summary is missing",
+        "'mpi'",
+        "'trainning'",
+        "'nothing'",
+        "needs 'x'",
+        "'extra'",
+        "smoke step 1",
+        *metrics,
+    ):
         assert mistake in told
+
+
+@pytest.mark.parametrize(
+    ("metrics", "told"),
+    [
+        ("success/mean", "metrics is 'success/mean'; must be a mapping with main, lower, higher"),
+        ("{lower: [a/b, c/d], higher: c/d}", "metrics: c/d: both lower and higher"),
+    ],
+)
+def test_metrics_that_contradict_are_refused(tmp_path: Path, metrics: str, told: str) -> None:
+    text = f"summary: s\nqueue: q\ncommands: {{go: {{launcher: own, type: testing, config: 'm:C'}}}}\nmetrics: {metrics}\n"
+    with pytest.raises(WorkloadError, match=re.escape(told)):
+        load(written(tmp_path, text))
 
 
 @pytest.mark.parametrize("text", ["", "- a", "a: [", "\x00"])
@@ -79,6 +105,12 @@ class TestOurWorkloads:
                     errors.append(error)
             assert len(errors) < len(workload.commands), errors
 
+    def test_what_trains_or_tests_says_what_it_is_judged_by(self, workload: Declaration) -> None:
+        if {command.type for command in workload.commands.values()} & {"training", "testing"}:
+            assert workload.metrics.main
+            assert workload.metrics.lower
+            assert workload.metrics.higher
+
     def test_the_entry_script_is_short_and_names_each_command(self, workload: Declaration) -> None:
         source = (ROOT / workload.script).read_text()
         (call,) = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call) and ast.unparse(node.func) == "harness.main"]
@@ -89,3 +121,26 @@ class TestOurWorkloads:
         folder = ROOT / "docker" / workload.image
         assert (folder / "Dockerfile").exists()
         assert (folder / "requirements.txt").exists()
+
+
+@pytest.mark.parametrize(
+    ("workload", "key", "name", "told"),
+    [
+        ("clip", "model.name", "RN51", "open_clip has no such model (did you mean RN50?), nor has this project"),
+        ("clip", "model.name", "vit-b-32", "open_clip has no such model (did you mean ViT-B-32?), nor has this project"),
+        ("clip", "model.name", "ViT-L/14-336px", None),
+        ("clip", "model.name", "tabletop-tiny", None),
+        ("clip", "model.name", "mine.json", None),
+        ("cliport", "model.clip", "tiny-resnt", "open_clip has no such model (did you mean tiny-resnet?), nor has this project"),
+        ("cliport", "model.clip", "", None),
+    ],
+)
+def test_the_name_of_a_model_is_checked_without_torch(workload: str, key: str, name: str, told: str | None) -> None:
+    (declared,) = (each for each in WORKLOADS if each.name == workload)
+    arguments = ["command=train", "dataset_path=.", f"{key}={name}"]
+    if told is None:
+        assert resolve(declared, arguments).flat_settings()[key] == (name or None)
+    else:
+        with pytest.raises(ParameterError) as caught:
+            resolve(declared, arguments)
+        assert caught.value.problems == [f"{key}={name}: {told}"]

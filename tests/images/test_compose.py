@@ -6,6 +6,7 @@ import copy
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -17,12 +18,16 @@ import yaml
 
 from harness.image import default_base
 from registry import render
+from registry.cli import cli
 from registry.environment import ROOT, image_names
 from registry.image import service_name
+from registry.supervisor import LEAVE
 
+UNIT = ROOT / "docker/agent/clearml-workloads-agent.service"
 SERVER = "docker/clearml-server/compose.yaml"
-FILES = ["docker/compose.yaml", SERVER, "a larger clone"]
-SETTINGS = re.compile("BASE_IMAGE|TZ|COMMIT|ENVIRONMENT|(IMAGE|CLEARML|COMPOSE|ELASTICSEARCH|MONGO|REDIS)_.*")
+AGENT = "docker/agent/compose.yaml"
+FILES = ["docker/compose.yaml", SERVER, AGENT, "a larger clone"]
+SETTINGS = re.compile("BASE_IMAGE|TZ|COMMIT|ENVIRONMENT|(AGENT|AWS|IMAGE|CLEARML|COMPOSE|ELASTICSEARCH|MONGO|REDIS)_.*")
 REPOSITORIES = {
     "PaddleDetection": "ARG BASE_IMAGE=nvcr.io/nvidia/paddlepaddle:24.12-py3",
     "DAB-DETR": "# CUDA 11.3, for its extensions\nARG BASE_IMAGE=nvcr.io/nvidia/pytorch:21.06-py3",
@@ -211,3 +216,74 @@ class TestServer:
         key = "CLEARML__services__async_urls_delete__fileserver__url_prefixes"
         services = self.services(CLEARML_FILES_HOST="https://files.example.org")
         assert services["apiserver"]["environment"][key] == services["async_delete"]["environment"][key] == '["https://files.example.org"]'
+
+
+class TestAgent:
+    """docker/agent/compose.yaml."""
+
+    def service(self, **variables: str) -> Compose:
+        found: Compose = resolved(ROOT, "-f", AGENT, **variables)["services"]["agent"]
+        return found
+
+    @pytest.mark.parametrize(
+        ("given", "queues", "gpus"), [({}, ["gpu01"], None), ({"AGENT_OPTIONS": "--queue a --queue b --gpus 0"}, ["a", "b"], "0")]
+    )
+    def test_its_command_is_one_that_the_registry_takes(self, given: dict[str, str], queues: list[str], gpus: str | None) -> None:
+        python, _, program, name, *options = shlex.split(self.service(**given)["command"])
+        assert (python, program, name) == ("python3", "registry", "agent")
+        taken = cli.commands[name].make_context(name, options).params
+        assert taken == {"containers": True, "queues": tuple(queues), "gpus": gpus}
+
+    @pytest.mark.parametrize(("given", "folder"), [({}, "/var/lib/clearml-workloads"), ({"AGENT_HOME": "/srv/agent"}, "/srv/agent")])
+    def test_what_it_keeps_has_one_path_inside_and_outside(self, given: dict[str, str], folder: str) -> None:
+        """The engine mounts it into the tasks' containers: it looks for paths on the machine, not in the agent's container."""
+        service = self.service(**given)
+        assert f"{folder}:{folder}:rw" in service["volumes"]
+        assert service["environment"]["REGISTRY_HOME"] == folder
+
+    def test_no_key_stands_in_the_file(self) -> None:
+        stated = self.service(CLEARML_API_SECRET_KEY="secret")["environment"]
+        assert stated.pop("CLEARML_API_SECRET_KEY") == "secret"
+        assert {value for name, value in stated.items() if name != "REGISTRY_HOME"} == {None}
+
+    def test_it_has_the_time_that_an_agent_takes_to_end(self) -> None:
+        minutes, seconds = re.fullmatch(r"(?:(\d+)m)?(\d+)s", self.service()["stop_grace_period"]).groups(default="0")
+        assert int(minutes) * 60 + int(seconds) > LEAVE
+
+    def test_its_image_is_made_of_files_that_reach_the_engine(self) -> None:
+        text = (ROOT / self.service()["build"]["dockerfile"]).read_text()
+        ignored = (ROOT / ".dockerignore").read_text().splitlines()
+        for line in re.findall(r"^COPY (.+) \\S+$", text, re.MULTILINE):
+            for source in line.split():
+                assert (ROOT / source).exists(), source
+                assert f"!{source.partition('/')[0]}" in ignored, source
+
+
+class TestService:
+    """docker/agent/clearml-workloads-agent.service."""
+
+    def test_systemd_accepts_it(self, tmp_path: Path) -> None:
+        """The real verifier, with the clone where there is one in place of /opt."""
+        if shutil.which("systemd-analyze") is None:
+            pytest.skip("there is no systemd-analyze")
+        command = tmp_path / ".venv/bin/registry"
+        command.parent.mkdir(parents=True)
+        command.touch(mode=0o755)
+        text = UNIT.read_text().replace("/opt/clearml-workloads", str(tmp_path))
+        for unit, accepted in ((text, True), (text.replace("KillMode", "KilMode"), False)):
+            (tmp_path / UNIT.name).write_text(unit)
+            done = subprocess.run(["systemd-analyze", "verify", str(tmp_path / UNIT.name)], capture_output=True, text=True)
+            assert (done.returncode == 0 and not done.stderr) == accepted, done.stderr
+
+    def test_it_is_started_with_the_options_of_its_example(self) -> None:
+        stated = dict(re.findall(r"^(\w+)=(.*)$", UNIT.with_name("agent.env.example").read_text(), re.MULTILINE))
+        command = re.search(r"^ExecStart=\S+/registry (\w+) \$AGENT_OPTIONS$", UNIT.read_text(), re.MULTILINE)
+        assert command is not None
+        taken = cli.commands[command[1]].make_context(command[1], shlex.split(stated["AGENT_OPTIONS"])).params
+        assert taken["queues"] == ("gpu01",)
+        assert not stated["CLEARML_API_SECRET_KEY"]
+
+    def test_the_command_alone_is_told_to_end_and_has_time_for_it(self) -> None:
+        stated = dict(re.findall(r"^(\w+)=(.*)$", UNIT.read_text(), re.MULTILINE))
+        assert stated["KillMode"] == "mixed"
+        assert int(stated["TimeoutStopSec"]) > LEAVE

@@ -24,8 +24,10 @@ ARG TZ=Asia/Tokyo
 ENV TZ=${{TZ}}
 COPY docker/setup/debian.sh docker/harness/packages.txt /setup/
 RUN bash /setup/debian.sh /setup/packages.txt
-COPY docker/setup/python.sh docker/toolbox/requirements.txt /setup/
-RUN bash /setup/python.sh /setup/requirements.txt
+COPY docker/setup/python.sh docker/harness/requirements.lock /setup/
+RUN bash /setup/python.sh /setup/requirements.lock
+COPY docker/toolbox/requirements.lock /setup/toolbox.lock
+RUN bash /setup/python.sh /setup/toolbox.lock
 ENV LOCAL_PYTHON=python3 CLEARML_AGENT_SKIP_PYTHON_ENV_INSTALL=1
 WORKDIR /workspace
 COPY docker/toolbox docker/toolbox
@@ -120,6 +122,14 @@ def requirements_are_copied_apart(file: Dockerfile) -> bool:
     return not any(re.match(r"(\.|docker(/[^/ ]+)?|src|configs|clearml_tasks)/? ", given) for given in copied)
 
 
+def what_is_installed_is_locked(file: Dockerfile) -> bool:
+    """The harness's lock, then the image's own: requirements.txt leaves to the day of the build what its packages need."""
+    copied = [given for place in file.places("COPY", r"requirements\.") for given in file.instructions[place][1].split()[:-1]]
+    locks = [given for given in copied if "requirements." in given]
+    steps = file.places("RUN", r"python\.sh")
+    return locks == [f"docker/{name}/requirements.lock" for name in ("harness", file.name)] and len(steps) == len(locks)
+
+
 def hadolint_is_content(file: Dockerfile) -> bool:
     done = subprocess.run(
         [HADOLINT, "--config", ROOT / ".hadolint.yaml", "--no-color", "-"], input=file.text, capture_output=True, text=True
@@ -137,10 +147,11 @@ CONVENTIONS: list[Callable[[Dockerfile], bool]] = [
     it_says_what_it_is,
     what_changes_least_comes_first,
     requirements_are_copied_apart,
+    what_is_installed_is_locked,
     hadolint_is_content,
 ]
 COPY_CODE = "COPY src src\nCOPY clearml_tasks clearml_tasks\n"
-INSTALL = "RUN bash /setup/python.sh /setup/requirements.txt\n"
+INSTALL = "RUN bash /setup/python.sh /setup/requirements.lock\n"
 BREACHES: list[tuple[Callable[[Dockerfile], bool], str, str]] = [
     (the_base_is_an_argument, "FROM ${BASE_IMAGE}", "FROM python:3.11"),
     (the_base_is_an_argument, "ARG BASE_IMAGE=", "ARG TZ=UTC\nARG BASE_IMAGE="),
@@ -162,6 +173,10 @@ BREACHES: list[tuple[Callable[[Dockerfile], bool], str, str]] = [
     (what_changes_least_comes_first, "RUN bash /setup/debian.sh", f"{INSTALL}RUN bash /setup/debian.sh"),
     (requirements_are_copied_apart, INSTALL, f"COPY docker docker\n{INSTALL}"),
     (requirements_are_copied_apart, INSTALL, f"COPY . /workspace\n{INSTALL}"),
+    (what_is_installed_is_locked, "harness/requirements.lock", "harness/requirements.txt"),
+    (what_is_installed_is_locked, "COPY docker/toolbox/requirements.lock /setup/toolbox.lock\n", ""),
+    (what_is_installed_is_locked, "docker/toolbox/requirements.lock", "docker/clip/requirements.lock"),
+    (what_is_installed_is_locked, "RUN bash /setup/python.sh /setup/toolbox.lock\n", "RUN pip install toolbox\n"),
     (hadolint_is_content, INSTALL, "RUN apt-get update && apt-get install -y git\n"),
     (hadolint_is_content, "WORKDIR /workspace", "WORKDIR workspace"),
     (hadolint_is_content, "image.revision=", "image.revisoin="),

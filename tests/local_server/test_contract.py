@@ -16,6 +16,7 @@ KNOWN = [endpoint for endpoint in endpoints() if endpoint.name in NEWEST and not
 BEYOND = {
     "tasks.dequeue": {"new_status", "remove_from_all_queues"},
     "tasks.enqueue": {"force"},
+    "queues.remove_task": {"update_task_status"},
     "events.multi_task_scalar_metrics_iter_histogram": {"metrics"},
 }
 # The table of what the SDK, the command line and the agent call.
@@ -30,7 +31,7 @@ CALLED = """
     models.create models.edit models.get_by_id models.get_all models.update_for_task models.delete models.set_ready
     models.add_or_update_metadata models.archive_many models.unarchive_many
     queues.get_by_id queues.get_all queues.create queues.get_next_task queues.get_num_entries queues.get_default
-    workers.get_all workers.register workers.status_report workers.unregister workers.get_runtime_properties
+    workers.get_all workers.register workers.status_report workers.unregister
 """
 
 

@@ -83,7 +83,7 @@ def test_a_full_disk_is_told_and_nothing_acknowledged_is_lost(own_server: OwnSer
         if not answer.ok:
             break
         stored += 1
-    assert (answer.status_code, answer.json()["meta"]["result_code"]) == (500, 500)
+    assert (answer.status_code, answer.json()["meta"]["result_code"], answer.headers["Retry-After"]) == (503, 503, "20")
     assert "could not store" in answer.json()["meta"]["result_msg"]
     assert server.call("events.get_task_log", task=task)["total"] == stored
     resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
@@ -129,7 +129,7 @@ def test_a_taken_port_is_one_line(tmp_path: Path) -> None:
 def test_a_folder_in_use_is_one_line(own_server: OwnServer) -> None:
     server = own_server()
     assert one_line(run("--data", str(server.data), "--port", "0")).endswith("is in use by another server")
-    assert server.call("queues.get_all") == {"queues": []}
+    assert [queue["name"] for queue in server.call("queues.get_all")["queues"]] == ["default"]
 
 
 def test_a_folder_of_a_newer_version_is_one_line_and_stays_as_it_is(tmp_path: Path) -> None:
@@ -203,6 +203,31 @@ def test_changes_that_wait_are_committed_together_and_refused_alone(tmp_path: Pa
     assert [str(problem) for problem in problems if problem] == ["not this one"]
     rows = store.read(lambda db: db.execute("SELECT id FROM queue ORDER BY id").fetchall()).result(10)
     assert [int(id) for (id,) in rows] == [0, 1, 2, 4, 5]
+    store.close()
+
+
+def test_what_sqlite_refuses_in_one_change_is_no_fault_of_those_committed_with_it(tmp_path: Path) -> None:
+    """A function of ours that fails inside a statement is an OperationalError, as a full disk is."""
+    store = Store(tmp_path / "server.db")
+    begun, go_on = threading.Event(), threading.Event()
+
+    def hold(db: sqlite3.Connection) -> None:
+        begun.set()
+        go_on.wait(10)
+
+    def bad(db: sqlite3.Connection) -> None:
+        db.execute("SELECT json_extract('{', '$')")
+
+    held = store.write(hold)
+    begun.wait(10)
+    before = store.write(lambda db: db.execute("INSERT INTO queue (id, doc) VALUES ('a', '{}')"))
+    refused = store.write(bad)
+    after = store.write(lambda db: db.execute("INSERT INTO queue (id, doc) VALUES ('b', '{}')"))
+    go_on.set()
+    for future in (held, before, after):
+        future.result(10)
+    assert isinstance(refused.exception(10), sqlite3.OperationalError)
+    assert store.read(lambda db: db.execute("SELECT count(*) FROM queue").fetchone()).result(10) == (2,)
     store.close()
 
 

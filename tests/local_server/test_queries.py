@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from support.events import NewTask, scalar
+from support.events import NewTask, OwnServer, scalar
 from support.server import LocalServer
 
 
@@ -175,3 +176,28 @@ def test_subprojects_are_included_on_request(server: LocalServer, new_task: NewT
     new_task("in the branch", project=child)
     assert names(server, parent) == []
     assert names(server, parent, include_subprojects=True) == ["in the branch"]
+
+
+@pytest.mark.parametrize(("text", "found"), [("a_b", ["a_b"]), ("a%b", ["a%b"]), ("a\\b", ["a\\b"]), ("axb", ["axb"])])
+def test_a_text_is_searched_for_as_it_is(server: LocalServer, project: str, new_task: NewTask, text: str, found: list[str]) -> None:
+    """Not as a pattern of SQL's LIKE, in which _ stands for any character."""
+    for name in ("a_b", "a%b", "a\\b", "axb"):
+        new_task(name)
+    assert names(server, project, search_text=text) == found
+
+
+def test_a_time_without_zone_is_utc_wherever_the_server_stands(own_server: OwnServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the SDK sends times, of datetime.utcnow()."""
+    monkeypatch.setenv("TZ", "Pacific/Kiritimati")  # 14 hours ahead
+    server = own_server()
+    task = server.call("tasks.create", name="some task", type="training")["id"]
+    server.call("tasks.started", task=task)
+    now = datetime.now(UTC).replace(tzinfo=None)
+    an_hour = timedelta(hours=1)
+
+    def found(*ranges: str) -> list[str]:
+        return [each["id"] for each in server.call("tasks.get_all", status_changed=list(ranges))["tasks"]]
+
+    assert found(f">{(now - an_hour).isoformat()}", f"<{(now + an_hour).isoformat()}") == [task]
+    assert found(f">{(now + an_hour).isoformat()}") == []
+    assert found(f"<{(now - an_hour).isoformat()}") == []

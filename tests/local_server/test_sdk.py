@@ -76,7 +76,7 @@ def test_a_runs_artifacts_and_model_come_back(run: Run) -> None:
 
 def test_the_link_that_the_sdk_prints_leads_to_the_task(run: Run, server: LocalServer) -> None:
     seen = run("report")
-    assert seen["link"] == f"{server.url}/projects/{seen['project']}/experiments/{seen['task']}/output/log"
+    assert seen["link"] == f"{server.url}/projects/{seen['project']}/tasks/{seen['task']}/output/log"
     answer = requests.get(seen["link"], allow_redirects=False, timeout=10)
     assert answer.headers["Location"].startswith(f"/task/{seen['task']}")
 
@@ -112,3 +112,9 @@ def test_tasks_are_queried(run: Run) -> None:
     assert seen["by_name"] == seen["by_parent"] == seen["by_status"] == [seen["clone"]]
     assert [(task["id"], task["status"]) for task in seen["extra"]] == [(seen["clone"], "queued"), (seen["original"], "created")]
     assert "control" in seen["projects"]
+
+
+def test_clearmls_trigger_scheduler_enqueues_what_is_set_off(run: Run) -> None:
+    """A task that ends, a dataset that is finalized and a model with a tag each set off a clone of the job."""
+    seen = run("trigger")
+    assert seen["queued"] == dict.fromkeys(seen["sources"].values(), seen["job"])

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from support.command_line import Outcome, Registry
 from support.server import LocalServer
-from support.toy import make_repository
+from support.toy import forget_settings, make_repository
 
 from registry import cli
 from registry.backends import Queue, Server, connect
@@ -24,6 +24,7 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (root / ".venvs/toy/bin").mkdir(parents=True)
     (root / ".venvs/toy/bin/python").touch()
     monkeypatch.syspath_prepend(root / "clearml_tasks" / "toy")
+    forget_settings(monkeypatch)
     monkeypatch.chdir(root)
     return root
 

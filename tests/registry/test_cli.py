@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import click
 import pytest
 from support.command_line import Registry, parse_clearml_task
+from support.toy import forget_settings
 
 from registry.cli import cli
 
@@ -47,7 +49,8 @@ def test_python_m_registry_is_the_same_command(clone: Path) -> None:
 def test_workloads_are_found_by_looking(clone: Path, registry: Registry) -> None:
     (workload,) = json.loads(registry("list", "--json").out)
     assert (workload["name"], workload["image"], workload["queue"], workload["commands"]) == ("toy", "toy", "gpu01", ["train", "make"])
-    assert "toy" in registry("list").out
+    _, row = registry("list").lines
+    assert re.split(r"\s{2,}", row.strip()) == ["toy", "toy", "gpu01", "train, make", "Adds numbers up, slowly"]
 
 
 def test_a_clone_is_found_from_a_folder_inside_it(clone: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,8 +60,25 @@ def test_a_clone_is_found_from_a_folder_inside_it(clone: Path, registry: Registr
 
 def test_show_tells_every_setting(clone: Path, registry: Registry) -> None:
     shown = registry("show", "toy").out
-    for expected in ("dataset_id: numbers", "command train", "launcher torchrun", "steps", "int >= 1", "time per step", "configs  smoke"):
-        assert expected in shown
+    rows = [re.split(r"\s{2,}", line.strip()) for line in shown.splitlines()]
+    for expected in (
+        ["image", "toy"],
+        ["queue", "gpu01"],
+        ["dataset", "dataset_id: numbers"],
+        ["configs", "smoke"],
+        ["command train (training, launcher torchrun, needs dataset_id)"],
+        ["steps", "int >= 1", "3", "steps"],
+        ["pause", "float >= 0", "0.0", "s", "time per step"],
+        ["command make (data_processing, launcher inline)"],
+        ["n", "int >= 1", "5", "numbers"],
+    ):
+        assert expected in rows
+
+
+def test_show_tells_what_runs_are_judged_by(clone: Path, registry: Registry) -> None:
+    with (clone / "clearml_tasks/toy/workload.yaml").open("a") as declaration:
+        declaration.write("metrics: {main: sum/total, lower: [loss/*, waste/mean]}\n")
+    assert "metrics  sum/total; less is better in loss/*, waste/mean" in registry("show", "toy").lines
 
 
 def test_all_that_is_wrong_with_a_declaration_is_told(clone: Path, registry: Registry) -> None:
@@ -67,6 +87,31 @@ def test_all_that_is_wrong_with_a_declaration_is_told(clone: Path, registry: Reg
     assert outcome.code == 2
     for expected in ("unknown key 'qeue'", "queue is missing", "launcher is 'mpi'", "config is None"):
         assert expected in outcome.err
+
+
+@pytest.mark.usefixtures("no_server")
+@pytest.mark.parametrize(
+    ("module", "why"),
+    [
+        ("import nowhere_at_all\n", "ModuleNotFoundError: No module named 'nowhere_at_all'"),
+        ("def (:\n", "SyntaxError: invalid syntax (toy_settings.py, line 1)"),
+        ("Make = None\n", "AttributeError: module 'toy_settings' has no attribute 'Train'"),
+        ("Train = None\n", "it is no dataclass"),
+    ],
+)
+def test_settings_that_cannot_be_imported_are_one_error(
+    clone: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch, module: str, why: str
+) -> None:
+    (clone / "clearml_tasks/toy/toy_settings.py").write_text(module)
+    for command in (("show", "toy"), ("enqueue", "toy", "--dry-run"), ("enqueue", "toy", "--smoke", "n=3", "--dry-run")):
+        forget_settings(monkeypatch)
+        outcome = registry(*command)
+        assert outcome.code != 0
+        lines = [line for line in outcome.err.splitlines() if not line.startswith("warning: ")]
+        assert len(lines) == 1
+        if "--smoke" not in command:  # which begins with the other command
+            assert lines == [f"error: the settings of command=train, toy_settings:Train, cannot be imported: {why}"]
+    assert registry("list").code == 0  # which needs no settings
 
 
 def test_an_unknown_workload_gets_the_nearest_name(clone: Path, registry: Registry) -> None:

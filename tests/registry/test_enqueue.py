@@ -226,6 +226,77 @@ def test_what_is_not_committed_is_said(clone: Path, embedded: Server, queue: Que
     assert "new idea.yaml" in outcome.err
 
 
+@pytest.mark.parametrize("server_is", ["embedded", "none"])
+@pytest.mark.parametrize("name", ["clearml_tasks/toy/workload.yaml", "clearml_tasks/toy/clearml_train.py", "configs/toy/smoke.yaml"])
+def test_a_file_that_is_not_in_the_commit_is_an_error_before_a_task_exists(
+    clone: Path, embedded: Server, queue: Queue, registry: Registry, monkeypatch: pytest.MonkeyPatch, name: str, server_is: str
+) -> None:
+    git(clone, "rm", "-q", "--cached", name)
+    git(clone, "commit", "-qm", "without it")
+    before = count(embedded)
+    if server_is == "none":
+        monkeypatch.delenv("CLEARML_CONFIG_FILE")
+        monkeypatch.setenv("REGISTRY_HOME", str(clone / "nowhere"))
+        monkeypatch.setenv("HOME", str(clone))
+    outcome = registry("enqueue", "toy", "dataset_id=task:make", "config=smoke", "--queue", queue.name, "--smoke", "--dry-run")
+    assert (outcome.code, outcome.out) == (2, "")
+    commit = git(clone, "rev-parse", "HEAD")[:10]
+    assert f"{name} is not in commit {commit}, so no agent has it: git add '{name}' && git commit" in outcome.err
+    assert count(embedded) == before
+
+
+@pytest.mark.usefixtures("queue")
+class TestFilesHere:
+    """The embedded server's agents are on this machine, and start in a clone of the commit."""
+
+    @pytest.fixture
+    def dry(self, queue: Queue, registry: Registry) -> Registry:
+        return lambda *arguments: registry("enqueue", "toy", "--queue", queue.name, *arguments, "--dry-run")
+
+    @pytest.mark.parametrize("key", ["dataset_path", "init_from", "resume"])
+    def test_what_is_not_there_is_refused(self, tmp_path: Path, dry: Registry, key: str) -> None:
+        data = [] if key == "dataset_path" else ["dataset_id=s3://bucket/numbers"]
+        (tmp_path / "there").mkdir()
+        (tmp_path / "there/numbers.txt").write_text("1")
+        assert dry(*data, f"{key}={tmp_path}/there").code == 0
+        outcome = dry(*data, f"{key}={tmp_path}/step=00000001.ckpt")
+        assert outcome.code == 2
+        assert f"error: {key}={tmp_path}/step=00000001.ckpt: there is no such f" in outcome.err
+        assert "on this machine, where the agents are" in outcome.err
+
+    def test_a_relative_path_begins_in_the_clone_of_the_commit(self, clone: Path, dry: Registry) -> None:
+        (clone / "outputs").mkdir()
+        assert dry("dataset_path=configs/toy").code == 0
+        outcome = dry("dataset_path=outputs")
+        assert (outcome.code, "give the whole path" in outcome.err) == (2, True)
+
+    def test_data_is_a_folder_with_something_in_it(self, tmp_path: Path, dry: Registry) -> None:
+        (tmp_path / "empty").mkdir()
+        (tmp_path / "file").touch()
+        for name in ("empty", "file"):
+            outcome = dry(f"dataset_path={tmp_path}/{name}")
+            assert outcome.err.count(f"dataset_path={tmp_path}/{name}: it is no folder, or an empty one") == 1
+
+    def test_with_a_dataset_it_is_where_the_data_shall_appear(self, dry: Registry) -> None:
+        assert dry("dataset_id=s3://bucket/numbers", "dataset_path=/nowhere/yet").code == 0
+
+    @pytest.mark.parametrize(
+        ("typed", "told"),
+        [
+            ("seed=-1", "seed=-1: must be at least 0"),
+            ("pause=1e-3,", "'pause=1e-3,' cannot be read: write pause=1e-3"),
+            ("pause＝1e-3", "'pause＝1e-3' cannot be read: write pause=1e-3"),
+            ("PAUSE=1", "PAUSE: there is no such key (did you mean pause?)"),
+            ("-m", "a sweep needs no -m or --multirun; key=a,b makes two runs"),
+            ("--multirun", "a sweep needs no -m or --multirun; key=a,b makes two runs"),
+        ],
+    )
+    def test_slips_get_the_nearest_right_form(self, dry: Registry, typed: str, told: str) -> None:
+        outcome = dry("dataset_id=s3://bucket/numbers", typed)
+        assert (outcome.code, outcome.out) == (2, "")
+        assert f"error: {told}\n" in outcome.err
+
+
 def test_a_refused_key_is_one_line(clone: Path, server: Any, tmp_path: Path) -> None:
     environment = {**server.env, "CLEARML_API_SECRET_KEY": "wrong", "CLEARML_API_ACCESS_KEY": "wrong"}
     done = subprocess.run([sys.executable, "-m", "registry", "status"], capture_output=True, text=True, env=environment)
@@ -250,8 +321,10 @@ class TestWaiting:
         embedded.call("tasks.completed", task=task)
         _, err = child.communicate(timeout=60)
         assert child.returncode == 0
-        assert "in_progress" in err
-        assert "completed" in err
+        assert [line for line in err.splitlines() if f"({task[:8]}): " in line][-2:] == [
+            f"toy-train ({task[:8]}): in_progress",
+            f"toy-train ({task[:8]}): completed",
+        ]
 
     def test_a_failure_says_why_with_the_end_of_the_log(self, waiting: tuple[subprocess.Popen[str], str], embedded: Server) -> None:
         child, task = waiting

@@ -49,12 +49,20 @@ def test_what_a_queue_states_is_corrected_and_its_other_tags_stay(embedded: Serv
     assert listed(registry, queue.name)["gpus"] == 4
 
 
+def test_up_serves_no_queue_that_a_server_would_refuse(clone: Any, registry: Registry) -> None:
+    outcome = registry("up", "--queue", "ab", "--queue", "gpu01", "--queue", "x")
+    assert (outcome.code, outcome.out) == (2, "")
+    for name in ("ab", "x"):
+        assert f"  - the queue name '{name}' is shorter than 3 characters" in outcome.err.splitlines()
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
         (["create", "QUEUE"], "exists already; to state its GPUs: registry queue set QUEUE --gpus N"),
-        (["create", " "], "must not be empty or begin with -"),
-        (["create", "--", "-x"], "must not be empty or begin with -"),
+        (["create", " "], "the queue name ' ' is shorter than 3 characters"),
+        (["create", "--", "-xyz"], "queue '-xyz': must not begin with -"),
+        (["create", "ab"], "the queue name 'ab' is shorter than 3 characters"),
         (["create", "new", "--gpus", "-1"], "-1 is not in the range x>=0"),
         (["create", "new", "--gpus", "two"], "'two' is not a valid integer"),
         (["set", "QUEUEX", "--gpus", "1"], "there is no queue 'QUEUEX' (did you mean QUEUE?)"),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.command_line import parse_clearml_task
 
-from registry.run import Run, referenced_steps
+from registry.run import Run, problem_of_name, problem_of_queue, referenced_steps
 
 word = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), min_size=1)
 value = st.builds(lambda key, text: f"{key}={text}", st.from_regex(r"[a-z][a-z_.]*", fullmatch=True), word)
@@ -39,6 +40,26 @@ def test_what_a_server_would_refuse_is_said_before() -> None:
         "tag '-t': must not be empty or begin with -",
         "tag '': must not be empty or begin with -",
     ]
+
+
+@pytest.mark.parametrize(
+    ("project", "told"),
+    [
+        ("team/abc", None),
+        ("a/abc", None),
+        ("ab", "the project name 'ab' is shorter than 3 characters"),
+        ("team/ab", "the project name 'team/ab' ends in a part that is shorter than 3 characters"),
+        ("team//abc", "the project name 'team//abc' has a part without letters; write a/b"),
+        ("team/", "the project name 'team/' has a part without letters; write a/b"),
+        ("/team", "the project name '/team' has a part without letters; write a/b"),
+        ("", "the project name '' is shorter than 3 characters"),
+    ],
+)
+def test_a_project_s_name_is_checked_as_the_server_does(project: str, told: str | None) -> None:
+    """As ClearML's API server 2.3.0 answered: 400 for a last part of under three characters, and for one that is empty."""
+    assert problem_of_name("project", project) == told
+    assert problem_of_name("task", "a/b") is None
+    assert problem_of_queue("ab") == "the queue name 'ab' is shorter than 3 characters"
 
 
 def test_a_later_step_takes_the_id_of_an_earlier_one_from_a_shell_variable() -> None:

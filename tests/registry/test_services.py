@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
 import signal
@@ -11,12 +13,14 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from support.command_line import Outcome, git
+from support.events import wait_for
+from support.namespaces import ip, why_not
 
 from registry import processes
 from registry.home import started_at
@@ -43,8 +47,8 @@ def command(clone: Path, home: Path, tmp_path: Path) -> Iterator[Command]:
         "PYTHONPATH": str(clone / "clearml_tasks/toy"),
     }
 
-    def run(*arguments: str) -> Outcome:
-        argv = [sys.executable, "-m", "registry", *arguments]
+    def run(*arguments: str, begin: Sequence[str] = ()) -> Outcome:
+        argv = [*begin, sys.executable, "-m", "registry", *arguments]
         done = subprocess.run(argv, env=environment, cwd=clone, capture_output=True, text=True, timeout=200)
         return Outcome(done.returncode, done.stdout, done.stderr)
 
@@ -79,8 +83,8 @@ def test_from_nothing_to_a_published_dataset_and_a_run_on_it(command: Command, c
 
     failed = command("enqueue", "toy", "--dataset", "toy-numbers", "exit_code=3", "--wait")
     assert failed.code == 1
-    assert "failed" in failed.err
-    assert "rank 0 of 1" in failed.err
+    assert f"({failed.lines[0]}): failed: a process ended with exit code 3" in failed.err
+    assert "    rank 0 of 1: step 3" in failed.err.splitlines()
 
     assert stat.S_IMODE((home / "agents/agent-1/clearml.conf").stat().st_mode) == 0o600
     assert not list((tmp_path / "user").glob(".gitconfig"))
@@ -103,7 +107,7 @@ def test_a_run_killed_with_9_is_taken_up_again_and_ends_as_an_unbroken_one(comma
     (unbroken,) = command("enqueue", *arguments[:-1], "--wait").lines
     (told,) = json.loads(command("status", broken, "--json").out)
     assert told["status"] == "failed"
-    assert "SIGKILL" in command("logs", broken).out
+    assert "error: a process was ended by SIGKILL" in command("logs", broken).out
     resumed = command("enqueue", "toy", "--resume", broken, "pause=0", "--wait")
     assert resumed.code == 0, resumed.err
     assert "rank 0 of 1: step 1\n" not in command("logs", *resumed.lines).out
@@ -156,11 +160,93 @@ def test_a_taken_port_is_told_with_the_servers_own_words(command: Command) -> No
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        outcome = command("up", "--port", str(taken.getsockname()[1]))
+        port = taken.getsockname()[1]
+        outcome = command("up", "--port", str(port))
     assert (outcome.code, outcome.out) == (1, "")
-    assert "the server did not start" in outcome.err
-    assert "port" in outcome.err
-    assert "Traceback" not in outcome.err
+    assert outcome.err.splitlines() == [
+        "server: starting",
+        "error: the server did not start; its last words:",
+        f"    local_server: port {port} of 127.0.0.1 is taken by another program; choose another with --port",
+    ]
+
+
+@pytest.fixture
+def own_network() -> Iterator[tuple[str, ...]]:
+    """What a command begins with to run where all ports are free."""
+    if why := why_not():
+        pytest.skip(why)
+    name = f"ports-{os.getpid()}"
+    ip("netns", "add", name)
+    ip("-n", name, "link", "set", "lo", "up")
+    yield ("ip", "netns", "exec", name)
+    ip("netns", "del", name)
+
+
+def test_the_ordinary_port_of_http_serves_its_own_clients(command: Command, own_network: tuple[str, ...]) -> None:
+    """They leave that port out of the address that they ask for."""
+    for arguments in (("up", "--port", "80", "--agents", "0"), ("queue", "create", "blue"), ("up", "--agents", "0")):
+        outcome = command(*arguments, begin=own_network)
+        assert outcome.code == 0, outcome.err
+    assert "server: http://127.0.0.1:80, agents: none" in outcome.err
+
+
+@pytest.fixture
+def mounted(home: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
+    """The state folder, a file system of its own with the given options."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount a file system")
+    home.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", request.param, "tmpfs", str(home)], capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"no file system can be mounted: {done.stderr.strip()}")
+    yield home
+    subprocess.run(["umount", str(home)], check=True)
+
+
+class TestHome:
+    """A state folder in which nothing can be written is one line, and what runs can be ended."""
+
+    def test_below_a_file(self, command: Command, home: Path) -> None:
+        home.touch()
+        for line in ("up", "agent"):
+            outcome = command(line)
+            assert f"cannot write {home}: " in outcome.err
+            assert "REGISTRY_HOME may lead to another folder" in outcome.err
+            assert "Traceback" not in outcome.err
+
+    @pytest.mark.parametrize("mounted", ["ro"], indirect=True)
+    def test_that_is_read_only(self, command: Command, mounted: Path) -> None:
+        outcome = command("up")
+        assert (outcome.code, outcome.out) == (1, "")
+        assert outcome.err.startswith(f"error: cannot write {mounted}/")
+        assert "Read-only file system" in outcome.err
+        assert len(outcome.err.splitlines()) == 1
+
+    @pytest.mark.parametrize("mounted", ["size=16m"], indirect=True)
+    def test_on_a_disk_that_fills_up(self, command: Command, mounted: Path) -> None:
+        """While the server runs: agents are refused, and `down` ends the server."""
+        assert command("up", "--port", "0", "--agents", "0").code == 0
+        server = process_of("server", mounted)
+        with contextlib.suppress(OSError), (mounted / "filling").open("wb", buffering=0) as filling:
+            while filling.write(bytes(4096)):
+                pass
+        refused = command("up")
+        assert (refused.code, refused.out) == (1, "")
+        assert "No space left on device" in refused.err
+        assert len(refused.err.splitlines()) == 1
+        assert server.is_alive
+        assert command("down").code == 0
+        assert not server.is_alive
+        assert command("up").err == refused.err
+
+    def test_a_process_whose_record_cannot_be_written_does_not_stay(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def full(*_: object) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        monkeypatch.setattr(processes, "record", full)
+        with pytest.raises(OSError, match="No space left"):
+            processes.start("sleeper", ["sleep", "300"], dict(os.environ) | {"MARKED": "yes"}, tmp_path)
+        wait_for(lambda: not list(processes.marked("MARKED", ["yes"])))
 
 
 def test_a_process_is_asked_first_and_then_ended_with_what_it_started(tmp_path: Path) -> None:

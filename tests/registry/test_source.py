@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 from pathlib import Path
 
 import pytest
 from support.command_line import git
 
-from registry import source
+from registry import remote, source
 
 
 @pytest.fixture
 def pushed(clone: Path, tmp_path: Path) -> Path:
     """The clone, with a remote that has its commit."""
     subprocess.run(["git", "init", "-q", "--bare", tmp_path / "remote.git"], check=True)
-    git(clone, "remote", "add", "origin", str(tmp_path / "remote.git"))
+    git(clone, "remote", "add", "origin", url(tmp_path))
     git(clone, "push", "-q", "-u", "origin", "main")
     return clone
+
+
+def url(tmp_path: Path) -> str:
+    return (tmp_path / "remote.git").as_uri()
 
 
 def commit(root: Path, name: str) -> str:
@@ -53,26 +58,26 @@ def test_another_branch_is_taken_without_what_is_not_committed_here(clone: Path)
 
 
 def test_an_unknown_branch_is_refused_with_those_there_are(clone: Path) -> None:
-    assert source.read(clone, "mian", embedded=True).problems == ("there is no branch 'mian'; there are: main",)
+    assert source.read(clone, "mian", embedded=True).problems == ("there is no branch 'mian' (did you mean main?); there are: main",)
 
 
 def test_a_commit_on_no_branch_cannot_be_cloned(clone: Path) -> None:
     git(clone, "switch", "-q", "--detach")
     commit(clone, "loose.txt")
-    (problem,) = source.read(clone, None, embedded=True).problems
-    assert "on no branch" in problem
+    loose = git(clone, "rev-parse", "HEAD")[:10]
+    told = f"commit {loose} is on no branch, so it cannot be cloned: git switch -c NAME"
+    assert source.read(clone, None, embedded=True).problems == (told,)
 
 
 def test_a_server_elsewhere_takes_the_remote(pushed: Path, tmp_path: Path) -> None:
     found = source.read(pushed, None, embedded=False)
-    assert (found.repository, found.problems) == (str(tmp_path / "remote.git"), ())
+    assert (found.repository, found.problems) == (url(tmp_path), ())
 
 
 def test_a_commit_that_is_not_pushed_is_refused(pushed: Path) -> None:
     latest = commit(pushed, "new.txt")
-    (problem,) = source.read(pushed, None, embedded=False).problems
-    assert latest[:10] in problem
-    assert "git push" in problem
+    told = f"commit {latest[:10]} is not pushed to origin, so no agent can fetch it: git push"
+    assert source.read(pushed, None, embedded=False).problems == (told,)
     assert source.read(pushed, None, embedded=True).problems == ()
 
 
@@ -82,6 +87,80 @@ def test_a_branch_is_the_remote_one_where_agents_fetch_from_it(pushed: Path) -> 
     assert source.read(pushed, "main", embedded=False).commit == at_remote
 
 
+class TestTheRemoteIsAsked:
+    """What it has now counts, not what this clone has heard of it."""
+
+    def problems(self, clone: Path, branch: str | None = None) -> tuple[str, ...]:
+        return source.read(clone, branch, embedded=False).problems
+
+    def test_a_tag_that_is_here_alone_pushes_nothing(self, pushed: Path) -> None:
+        latest = commit(pushed, "new.txt")[:10]
+        git(pushed, "tag", "v1")
+        assert self.problems(pushed) == (f"commit {latest} is not pushed to origin, so no agent can fetch it: git push",)
+        assert self.problems(pushed, "v1") == ("'v1' is not pushed to origin, so no agent can fetch it: git push origin v1",)
+        git(pushed, "push", "-q", "origin", "v1")
+        assert (self.problems(pushed), self.problems(pushed, "v1")) == ((), ())
+
+    def test_an_annotated_tag_stands_for_its_commit(self, pushed: Path) -> None:
+        latest = commit(pushed, "new.txt")
+        git(pushed, "tag", "-a", "-m", "first", "v1")
+        git(pushed, "push", "-q", "origin", "v1")
+        assert source.read(pushed, "v1", embedded=False).commit == latest
+
+    def test_a_stale_tracking_ref_is_no_proof(self, pushed: Path, tmp_path: Path) -> None:
+        old = git(pushed, "rev-parse", "HEAD")
+        latest = commit(pushed, "new.txt")
+        git(pushed, "push", "-q")
+        git(tmp_path / "remote.git", "update-ref", "refs/heads/main", old)  # as another one's forced push leaves it
+        assert git(pushed, "rev-parse", "origin/main") == latest
+        assert self.problems(pushed) == (f"commit {latest[:10]} is not pushed to origin, so no agent can fetch it: git push",)
+
+    def test_a_branch_that_has_gone_on_still_has_the_commit(self, pushed: Path, tmp_path: Path) -> None:
+        git(tmp_path, "clone", "-q", "-b", "main", url(tmp_path), "other")
+        commit(tmp_path / "other", "theirs.txt")
+        git(tmp_path / "other", "push", "-q", "origin", "HEAD:main")
+        before = git(pushed, "for-each-ref")
+        assert self.problems(pushed) == ()
+        assert git(pushed, "for-each-ref") == before
+        theirs = git(tmp_path / "other", "rev-parse", "HEAD")
+        found = source.read(pushed, "main", embedded=False)
+        assert (found.commit, found.problems) == (theirs, ())
+
+    def test_a_branch_that_is_here_alone_is_not_pushed(self, pushed: Path) -> None:
+        git(pushed, "branch", "feat")
+        assert self.problems(pushed, "feat") == ("'feat' is not pushed to origin, so no agent can fetch it: git push origin feat",)
+        assert self.problems(pushed, "faet") == ("there is no branch 'faet'; there are: main",)
+
+    @pytest.mark.parametrize("listens", [True, False])
+    def test_one_that_does_not_answer_is_said_not_to_have_been_asked(
+        self, pushed: Path, monkeypatch: pytest.MonkeyPatch, listens: bool
+    ) -> None:
+        monkeypatch.setattr("registry.remote.ANSWERS_WITHIN", 1.0)
+        with socket.socket() as held:
+            held.bind(("127.0.0.1", 0))
+            if listens:
+                held.listen()
+            git(pushed, "remote", "set-url", "origin", f"git://127.0.0.1:{held.getsockname()[1]}/code.git")
+            found = source.read(pushed, None, embedded=False)
+            here = git(pushed, "rev-parse", "HEAD")[:10]
+            (warning,) = found.warnings
+            why = "no answer within 1 s" if listens else "fatal: unable to connect to 127.0.0.1"
+            assert warning.startswith(f"remote origin was not asked whether it has commit {here}, which it had when last fetched: {why}")
+            assert found.problems == ()
+            commit(pushed, "new.txt")
+            git(pushed, "tag", "v1")
+            assert "is not pushed to origin" in self.problems(pushed)[0]
+
+    @pytest.mark.parametrize("path", ["../remote.git", "{}/remote.git"])
+    def test_a_path_is_no_address_for_agents_elsewhere(self, pushed: Path, tmp_path: Path, path: str) -> None:
+        git(pushed, "remote", "set-url", "origin", path.format(tmp_path))
+        (problem,) = self.problems(pushed)
+        where = f"remote origin is the path {path.format(tmp_path)} on this machine, from which no agent elsewhere can fetch"
+        assert problem == f"{where}: git remote set-url origin URL"
+        assert source.read(pushed, None, embedded=True) == source.Source(pushed.as_uri(), git(pushed, "rev-parse", "HEAD"))
+        assert source.read_for_nobody(pushed, None).repository == pushed.as_uri()
+
+
 def test_no_remote_and_no_repository(clone: Path, tmp_path: Path) -> None:
     assert "no remote" in source.read(clone, None, embedded=False).problems[0]
     (tmp_path / "bare folder").mkdir()
@@ -89,7 +168,7 @@ def test_no_remote_and_no_repository(clone: Path, tmp_path: Path) -> None:
 
 
 def test_without_a_server_the_remote_is_named_if_it_has_the_commit(pushed: Path, tmp_path: Path) -> None:
-    assert source.read_for_nobody(pushed, None).repository == str(tmp_path / "remote.git")
+    assert source.read_for_nobody(pushed, None).repository == url(tmp_path)
     commit(pushed, "new.txt")
     assert source.read_for_nobody(pushed, None).repository == pushed.as_uri()
 
@@ -104,4 +183,4 @@ def test_without_a_server_the_remote_is_named_if_it_has_the_commit(pushed: Path,
     ],
 )
 def test_passwords_in_a_remote_never_reach_a_task(url: str, shown: str) -> None:
-    assert source.without_password(url) == shown
+    assert remote.without_password(url) == shown

@@ -179,7 +179,7 @@ def free_port() -> int:
 
 def base_for(image: str, there: Containers) -> str:
     """The base that stands in the tests for the one that an image's Dockerfile names: Debian, with torch where that one has it."""
-    return torch_base(there) if on_torch(image) else debian_base(there)
+    return torch_base(there) if on_torch(ROOT / "docker" / image) else debian_base(there)
 
 
 def debian_base(there: Containers) -> str:
@@ -203,12 +203,13 @@ def debian_base(there: Containers) -> str:
 def torch_base(there: Containers) -> str:
     """The Debian base with the torch of the bare environments."""
     below = debian_base(there)
-    requirements = ROOT / "docker/torch/requirements.txt"
-    name = f"stand-in-torch:{hashlib.sha256(below.encode() + requirements.read_bytes()).hexdigest()[:12]}"
+    lock = ROOT / "docker/torch/requirements.lock"
+    name = f"stand-in-torch:{hashlib.sha256(below.encode() + lock.read_bytes()).hexdigest()[:12]}"
     if not there.docker("image", "ls", "--quiet", name):
         dockerfile = (
-            f"FROM {below}\nCOPY requirements.txt /tmp/\nRUN python3 -m pip install --no-cache-dir --no-compile -r /tmp/requirements.txt\n"
+            f"FROM {below}\nCOPY requirements.lock /tmp/\n"
+            "RUN python3 -m pip install --no-cache-dir --no-compile --no-deps -r /tmp/requirements.lock\n"
         )
-        command = ["docker", "build", "--network=host", f"--tag={name}", "--file=-", str(requirements.parent)]
+        command = ["docker", "build", "--network=host", f"--tag={name}", "--file=-", str(lock.parent)]
         subprocess.run(command, input=dockerfile, text=True, check=True, capture_output=True, env=there.environment)
     return name

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -84,6 +87,12 @@ def make(job):
 if __name__ == "__main__":
     harness.main(__file__, train=train, make=make)
 '''
+
+
+def forget_settings(patch: pytest.MonkeyPatch) -> None:
+    """Let this test import the settings of its own repository, and leave none of them behind: all bear one name."""
+    patch.setitem(sys.modules, "toy_settings", None)
+    del sys.modules["toy_settings"]
 
 
 def make_repository(root: Path, workload: str = WORKLOAD, settings: str = SETTINGS, script: str = SCRIPT) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,11 @@ from .toy import make_repository
 
 
 class Toy:
-    """The toy workload, run against a server."""
+    """The toy workload, or another that `make` puts into a folder, run against a server."""
 
-    def __init__(self, server: LocalServer, folder: Path) -> None:
+    def __init__(self, server: LocalServer, folder: Path, make: Callable[..., Path] = make_repository, **parts: str) -> None:
         self.server, self.folder = server, folder
-        self.script = make_repository(folder / "repository")
+        self.script = make(folder / "repository", **parts)
         (folder / "data").mkdir()
         (folder / "data" / "numbers.txt").write_text("1\n2\n")
         self.environment = {**server.env, "HARNESS_CACHE": str(folder / "cache")}
@@ -70,6 +70,13 @@ class Toy:
         identity = str(self.server.call("tasks.create", **body)["id"])
         self.server.call("tasks.started", task=identity)
         return identity
+
+    def carry_out(self, identity: str) -> tuple[int, str, dict[str, Any]]:
+        """Run a draft or a queued task as an agent would: exit code, output and task."""
+        if self.task(identity)["status"] == "queued":
+            self.server.call("tasks.dequeue", task=identity)
+        self.server.call("tasks.started", task=identity)
+        return self.run(CLEARML_TASK_ID=identity)
 
     def log(self, identity: str) -> str:
         """What stands in a task's console log."""

@@ -11,7 +11,10 @@ import pytest
 
 from harness.checkpoint import Checkpoints
 from harness.report import Recorder
+from harness.workload import load
 from training.run import Run
+
+ROOT = Path(__file__).resolve().parents[2]
 
 WARNINGS = (
     "ignore:.*isinstance.treespec, LeafSpec.*is deprecated:FutureWarning",
@@ -35,6 +38,12 @@ def run_in(folder: Path, report: Recorder | None = None, seed: int = 0, **paths:
     """A run whose files are in `folder`; `paths` are `resume` and `init_from`."""
     folder.mkdir(parents=True, exist_ok=True)
     return Run(seed, folder, report or Recorder(), Checkpoints(folder / "checkpoints"), **paths)
+
+
+def judged_by(workload: str, report: Recorder) -> tuple[str | None, set[str]]:
+    """By its workload.yaml, the main one of the scalars that were reported, and those that are better when they are smaller."""
+    metrics, names = load(ROOT / "clearml_tasks" / workload).metrics, [f"{title}/{series}" for title, series in report.scalars]
+    return metrics.main_of(names), {name for name in names if metrics.lower_is_better(name)}
 
 
 def taken(options: dict[str, Any]) -> dict[str, Path]:

@@ -56,7 +56,7 @@ export async function projectNames() {
 }
 
 /**
- * Scalars of up to 100 runs as a list of {metric, variant, task, x, y}; x is the iteration, or the time in ms when `byTime`.
+ * Scalars of up to 100 runs as a list of {metric, variant, task, x, y, iter}; x is the iteration, or the time in ms when `byTime`.
  * The server thins each series out to about `samples` points.
  */
 export async function scalars(ids, byTime, samples) {
@@ -65,7 +65,7 @@ export async function scalars(ids, byTime, samples) {
   for (const [metric, variants] of Object.entries(data.metrics ?? data)) {
     for (const [variant, runs] of Object.entries(variants)) {
       for (const [task, points] of Object.entries(runs))
-        if (points?.x?.length) series.push({ metric, variant, task, x: points.x, y: points.y });
+        if (points?.x?.length) series.push({ metric, variant, task, x: points.x, y: points.y, iter: points.iter ?? points.x });
     }
   }
   return series;

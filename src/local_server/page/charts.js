@@ -46,22 +46,29 @@ function theme() {
 
 const CONFIG = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
 
-/** Lines on shared axes. lines: [{name, x, y, color, dash, faint}]; a faint one has no name when pointed at. */
+/**
+ * Lines on shared axes. lines: [{name, x, y, color, dash, faint, marks}]; a faint one has no name when pointed at; marks, [{x, y, text}],
+ * tell where a line is interrupted.
+ */
 export async function drawLines(place, lines, { xTitle, log, dates = false, legend = false, label }) {
   const Plotly = await plotly();
-  const traces = lines.map(({ name, x, y, color, dash, faint }) => ({
-    type: "scatter",
-    mode: x.length === 1 ? "markers" : "lines",
-    name: plain(name),
-    x,
-    y,
-    line: { color, dash: faint ? "solid" : dash, width: faint ? 1 : lines.length > 20 ? 1.2 : 1.8 },
-    marker: { color, size: 7 },
-    opacity: faint ? 0.28 : 1,
-    hoverinfo: faint ? "skip" : "x+y+name",
-    showlegend: legend && !faint,
-    legendgroup: color + dash,
-  }));
+  const traces = lines.flatMap(({ name, marks = [], x, y, color, dash, faint }) => [
+    {
+      type: "scatter",
+      mode: x.length === 1 ? "markers" : marks.length ? "lines+markers" : "lines", // between two gaps there may be one point alone
+      name: plain(name),
+      x,
+      y,
+      connectgaps: false,
+      line: { color, dash: faint ? "solid" : dash, width: faint ? 1 : lines.length > 20 ? 1.2 : 1.8 },
+      marker: { color, size: x.length === 1 ? 7 : 3 },
+      opacity: faint ? 0.28 : 1,
+      hoverinfo: faint ? "skip" : "x+y+name",
+      showlegend: legend && !faint,
+      legendgroup: color + dash,
+    },
+    ...(marks.length ? [marksOf(plain(name), marks, color, color + dash)] : []),
+  ]);
   const base = theme();
   const layout = {
     ...base,
@@ -74,15 +81,34 @@ export async function drawLines(place, lines, { xTitle, log, dates = false, lege
     height: 240,
     uirevision: `${xTitle}${log}`, // a zoom stays while new points arrive
   };
+  if (!lines.some(({ x }) => x.length)) {
+    layout.xaxis.visible = layout.yaxis.visible = false;
+    layout.annotations = [{ text: "no value was finite", showarrow: false, xref: "paper", yref: "paper", x: 0.5, y: 0.5 }];
+  }
   place.setAttribute("role", "img");
   place.setAttribute("aria-label", label);
   await Plotly.react(place, traces, layout, CONFIG);
 }
 
+/** Crosses where a line is interrupted, with the reason when pointed at. */
+const marksOf = (name, marks, color, group) => ({
+  type: "scatter",
+  mode: "markers",
+  name,
+  x: marks.map(({ x }) => x),
+  y: marks.map(({ y }) => y),
+  hovertext: marks.map(({ text }) => plain(text)),
+  hovertemplate: "%{hovertext}<extra>%{fullData.name}</extra>",
+  marker: { color, size: 9, symbol: "x", line: { width: 1, color: colour("--surface") } },
+  cliponaxis: false,
+  showlegend: false,
+  legendgroup: group,
+});
+
 /** A figure that a run reported, as JSON text. It is someone else's: its texts are cleaned, its pictures come from this server only. */
 export async function drawFigure(place, json, label) {
   const Plotly = await plotly();
-  const { data = [], layout = {} } = cleanFigure(JSON.parse(json));
+  const { data = [], layout = {} } = cleanFigure(parseFigure(json));
   const base = theme();
   const axes = Object.keys(layout).filter((key) => /^[xy]axis\d*$/.test(key));
   const themed = Object.fromEntries(axes.map((key) => [key, { ...base[key.slice(0, 5)], ...layout[key] }]));
@@ -101,6 +127,15 @@ export async function drawFigure(place, json, label) {
     margin: { l: 56, r: 20, t: 24, b: 44 },
   };
   await Plotly.react(place, data, figure, CONFIG);
+}
+
+/** A figure's JSON, in which Python also writes NaN and Infinity: those are gaps. */
+function parseFigure(json) {
+  try {
+    return JSON.parse(json);
+  } catch {
+    return JSON.parse(json.replace(/"(?:[^"\\]|\\.)*"|-?\b(?:NaN|Infinity)\b/g, (part) => (part.startsWith('"') ? part : "null")));
+  }
 }
 
 const HARMLESS = /<(?!\/?(?:b|i|em|strong|br|sub|sup|extra)\s*\/?>)/gi;
@@ -136,8 +171,8 @@ function pictureSource(source) {
 }
 
 /**
- * A grid of chart cards, drawn when they come into sight. `update(cards)` takes [{key, title, group, draw(place)}] and redraws those in
- * sight; cards of a group stand under its heading, closed until opened.
+ * A grid of chart cards, drawn when they come into sight. `update(cards)` takes [{key, title, note, group, draw(place)}] and redraws those
+ * in sight; cards of a group stand under its heading, closed until opened.
  */
 export function createGrid() {
   const element = h("div", { class: "charts" });
@@ -165,7 +200,8 @@ export function createGrid() {
 
   function make(key, title) {
     const place = h("div", { class: "plot" });
-    const card = { element: h("section", { class: "card", "data-key": key }, h("h3", {}, title), place), place, seen: false };
+    const note = h("p", { class: "diverged", hidden: true });
+    const card = { element: h("section", { class: "card", "data-key": key }, h("h3", {}, title), note, place), place, note, seen: false };
     observer.observe(card.element);
     return card;
   }
@@ -175,9 +211,11 @@ export function createGrid() {
     update(wanted) {
       const keys = new Set(wanted.map(({ key }) => key));
       for (const [key, card] of cards) if (!keys.has(key)) cards.delete(key) && (observer.unobserve(card.element), card.element.remove());
-      for (const { key, title, group, draw } of wanted) {
+      for (const { key, title, note, group, draw } of wanted) {
         if (!cards.has(key)) cards.set(key, make(key, title));
         const card = cards.get(key);
+        card.note.textContent = note ?? "";
+        card.note.hidden = !note;
         Object.assign(card, { draw, stale: true });
         groupOf(element, group).append(card.element);
         paint(card);

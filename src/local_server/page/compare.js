@@ -5,6 +5,7 @@ import { empty, h, redraw, replace } from "./dom.js";
 import { isActive, plural } from "./format.js";
 import { createImageComparison } from "./images.js";
 import { lineStyle, statusMark, swatch } from "./marks.js";
+import { diverged } from "./metrics.js";
 import { createParallel } from "./parallel.js";
 import { notice, poll } from "./poll.js";
 import { createScalars, SCALAR_STATE } from "./scalars.js";
@@ -141,7 +142,8 @@ function createLegend(state) {
     update(runs) {
       const { ids, hide } = state.get();
       many.hidden = runs.length < 6;
-      redraw(list, [runs.map(({ id, name, hidden, task }) => [id, name, hidden, task.status]), ids, hide], () => runs.map(item));
+      const facts = runs.map(({ id, name, hidden, task }) => [id, name, hidden, task.status, diverged(task)]);
+      redraw(list, [facts, ids, hide], () => runs.map(item));
     },
   };
 }

@@ -1,8 +1,9 @@
 // The table of runs: filter, sort, pick some and compare them.
 
 import { h, replace } from "./dom.js";
-import { compareText, duration, isActive, lastMetrics, moment, number, runtime, STATUSES, statusLabel, when, workload } from "./format.js";
-import { statusMark, tagList } from "./marks.js";
+import { compareText, duration, isActive, moment, number, runtime, STATUSES, statusLabel, when, workload } from "./format.js";
+import { notFinite, statusMark, tagList } from "./marks.js";
+import { diverged, lastMetrics, mainOf } from "./metrics.js";
 import { poll } from "./poll.js";
 import { createRuns } from "./runs.js";
 import { createState } from "./state.js";
@@ -39,7 +40,7 @@ export async function show(main) {
   function draw() {
     const current = state.get();
     const tasks = runs.list();
-    const metrics = metricNames(tasks);
+    const metrics = metricNames(tasks.filter((task) => !current.project || runs.projectOf(task) === current.project));
     const shownMetrics = current.metrics.length ? current.metrics : metrics.slice(0, SHOWN_METRICS);
     const columns = [...fixedColumns(runs.projectOf), ...shownMetrics.map(metricColumn)];
     const matching = tasks.filter(matcher(current, runs.projectOf));
@@ -76,11 +77,17 @@ function matcher({ q, status, project }, projectOf) {
   };
 }
 
-/** Names of all scalars, those that most runs have first. */
+/** Names of all scalars: first what most runs are judged by, then those that most runs have. */
 function metricNames(tasks) {
+  const judged = new Map();
   const counts = new Map();
-  for (const task of tasks) for (const name of lastMetrics(task).keys()) counts.set(name, (counts.get(name) ?? 0) + 1);
-  return [...counts].sort(([a, m], [b, n]) => n - m || compareText(a, b)).map(([name]) => name);
+  const count = (counts, name) => counts.set(name, (counts.get(name) ?? 0) + 1);
+  for (const task of tasks) {
+    count(judged, mainOf(task));
+    for (const name of lastMetrics(task).keys()) count(counts, name);
+  }
+  const often = (name) => judged.get(name) ?? 0;
+  return [...counts].sort(([a, m], [b, n]) => often(b) - often(a) || n - m || compareText(a, b)).map(([name]) => name);
 }
 
 function fixedColumns(projectOf) {
@@ -100,7 +107,7 @@ function fixedColumns(projectOf) {
       key: "status",
       label: "Status",
       value: (task) => STATUSES.indexOf(task.status),
-      version: (task) => `${task.status}${task.status_reason}${task.status_message}`,
+      version: (task) => JSON.stringify([task.status, task.status_reason, task.status_message, diverged(task)]),
       cell: statusMark,
     },
     {
@@ -134,7 +141,7 @@ function metricColumn(name) {
     numeric: true,
     class: "metric",
     value,
-    version: (task) => String(value(task)),
-    cell: (task) => number(value(task)),
+    version: (task) => JSON.stringify(lastMetrics(task).get(name) ?? null),
+    cell: (task) => number(value(task)) || notFinite(lastMetrics(task).get(name)?.gaps),
   };
 }

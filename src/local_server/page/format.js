@@ -81,22 +81,7 @@ export function workload(task) {
   return /(?:^|\/)clearml_tasks\/([^/\s]+)/.exec(path)?.[1] ?? "";
 }
 
-export const isMachine = (metric) => metric.startsWith(":monitor:");
-
-/** Last values of a task's own scalars by "metric/variant": {value, min, max}; the machine's (GPU, memory) are left out. */
-export function lastMetrics(task) {
-  const found = new Map();
-  for (const variants of Object.values(task.last_metrics ?? {})) {
-    for (const event of Object.values(variants ?? {})) {
-      if (!event?.metric || isMachine(event.metric) || typeof event.value !== "number") continue;
-      found.set(seriesKey(event.metric, event.variant), { value: event.value, min: event.min_value, max: event.max_value });
-    }
-  }
-  return found;
-}
-
-/** One name for a series. A variant named as its metric is not said twice. */
-export const seriesKey = (metric, variant) => (variant && variant !== metric ? `${metric}/${variant}` : metric);
+const NOTED = new Set(["properties/metrics", "properties/not_finite"]); // by the run about its scalars: see metrics.js
 
 /** Settings of a task as "section/key" -> text. */
 export function settings(task) {
@@ -104,6 +89,7 @@ export function settings(task) {
   for (const [section, items] of Object.entries(task.hyperparams ?? {})) {
     for (const [name, item] of Object.entries(items ?? {})) found.set(`${section}/${name}`, String(item?.value ?? ""));
   }
+  for (const noted of NOTED) found.delete(noted);
   return found;
 }
 

@@ -2,8 +2,9 @@
 
 import { debugImages } from "./api.js";
 import { empty, fileAddress, h, isLocal, replace } from "./dom.js";
-import { compareText, seriesKey } from "./format.js";
+import { compareText } from "./format.js";
 import { swatch } from "./marks.js";
+import { seriesKey } from "./metrics.js";
 
 const ITERATIONS = 10; // the latest ones, at first
 

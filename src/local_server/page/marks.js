@@ -2,16 +2,30 @@
 
 import { h } from "./dom.js";
 import { statusLabel } from "./format.js";
+import { diverged } from "./metrics.js";
 
-/** A run's status as a dot and a word; why it ended appears when pointed at. */
+/** A run's status as a dot and a word, and whether it has diverged; why it ended, and in what, appears when pointed at. */
 export function statusMark(task) {
   const why = [task.status_reason, task.status_message].filter(Boolean).join(": ");
-  return h(
+  const status = h(
     "span",
     { class: `status status-${task.status}`, title: why || null },
     h("span", { class: "dot", "aria-hidden": "true" }),
     statusLabel(task.status),
   );
+  const gone = diverged(task);
+  return gone.length ? [status, " ", h("span", { class: "diverged", title: listed(gone) }, "not finite")] : status;
+}
+
+/** In place of a last value that there is none of. */
+export const notFinite = (gaps) => gaps && h("span", { class: "diverged", title: `not finite ${gaps}` }, "not finite");
+
+const MOST_LISTED = 3;
+
+/** Names and where they were not finite, the first few: "train/loss since step 3; 4 more". */
+export function listed(gaps) {
+  const texts = gaps.slice(0, MOST_LISTED).map(([name, words]) => `${name} ${words}`);
+  return [...texts, gaps.length > MOST_LISTED && `${gaps.length - MOST_LISTED} more`].filter(Boolean).join("; ");
 }
 
 export function tagList(tags) {

@@ -1,9 +1,10 @@
 // Which settings and which metric the parallel coordinates show.
 
 import { empty, h, redraw } from "./dom.js";
-import { compareText, lastMetrics } from "./format.js";
+import { compareText } from "./format.js";
 import { createMenu } from "./menu.js";
-import { drawParallel, MISSING } from "./parallel_chart.js";
+import { lastMetrics, mainFirst } from "./metrics.js";
+import { drawParallel, MISSING, NOT_FINITE } from "./parallel_chart.js";
 import { settingsOf } from "./settings.js";
 
 const MOST_AXES = 12;
@@ -33,7 +34,11 @@ export function createParallel(state) {
     const shown = runs.filter((run) => !run.hidden);
     const { metric: asked, best: kind, axes: wanted } = state.get();
     const maps = settingsOf(shown);
-    const metrics = [...new Set(shown.flatMap(({ task }) => [...lastMetrics(task).keys()]))].sort(compareText);
+    const found = shown.map(({ task }) => lastMetrics(task));
+    const metrics = mainFirst(
+      [...new Set(found.flatMap((map) => [...map.keys()]))],
+      shown.map(({ task }) => task),
+    );
     const name = metrics.includes(asked) ? asked : metrics[0];
     const keys = [...new Set(maps.flatMap((map) => [...map.keys()]))].sort(compareText);
     const differing = keys.filter((key) => new Set(maps.map((map) => map.get(key))).size > 1);
@@ -42,7 +47,7 @@ export function createParallel(state) {
     best.value = kind;
     menu.update(keys, axes);
     if (!place.clientWidth) return;
-    const results = shown.map(({ task }) => lastMetrics(task).get(name)?.[kind] ?? MISSING);
+    const results = found.map((map) => map.get(name)?.[kind] ?? (map.has(name) ? NOT_FINITE : MISSING));
     const columns = [
       ...axes.map((key) => ({ label: key, values: maps.map((map) => map.get(key) ?? MISSING) })),
       { label: `${name} (${VALUES[kind]})`, values: results },

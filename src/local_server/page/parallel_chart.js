@@ -6,6 +6,8 @@ import { compareText, number } from "./format.js";
 
 const SIZE = { height: 430, top: 54, bottom: 34, side: 70 };
 export const MISSING = "none"; // a run without the setting or the metric
+export const NOT_FINITE = "not finite"; // one whose metric has diverged
+const NO_NUMBER = new Set([MISSING, NOT_FINITE]);
 const SCALE = [
   [68, 92, 196],
   [34, 158, 150],
@@ -17,21 +19,22 @@ const SCALE = [
  * evenly. Returns {at(value) -> 0..1 from the bottom, ticks: [[place, label]]}.
  */
 function scaleOf(values) {
-  const numbers = values.filter((value) => value !== MISSING).map(Number);
+  const numbers = values.filter((value) => !NO_NUMBER.has(value)).map(Number);
+  const without = [...new Set(values.filter((value) => NO_NUMBER.has(value)))].join(", ");
   const distinct = [...new Set(values.map(String))];
   if (numbers.length && numbers.every(Number.isFinite)) {
     const [low, high] = [Math.min(...numbers), Math.max(...numbers)];
     const log = low > 0 && high / low >= 10;
     const bend = (value) => (log ? Math.log10(value) : value);
-    const base = values.includes(MISSING) ? 0.12 : 0; // room below for runs without a value
+    const base = without ? 0.12 : 0; // room below for runs without a value
     const at = (value) =>
-      value === MISSING ? 0 : high === low ? 0.5 : base + ((1 - base) * (bend(Number(value)) - bend(low))) / (bend(high) - bend(low));
+      NO_NUMBER.has(value) ? 0 : high === low ? 0.5 : base + ((1 - base) * (bend(Number(value)) - bend(low))) / (bend(high) - bend(low));
     const few = [...new Set(numbers)].sort((a, b) => a - b);
     const marks =
       few.length <= 5
         ? few
         : [0, 0.25, 0.5, 0.75, 1].map((part) => (log ? 10 ** (bend(low) + part * (bend(high) - bend(low))) : low + part * (high - low)));
-    return { at, ticks: [...marks.map((value) => [at(value), number(value)]), ...(base ? [[0, MISSING]] : [])] };
+    return { at, ticks: [...marks.map((value) => [at(value), number(value)]), ...(base ? [[0, without]] : [])] };
   }
   distinct.sort(compareText);
   const at = (value) => (distinct.length === 1 ? 0.5 : distinct.indexOf(String(value)) / (distinct.length - 1));
@@ -56,7 +59,7 @@ export function drawParallel(runs, columns, width, tell) {
     const listeners = { mouseenter: () => tell(summary), focus: () => tell(summary), mouseleave: () => tell(""), blur: () => tell("") };
     const path = curve(points);
     const result = columns.at(-1).values[row];
-    const stroke = result === MISSING ? "#8b8e94" : colourAt(scales.at(-1).at(result));
+    const stroke = NO_NUMBER.has(result) ? "#8b8e94" : colourAt(scales.at(-1).at(result));
     return svg(
       "a",
       {

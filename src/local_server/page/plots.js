@@ -3,7 +3,7 @@
 import { plots as fetchPlots } from "./api.js";
 import { createGrid, drawFigure, plotly } from "./charts.js";
 import { empty, h } from "./dom.js";
-import { seriesKey } from "./format.js";
+import { seriesKey } from "./metrics.js";
 
 export function createPlots(id) {
   const grid = createGrid();

@@ -35,7 +35,6 @@ export async function show(main) {
 }
 
 function queueCards(queues, tasks) {
-  if (!queues.length) return empty("No queue yet. The server and its queue start with:", "registry up --queue gpu01");
   return queues.toSorted((a, b) => compareText(a.name, b.name)).map((queue) => queueCard(queue, tasks));
 }
 

@@ -21,6 +21,7 @@ const FIELDS = [
   "last_change",
   "last_iteration",
   "last_metrics",
+  "hyperparams.properties",
   "script.entry_point",
   "script.working_dir",
 ];

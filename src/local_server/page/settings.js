@@ -1,8 +1,9 @@
 // Settings and results of several runs in one table; what differs stands out.
 
 import { empty, h, redraw } from "./dom.js";
-import { compareText, duration, lastMetrics, moment, number, runtime, settings, statusLabel, when, workload } from "./format.js";
+import { compareText, duration, moment, number, runtime, settings, statusLabel, when, workload } from "./format.js";
 import { swatch } from "./marks.js";
+import { lastMetrics, mainFirst } from "./metrics.js";
 
 /**
  * Settings of each run as a map from key to text. Where two sections have the same key it is said as "section/key"; what was typed ("Args")
@@ -76,7 +77,10 @@ function rowsOf(runs) {
   const row = (name, values) => ({ name, values, differs: new Set(values).size > 1 });
   const names = [...new Set(maps.flatMap((map) => [...map.keys()]))].sort(compareText);
   const results = runs.map(({ task }) => lastMetrics(task));
-  const metrics = [...new Set(results.flatMap((map) => [...map.keys()]))].sort(compareText);
+  const metrics = mainFirst(
+    [...new Set(results.flatMap((map) => [...map.keys()]))],
+    runs.map(({ task }) => task),
+  );
   const origin = {
     Workload: ({ task }) => workload(task),
     Status: ({ task }) => statusLabel(task.status),
@@ -109,10 +113,15 @@ function rowsOf(runs) {
   ];
 }
 
-const spread = (metric) =>
-  metric
-    ? [number(metric.value), metric.min !== undefined && metric.max !== undefined ? `${number(metric.min)} … ${number(metric.max)}` : ""]
-    : null;
+const NOT_FINITE = "not finite"; // in place of a last value
+
+/** What a cell says of a metric: its last value, and small beside it the others or where it was not finite. */
+function spread(metric) {
+  if (!metric) return null;
+  if (metric.value === undefined) return [NOT_FINITE, metric.gaps];
+  const others = metric.min !== undefined && metric.max !== undefined ? `${number(metric.min)} … ${number(metric.max)}` : "";
+  return [number(metric.value), [others, metric.gaps && `not finite ${metric.gaps}`].filter(Boolean).join("; ")];
+}
 
 function table(runs, groups) {
   const head = h(
@@ -143,6 +152,9 @@ function table(runs, groups) {
 
 function cell(value) {
   if (value === null) return h("td", { class: "missing" }, "–");
-  if (Array.isArray(value)) return h("td", {}, value[0], h("small", { class: "muted" }, value[1]));
+  if (Array.isArray(value)) {
+    const [last, more] = value;
+    return h("td", {}, h("span", { class: last === NOT_FINITE ? "diverged" : null }, last), h("small", { class: "muted" }, more));
+  }
   return h("td", { title: value.length > 40 ? value : null }, value);
 }

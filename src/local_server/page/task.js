@@ -6,7 +6,8 @@ import { duration, isActive, moment, runtime, when, workload } from "./format.js
 import { createArtifacts } from "./artifacts.js";
 import { createImages } from "./images.js";
 import { createLog } from "./log.js";
-import { statusMark, tagList } from "./marks.js";
+import { listed, statusMark, tagList } from "./marks.js";
+import { diverged } from "./metrics.js";
 import { createOverview } from "./overview.js";
 import { createPlots } from "./plots.js";
 import { notice, poll } from "./poll.js";
@@ -64,7 +65,7 @@ function scalarPanel(state) {
     element: charts.element,
     async refresh(task) {
       const version = `${task.last_update}/${task.last_iteration}`;
-      const run = { id: task.id, name: task.name };
+      const run = { id: task.id, name: task.name, task };
       if (version === seen && !charts.stale()) charts.show([run]);
       else await charts.refresh([run]);
       seen = version;
@@ -78,7 +79,8 @@ function drawHeader(header, task, project, ask) {
   const facts = [project, workload(task), task.started && `started ${when(moment(task.started))}`, took].filter(Boolean);
   const compare = h("a", { class: "button", href: `/?pick=${encodeURIComponent(task.id)}`, "data-focus": "compare" }, "Compare with…");
   const stop = isActive(task) && createStop(task, ask);
-  redraw(header, [task.id, task.name, task.status, task.tags, task.status_reason, task.status_message, facts], () => [
+  const gone = diverged(task);
+  redraw(header, [task.id, task.name, task.status, task.tags, task.status_reason, task.status_message, facts, gone], () => [
     h(
       "div",
       { class: "title" },
@@ -91,6 +93,7 @@ function drawHeader(header, task, project, ask) {
     ),
     h("p", { class: "muted facts" }, facts.join(" · "), " · ", copyable(task.id, "the run's ID")),
     task.status === "failed" && failure(task),
+    gone.length > 0 && h("div", { class: "failure" }, h("strong", {}, "Not finite any more: "), listed(gone)),
   ]);
 }
 

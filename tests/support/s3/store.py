@@ -10,9 +10,7 @@ from typing import Any
 
 import boto3
 
-from registry.environment import Layer, build
-
-REQUIREMENTS = Path(__file__).with_name("requirements.txt")
+from registry.environment import build, layer_named
 
 
 class Store:
@@ -22,7 +20,7 @@ class Store:
     guest = ("team:guest", "the-guest-s-secret")
 
     def __init__(self, folder: Path) -> None:
-        python = build(Layer("s3-store", REQUIREMENTS)).python
+        python = build(layer_named("s3-store")).python
         folder.mkdir(parents=True)
         self.log = folder / "server.log"
         with self.log.open("wb") as log:

@@ -13,6 +13,7 @@ import torch
 from evaluating import evaluated
 from PIL import Image
 from runs import run
+from support.training import judged_by
 from torch.nn import functional
 
 from harness.checkpoint import find
@@ -93,13 +94,16 @@ def test_classes_named_in_captions_are_told_apart(
 
 
 def test_folders_of_classes(trained: tuple[Path, Recorder], squares: Path, tiny_model: Path, templates: Path, tmp_path: Path) -> None:
-    """One folder for each colour in the middle, one image in it torn."""
+    """One folder for each colour in the middle, one image in it torn; hidden ones are not read."""
     data = tmp_path / "data"
     for caption in (squares / "heldout").glob("*.txt"):
         folder = data / f"{caption.read_text().split()[1]}_square"
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copy(caption.with_suffix(".png"), folder)
     (data / "red_square" / "torn.png").write_bytes(b"torn")
+    for hidden in (data / ".ipynb_checkpoints/a.png", data / "red_square/.trash/b.png", data / ".notes.txt"):
+        hidden.parent.mkdir(exist_ok=True)
+        shutil.copy(data / "red_square" / "torn.png", hidden)
     report, weights = Recorder(), trained[0] / "weights.pt"
     results = evaluated(data, tmp_path, tiny_model, report, init_from=weights, zero_shot__templates=str(templates))
 
@@ -110,6 +114,7 @@ def test_folders_of_classes(trained: tuple[Path, Recorder], squares: Path, tiny_
     assert set(found["per class"]) == {f"{colour}_square" for colour in COLOURS}
     assert "retrieval" not in results
     assert report.images[0][0] == "images with best classes"
+    assert judged_by("clip", report) == ("zero-shot folders/top-1", set())
 
 
 def test_all_pairs_or_those_held_out(squares: Path, tiny_model: Path, tmp_path: Path) -> None:

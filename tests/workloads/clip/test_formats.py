@@ -9,15 +9,17 @@ import subprocess
 import tarfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from forms import FORMS, as_table, files_of, write_tar
-from PIL import Image
+from PIL import ExifTags, Image
 from runs import run, same
+from support.other_user import as_nobody, shared_folder
 
 from clip_training.formats import pairs_of, split
 from clip_training.pairs import Pair, Unusable
-from clip_training.tables import Columns
+from clip_training.tables import Reading
 from harness.checkpoint import find
 from harness.errors import DataError, ParameterError
 
@@ -47,6 +49,19 @@ def test_every_form_holds_the_same_pairs(form: str, squares: Path, tmp_path: Pat
     assert [image for image, _ in found] == [image for image, _ in wanted]
     assert [captions[0] for _, captions in found] == [captions[0] for _, captions in wanted]
     assert {len(captions) for _, captions in found} == {2}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_s_pictures_are_decoded_alike(form: str, tmp_path: Path) -> None:
+    """A deep grey, lying, as it is stored: scaled and turned upright, which plain Pillow does not."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    (tmp_path / "made").mkdir()
+    Image.fromarray(np.array([[65535, 0, 257]], np.uint16)).save(tmp_path / "made/a.png", exif=exif)
+    (tmp_path / "made/a.txt").write_text("a column")
+    FORMS[form](tmp_path / "made", tmp_path / "data")
+    (pair,) = pairs_of(tmp_path / "data")
+    assert np.asarray(pair.read_image())[..., 0].tolist() == [[255], [0], [1]]
 
 
 @pytest.fixture(scope="module")
@@ -157,6 +172,11 @@ class TestShards:
         with pytest.raises(DataError, match="hold no image"):
             pairs_of(tmp_path)
 
+    def test_hidden_members_are_not_read(self, tmp_path: Path) -> None:
+        names = ["./a.png", "./a.txt", ".git/b.png", ".git/b.txt", "x/.trash/c.png", "x/.trash/c.txt", "._a.png", "._a.txt"]
+        write_tar(tmp_path / "0.tar", [(name, picture() if name.endswith("png") else b"text") for name in names])
+        assert [pair.stem for pair in pairs_of(tmp_path)] == ["./a"]
+
     def test_the_index_is_kept_until_the_shard_changes(self, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         write_tar(tmp_path / "data" / "0.tar", [("a.png", picture()), ("a.txt", b"one")])
         first = pairs_of(tmp_path / "data")
@@ -167,6 +187,16 @@ class TestShards:
         write_tar(tmp_path / "data" / "0.tar", [("b.png", picture()), ("b.txt", b"two"), ("pad", b"x" * 9999)])
         assert [pair.read_captions() for pair in pairs_of(tmp_path / "data")] == [["two"]]
 
+    def test_of_another_user_s_cache_the_indices_are_read_and_others_made_each_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        for folder in shared_folder():
+            monkeypatch.setenv("HARNESS_CACHE", str(folder / "cache"))
+            for name in ("theirs", "ours"):
+                write_tar(folder / name / "0.tar", [("a.png", picture()), ("a.txt", name.encode())])
+            pairs_of(folder / "theirs")
+            for name in ("theirs", "ours"):
+                assert as_nobody(lambda place=folder / name: [pair.read_captions() for pair in pairs_of(place)]) == [[name]]
+            assert len(list((folder / "cache/shards").glob("*.json"))) == 1
+
 
 class TestTables:
     @pytest.mark.parametrize(("name", "mark"), [("t.csv", ","), ("t.csv", "\t"), ("t.csv", ";"), ("t.tsv", "\t"), ("T.CSV", ",")])
@@ -176,7 +206,7 @@ class TestTables:
 
     def test_columns_can_be_named(self, squares: Path, tmp_path: Path) -> None:
         as_table(squares / "heldout", tmp_path, columns=("image", "text"))
-        assert contents(pairs_of(tmp_path, columns=Columns("image", "text"))) == contents(pairs_of(squares / "heldout"))
+        assert contents(pairs_of(tmp_path, reading=Reading("image", "text"))) == contents(pairs_of(squares / "heldout"))
         with pytest.raises(ParameterError) as error:
             pairs_of(tmp_path, "table")
         assert error.value.problems == [

@@ -18,6 +18,7 @@ from clip_training.model import make_clip, registered
 from clip_training.optim import learning_rate_of
 from harness.errors import CheckpointError, ParameterError
 from harness.settings import merge
+from training.models import FOLDER, names
 
 CONFIGS = Path(__file__).resolve().parents[3] / "configs" / "clip"
 
@@ -136,6 +137,14 @@ def test_the_paper_s_names_in_their_spellings() -> None:
     for spelling in ("ViT-L/14-336px", "ViT-L/14@336px", "ViT-L-14-336px", "ViT-L-14-336"):
         assert registered(spelling) == "ViT-L-14-336"
     assert [registered(name) for name in MODELS] == [name.replace("/", "-").removesuffix("px") for name in MODELS]
+
+
+def test_the_listed_names_are_open_clip_s_and_ours() -> None:
+    theirs = Path(open_clip.__file__).parent / "model_configs"
+    assert set(names()) == {path.stem for folder in (theirs, FOLDER) for path in folder.glob("*.json")}
+    for wrong in ("RN51", "vit-b-32", ""):
+        with pytest.raises(ParameterError, match=f"^model.name={wrong}: "):
+            registered(wrong)
 
 
 def test_openai_s_weights_make_it_the_model_with_their_activation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

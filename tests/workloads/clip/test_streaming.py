@@ -9,6 +9,7 @@ import pytest
 from clearml.config import ConfigSDKWrapper, ConfigWrapper
 from forms import FORMS, files_of, write_tar
 from runs import run, same
+from support.other_user import as_nobody, shared_folder
 from support.s3.store import Store
 
 from clip_training import streaming
@@ -231,6 +232,13 @@ class TestCache:
         (tmp_path / ".used").unlink()
         Cache(tmp_path, 1000).put("more", b"x" * 190)
         assert self.size(tmp_path) <= 1000
+
+    def test_of_another_user_s_cache_one_reads_what_is_there(self) -> None:
+        for folder in shared_folder():
+            cache = Cache(folder / "streams", 1000)
+            cache.put("theirs", b"theirs")
+            as_nobody(lambda cache=cache: cache.put("ours", b"ours"))
+            assert as_nobody(lambda cache=cache: (cache.get("theirs", 6), cache.get("ours", 4))) == (b"theirs", None)
 
     def test_a_stream_without_a_cache_leaves_no_file(self, few: str, tmp_path: Path) -> None:
         pairs_of(Stream(few, 0))[0].read_image()

@@ -13,6 +13,7 @@ import torch
 from conftest import write_pair
 from PIL import Image
 from runs import run
+from support.training import judged_by
 
 from clip_training.config import TrainConfig
 from harness.errors import ParameterError
@@ -34,6 +35,7 @@ def test_a_small_model_learns_and_shows_it(squares: Path, tiny_model: Path, tmp_
     assert report.scalars["loss", "held out"][-1][1] < 0.6 * report.scalars["loss", "held out"][0][1]
     assert report.scalars["learning rate", "lr"][-1][1] < 1e-6
     assert 0 < report.scalars["logit scale", "exp"][-1][1] <= 100
+    assert judged_by("clip", report) == ("recall@1/image to text", {"loss/train", "loss/held out"})
     title, _, picture, step = report.images[-1]
     assert (title, step) == ("held-out images with best captions", 160)
     assert isinstance(picture, Image.Image)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.training import judged_by
 
 from cliport.config import DemosConfig, EvalConfig, RecordConfig
 from cliport.data.codec import HEIGHT_UNIT, encode
@@ -127,6 +128,7 @@ def test_checkpoints_are_validated_and_the_best_one_is_tested(bench: Bench) -> N
     assert report.scalars[f"{TASK} val", "mean reward"] == [(10, 0.0), (20, pytest.approx(1.0))]
     told = f"{TASK} val, {LATE}: mean reward 1.000 [1.000, 1.000], success 1.000 [0.342, 1.000], 95% intervals; no weights: a recording"
     assert told in report.texts
+    assert judged_by("cliport", report) == (f"{TASK} val/success", set())
 
     found, _ = bench.run(mode="test", checkpoint_type="test_best")
     assert list(found) == [LATE]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -13,9 +14,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from harness.cache import once
 from harness.errors import ParameterError
 from harness.report import Recorder
 from harness.settings import merge
+from harness.tree import survey
 from tabletop.config import PARTS, SHAPE_NAMES, RenderConfig
 from tabletop.dataset import render
 from tabletop.formats import FORMATS
@@ -46,6 +49,21 @@ def test_images_and_captions_match_by_stem_in_both_parts(pairs: Path) -> None:
     manifest = json.loads((pairs / "manifest.json").read_text())
     assert manifest["scenes"] == {"train": 30, "heldout": 10}
     assert manifest["scenes.jsonl"] == f"sha256:{hashlib.sha256((pairs / 'scenes.jsonl').read_bytes()).hexdigest()}"
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_nothing_is_lost_or_overwritten_on_the_way_through_the_cache(name: str, made: Callable[[str], Path], tmp_path: Path) -> None:
+    """Its own manifest.json lies where the cache once wrote its own."""
+
+    def download(folder: Path) -> dict[str, str]:
+        shutil.copytree(made(name), folder, dirs_exist_ok=True)
+        return digests(made(name))
+
+    tree = survey(made(name))
+    assert set(tree.files) == set(digests(made(name)))
+    assert "manifest.json" in tree.files
+    assert [*tree.lost, *tree.hollow, *tree.empty] == []
+    assert digests(once(tmp_path / "cached", download)) == digests(made(name))
 
 
 def test_the_held_out_part_shows_combinations_that_train_never_shows(pairs: Path) -> None:

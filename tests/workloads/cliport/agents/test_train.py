@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from runs import SHORT, run, same, settings_of
 from scenes import TASK, write_demonstrations
-from support.training import run_in
+from support.training import judged_by, run_in
 
 from cliport.agents import load
 from cliport.agents.batch import Batch
@@ -73,6 +73,8 @@ class TestWhatARunLeaves:
         errors = {f"vl/{network}_{kind}_err" for network in ("attn", "trans") for kind in ("dist", "theta")}
         losses = {f"{part}/{title}" for part in ("tr", "vl") for title in ("loss", "attn/loss", "trans/loss")}
         assert errors | losses <= names
+        turned = {"/".join(reversed(name.split("/", 1))) for name in errors | losses}  # title and series, as they are declared
+        assert judged_by("cliport", report) == ("loss/vl", turned)
         assert [step for step, _ in report.scalars["loss", "tr"]] == [1, 2]
         assert [step for step, _ in report.scalars["loss", "vl"]] == [0, 1, 2]
         for part in ("tr", "vl"):

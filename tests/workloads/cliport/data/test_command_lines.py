@@ -73,7 +73,7 @@ def test_every_mistake_is_told_at_once_with_the_nearest_right_name() -> None:
         ("mode=tset", "did you mean test?"),
         ("eval_task=align-ropes", "did you mean align-rope?"),
         ("n_demos=many", "must be int >= 1"),
-        ("'disp'", "write key=value"),
+        ("'disp'", "write disp=VALUE"),
         ("'n_repeats=1,2'", "one run takes one value"),
     ):
         assert [problem for problem in said if problem.startswith(key) and hint in problem], key

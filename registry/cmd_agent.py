@@ -1,0 +1,47 @@
+"""agent: serve queues of any ClearML server from this machine."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from . import workload
+from .console import say, warn
+
+
+@click.command()
+@click.option(
+    "--queue",
+    "queues",
+    metavar="QUEUE",
+    multiple=True,
+    help="Queue to serve; may be repeated, the first comes first; by default those of all workloads.",
+)
+@click.option("--docker", "containers", is_flag=True, help="Run each task in a container of its image.")
+@click.option("--gpus", metavar="0,1", help="The GPUs of its tasks: numbers, UUIDs, all or none.  [default: all]")
+def agent(queues: tuple[str, ...], containers: bool, gpus: str | None) -> None:
+    """Run a clearml-agent for the server that is configured, in the foreground, until it is told to end.
+
+    The server is the one of clearml.conf or of the variables CLEARML_*, else the one of `registry up`. Ctrl-C or SIGTERM ends the
+    agent and its task, which keeps its last checkpoint; a second one does not wait for the task.
+    """
+    from . import readiness, services
+    from .agents import configured, prepare
+    from .supervisor import supervise
+
+    root = workload.clone_root()
+    serving = list(dict.fromkeys(queues or workload.queues_of(root)))
+    server, warnings = readiness.check(root, serving, containers=containers, gpus=gpus)
+    warn(warnings)
+    source = configured(server.docker_arguments(), embedded=server.embedded)
+    with services.foreground_agent(serving, containers) as name:
+        with services.writing():
+            ready = prepare(name, root, serving, source, containers=containers, gpus=gpus)
+        say(f"{name} (process {os.getpid()}) serves {', '.join(serving)} of {server.host}")
+        code = supervise(ready)
+    sys.exit(code)
+
+
+COMMANDS = (agent,)

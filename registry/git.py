@@ -1,0 +1,33 @@
+"""git, as a command."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+
+class NotACloneError(Exception):
+    """The folder is not a repository that could be cloned."""
+
+
+def git(root: Path, *arguments: str, strip: bool = True, given: str = "") -> str | None:
+    """What git prints, or None when it fails. `given` is its standard input."""
+    done = run_git(root, *arguments, given=given)
+    if done.returncode:
+        return None
+    return done.stdout.strip() if strip else done.stdout
+
+
+def run_git(root: Path, *arguments: str, given: str = "", within: float | None = None) -> subprocess.CompletedProcess[str]:
+    """Run git, which asks nobody for a password.
+
+    Raises:
+        subprocess.TimeoutExpired: it took longer than `within` seconds.
+    """
+    silent = os.environ | {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+    command = ["git", "-C", str(root), *arguments]
+    try:  # in a session of its own ssh finds no terminal to ask at
+        return subprocess.run(command, input=given, env=silent, capture_output=True, text=True, timeout=within, start_new_session=True)
+    except FileNotFoundError as error:
+        raise NotACloneError("git is not installed: apt-get install git") from error

@@ -1,0 +1,189 @@
+"""One clearml-agent from its start to its end: whatever ends it, what it started ends too, and no keys are left behind.
+
+`registry agent` runs one in the terminal; `registry up` starts each as a process of its own:
+
+    python -m registry.supervisor [--docker] NAME clearml-agent's command line
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+from .agents import Agent, agents_folder, forget_keys, worker_id
+from .engine import docker
+from .errors import RegistryError, ServiceError
+from .home import private, started_at
+from .processes import marked, parent_of, tell
+
+MARK = "REGISTRY_AGENT"
+"""The variable that an agent and all that it starts have in their environment: the agent's folder."""
+POLL = 0.1
+PATIENCE = 30.0
+"""Seconds that a run has to end after SIGTERM. Its ranks have 20 of them, then it says on the server why it ended."""
+GOODBYE = 15.0  # seconds that an idle agent has to take leave of the server
+LEAVE = PATIENCE + GOODBYE + 15.0
+"""Seconds after which a supervisor that was told to end has ended, if nothing is amiss."""
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+TASK = re.compile(rb"CLEARML_TASK_ID=(\w{32})|--id[\0 ]'?(\w{32})")
+
+libc = ctypes.CDLL(None)
+
+
+def supervise(agent: Agent) -> int:
+    """Run an agent until it is told to end by SIGTERM, SIGINT or SIGHUP; a second signal ends at once what is still running.
+
+    The agent is told to end should this process be killed. Returns the exit code.
+
+    Raises:
+        ServiceError: the agent ended by itself.
+    """
+    told: list[int] = []
+    for number in SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, lambda number, _: told.append(number))
+    with private():
+        child = subprocess.Popen(
+            agent.argv,
+            env=dict(agent.environment) | {MARK: str(agent.folder)},
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,  # what is typed at the terminal reaches this process alone
+            preexec_fn=die_with_parent,  # noqa: PLW1509  one system call, its library loaded before
+        )
+    mark, hurry = {str(agent.folder)}, lambda: len(told) > 1
+    try:
+        while child.poll() is None and not told:
+            time.sleep(POLL)
+        if told:
+            end(agent, child, hurry)
+    finally:
+        child.kill()
+        ended = in_words(child.wait())
+        task = task_of(tops(mark))
+        ask_containers(agent)
+        end_left(mark, hurry)
+        settle(agent, task, f"its agent ended: {ended}")
+        clear([agent.name], containers=agent.containers)
+    if not told:
+        raise ServiceError(f"{agent.name} ended by itself: {ended}")
+    return 128 + signal.SIGINT if told[0] == signal.SIGINT else 0
+
+
+def end(agent: Agent, child: subprocess.Popen[bytes], hurry: Callable[[], bool]) -> None:
+    """End an agent's task, if it has one, and let an idle agent take leave of the server."""
+    task = task_of(children_of(child.pid))
+    if task:
+        child.send_signal(signal.SIGSTOP)  # it would take the next task, and tell of this one's end in its own words
+        ask_containers(agent)
+        end_left({str(agent.folder)}, hurry, but=child.pid)
+        settle(agent, task, "its agent was ended")
+    else:
+        child.terminate()
+        wait_until(lambda: child.poll() is not None or hurry(), GOODBYE)
+
+
+def end_left(marks: Collection[str], hurry: Callable[[], bool] = lambda: False, but: int = 0) -> None:
+    """End what agents started: runs are asked first, and what is left after their time is killed."""
+    for pid in tops(marks, but):
+        tell(pid, signal.SIGTERM)
+    wait_until(lambda: hurry() or not left(marks, but), PATIENCE)
+    while pids := left(marks, but):
+        for pid in pids:
+            tell(pid, signal.SIGKILL)
+        time.sleep(POLL)
+
+
+def left(marks: Collection[str], but: int = 0) -> set[int]:
+    """The processes of agents with these marks, except the agent `but`."""
+    return set(marked(MARK, marks)) - {but}
+
+
+def tops(marks: Collection[str], but: int = 0) -> list[int]:
+    """Those that others of them descend from: a run's own parent, which tells its ranks."""
+    found = left(marks, but)
+    return [pid for pid in found if parent_of(pid) not in found]
+
+
+def children_of(parent: int) -> list[int]:
+    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit() and parent_of(int(entry.name)) == parent]
+
+
+def task_of(pids: Collection[int]) -> str | None:
+    """The task that processes run, by their command lines and environments."""
+    for pid in pids:
+        for file in ("cmdline", "environ"):
+            try:
+                found = TASK.search(Path(f"/proc/{pid}/{file}").read_bytes())
+            except OSError:
+                continue
+            if found and started_at(pid):
+                return (found[1] or found[2]).decode()
+    return None
+
+
+def settle(agent: Agent, task: str | None, reason: str) -> None:
+    """Tell the server that a task has ended with its agent, unless the task has said so itself; and that the agent is gone."""
+    if task is None:
+        return
+    from .backends import connect  # its import takes seconds
+    from .stopping import give_up
+
+    try:
+        give_up(connect(), task, agent.environment["CLEARML_WORKER_ID"], reason)
+    except RegistryError as error:
+        print(f"warning: the end of task {task} could not be told: {error}", file=sys.stderr)
+
+
+def containers_of(name: str) -> list[str]:
+    """The containers that an agent's tasks run in: they are the engine's children, not the agent's."""
+    return docker("ps", "--quiet", "--filter", f"label=clearml-parent-worker-id={worker_id(name)}").stdout.split()
+
+
+def ask_containers(agent: Agent) -> None:
+    """Tell the run in each container to end: its first process, or the child of that one if it is a shell, which no signal reaches."""
+    for container in containers_of(agent.name) if agent.containers else ():
+        docker("exec", container, "sh", "-c", "kill -TERM 1 $(cat /proc/1/task/1/children)")
+
+
+def clear(names: Collection[str], *, containers: bool) -> None:
+    """Remove what agents that have ended leave behind: containers, and files with keys."""
+    for name in names:
+        if containers and (found := containers_of(name)):
+            docker("rm", "--force", *found)
+        forget_keys(agents_folder() / name)
+
+
+def wait_until(condition: Callable[[], bool], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(POLL)
+
+
+def in_words(code: int) -> str:
+    return f"exit code {code}" if code >= 0 else f"killed by {signal.Signals(-code).name}"
+
+
+def die_with_parent() -> None:
+    """In the child, before it starts: let the kernel end it with SIGTERM when this process is killed (PR_SET_PDEATHSIG)."""
+    libc.prctl(1, signal.SIGTERM)
+
+
+def main() -> int:
+    containers = sys.argv[1] == "--docker"
+    name, *argv = sys.argv[2 if containers else 1 :]
+    try:
+        return supervise(Agent(name, tuple(argv), os.environ, containers))
+    except ServiceError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,226 @@
+"""`registry agent` with the real clearml-agent, for a server that is configured as a team's is: by variables, and none of `registry up`."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.command_line import Outcome, git
+from support.engine import engine, missing, search_path
+from support.events import wait_for
+from support.server import LocalServer
+from support.stranger import readable
+
+from registry import processes
+from registry.environment import ROOT, cache_folder
+from registry.supervisor import MARK
+
+QUEUE = "team"
+ENDED = "stopped: stopped by SIGTERM; the last checkpoint is kept"  # a run's own words
+SECRET = secrets.token_hex(20)  # as a key of S3
+IMAGE = "nothing:latest"
+PROGRAMS = ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc/alternatives", "/etc/ssl")
+Command = Callable[..., Outcome]
+
+
+@pytest.fixture
+def environment(server: LocalServer, clone: Path, tmp_path: Path) -> dict[str, str]:
+    """A person's, on a machine of the team: the server's addresses and keys, a clone whose commits are pushed."""
+    python = clone / ".venvs/toy/bin/python"
+    python.unlink()
+    python.symlink_to(sys.executable)
+    git(clone, "clone", "-q", "--bare", str(clone), str(tmp_path / "remote.git"))
+    git(clone, "remote", "add", "origin", (tmp_path / "remote.git").as_uri())
+    git(clone, "fetch", "-q", "origin")
+    (tmp_path / "user").mkdir()
+    access_key, secret_key = server.keys
+    mine = {name: value for name, value in os.environ.items() if not name.startswith(("CLEARML_", "HARNESS_"))}
+    return mine | {
+        "CLEARML_API_HOST": server.url,
+        "CLEARML_WEB_HOST": server.url,
+        "CLEARML_FILES_HOST": server.files_url,
+        "CLEARML_API_ACCESS_KEY": access_key,
+        "CLEARML_API_SECRET_KEY": secret_key,
+        "REGISTRY_HOME": str(tmp_path / "home"),
+        "HARNESS_ENVS": str(clone / ".venvs"),
+        "HOME": str(tmp_path / "user"),
+        "PYTHONPATH": str(clone / "clearml_tasks/toy"),
+        "CLEARML_AGENT_QUEUE_POLL_FREQ_SEC": "0.5",
+    }
+
+
+@pytest.fixture
+def command(environment: dict[str, str], clone: Path) -> Command:
+    """`registry ...` as a process of its own."""
+
+    def run(*arguments: str, **variables: str) -> Outcome:
+        argv = [sys.executable, "-m", "registry", *arguments]
+        done = subprocess.run(argv, env=environment | variables, cwd=clone, capture_output=True, text=True, timeout=200)
+        return Outcome(done.returncode, done.stdout, done.stderr)
+
+    return run
+
+
+Started = Callable[..., subprocess.Popen[bytes]]
+
+
+@pytest.fixture
+def start(server: LocalServer, environment: dict[str, str], clone: Path, tmp_path: Path) -> Iterator[Started]:
+    """Starts `registry agent` on a queue and waits until the server lists it."""
+    if QUEUE not in [queue["name"] for queue in server.call("queues.get_all")["queues"]]:
+        server.call("queues.create", name=QUEUE)
+    started = []
+
+    def start(*options: str) -> subprocess.Popen[bytes]:
+        argv = [sys.executable, "-m", "registry", "agent", "--queue", QUEUE, *options]
+        with (tmp_path / "agent.log").open("wb") as log:
+            process = subprocess.Popen(argv, env=environment, cwd=clone, stdout=log, stderr=log, start_new_session=True)
+        started.append(process)
+        wait_for(lambda: workers(server) or process.poll() is not None, 60)
+        assert process.poll() is None, (tmp_path / "agent.log").read_text()
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+    for pid in left(tmp_path):
+        os.kill(pid, signal.SIGKILL)
+
+
+@pytest.fixture
+def numbers(tmp_path: Path) -> str:
+    """Data of the toy's, as an argument."""
+    (tmp_path / "numbers.txt").write_text("1 2")
+    return f"dataset_path={tmp_path}"
+
+
+def workers(server: LocalServer) -> list[str]:
+    return [worker["id"] for worker in server.call("workers.get_all")["workers"] if worker["id"].endswith("-agent-1")]
+
+
+def left(tmp_path: Path) -> set[int]:
+    """The processes that the agent of this test started and that live."""
+    return set(processes.marked(MARK, [str(tmp_path / "home/agents/agent-1")]))
+
+
+def task_of(server: LocalServer, task: str) -> dict[str, Any]:
+    found: dict[str, Any] = server.call("tasks.get_by_id", task=task)["task"]
+    return found
+
+
+def log_of(server: LocalServer, task: str) -> str:
+    return "".join(event["msg"] for event in server.call("events.get_task_log", task=task, batch_size=1000, order="asc")["events"])
+
+
+@pytest.mark.slow
+def test_it_runs_tasks_and_ends_with_the_one_that_it_runs(
+    server: LocalServer, command: Command, start: Started, numbers: str, tmp_path: Path
+) -> None:
+    """An agent takes 5 s to start, and a task 6."""
+    agent = start()
+    (made,) = command("enqueue", "toy", "--queue", QUEUE, "command=make", "n=3", "--wait").lines
+    assert task_of(server, made)["status"] == "completed"
+
+    (task,) = command("enqueue", "toy", "--queue", QUEUE, numbers, "steps=600", "pause=0.5").lines
+    (waiting,) = command("enqueue", "toy", "--queue", QUEUE, "command=make").lines
+    wait_for(lambda: "rank 0 of 1: step 2" in log_of(server, task), 60)
+    agent.terminate()
+    assert agent.wait(60) == 0
+    assert left(tmp_path) == set()
+    assert ENDED in command("status", task).out
+    assert task_of(server, waiting)["status"] == "queued"
+    server.call("tasks.dequeue", task=waiting)
+    assert workers(server) == []
+    kept = {path.name for path in (tmp_path / "home/agents/agent-1").iterdir()}
+    assert kept.isdisjoint({"clearml.conf", "tmp"}), "the keys are left behind"
+
+
+@pytest.fixture
+def containers(environment: dict[str, str], clone: Path, tmp_path: Path) -> Iterator[str]:
+    """A real engine, and an image that holds nothing: what its containers run is this machine's, mounted into them."""
+    if lacking := missing():
+        pytest.skip(f"an engine cannot be started without {', '.join(lacking)}")
+    root = tmp_path / "rootfs"
+    for name in ("tmp", "var", "etc"):
+        (root / name).mkdir(parents=True)
+    (root / "etc/passwd").write_text("root:x:0:0:root:/home:/bin/bash\n")
+    archive = subprocess.run(["tar", "-C", str(root), "-c", "."], capture_output=True, check=True).stdout
+    folders = [*PROGRAMS, sys.base_prefix, str(cache_folder() / "envs"), str(ROOT), str(clone.parent)]
+    variables = {"HOME": "/home", "LOCAL_PYTHON": sys.executable, "PYTHONPATH": environment["PYTHONPATH"]}
+    arguments = [f"--volume={folder}:{folder}:ro" for folder in dict.fromkeys(folders) if Path(folder).exists()]
+    arguments += [f"--env={name}={value}" for name, value in variables.items()]
+    with engine(tmp_path / "engine", tmp_path) as socket:
+        environment |= {
+            "DOCKER_HOST": f"unix://{socket}",
+            "PATH": search_path(),
+            "CLEARML_AGENT_EXTRA_DOCKER_ARGS": shlex.join(arguments),
+            "AWS_SECRET_ACCESS_KEY": SECRET,
+        }
+        subprocess.run(["docker", "import", "-", IMAGE], input=archive, env=environment, check=True, capture_output=True)
+        yield IMAGE
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_in_containers_too(
+    server: LocalServer, environment: dict[str, str], command: Command, containers: str, start: Started, numbers: str, tmp_path: Path
+) -> None:
+    """An engine takes 3 s to start, an agent 5 and a task 10. No key is on a command line of docker's, nor readable in a file."""
+    agent = start("--docker")
+    (task,) = command("enqueue", "toy", "--queue", QUEUE, "--image", containers, numbers, "steps=600", "pause=0.5").lines
+    wait_for(lambda: "rank 0 of 1: step 2" in log_of(server, task) or task_of(server, task)["status"] == "failed", 120)
+    assert task_of(server, task)["status"] == "in_progress", log_of(server, task)
+    keys = [SECRET, server.keys[1]]
+    assert readable(keys, []) == []
+    temporary = (tmp_path / "home/agents/agent-1/tmp").resolve()
+    assert readable(keys, [temporary]) == []
+    (configuration,) = (path for path in readable(keys, [temporary], uid=0) if not path.startswith("/proc"))
+    assert configuration.endswith(".cfg")  # what is mounted as the container's clearml.conf
+
+    agent.terminate()
+    assert agent.wait(60) == 0
+    assert ENDED in command("status", task).out
+    assert subprocess.run(["docker", "ps", "--all", "--quiet"], env=environment, capture_output=True, check=True).stdout == b""
+    assert not temporary.exists()
+
+
+def test_all_that_an_agent_lacks_is_told_at_once(server: LocalServer, command: Command, tmp_path: Path) -> None:
+    lacking = {"HARNESS_ENVS": str(tmp_path / "nowhere"), "REGISTRY_HOME": str(tmp_path / "a home"), "PATH": "/usr/bin:/bin"}
+    outcome = command("agent", "--queue", "tema", "--queue", "other", "--gpus", "7", **lacking)
+    assert (outcome.code, outcome.out) == (2, "")
+    for problem in (
+        "5 problems",
+        "there is no queue 'tema'",
+        "make it: registry queue create other",
+        f"no image's environment is built in {tmp_path}/nowhere",
+        "no white space",
+        "--gpus 7: this machine has no GPU",
+    ):
+        assert problem in outcome.err
+    assert not (tmp_path / "a home").exists()
+
+
+def test_a_server_and_an_engine_that_do_not_answer_are_told_together(command: Command) -> None:
+    gone = {"CLEARML_API_HOST": "http://127.0.0.1:9", "DOCKER_HOST": "tcp://127.0.0.1:9", "CLEARML_AUTH_TOKEN": "a token"}
+    outcome = command("agent", "--queue", QUEUE, "--docker", **gone)
+    assert outcome.code == 2
+    assert "no answer from the ClearML server at http://127.0.0.1:9" in outcome.err
+    assert "docker" in outcome.err
+    assert "CLEARML_AUTH_TOKEN would stand on docker's command line" in outcome.err
+    assert "3 problems" in outcome.err
+
+
+def test_a_queue_without_an_agent_is_told_with_the_command_that_serves_it(server: LocalServer, command: Command) -> None:
+    server.call("queues.create", name="lonely")
+    outcome = command("enqueue", "toy", "--queue", "lonely", "command=make")
+    assert outcome.code == 0, outcome.err
+    assert "no agent serves queue 'lonely' at the moment; start one: registry agent --queue lonely, on any machine" in outcome.err

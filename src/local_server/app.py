@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-import math
-import uuid
+import sqlite3
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.convertors import StringConvertor, register_url_convertor
+from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from . import activity, bulk, events, metrics, models, organization, projects, queues, reports, taskparts, workers  # noqa: F401  (their end points)
+from .answers import envelope, pieces
 from .auth import API_VERSION, Guard
+from .bodies import Bodies
 from .endpoints import Endpoint, lookup
-from .errors import AnswerError, ForbiddenError, InvalidRequestError, StorageError, TooLargeError
+from .errors import AnswerError, ForbiddenError, StorageError
 from .files import FileServer
 from .store import Store
 
@@ -36,8 +37,15 @@ class EndpointConvertor(StringConvertor):
 
 
 register_url_convertor("endpoint", EndpointConvertor())
-LARGEST_BODY = 64 * 2**20
 log = logging.getLogger("local_server")
+
+# Of every answer: it is framed, sniffed or embedded by no other page, not even one of another port of this machine.
+_HEADERS = {
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
 
 
 class Api:
@@ -46,93 +54,45 @@ class Api:
     def __init__(self, store: Store, guard: Guard) -> None:
         self._store = store
         self._guard = guard
+        self._bodies = Bodies()
 
     async def __call__(self, request: Request) -> Response:
         """`/<service>.<action>`, below any version prefix; GET with a JSON body as well as POST."""
         name, version = request.path_params["endpoint"], request.path_params.get("version", API_VERSION)
         try:
-            data = await self._answer(name, version, request)
-            return envelope(name, version, data)
+            return envelope(name, version, await self._answer(name, version, request))
         except AnswerError as error:
-            return refusal(name, version, error)
+            return refusal(error, name, version)
         except Exception:
             log.exception("%s failed", name)
-            return envelope(name, version, {}, 500, 0, "internal error; the server's log has the details")
+            return envelope(name, version, status=500, message="internal error; the server's log has the details")
 
-    async def _answer(self, name: str, version: str, request: Request) -> dict[str, Any]:
+    async def _answer(self, name: str, version: str, request: Request) -> list[bytes]:
         by_cookie = name != "debug.ping" and self._guard.check(request)
         if name == "auth.login":
             if by_cookie:
                 raise ForbiddenError("the page's cookie is for the page alone")
-            asked = await parameters(request, batch=False)
-            return {"token": self._guard.token(request.query_params.get("expiration_sec", asked.get("expiration_sec")))}
+            async with self._bodies.parsed(request, name, batch=False) as (asked, _):
+                token = self._guard.token(request.query_params.get("expiration_sec", asked.get("expiration_sec")))
+            return pieces({"token": token})
         endpoint = lookup(name, version)
-        body = await parameters(request, batch=endpoint.batch)
-        return await self.run(endpoint, body)
+        if by_cookie and endpoint.writes:
+            self._guard.check_wish(request, "POST")
+        async with self._bodies.parsed(request, name, batch=endpoint.batch) as (body, large):
+            return await self._run(endpoint, body, large)
 
-    async def run(self, endpoint: Endpoint, body: Any) -> dict[str, Any]:
+    async def _run(self, endpoint: Endpoint, body: Any, large: bool) -> list[bytes]:
         """Call an end point on the store."""
-        run = self._store.write if endpoint.writes else self._store.read
-        return await asyncio.wrap_future(run(lambda db: endpoint.call(db, body)))
+
+        def call(db: sqlite3.Connection) -> list[bytes]:
+            return pieces(endpoint.call(db, body))
+
+        return await asyncio.wrap_future(self._store.write(call, large=large) if endpoint.writes else self._store.read(call))
 
 
-async def parameters(request: Request, *, batch: bool) -> Any:
-    """The fields of a request: its JSON body, else its query. A batch is a list of them, one JSON value per line.
-
-    Raises:
-        TooLargeError: the body is over the limit.
-        InvalidRequestError: it is not JSON.
-    """
-    parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > LARGEST_BODY:
-            raise TooLargeError(f"the request is over {LARGEST_BODY >> 20} MiB")
-        parts.append(part)
-    text = b"".join(parts)
-    try:
-        if batch:
-            return [parse(line) for line in text.splitlines() if line.strip()]
-        body = parse(text) if text.strip() else dict(request.query_params)
-    except (ValueError, RecursionError) as error:
-        raise InvalidRequestError(f"the request is not JSON: {error}", subcode=0) from error
-    if not isinstance(body, dict):
-        raise InvalidRequestError("the request is not a JSON object")
-    return body
-
-
-def parse(text: bytes) -> Any:
-    """A JSON value that can be stored: NaN, Infinity and 1e999, which Python reads, become null, half surrogate pairs are refused."""
-    value = json.loads(text, parse_constant=lambda _: None, parse_float=_finite)
-    if b"\\ud" in text.lower():
-        json.dumps(value, ensure_ascii=False).encode()  # raises ValueError
-    return value
-
-
-def _finite(text: str) -> float | None:
-    value = float(text)
-    return value if math.isfinite(value) else None
-
-
-def envelope(name: str, version: str, data: dict[str, Any], status: int = 200, subcode: int = 0, message: str = "OK") -> Response:
-    """An answer in ClearML's form."""
-    trx = uuid.uuid4().hex
-    meta = {
-        "id": trx,
-        "trx": trx,
-        "endpoint": {"name": name, "requested_version": version, "actual_version": version},
-        "result_code": status,
-        "result_subcode": subcode,
-        "result_msg": message,
-        "error_stack": "",
-        "error_data": {},
-    }
-    return Response(json.dumps({"meta": meta, "data": data}), status, media_type="application/json")
-
-
-def refusal(name: str, version: str, error: AnswerError) -> Response:
-    """An error in ClearML's form."""
-    answer = envelope(name, version, {}, error.status, error.subcode, str(error))
+def refusal(error: AnswerError, name: str = "", version: str = "") -> Response:
+    """What a client is told that is refused."""
+    answer = envelope(name, version, status=error.status, subcode=error.subcode, message=str(error))
     if isinstance(error, StorageError):
         log.error("%s: %s", name, error)
         answer.headers["Retry-After"] = str(error.retry_after)
@@ -149,11 +109,19 @@ class HostCheck:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
+
+        async def told(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
         try:
             self._guard.check_host(Request(scope))
         except AnswerError as error:
-            return await refusal("", "", error)(scope, receive, send)
-        return await self._app(scope, receive, send)
+            return await refusal(error)(scope, receive, told)
+        return await self._app(scope, receive, told)
 
 
 def _endpoint(api: Api) -> Callable[[Request], Awaitable[Response]]:

@@ -2,7 +2,8 @@
 
 The keys are made at the first start. A client changes its key and secret (HTTP Basic) for a signed token at `auth.login` and sends
 that from then on; the page's address carries a key of its own, which becomes a cookie that scripts cannot read. What comes by cookie must
-come from the server's own page, and every request must be addressed to this machine: no other site can reach in through a browser.
+come from the server's own page, and what changes something must be a POST that says so: a link is no wish. Every request must be addressed
+to this machine: no other site can reach in through a browser.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import jwt
+from jwt.types import Options
 from starlette.requests import HTTPConnection
 
 from harness.files import replaced
@@ -85,7 +86,7 @@ class Guard:
             raise ForbiddenError("this server answers to 127.0.0.1 and localhost only")
 
     def check(self, request: HTTPConnection) -> bool:
-        """True if it comes by the page's cookie.
+        """True if it comes by the page's cookie: what it then may do, `check_wish` says.
 
         Raises:
             UnauthorizedError: there is no valid token, key or cookie.
@@ -103,6 +104,12 @@ class Guard:
             subcode = _NO_SCHEME if scheme else _NO_CREDENTIALS
             raise UnauthorizedError("Unauthorized (missing credentials)", subcode=subcode)
         return scheme == ""
+
+    def check_wish(self, request: HTTPConnection, *methods: str) -> None:
+        """Raises ForbiddenError unless what changes something was asked by the server's own page, which a link or an address is not."""
+        own = request.headers.get("sec-fetch-site") == "same-origin" or self._from_own_page(request)
+        if request.scope.get("method") not in methods or not own:
+            raise ForbiddenError(f"what changes something must be a {' or '.join(methods)} by this server's own page, or bring a key")
 
     def check_key(self, value: str) -> None:
         """Raises UnauthorizedError unless HTTP Basic's value is the access key with its secret."""
@@ -148,18 +155,23 @@ class Guard:
         return jwt.encode(claims, self._keys.signing_key, algorithm=_ALGORITHM)
 
     def _verify(self, token: str, use: str) -> None:
+        # A token from the future is one of ours all the same: the clock was put back since.
+        options: Options = {"verify_iat": False}
         try:
-            claims: dict[str, Any] = jwt.decode(token, self._keys.signing_key, algorithms=[_ALGORITHM])
+            claims: dict[str, Any] = jwt.decode(token, self._keys.signing_key, algorithms=[_ALGORITHM], options=options)
         except jwt.InvalidTokenError:
             raise UnauthorizedError("Unauthorized (invalid token)", subcode=_BAD_TOKEN) from None
         if claims.get("use") != use:
             raise UnauthorizedError("Unauthorized (invalid token)", subcode=_BAD_TOKEN)
 
     def _check_same_site(self, request: HTTPConnection) -> None:
-        """Browsers say where a request comes from; one that changes something must come from this server's page."""
+        """Browsers say where a request comes from; all but a GET must say it."""
         site = request.headers.get("sec-fetch-site", "same-origin")
         origin = request.headers.get("origin")
-        if site not in ("same-origin", "none") or (origin is not None and urlsplit(origin).netloc not in self._hosts):
+        if site not in ("same-origin", "none") or (origin is not None and not self._from_own_page(request)):
             raise ForbiddenError("this request was made by a page of another site")
         if request.scope.get("method") != "GET" and origin is None and "sec-fetch-site" not in request.headers:
             raise ForbiddenError("a request with the page's cookie must say where it comes from")
+
+    def _from_own_page(self, request: HTTPConnection) -> bool:
+        return request.headers.get("origin", "") == f"http://{request.headers.get('host')}"  # check_host has looked at the host

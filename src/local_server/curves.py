@@ -7,10 +7,18 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
+
+from .answers import Room, Text, encode
 
 # The SDK reports single values (a test score) at this iteration; they belong to no curve.
 SINGLE_VALUE = -(2**31)
+_LATEST = 253_402_300_799_000  # the end of the year 9999, after which Python knows no dates
+_PART = 10_000
+# From so many points per sample on, a search for each stretch is faster than sorting all points by stretches.
+_DENSE = 20
 
 # The mean of a group of points; a sum beyond the largest double is no mean.
 MEAN = "min(max(value), max(min(value), avg(value)))"
@@ -73,22 +81,63 @@ def series(db: sqlite3.Connection, owners: Iterable[str], metrics: Sequence[dict
             yield one
 
 
-def curve(db: sqlite3.Connection, one: Series, samples: int, key: str = "iter") -> tuple[list[Any], list[float], list[int]]:
-    """A series' x, y and iterations with at most `samples` points (0: all). Where it has more, equal stretches of x are averaged.
+def curve(db: sqlite3.Connection, one: Series, samples: int, key: str, room: Room) -> dict[str, Text] | None:
+    """A series' x, y and, over another axis, iterations with at most `samples` points (0: all); None if it has no point.
 
-    Of points reported for the same iteration the last one counts. `key`: iter, timestamp (milliseconds) or iso_time.
+    Where it has more points, equal stretches of x are averaged. Of points reported for the same iteration the last one counts. By the
+    iterations the page knows where a gap is.
+
+    Args:
+        key: iter, timestamp (milliseconds) or iso_time.
     """
+    points = _averages(db, one.id, samples, key) if samples > 0 and _has_more(db, one.id, samples) else _points(db, one.id, key)
+    lists: dict[str, list[bytes]] = {name: [] for name in ("x", "y", *(["iter"] if key != "iter" else []))}
+    while part := list(islice(points, _PART)):
+        moments, values, iterations = zip(*part, strict=True)
+        told = {"x": [_iso(moment) for moment in moments] if key == "iso_time" else moments, "y": values, "iter": iterations}
+        for name, texts in lists.items():
+            texts.append(encode(told[name])[1:-1])
+    return {name: Text(texts, room) for name, texts in lists.items()} if lists["x"] else None
+
+
+def _has_more(db: sqlite3.Connection, series: int, points: int) -> bool:
+    sql = f"SELECT 1 FROM point WHERE series = ? AND iter > {SINGLE_VALUE} LIMIT 1 OFFSET ?"
+    return db.execute(sql, (series, points)).fetchone() is not None
+
+
+def _points(db: sqlite3.Connection, series: int, key: str) -> Iterator[tuple[int, float, int]]:
+    """x, value and iteration of each."""
+    x, order = ("iter", "iter, timestamp") if key == "iter" else ("timestamp", "timestamp, iter")
+    rows = db.execute(f"SELECT {x}, value, iter FROM point WHERE series = ? AND iter > {SINGLE_VALUE} ORDER BY {order}", (series,))
+    last = next(rows, None)
+    for row in rows:
+        if last and row[0] != last[0]:
+            yield last
+        last = row
+    if last:
+        yield last
+
+
+def _averages(db: sqlite3.Connection, series: int, samples: int, key: str) -> Iterator[tuple[int, float, int]]:
+    """The least x, the average and the least iteration of each of `samples` equal stretches of x that has points."""
     x = "iter" if key == "iter" else "timestamp"
-    curve = f"FROM point WHERE series = {one.id} AND iter > {SINGLE_VALUE}"
-    count = db.execute(f"SELECT count(*) {curve}").fetchone()[0] if samples > 0 else 0
-    if count > max(0, samples):
-        low, high = db.execute(f"SELECT min({x}), max({x}) {curve}").fetchone()
-        stretch = f"({x} - {low}) * {samples} / {high - low + 1}"
-        rows = db.execute(f"SELECT min({x}), {MEAN}, min(iter) {curve} GROUP BY {stretch} ORDER BY {stretch}").fetchall()
+    curve = f"FROM point WHERE series = {series} AND iter > {SINGLE_VALUE}"
+    (low,), (high,) = (db.execute(f"SELECT {which}({x}) {curve}").fetchone() for which in ("min", "max"))
+    span = high - low + 1
+    if key == "iter" and _has_more(db, series, _DENSE * samples):  # its points lie in this order: no need to sort them
+        for index in range(samples):
+            begin, end = (low - (-at * span // samples) for at in (index, index + 1))
+            sql = f"SELECT min(iter), {MEAN}, min(iter) FROM point WHERE series = ? AND iter >= ? AND iter < ?"
+            found = db.execute(sql, (series, begin, end)).fetchone()
+            if found[0] is not None:
+                yield found
     else:
-        order = "iter, timestamp" if key == "iter" else "timestamp, iter"
-        rows = list({row[0]: row for row in db.execute(f"SELECT {x}, value, iter {curve} ORDER BY {order}")}.values())
-    return [row[0] for row in rows], [row[1] for row in rows], [row[2] for row in rows]
+        stretch = f"({x} - {low}) * {samples} / {span}"
+        yield from db.execute(f"SELECT min({x}), {MEAN}, min(iter) {curve} GROUP BY {stretch} ORDER BY {stretch}")
+
+
+def _iso(moment: int) -> str:
+    return datetime.fromtimestamp(min(moment, _LATEST) / 1000, UTC).isoformat(timespec="milliseconds")
 
 
 def last_metrics(db: sqlite3.Connection, owners: Sequence[str]) -> dict[str, dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from .answers import decode, encode
 from .endpoints import check
 from .errors import InvalidRequestError, UnknownFieldError, UnknownIDError
 from .query import Where, holds, order_by, where
@@ -66,7 +66,7 @@ class Collection:
         row = db.execute(f"SELECT doc FROM {self.name} WHERE id = ?", (id,)).fetchone()
         if row is None:
             raise UnknownIDError(f"Invalid {self.name} id: id={id}", subcode=self.missing)
-        document: Json = json.loads(row[0])
+        document: Json = decode(row[0])
         return document
 
     def require(self, db: sqlite3.Connection, ids: Iterable[str], *, subcode: int | None = None) -> None:
@@ -78,21 +78,23 @@ class Collection:
     def insert(self, db: sqlite3.Connection, document: Mapping[str, Any]) -> str:
         """Add a document, under a new ID unless it brings one."""
         id: str = document.get("id") or new_id()
-        db.execute(f"INSERT INTO {self.name} (id, doc) VALUES (?, ?)", (id, json.dumps({"id": id, **document})))
+        db.execute(f"INSERT INTO {self.name} (id, doc) VALUES (?, ?)", (id, encode({"id": id, **document}).decode()))
         return id
 
     def save(self, db: sqlite3.Connection, document: Mapping[str, Any]) -> None:
-        db.execute(f"UPDATE {self.name} SET doc = ? WHERE id = ?", (json.dumps(document), document["id"]))
+        db.execute(f"UPDATE {self.name} SET doc = ? WHERE id = ?", (encode(document).decode(), document["id"]))
 
     def delete(self, db: sqlite3.Connection, id: str) -> None:
         db.execute(f"DELETE FROM {self.name} WHERE id = ?", (id,))
 
     def select(self, db: sqlite3.Connection, condition: str, *values: Any) -> list[Json]:
         """The documents for which an SQL condition of this package holds."""
-        return [json.loads(doc) for (doc,) in db.execute(f"SELECT doc FROM {self.name} WHERE {condition}", values)]
+        return [decode(doc) for (doc,) in db.execute(f"SELECT doc FROM {self.name} WHERE {condition}", values)]
 
     def find(self, db: sqlite3.Connection, asked: Mapping[str, Any], *extra: Where, default_order: Sequence[str] = ()) -> list[Json]:
-        """What a `get_all` request asks for: filtered, ordered, one page of it; whole documents.
+        """What a `get_all` request asks for: filtered, ordered, one page of it.
+
+        Whole documents, or with `only_fields` of each the ID and the top-level fields that these begin with: `pick` does the rest.
 
         Raises:
             InvalidRequestError: a pattern, a field name or a page that cannot be used.
@@ -106,8 +108,17 @@ class Collection:
         values = [value for condition in conditions for value in condition.values]
         order, order_values = order_by(self.name, asked.get("order_by") or default_order)
         offset, limit = page(asked)
-        sql = f"SELECT doc FROM {self.name} WHERE {clause} ORDER BY {order} LIMIT ? OFFSET ?"
-        return [json.loads(doc) for (doc,) in db.execute(sql, (*values, *order_values, limit, offset))]
+        found = f"FROM {self.name} WHERE {clause} ORDER BY {order} LIMIT ? OFFSET ?"
+        given = (*values, *order_values, limit, offset)
+        if not asked.get("only_fields"):
+            return [decode(doc) for (doc,) in db.execute(f"SELECT doc {found}", given)]
+        fields = sorted({field.split(".")[0] for field in asked["only_fields"]} - {"id"})
+        fields = [field for field in fields if field.isidentifier()]
+        parts = db.execute(f"SELECT id{', doc -> ?' * len(fields)} {found}", (*(f"$.{field}" for field in fields), *given))
+        return [
+            {"id": id} | {field: decode(part) for field, part in zip(fields, texts, strict=True) if part is not None}
+            for id, *texts in parts
+        ]
 
 
 def page(asked: Mapping[str, Any]) -> tuple[int, int]:

@@ -22,6 +22,8 @@ Handler = Callable[..., Answer]
 
 _TABLE: dict[str, Endpoint] = {}
 _LARGEST = 2**63
+ITEM = {**dict.fromkeys(("key", "metric", "mode", "model", "name", "section", "task", "type", "variant"), str), "variants": list[str]}
+"""What is a text in every list of objects that a request holds: by these they are told apart."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,9 @@ class Endpoint:
                     raise InvalidRequestError(f"Validation error: required field '{parameter.name}' is missing in {self.name}")
                 continue
             check(self.name, {parameter.name: value}, hints)
+            for item in value if isinstance(value, list) else ():
+                if isinstance(item, dict):
+                    check(f"{self.name}: {parameter.name}", {key: part for key, part in item.items() if part is not None}, ITEM)
             arguments[parameter.name] = value
         return arguments
 

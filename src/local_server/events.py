@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 import sys
 import time
@@ -10,6 +9,7 @@ from collections import Counter, defaultdict
 from typing import Any
 
 from . import curves
+from .answers import encode
 from .documents import TASKS, Json, now
 from .endpoints import endpoint
 from .errors import AnswerError, InvalidRequestError, UnknownIDError
@@ -79,8 +79,8 @@ def delete_for_model(db: sqlite3.Connection, model: str) -> Json:
 def clear_task_log(db: sqlite3.Connection, task: str, threshold_sec: int | None = None, allow_locked: bool = False) -> Json:
     """Delete the log, or what in it is older than `threshold_sec` seconds."""
     _check_open(db, task, allow_locked)
-    before = int(time.time() * 1000) - threshold_sec * 1000 if threshold_sec is not None else _LARGEST - 1
-    deleted = db.execute("DELETE FROM event WHERE owner = ? AND type = ? AND timestamp < ?", (task, LOG, before)).rowcount
+    before = time.time() * 1000 - threshold_sec * 1000 if threshold_sec is not None else _LARGEST - 1
+    deleted = db.execute("DELETE FROM event WHERE owner = ? AND type = ? AND timestamp < ?", (task, LOG, float(before))).rowcount
     return {"deleted": deleted}
 
 
@@ -92,7 +92,7 @@ def _check_open(db: sqlite3.Connection, task: str, allow_locked: bool) -> None:
 
 def _owner(db: sqlite3.Connection, event: Any, states: dict[tuple[str, bool], str | None]) -> str:
     """The task or model of an event. Raises InvalidRequestError if it has none that can take it."""
-    if not isinstance(event, dict) or event.get("type") not in TYPES:
+    if not isinstance(event, dict) or not isinstance(event.get("type"), str) or event["type"] not in TYPES:
         raise InvalidRequestError("unknown event type")
     owner, of_model = event.get("task"), bool(event.get("model_event"))
     if not isinstance(owner, str) or not owner:
@@ -147,7 +147,7 @@ def _add_others(db: sqlite3.Connection, events: list[Json]) -> None:
             db.execute(sql, (owner, kind, metric, variant, event["url"]))
         timestamp = _timestamp(event)
         document = {key: value for key, value in event.items() if key not in ("model_event", "allow_locked")} | {"timestamp": timestamp}
-        row = (owner, kind, timestamp, metric, variant, event["iter"], json.dumps(document))
+        row = (owner, kind, timestamp, metric, variant, event["iter"], encode(document).decode())
         if kind in (PLOT, IMAGE):
             _insert(db, [row])
         else:

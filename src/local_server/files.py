@@ -43,7 +43,9 @@ class FileServer:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         try:
-            self._guard.check(request)
+            by_cookie = self._guard.check(request)
+            if by_cookie and request.method not in ("GET", "HEAD"):
+                self._guard.check_wish(request, "POST", "DELETE")
             answer = await self._answer(request)
         except AnswerError as error:
             answer = PlainTextResponse(str(error), error.status)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from . import curves
+from .answers import Room
 from .documents import TASKS, Json
-from .endpoints import endpoint
+from .endpoints import ITEM, check, endpoint
 from .errors import InvalidRequestError
 from .projects import with_descendants
 
@@ -30,9 +30,11 @@ def scalar_metrics_iter_histogram(
     """{metric: {variant: {name, x, y}}}, each curve with at most `samples` points (0: all)."""
     _check(db, [task], key, model_events)
     answer: Json = {}
+    room = Room()
     for one in curves.series(db, [task], metrics):
-        if line := _line(db, one, one.variant, samples, key):
-            answer.setdefault(one.metric, {})[one.variant] = line
+        points = curves.curve(db, one, samples, key, room)
+        if points:
+            answer.setdefault(one.metric, {})[one.variant] = {"name": one.variant, **points}
     return answer
 
 
@@ -52,17 +54,12 @@ def multi_task_scalar_metrics_iter_histogram(
     table = "model" if model_events else "task"
     names = dict(db.execute(f"SELECT id, doc ->> '$.name' FROM {table} WHERE id IN ({', '.join('?' * len(tasks))})", tasks).fetchall())
     answer: Json = {}
+    room = Room()
     for one in curves.series(db, tasks, metrics):
-        if line := _line(db, one, names[one.owner], samples, key):
-            answer.setdefault(one.metric, {}).setdefault(one.variant, {})[one.owner] = line
+        points = curves.curve(db, one, samples, key, room)
+        if points:
+            answer.setdefault(one.metric, {}).setdefault(one.variant, {})[one.owner] = {"name": names[one.owner], **points}
     return {"metrics": answer}
-
-
-def _line(db: sqlite3.Connection, one: curves.Series, name: str, samples: int, key: str) -> Json | None:
-    """A curve as it is answered. Over another axis its iterations come with it: by them the page knows where a gap is."""
-    x, y, iterations = curves.curve(db, one, samples, key)
-    line = {"name": name, "x": _axis(x, key), "y": y} | ({} if key == "iter" else {"iter": iterations})
-    return line if x else None
 
 
 def _check(db: sqlite3.Connection, tasks: Sequence[str], key: str, model_events: bool) -> None:
@@ -70,12 +67,6 @@ def _check(db: sqlite3.Connection, tasks: Sequence[str], key: str, model_events:
         raise InvalidRequestError(f"Validation error: key '{key}', expected one of {', '.join(_KEYS)}")
     if not model_events:
         TASKS.require(db, tasks)
-
-
-def _axis(x: list[int], key: str) -> list[Any]:
-    if key != "iso_time":
-        return x
-    return [datetime.fromtimestamp(moment / 1000, UTC).isoformat(timespec="milliseconds") for moment in x]
 
 
 @endpoint("events.get_task_single_value_metrics")
@@ -135,6 +126,7 @@ def scalar_metrics_iter_raw(
     model_events: bool = False,
 ) -> Json:
     """All points of a metric as they were reported, `batch_size` at a time over its variants."""
+    check("events.scalar_metrics_iter_raw: metric", metric, ITEM)
     start = int(scroll_id) if scroll_id and scroll_id.isdecimal() else 0
     chosen = {one.id: one.variant for one in curves.series(db, [task], [metric])}
     marks = ", ".join("?" * len(chosen))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from . import patterns
 from .endpoints import conforms
 from .errors import InvalidRequestError, UnknownFieldError
 
@@ -38,6 +39,7 @@ _TAGS = {"tags", "system_tags"}
 _EXCLUDABLE = _TAGS | {"status"}
 _TIMES = {"status_changed", "created", "started", "completed", "last_update", "last_change", "published", "added"}
 _TEXT_FIELDS = ("id", "name", "comment")
+_LONGEST_TIME = 100
 _SEVERAL = {"_all_": " AND ", "_any_": " OR ", "_or_": " OR "}
 _SERIES_COLUMNS = {"value": "value", "min_value": "min_value", "max_value": "max_value"}
 
@@ -129,10 +131,7 @@ def _expression(table: str, field: str) -> tuple[str, list[Any]]:
 
 
 def _matching(sql: str, pattern: str) -> Where:
-    try:
-        re.compile(pattern)
-    except re.error as error:
-        raise InvalidRequestError(f"Validation error: '{pattern}' is no regular expression: {error}", subcode=21) from error
+    patterns.check(pattern)
     return Where(f"matches(?, {sql})", (pattern,))
 
 
@@ -170,9 +169,9 @@ def _text(table: str, text: str) -> Where:
 
 
 def _time(field: str, text: str) -> Where:
-    match = re.fullmatch(r"(>=|<=|>|<)?\s*(.+)", text.strip())
+    match = re.fullmatch(r"(>=|<=|>|<)?\s*(.+)", text.strip()) if len(text) <= _LONGEST_TIME else None
     if match is None:
-        raise InvalidRequestError(f"Validation error: '{text}' is no time")
+        raise InvalidRequestError(f"Validation error: '{text[:_LONGEST_TIME]}' is no time")
     return Where(f"{_path(field)} {match[1] or '='} ?", (_moment(match[2]),))
 
 

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from typing import Any, NamedTuple
 
 from . import curves
+from .answers import Room, Text, encode
 from .documents import TASKS, Json
 from .endpoints import endpoint
 from .errors import InvalidRequestError
 from .events import IMAGE, LOG, PLOT, SCALAR, VECTOR
 
 _LATEST = 2**63 - 1
-_SCALARS = f"""
-    SELECT point.timestamp AS time, point.iter AS place, json_object('task', owner, 'type', '{SCALAR}', 'metric', metric,
-        'variant', variant, 'iter', point.iter, 'timestamp', point.timestamp, 'value', point.value) AS doc
+_SCALARS = """SELECT point.timestamp AS time, point.iter AS place, NULL AS doc, metric, variant, point.iter, point.value
     FROM series JOIN point ON point.series = series.id WHERE owner = :owner"""
-_OTHERS = "SELECT timestamp AS time, id AS place, doc FROM event WHERE owner = :owner AND type = ifnull(:type, type)"
+_OTHERS = """SELECT timestamp AS time, id AS place, doc, NULL, NULL, NULL, NULL
+    FROM event WHERE owner = :owner"""
 
 
 @endpoint("events.get_task_log")
@@ -36,17 +36,16 @@ def get_task_log(
     """
     TASKS.get(db, task)
     total = db.execute("SELECT count(*) FROM event WHERE owner = ? AND type = ?", (task, LOG)).fetchone()[0]
-    beyond, direction = ("<", "DESC") if navigate_earlier else (">", "ASC")
-    start = from_timestamp if from_timestamp is not None else _LATEST if navigate_earlier else -1
-    sql = "SELECT timestamp, id, doc FROM event WHERE owner = ? AND type = ? AND timestamp "
-    nearest = f"{beyond} ? ORDER BY timestamp {direction}, id {direction} LIMIT ?"
-    rows = db.execute(sql + nearest, (task, LOG, start, max(1, batch_size))).fetchall()
-    if len(rows) == batch_size:
-        seen = {row[1] for row in rows}
-        rows += [row for row in db.execute(sql + f"= ? ORDER BY id {direction}", (task, LOG, rows[-1][0])) if row[1] not in seen]
-    if order in ("asc", "desc"):
-        rows.sort(key=lambda row: row[:2], reverse=order == "desc")
-    return {"events": [json.loads(row[2]) for row in rows], "returned": len(rows), "total": total}
+    nearest, farthest = (_LATEST, -1) if navigate_earlier else (-1, _LATEST)
+    beyond, until, direction = ("<", ">=", "DESC") if navigate_earlier else (">", "<=", "ASC")
+    start = nearest if from_timestamp is None else from_timestamp
+    lines = f"FROM event WHERE owner = ? AND type = ? AND timestamp {beyond} ?"
+    last = f"SELECT timestamp {lines} ORDER BY timestamp {direction} LIMIT 1 OFFSET ?"
+    (end,) = db.execute(last, (task, LOG, start, max(1, batch_size) - 1)).fetchone() or (farthest,)
+    shown = {"asc": "ASC", "desc": "DESC"}.get(order or "", direction)
+    sql = f"SELECT doc {lines} AND timestamp {until} ? ORDER BY timestamp {shown}, id {shown}"
+    events = Text((doc for (doc,) in db.execute(sql, (task, LOG, start, end))), Room())
+    return {"events": events, "returned": events.count, "total": total}
 
 
 @endpoint("events.get_task_events")
@@ -62,12 +61,19 @@ def get_task_events(
     """Events by time, `batch_size` at a time; `scroll_id` goes on where the last answer ended."""
     start = _start(scroll_id)
     direction = "DESC" if order == "desc" else "ASC"
-    union = " UNION ALL ".join(([_SCALARS] if event_type in (None, "", SCALAR) else []) + ([_OTHERS] if event_type != SCALAR else []))
-    values = {"owner": task, "type": event_type or None, "batch": batch_size, "start": start}
+    # Of one type alone they lie in the order of their times.
+    union = _SCALARS if event_type == SCALAR else f"{_OTHERS} AND type = :type" if event_type else f"{_SCALARS} UNION ALL {_OTHERS}"
+    values = {"owner": task, "type": event_type, "batch": batch_size, "start": start}
     total = db.execute(f"SELECT count(*) FROM ({union})", values).fetchone()[0]
-    sql = f"SELECT doc FROM ({union}) ORDER BY time {direction}, place {direction} LIMIT :batch OFFSET :start"
-    events = [json.loads(doc) for (doc,) in db.execute(sql, values)]
-    return {"events": events, "returned": len(events), "total": total, "scroll_id": str(start + len(events))}
+    sql = f"SELECT * FROM ({union}) ORDER BY time {direction}, place {direction} LIMIT :batch OFFSET :start"
+    events = Text((row[2] or _scalar(task, row) for row in db.execute(sql, values)), Room())
+    return {"events": events, "returned": events.count, "total": total, "scroll_id": str(start + events.count)}
+
+
+def _scalar(task: str, row: Sequence[Any]) -> bytes:
+    timestamp, _, _, metric, variant, iteration, value = row
+    event = {"task": task, "type": SCALAR, "metric": metric, "variant": variant, "iter": iteration, "timestamp": timestamp, "value": value}
+    return encode(event)
 
 
 @endpoint("events.clear_scroll")
@@ -108,8 +114,9 @@ def get_task_plots(
     model_events: bool = False,
 ) -> Json:
     """The plots of each metric and variant at its latest `iters` iterations."""
-    plots = _latest_plots(db, task, iters, metrics)[_start(scroll_id) :]
-    return {"plots": plots, "returned": len(plots), "total": len(plots), "scroll_id": str(_start(scroll_id) + len(plots))}
+    start = _start(scroll_id)
+    ids = [plot.id for plot in _latest_plots(db, task, iters, metrics)[start:]]
+    return {"plots": _documents(db, ids, Room()), "returned": len(ids), "total": len(ids), "scroll_id": str(start + len(ids))}
 
 
 @endpoint("events.get_multi_task_plots")
@@ -117,26 +124,41 @@ def get_multi_task_plots(db: sqlite3.Connection, tasks: list[str], iters: int = 
     """{metric: {variant: {task: {iteration: {name, plots}}}}}"""
     answer: Json = {}
     returned = 0
+    room = Room()
     for task in tasks if not scroll_id else []:
         name = TASKS.get(db, task)["name"]
-        for plot in _latest_plots(db, task, iters, None):
-            place = answer.setdefault(plot["metric"], {}).setdefault(plot["variant"], {}).setdefault(task, {})
-            place.setdefault(str(plot["iter"]), {"name": name, "plots": []})["plots"].append(plot)
-            returned += 1
+        for (metric, variant, iteration), plots in groupby(_latest_plots(db, task, iters, None), lambda plot: plot[1:]):
+            ids = [plot.id for plot in plots]
+            place = answer.setdefault(metric, {}).setdefault(variant, {}).setdefault(task, {})
+            place[str(iteration)] = {"name": name, "plots": _documents(db, ids, room)}
+            returned += len(ids)
     return {"plots": answer, "returned": returned, "total": returned, "scroll_id": "1"}
 
 
-def _latest_plots(db: sqlite3.Connection, task: str, iters: int, metrics: Sequence[Json] | None) -> list[Json]:
+class _Event(NamedTuple):
+    id: int
+    metric: str | None
+    variant: str | None
+    iter: int
+
+
+def _latest_plots(db: sqlite3.Connection, task: str, iters: int, metrics: Sequence[Json] | None) -> list[_Event]:
     chosen = {item.get("metric"): set(item.get("variants") or []) for item in metrics or []}
-    sql = """SELECT metric, variant, doc FROM
-             (SELECT *, dense_rank() OVER (PARTITION BY metric, variant ORDER BY iter DESC) AS age FROM event WHERE owner = ? AND type = ?)
+    sql = """SELECT id, metric, variant, iter FROM
+             (SELECT id, metric, variant, iter, dense_rank() OVER (PARTITION BY metric, variant ORDER BY iter DESC) AS age
+              FROM event WHERE owner = ? AND type = ?)
              WHERE age <= ? ORDER BY metric, variant, iter DESC, id"""
-    rows = db.execute(sql, (task, PLOT, max(1, iters)))
-    return [
-        json.loads(doc)
-        for metric, variant, doc in rows
-        if not chosen or (metric in chosen and (not chosen[metric] or variant in chosen[metric]))
-    ]
+    plots = map(_Event._make, db.execute(sql, (task, PLOT, max(1, iters))))
+    return [plot for plot in plots if not chosen or (plot.metric in chosen and _wanted(plot.variant, chosen[plot.metric]))]
+
+
+def _wanted(variant: str | None, chosen: set[str]) -> bool:
+    return not chosen or variant in chosen
+
+
+def _documents(db: sqlite3.Connection, ids: Iterable[int], room: Room) -> Text:
+    """Events as they were stored."""
+    return Text((db.execute("SELECT doc FROM event WHERE id = ?", (id,)).fetchone()[0] for id in ids), room)
 
 
 @endpoint("events.debug_images")
@@ -177,15 +199,16 @@ def _by_iteration(db: sqlite3.Connection, kind: str, metrics: Sequence[Json], it
             raise InvalidRequestError("Validation error: each of metrics needs a task")
         wanted.setdefault(item["task"], {})[item.get("metric")] = set(item.get("variants") or [])
     answer = []
+    room = Room()
+    sql = "SELECT id, metric, variant, iter FROM event WHERE owner = ? AND type = ? ORDER BY iter DESC, id"
     for task, chosen in wanted.items():
-        rows = db.execute("SELECT iter, metric, variant, doc FROM event WHERE owner = ? AND type = ? ORDER BY iter DESC, id", (task, kind))
-        found: dict[int, list[Json]] = {}
-        for iteration, metric, variant, doc in rows:
-            key = metric if metric in chosen else None
-            if key in chosen and (not chosen[key] or variant in chosen[key]):
-                found.setdefault(iteration, []).append(json.loads(doc))
+        found: dict[int, list[int]] = {}
+        for event in map(_Event._make, db.execute(sql, (task, kind))):
+            key = event.metric if event.metric in chosen else None
+            if key in chosen and _wanted(event.variant, chosen[key]):
+                found.setdefault(event.iter, []).append(event.id)
         shown = list(found.items())[start : start + max(1, iters)]
-        answer.append({"task": task, "iterations": [{"iter": iteration, "events": events} for iteration, events in shown]})
+        answer.append({"task": task, "iterations": [{"iter": number, "events": _documents(db, ids, room)} for number, ids in shown]})
     return {"metrics": answer, "scroll_id": str(start + max(1, iters))}
 
 

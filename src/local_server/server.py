@@ -21,6 +21,7 @@ from starlette.middleware import Middleware
 from . import queues
 from .app import application, log
 from .auth import SERVER_VERSION, Guard, Keys, write_private
+from .connections import WAITING, Server, allow_many_files
 from .errors import StartError
 from .files import FileServer
 from .page import routes
@@ -56,10 +57,9 @@ def _serve(folder: Path, port: int, silence: float, around: Sequence[Middleware]
     guard = Guard(keys, port)
     app = application(store, guard, FileServer(folder, guard), routes(guard), list(around))
     app.router.lifespan_context = _lifespan(folder, port, keys, store, silence)
-    config = uvicorn.Config(
-        app, log_level="warning", access_log=False, lifespan="on", server_header=False, timeout_graceful_shutdown=5, timeout_keep_alive=60
-    )
-    server = uvicorn.Server(config)
+    allow_many_files()
+    config = uvicorn.Config(app, log_level="warning", access_log=False, lifespan="on", server_header=False, timeout_graceful_shutdown=5)
+    server = Server(config)
     for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn ends well, then raises the signal once more
         signal.signal(number, lambda *_: None)
     server.run(sockets=[listener])
@@ -72,7 +72,7 @@ def _listen(port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((HOST, port))
-        listener.listen(512)
+        listener.listen(WAITING)
     except OSError as error:
         listener.close()
         if error.errno == errno.EADDRINUSE:

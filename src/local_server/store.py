@@ -6,21 +6,22 @@ is kept outlives kill -9 and a loss of power. One sync costs milliseconds; under
 
 from __future__ import annotations
 
-import queue
-import re
 import sqlite3
 import threading
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from .errors import DamageError, StartError, StorageError
+from .errors import DamageError, InvalidRequestError, StartError, StorageError
+from .patterns import matches
+from .wholeness import Journal, check, damage
 
 Result = TypeVar("Result")
 Work = Callable[[sqlite3.Connection], Result]
+Change = tuple[Work[Any], Future[Any]]
 
 VERSION = 1
 READERS = 4
@@ -30,6 +31,9 @@ _DISK = {
     *(sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB),
 }
 """Primary codes of errors that concern every change, not the one request in which they show."""
+
+_REFUSED = (sqlite3.Error, OverflowError)
+"""What SQLite raises; the latter for a number beyond 64 bits."""
 
 _DOCUMENTS = ("project", "task", "model", "queue", "worker")
 
@@ -67,7 +71,7 @@ class Store:
     """The data folder's database.
 
     Raises:
-        StartError: a newer version wrote the file, it is not a database, or the disk is full.
+        StartError: a newer version wrote the file, it is damaged or not a database, or the disk is full.
     """
 
     def __init__(self, path: Path) -> None:
@@ -75,11 +79,15 @@ class Store:
         self._local = threading.local()
         self._connections: list[sqlite3.Connection] = []
         try:
+            journal = Journal(path)
             self._writer = self._connect()
             _prepare(self._writer, path)
+            journal.compare(self._writer)
+            check(self._writer, path, ended_well=not journal.is_there)
         except sqlite3.Error as error:
-            raise StartError(f"cannot use {path}: {error}") from error
-        self._waiting: queue.SimpleQueue[tuple[Work[Any], Future[Any]] | None] = queue.SimpleQueue()
+            damaged = getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+            raise StartError(damage(path, str(error)) if damaged else f"cannot use {path}: {error}") from error
+        self._waiting = _Waiting()
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
         self._thread = threading.Thread(target=self._write_loop, name="writer", daemon=True)
         self._thread.start()
@@ -88,15 +96,15 @@ class Store:
         """Run `work` on one consistent state of the database."""
         return self._readers.submit(self._read, work)
 
-    def write(self, work: Work[Result]) -> Future[Result]:
-        """Run `work` as one change, all of it or nothing; done once it is on disk."""
+    def write(self, work: Work[Result], *, large: bool = False) -> Future[Result]:
+        """Run `work` as one change, all of it or nothing; done once it is on disk. Large ones let others go first."""
         future: Future[Result] = Future()
-        self._waiting.put((work, future))
+        self._waiting.put((work, future), large)
         return future
 
     def close(self) -> None:
         """Finish what waits and close the file."""
-        self._waiting.put(None)
+        self._waiting.end()
         self._thread.join()
         self._readers.shutdown()
         for connection in self._connections:
@@ -108,7 +116,7 @@ class Store:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA cache_size=-32000")
-        connection.create_function("matches", 2, _matches, deterministic=True)
+        connection.create_function("matches", 2, matches, deterministic=True)
         return connection
 
     def _read(self, work: Work[Result]) -> Result:
@@ -119,22 +127,18 @@ class Store:
         connection.execute("BEGIN")
         try:
             return work(connection)
-        except sqlite3.OperationalError as error:
+        except _REFUSED as error:
+            if not _of_disk(error):
+                raise _refusal(error) from error
             raise DamageError(f"the server could not read its data: {error}") from error
         finally:
             connection.execute("COMMIT")
 
     def _write_loop(self) -> None:
-        while (first := self._waiting.get()) is not None:
-            together = [first]
-            with suppress(queue.Empty):
-                while len(together) < COMMITTED_TOGETHER and (more := self._waiting.get_nowait()) is not None:
-                    together.append(more)
-                if len(together) < COMMITTED_TOGETHER:
-                    self._waiting.put(None)  # the end was among them: meet it again after this commit
+        while together := self._waiting.take():
             self._commit(together)
 
-    def _commit(self, together: list[tuple[Work[Any], Future[Any]]]) -> None:
+    def _commit(self, together: list[Change]) -> None:
         results: list[tuple[Future[Any], Any, Exception | None]] = []
         try:
             self._writer.execute("BEGIN IMMEDIATE")
@@ -158,9 +162,9 @@ class Store:
         try:
             result, problem = work(self._writer), None
         except Exception as error:
-            if isinstance(error, sqlite3.Error) and error.sqlite_errorcode & 0xFF in _DISK:
+            if _of_disk(error):
                 raise  # the whole transaction is gone
-            result, problem = None, error
+            result, problem = None, _refusal(error) if isinstance(error, _REFUSED) else error
             self._writer.execute("ROLLBACK TO change")
         self._writer.execute("RELEASE change")
         return result, problem
@@ -178,11 +182,42 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
         connection.execute("COMMIT")
 
 
-@lru_cache(maxsize=256)
-def _pattern(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern)
+class _Waiting:
+    """Changes that wait: many small ones are taken together, and then one large one alone, so that neither holds up the other for long."""
+
+    def __init__(self) -> None:
+        self._small: deque[Change] = deque()
+        self._large: deque[Change] = deque()
+        self._large_is_next = False
+        self._ended = False
+        self._something = threading.Condition()
+
+    def put(self, change: Change, large: bool) -> None:
+        with self._something:
+            (self._large if large else self._small).append(change)
+            self._something.notify()
+
+    def end(self) -> None:
+        """No more will come."""
+        with self._something:
+            self._ended = True
+            self._something.notify()
+
+    def take(self) -> list[Change]:
+        """What is to be committed next, once there is something; nothing after the end."""
+        with self._something:
+            self._something.wait_for(lambda: self._small or self._large or self._ended)
+            if self._large and (self._large_is_next or not self._small):
+                self._large_is_next = False
+                return [self._large.popleft()]
+            self._large_is_next = True
+            return [self._small.popleft() for _ in range(min(len(self._small), COMMITTED_TOGETHER))]
 
 
-def _matches(pattern: str, value: Any) -> bool:
-    """SQL function: does the regular expression occur in the value?"""
-    return value is not None and _pattern(pattern).search(str(value)) is not None
+def _of_disk(error: Exception) -> bool:
+    """Does it concern every change? Otherwise one request asked for too much, or for what no field holds."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DISK
+
+
+def _refusal(error: Exception) -> InvalidRequestError:
+    return InvalidRequestError(f"Validation error: the request asks for too much, or for what no field holds: {error}")

@@ -133,6 +133,7 @@ def attacking(folder: Path) -> str:
     logger.report_image(f"attack {hostile('image')}", "x", iteration=1, image=picture(90))
     figure = go.Figure(go.Scatter(x=[1, 2], y=[1, 2], name=hostile("trace"), text=[hostile("point")] * 2, mode="markers+text"))
     figure.update_layout(title=hostile("title"), xaxis_title='<a href="javascript:window.hacked=1">attack link</a>', showlegend=True)
+    figure.update_layout(modebar_add=["sendChartToCloud"])
     logger.report_plotly("attack", hostile("plot"), figure, iteration=1)
     page = folder / "attack.html"
     page.write_text("<script>window.opener ? (window.opener.hacked = 'file') : 0; document.title = 'ran'</script>")

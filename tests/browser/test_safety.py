@@ -80,3 +80,18 @@ def test_a_page_stored_by_a_run_is_saved_and_not_opened(page: Page, ids: dict[st
     with page.expect_download() as download:
         link.click()
     assert download.value.suggested_filename == "attack.html"
+
+
+@pytest.mark.parametrize("tab", ["scalars", "plots"])
+def test_no_chart_can_be_uploaded(page: Page, ids: dict[str, str], tab: str) -> None:
+    """Plotly's mode bar offers it by default, to any figure that says nothing, and to one whose layout asks for the button."""
+    page.goto(f"/task/{ids['attack']}?tab={tab}")
+    page.locator(".js-plotly-plot .main-svg").first.wait_for()
+    buttons = page.locator(".modebar-btn").evaluate_all("buttons => buttons.map(button => button.dataset.title)")
+    assert any("Download" in title for title in buttons)
+    assert [title for title in buttons if re.search("(?i)share|cloud|chart studio", title)] == []
+    assert page.evaluate("document.querySelector('.js-plotly-plot')._context.plotlyServerURL") == ""
+    script = page.request.get("/page/plotly.min.js")
+    assert script.ok
+    assert "cloud.plotly.com" not in script.text()
+    assert page.request.get("/page/plotly.min.js", headers={"If-None-Match": script.headers["etag"]}).status == 304

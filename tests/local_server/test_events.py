@@ -31,6 +31,12 @@ def test_a_curve_comes_back_as_it_was_reported(server: LocalServer, new_task: Ne
     assert line["iter"] == [1, 2, 3]
 
 
+def test_a_time_far_from_now_harms_no_curve(server: LocalServer, new_task: NewTask) -> None:
+    task = new_task()
+    server.report(scalar(task, 1, 0.5, timestamp=2**62))
+    assert curve(server, task, key="iso_time") == (["9999-12-31T23:59:59.000+00:00"], [0.5])
+
+
 def test_a_long_curve_is_averaged_over_equal_stretches(server: LocalServer, new_task: NewTask) -> None:
     task = new_task()
     values = [math.sin(step / 50) for step in range(1000)]

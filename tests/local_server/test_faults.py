@@ -7,32 +7,18 @@ import resource
 import socket
 import sqlite3
 import subprocess
-import sys
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pytest
 import requests
 from support.events import OwnServer, log_line, scalar
-from support.server import LocalServer
+from support.server import LocalServer, failed_start, one_line
 
 from local_server.errors import InvalidRequestError, StartError
 from local_server.store import VERSION, Store
-
-
-def run(*arguments: str, **more: Any) -> subprocess.CompletedProcess[str]:
-    """The server's command line, for starts that fail."""
-    command = [sys.executable, "-m", "local_server", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, **more)
-
-
-def one_line(finished: subprocess.CompletedProcess[str]) -> str:
-    assert finished.returncode == 2, finished.stderr
-    (line,) = finished.stderr.splitlines()
-    return line
 
 
 def test_kill_9_in_a_storm_of_events_loses_none_that_was_acknowledged(own_server: OwnServer) -> None:
@@ -94,7 +80,9 @@ def test_a_full_disk_is_told_and_nothing_acknowledged_is_lost(own_server: OwnSer
 
 
 def test_a_disk_that_is_full_at_the_start_is_one_line(tmp_path: Path) -> None:
-    limited = run("--data", str(tmp_path / "data"), "--port", "0", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)))
+    limited = failed_start(
+        "--data", str(tmp_path / "data"), "--port", "0", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    )
     assert "cannot use" in one_line(limited)
 
 
@@ -122,13 +110,13 @@ def test_a_small_disk_that_really_fills_up(tmp_path: Path) -> None:
 def test_a_taken_port_is_one_line(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        line = one_line(run("--data", str(tmp_path / "data"), "--port", str(port)))
+        line = one_line(failed_start("--data", str(tmp_path / "data"), "--port", str(port)))
     assert line == f"local_server: port {port} of 127.0.0.1 is taken by another program; choose another with --port"
 
 
 def test_a_folder_in_use_is_one_line(own_server: OwnServer) -> None:
     server = own_server()
-    assert one_line(run("--data", str(server.data), "--port", "0")).endswith("is in use by another server")
+    assert one_line(failed_start("--data", str(server.data), "--port", "0")).endswith("is in use by another server")
     assert [queue["name"] for queue in server.call("queues.get_all")["queues"]] == ["default"]
 
 
@@ -138,7 +126,7 @@ def test_a_folder_of_a_newer_version_is_one_line_and_stays_as_it_is(tmp_path: Pa
     newer = sqlite3.connect(path)
     newer.execute(f"PRAGMA user_version={VERSION + 1}")
     newer.close()
-    assert "newer version" in one_line(run("--data", str(path.parent), "--port", "0"))
+    assert "newer version" in one_line(failed_start("--data", str(path.parent), "--port", "0"))
     kept = sqlite3.connect(path)
     assert kept.execute("PRAGMA user_version").fetchone() == (VERSION + 1,)
     kept.close()
@@ -147,10 +135,10 @@ def test_a_folder_of_a_newer_version_is_one_line_and_stays_as_it_is(tmp_path: Pa
 def test_damaged_keys_and_database_are_one_line(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "keys.json").write_text("{}")
-    assert "keys.json" in one_line(run("--data", str(tmp_path / "a"), "--port", "0"))
+    assert "keys.json" in one_line(failed_start("--data", str(tmp_path / "a"), "--port", "0"))
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "server.db").write_text("this is no database" * 100)
-    assert "server.db" in one_line(run("--data", str(tmp_path / "b"), "--port", "0"))
+    assert "server.db" in one_line(failed_start("--data", str(tmp_path / "b"), "--port", "0"))
 
 
 def test_sigterm_ends_it_well_and_a_restart_finds_everything(own_server: OwnServer) -> None:
@@ -226,7 +214,7 @@ def test_what_sqlite_refuses_in_one_change_is_no_fault_of_those_committed_with_i
     go_on.set()
     for future in (held, before, after):
         future.result(10)
-    assert isinstance(refused.exception(10), sqlite3.OperationalError)
+    assert isinstance(refused.exception(10), InvalidRequestError)
     assert store.read(lambda db: db.execute("SELECT count(*) FROM queue").fetchone()).result(10) == (2,)
     store.close()
 

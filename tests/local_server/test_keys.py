@@ -102,6 +102,62 @@ def test_a_page_of_another_port_of_this_machine_is_another_site(server: LocalSer
     assert answer.status_code == 403
 
 
+@pytest.mark.parametrize(
+    ("method", "headers", "status"),
+    [
+        ("GET", {}, 403),  # a link on the page itself, in a browser that says nothing
+        ("GET", {"Sec-Fetch-Site": "same-origin"}, 403),
+        ("GET", {"Sec-Fetch-Site": "none"}, 403),  # an address that was pasted
+        ("HEAD", {"Sec-Fetch-Site": "same-origin"}, 403),
+        ("PUT", {"Sec-Fetch-Site": "same-origin"}, 403),
+        ("POST", {"Sec-Fetch-Site": "none"}, 403),
+        ("POST", {"Sec-Fetch-Site": "same-origin"}, 200),
+    ],
+)
+def test_with_the_cookie_a_link_changes_nothing(
+    server: LocalServer, browser: requests.Session, method: str, headers: dict[str, str], status: int
+) -> None:
+    task = server.call("tasks.create", name="kept unless asked", type="training")["id"]
+    answer = browser.request(method, f"{server.url}/tasks.delete", params={"task": task}, json={"task": task}, headers=headers, timeout=10)
+    assert answer.status_code == status
+    assert server.ask("tasks.get_by_id", task=task).ok == (status != 200)
+
+
+def test_with_the_cookie_a_file_is_shown_and_not_deleted_by_another_page(server: LocalServer, browser: requests.Session) -> None:
+    requests.post(server.files_url, files={"/kept/file": b"x"}, auth=server.keys, timeout=10).raise_for_status()
+    address = f"{server.files_url}/kept/file"
+    assert browser.get(address, headers={"Sec-Fetch-Site": "same-origin"}, timeout=10).content == b"x"
+    for headers in ({"Sec-Fetch-Site": "none"}, {"Origin": "http://127.0.0.1:1"}, {}):
+        assert browser.delete(address, headers=headers, timeout=10).status_code == 403
+    assert browser.delete(address, headers={"Origin": server.url}, timeout=10).ok
+
+
+def test_a_link_with_a_key_changes_what_it_says(server: LocalServer) -> None:
+    """The SDK sends GET for everything."""
+    task = server.call("tasks.create", name="some task", type="training")["id"]
+    assert requests.get(f"{server.url}/v2.23/tasks.delete", json={"task": task}, auth=server.keys, timeout=10).ok
+
+
+def test_the_cookie_and_tokens_outlive_a_clock_that_was_put_back(server: LocalServer, browser: requests.Session) -> None:
+    (cookie,) = browser.cookies
+    claims = jwt.decode(str(cookie.value), options={"verify_signature": False})
+    key = json.loads((server.data / "keys.json").read_text())["signing_key"]
+    made_later = jwt.encode(claims | {"iat": claims["iat"] + 7200, "exp": claims["exp"] + 7200}, key, "HS256")
+    assert requests.get(f"{server.url}/users.get_current_user", cookies={cookie.name: made_later}, timeout=10).ok
+
+
+def test_every_answer_tells_browsers_to_keep_it_from_other_pages(server: LocalServer, browser: requests.Session) -> None:
+    requests.post(server.files_url, files={"/shown.png": b"x"}, auth=server.keys, timeout=10).raise_for_status()
+    api = browser.post(f"{server.url}/users.get_current_user", headers={"Origin": server.url}, timeout=10)
+    file, page, script = (browser.get(f"{server.url}/{path}", timeout=10) for path in ("files/shown.png", "", "page/main.js"))
+    refused = requests.get(server.url, headers={"Host": "evil.example"}, timeout=10)
+    for answer in (api, file, page, script, refused):
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["X-Frame-Options"] == "DENY"
+        assert answer.headers["Cross-Origin-Resource-Policy"] == "same-origin"
+    assert api.headers["Cache-Control"] == page.headers["Cache-Control"] == "no-store"
+
+
 def test_a_cookie_is_no_token_and_a_token_no_cookie(server: LocalServer, browser: requests.Session) -> None:
     (cookie,) = browser.cookies
     headers = {"Authorization": f"Bearer {cookie.value}"}

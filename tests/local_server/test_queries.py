@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -46,9 +47,25 @@ def test_names_are_regular_expressions(server: LocalServer, project: str, new_ta
         new_task(name)
     assert names(server, project, name="^clip") == ["clip lr=1", "clip lr=2"]
     assert names(server, project, name=r"^\[x\]\ clip$") == ["[x] clip"]
-    answer = server.ask("tasks.get_all", name="[")
-    assert answer.status_code == 400
-    assert "regular expression" in answer.json()["meta"]["result_msg"]
+
+
+@pytest.mark.parametrize("pattern", ["[", "(?=look)ahead", r"(back)\1", "a{100000}"])
+def test_what_cannot_be_matched_in_linear_time_is_refused(server: LocalServer, pattern: str) -> None:
+    """ClearML's subcode for a bad regular expression is 21."""
+    for asked in ({"name": pattern}, {"_any_": {"fields": ["name", "comment"], "pattern": pattern}}):
+        for endpoint in ("tasks.get_all", "projects.get_all", "models.get_all", "queues.get_all"):
+            answer = server.ask(endpoint, **asked)
+            assert (answer.status_code, answer.json()["meta"]["result_subcode"]) == (400, 21)
+            assert "linear time" in answer.json()["meta"]["result_msg"]
+
+
+def test_a_pattern_that_backtracks_for_minutes_elsewhere_is_matched_at_once(server: LocalServer, project: str, new_task: NewTask) -> None:
+    """With Python's own matcher this takes 2^60 steps."""
+    new_task("a" * 60 + "!")
+    started = time.monotonic()
+    assert names(server, project, name="^(a+)+$") == []
+    assert names(server, project, _all_={"fields": ["name"], "pattern": "^(a|a)+!$"}) == ["a" * 60 + "!"]
+    assert time.monotonic() - started < 5
 
 
 def test_any_and_all_of_several_fields(server: LocalServer, project: str, new_task: NewTask) -> None:

@@ -107,3 +107,15 @@ class LocalServer:
             self._process.send_signal(number)
             self._process.wait(30)
             self._process = None
+
+
+def failed_start(*arguments: str, **more: Any) -> subprocess.CompletedProcess[str]:
+    """The server's command line, for starts that fail."""
+    command = [sys.executable, "-m", "local_server", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, **more)
+
+
+def one_line(finished: subprocess.CompletedProcess[str]) -> str:
+    assert finished.returncode == 2, finished.stderr
+    (line,) = finished.stderr.splitlines()
+    return line

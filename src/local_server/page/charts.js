@@ -8,7 +8,7 @@ let loading;
 export function plotly() {
   loading ??= new Promise((resolve, reject) => {
     const failed = () => reject(new Error("The chart library could not be loaded."));
-    document.head.append(h("script", { src: "/page/plotly/plotly.min.js", on: { load: () => resolve(window.Plotly), error: failed } }));
+    document.head.append(h("script", { src: "/page/plotly.min.js", on: { load: () => resolve(window.Plotly), error: failed } }));
   });
   return loading;
 }
@@ -44,7 +44,14 @@ function theme() {
   };
 }
 
-const CONFIG = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
+// No chart leaves this machine: without the button that uploads it, and the address that it is uploaded to.
+const CONFIG = {
+  displaylogo: false,
+  responsive: true,
+  showSendToCloud: false,
+  plotlyServerURL: "",
+  modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d", "sendChartToCloud"],
+};
 
 /**
  * Lines on shared axes. lines: [{name, x, y, color, dash, faint, marks}]; a faint one has no name when pointed at; marks, [{x, y, text}],
@@ -142,7 +149,7 @@ const HARMLESS = /<(?!\/?(?:b|i|em|strong|br|sub|sup|extra)\s*\/?>)/gi;
 
 /**
  * The figure with every tag but the plain ones shown as text and GL scatter traces (which need eval) as SVG ones, without foreign pictures,
- * buttons, and the ids that Plotly would put into a selector.
+ * buttons (those of the mode bar, too), and the ids that Plotly would put into a selector.
  */
 function cleanFigure(figure) {
   const { data = [], layout = {} } = cleanTexts(figure);
@@ -153,7 +160,7 @@ function cleanFigure(figure) {
       uid: undefined,
       type: trace?.type === "scattergl" ? "scatter" : trace?.type,
     })),
-    layout: { ...layout, images: images.filter(({ source }) => source), updatemenus: undefined, sliders: undefined, template: undefined },
+    layout: { ...layout, images: images.filter(({ source }) => source), ...Object.fromEntries(["updatemenus", "sliders", "template", "modebar"].map((key) => [key, undefined])) },
   };
 }
 

@@ -1,0 +1,174 @@
+"""Bodies of requests: read within limits, large ones in turn, parsed beside the event loop and only as far as memory allows."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import math
+import re
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect, Request
+
+from .errors import InvalidRequestError, TooLargeError
+
+LARGEST = {"events.add": 64 * 2**20, "events.add_batch": 128 * 2**20}
+LARGEST_OTHER = 16 * 2**20
+"""What one document of ClearML's own database can hold: no request but an event needs more."""
+MOST_VALUES = 1_000_000
+"""Values in one JSON text, events in one batch: each takes up to 200 bytes, however short its text."""
+DEEPEST = 100
+STALLED = 30.0
+"""Seconds without a byte after which a body's sender counts as gone."""
+
+_SMALL = 2**18
+_PARSED_AT_ONCE = 2**15
+_LONG_TEXT = 2**16
+_INTEGERS = range(-(2**63), 2**63)
+# Strings are matched so that what is in them is left alone. An exponent of three digits may be beyond the largest double.
+_STRING_OR_NO_NUMBER = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|-?Infinity|NaN|-?\d++(?:\.\d++)?[eE]\+?\d{3,}+', re.DOTALL)
+_PAIR_OR_HALF = re.compile(rb"\\u[dD][89abAB]..\\u[dD][c-fC-F]..|(\\u[dD][89a-fA-F]..)|\\.", re.DOTALL)
+
+
+class Bodies:
+    """Reads and parses; two large bodies are in work at once, the others wait before they are read."""
+
+    def __init__(self) -> None:
+        self._turns = asyncio.Semaphore(2)
+
+    @asynccontextmanager
+    async def parsed(self, request: Request, name: str, *, batch: bool) -> AsyncIterator[tuple[Any, bool]]:
+        """The fields of a request to an end point, and whether they are many: its JSON body, else its query.
+
+        A batch is a list of them, one JSON value per line.
+        A large body keeps its turn until the block ends.
+
+        Raises:
+            TooLargeError: the body is over the end point's limit, or holds too many values.
+            InvalidRequestError: it is not JSON, or holds what cannot be stored.
+        """
+        limit = LARGEST.get(name, LARGEST_OTHER)
+        parts = request.stream().__aiter__()
+        body = bytearray()
+        more = await _read(parts, body, min(_SMALL, limit))
+        if more:
+            async with self._turns:
+                if await _read(parts, body, limit):
+                    raise TooLargeError(f"the request is over {limit >> 20} MiB, the most that {name} takes")
+                yield await run_in_threadpool(_fields, body, name, request.query_params, batch), True
+        elif len(body) > _PARSED_AT_ONCE:
+            yield await run_in_threadpool(_fields, body, name, request.query_params, batch), False
+        else:
+            yield _fields(body, name, request.query_params, batch), False
+
+
+async def _read(parts: AsyncIterator[bytes], body: bytearray, limit: int) -> bool:
+    """Read until the end, or until there is more than `limit`, which is then true."""
+    while len(body) <= limit:
+        try:
+            async with asyncio.timeout(STALLED):
+                body += await anext(parts)
+        except StopAsyncIteration:
+            return False
+        except ClientDisconnect:
+            raise InvalidRequestError("the request's sender has gone") from None
+        except TimeoutError:
+            raise InvalidRequestError(f"the request's body stopped coming for {STALLED:g} s") from None
+    return True
+
+
+def _fields(body: bytearray, name: str, query: Mapping[str, str], batch: bool) -> Any:
+    text = bytes(body)
+    body.clear()
+    try:
+        if batch:
+            return _lines(text)
+        fields = parse(text, long_texts=name in LARGEST) if text.strip() else dict(query)
+    except (ValueError, RecursionError, msgspec.MsgspecError) as error:
+        raise InvalidRequestError(f"the request is not JSON: {error}", subcode=0) from error
+    if not isinstance(fields, dict):
+        raise InvalidRequestError("the request is not a JSON object", subcode=0)
+    _check(fields, DEEPEST)
+    return fields
+
+
+def _lines(text: bytes) -> list[Any]:
+    values = []
+    for line in io.BytesIO(text):
+        if not line.isspace():
+            values.append(_event(line))
+            if len(values) > MOST_VALUES:
+                raise TooLargeError(f"the batch holds over {MOST_VALUES:,} events")
+    return values
+
+
+def _event(line: bytes) -> Any:
+    """One event of a batch, with the sign for what is no letter in place of each half of a surrogate pair.
+
+    Python's clients write such halves for output that is not UTF-8: the rest of a batch shall not be lost for it.
+    """
+    try:
+        event = parse(line, long_texts=True)
+    except msgspec.DecodeError:
+        event = parse(_PAIR_OR_HALF.sub(lambda found: rb"\ufffd" if found[1] else found[0], line), long_texts=True)
+    if line.count(b"[") + line.count(b"{") > DEEPEST:
+        _check(event, DEEPEST)
+    return event
+
+
+def parse(text: bytes, *, long_texts: bool = False) -> Any:
+    """A JSON value. NaN, Infinity and 1e999, which Python reads, become null; `long_texts`, such as plots, may stay as they are (Raw).
+
+    Raises:
+        msgspec.MsgspecError, ValueError, RecursionError: it is not JSON, or not Unicode.
+        TooLargeError: it holds more values than there is memory for.
+    """
+    try:
+        return _decoded(text, long_texts)
+    except msgspec.DecodeError:
+        finite = _STRING_OR_NO_NUMBER.sub(lambda found: found[0] if _is_string_or_finite(found[0]) else b"null", text)
+        if finite == text:
+            raise
+        return _decoded(finite, long_texts)
+
+
+def _is_string_or_finite(part: bytes) -> bool:
+    return part.startswith(b'"') or math.isfinite(float(part))
+
+
+def _decoded(text: bytes, long_texts: bool) -> Any:
+    if len(text) <= MOST_VALUES:
+        return msgspec.json.decode(text)
+    if not text.lstrip(b" \t\r\n").startswith(b"{"):
+        _count(text)
+        return msgspec.json.decode(text)
+    text.decode()  # what stays as it is must be Unicode, too
+    fields = {key: bytes(item) for key, item in msgspec.json.decode(text, type=dict[str, msgspec.Raw]).items()}
+    for item in fields.values():
+        if item[:1] != b'"':
+            _count(item)
+    return {
+        key: msgspec.Raw(item) if long_texts and len(item) > _LONG_TEXT and item[:1] == b'"' else msgspec.json.decode(item)
+        for key, item in fields.items()
+    }
+
+
+def _count(text: bytes) -> None:
+    """Raises TooLargeError unless this part of a text, no string, holds so few values that they fit into memory."""
+    if sum(text.count(mark) for mark in (b",", b"[", b"{")) > MOST_VALUES:
+        raise TooLargeError(f"the request holds over {MOST_VALUES:,} values")
+
+
+def _check(value: Any, depth: int) -> None:
+    """Raises InvalidRequestError for what is nested too deeply, or an integer that no database holds."""
+    if isinstance(value, dict | list):
+        if depth == 0:
+            raise InvalidRequestError(f"the request is nested more than {DEEPEST} deep")
+        for item in value.values() if isinstance(value, dict) else value:
+            _check(item, depth - 1)
+    elif isinstance(value, int) and value not in _INTEGERS:
+        raise InvalidRequestError(f"the request holds an integer beyond 64 bits: {str(value)[:40]}")

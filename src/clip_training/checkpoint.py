@@ -237,13 +237,10 @@ def save(path: Path, state: Mapping[str, Tensor], said: Mapping[str, Any]) -> No
         torch.save({"state_dict": dict(state), KEY: dict(said)}, beside)
 
 
-def check_resumable(path: Path) -> None:
-    """Whether a run of this project can go on from a checkpoint.
+def description_of(path: Path) -> str:
+    """What a file of weights is, in words.
 
     Raises:
-        CheckpointError: for a file of weights only, or of another program; `init_from` takes those.
+        CheckpointError: as `load`.
     """
-    loaded = read_file(path, TYPES)
-    if isinstance(loaded, Mapping) and {"state_dict", "optimizer_states", "identity"} <= loaded.keys():
-        return
-    raise CheckpointError(f"resume={path}: {load(path)[1]}; no run can go on from it, but init_from={path} starts with its weights")
+    return str(load(path)[1])

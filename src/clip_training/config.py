@@ -6,7 +6,18 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from harness.params import setting
+from training.config import Resumable, non_finite
 from training.models import problem_of_model
+
+RESUMABLE = Resumable(
+    length="train.epochs",
+    free=frozenset({
+        "data.workers", "data.keep_in_memory", "data.cache_gb", "train.micro_batch", "train.checkpointing", "train.channels_last",
+        "train.compile", "train.deterministic", "train.non_finite", "train.report_every", "train.validate_every",
+        "train.checkpoint_every", "train.debug_images",
+    }),
+)  # fmt: skip
+"""Of every training of this package. With batch normalisation `train.micro_batch` is no matter of rounding: see `running.identity_of`."""
 
 
 @dataclass
@@ -70,6 +81,7 @@ class LoopConfig:
     channels_last: bool = setting(False, "images with their channels innermost: faster convolutions on GPUs")
     compile: bool = setting(False, "torch.compile of both towers: faster steps after minutes of preparation")
     deterministic: bool = setting(False, "the same bits on every run, also on a GPU, where it is slower")
+    non_finite: str = non_finite()
     report_every: int = setting(10, "between two points of a curve", unit="steps", ge=1)
     validate_every: int = setting(1, "between two validations", unit="epochs", ge=1)
     checkpoint_every: int = setting(500, "between two checkpoints", unit="steps", ge=1)

@@ -7,13 +7,15 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR
 
-from harness.errors import CheckpointError
 from harness.report import Report
 from training.distributed import gather_rows, rank, world_size
+from training.resume import check_identity
+from training.schedule import scheduled
+from training.scores import first
 
 from .caching import CachedStep, at_least_fp32
 from .config import OptimConfig
@@ -35,7 +37,7 @@ class Contrast(CachedStep):
         total_steps: optimizer steps of the whole run.
         heldout: the pairs that are evaluated.
         batch_size: pairs that all ranks together contrast.
-        identity: what the order of the data follows from; a checkpoint with another one is refused.
+        identity: what the run follows from beside its settings; a checkpoint with another one is refused.
         report: where results go.
         loss: a key of losses.LOSSES.
         micro_batch: pairs whose memory a rank's step takes, by gradient caching; 0 is all of them.
@@ -102,15 +104,14 @@ class Contrast(CachedStep):
         """What is reported of the last training step beside its loss: by title and series."""
         found = {("logit scale", "exp"): float(self.model.logit_scale.detach().exp())}
         if self.last is not None:
-            best = (self.last[0] @ self.last[1].T).argmax(1)
-            right = best == torch.arange(len(best), device=best.device)
-            found["recall@1", "image to text, in its training batch"] = float(right.double().mean())
+            scores = self.last[0] @ self.last[1].T
+            right = torch.eye(len(scores), dtype=torch.bool, device=scores.device)
+            found["recall@1", "image to text, in its training batch"] = float(first(scores, right).mean())
         return found
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         optimizer = make_optimizer(self.model, self.optim, self.name, self.compiled)
-        schedule = LambdaLR(optimizer, lambda step: cosine_with_warmup(step, self.optim.warmup, self.total_steps))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return scheduled(optimizer, lambda step: cosine_with_warmup(step, self.optim.warmup, self.total_steps))
 
     def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Optimizer, closure: Callable[[], Any] | None = None) -> None:
         super().optimizer_step(epoch, batch_idx, optimizer, closure)
@@ -167,9 +168,4 @@ class Contrast(CachedStep):
         checkpoint["identity"] = self.identity
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        stored = checkpoint.get("identity", {})
-        differing = [f"{key} was {stored.get(key)}, is now {value}" for key, value in self.identity.items() if stored.get(key) != value]
-        if differing:
-            raise CheckpointError(
-                f"resume: this is another run than the checkpoint's: {'; '.join(differing)} (init_from takes weights only)"
-            )
+        check_identity(checkpoint["identity"], self.identity)

@@ -228,7 +228,10 @@ class Evaluation:
             raise DataError(f"none of the {len(data)} images to evaluate on can be read: {first}")
         if skipped:
             self.report.text(f"{len(skipped)} of {len(data)} images cannot be used and were left out, e.g. {first}")
-        return tuple(torch.cat(part) for part in zip(*rows, strict=True))  # type: ignore[return-value]
+        index, images, texts = (torch.cat(part) for part in zip(*rows, strict=True))
+        if lost := int((~(images.isfinite().all(1) & texts.isfinite().all(1))).sum()):
+            self.report.text(f"{lost} of {len(index)} images or their texts have embeddings that are not finite: they are never found")
+        return index, images, texts
 
     def precision(self) -> AbstractContextManager[Any]:
         half = HALVES.get(self.settings.evaluate.precision)
@@ -248,7 +251,7 @@ def class_gallery(folders: ClassFolders, count: int, indices: list[int], result:
     pictures = []
     for place in range(0, len(indices), max(1, len(indices) // count))[:count]:
         index = indices[place]
-        said, right = names[best[place]], names[folders.labels[index]]
+        said, right = names[best[place]] if best[place] >= 0 else "(no score is finite)", names[folders.labels[index]]
         lines = [Line(said, RIGHT if said == right else WRONG, said == right), *([] if said == right else [Line(f"({right})")])]
         pictures.append(captioned(folders.transform(read_image(folders.paths[index])), lines, WIDTH))
     return sheet(pictures, COLUMNS)

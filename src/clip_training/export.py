@@ -16,7 +16,7 @@ from torch import Tensor
 from harness.errors import CheckpointError, ParameterError
 from harness.files import replaced
 from training.run import Run
-from training.weights import check_fit
+from training.weights import check_fit, check_numbers
 
 from .checkpoint import Description, blocks, fitted, load
 from .config import ExportConfig
@@ -28,11 +28,12 @@ def export(settings: ExportConfig, _folder: Path | None, run: Run) -> Path:
 
     Raises:
         ParameterError: without a file, or for a name of no model.
-        CheckpointError: for a file without a CLIP, or with one that open_clip has no model for.
+        CheckpointError: for a file without a CLIP, with weights that are no numbers, or with a CLIP that open_clip has no model for.
     """
     if run.init_from is None:
         raise ParameterError(["init_from is required: the file to export, a run's folder, or a task"])
     state, description = load(run.init_from)
+    check_numbers(state, run.init_from)
     run.report.text(str(description))
     name, argument = chosen(settings.name, state, description)
     path = run.output / f"weights.{settings.format}"

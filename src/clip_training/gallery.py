@@ -21,7 +21,7 @@ def gallery(heldout: HeldOut, count: int, indices: list[int], captions: list[str
 
 def one(heldout: HeldOut, place: int, indices: list[int], captions: list[str], result: Retrieval) -> Image.Image:
     image, _ = heldout.read(indices[place])
-    found = [captions[number] for number in result.best[place].tolist()]
+    found = [captions[number] if number >= 0 else "(no score is finite)" for number in result.best[place].tolist()]
     lines = [Line(text, RIGHT if text == captions[place] else WRONG, text == captions[place]) for text in found]
     if captions[place] not in found:
         lines.append(Line(f"({captions[place]})", INK))

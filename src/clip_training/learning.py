@@ -9,11 +9,13 @@ from pathlib import Path
 from torch import Tensor
 
 from training.distributed import world_size
+from training.resume import check
 from training.run import Run
 from training.seeds import seed_everything
 
 from . import boosts
-from .config import TrainConfig
+from .checkpoint import description_of
+from .config import RESUMABLE, TrainConfig
 from .contrast import Contrast
 from .gallery import gallery
 from .loading import datasets
@@ -33,6 +35,7 @@ def train(settings: TrainConfig, folder: Path, run: Run) -> Path:
         HarnessError: for settings, data or weights that do not do.
         SystemExit: with 143, after a SIGTERM and a last checkpoint.
     """
+    check(settings, run, RESUMABLE, description_of)
     seed_everything(run.seed)
     clip = make_clip(settings.model, run.init_from, settings.train.loss)
     if not (settings.model.pretrained or run.init_from or run.resume):
@@ -47,7 +50,7 @@ def train(settings: TrainConfig, folder: Path, run: Run) -> Path:
         total_steps=total_steps(batches, settings),
         heldout=heldout,
         batch_size=settings.train.batch_size * world_size(),
-        identity=identity_of(clip, training, settings, run.seed) | course(settings),
+        identity=identity_of(clip, training, settings),
         report=run.report,
         loss=settings.train.loss,
         micro_batch=settings.train.micro_batch,
@@ -57,12 +60,6 @@ def train(settings: TrainConfig, folder: Path, run: Run) -> Path:
     trainer = fit(module, training, heldout, batches, settings, run)
     result = {"model": clip.name, "steps": module.total_steps, **module.metrics}
     return publish(trainer, plain(clip.model.state_dict()), result, run)
-
-
-def course(settings: TrainConfig) -> dict[str, str]:
-    """What else a checkpoint of the training depends on."""
-    optim = settings.optim
-    return {"train.loss": settings.train.loss, "optim.state_dtype": optim.state_dtype, "optim.text_weights": optim.text_weights}
 
 
 def plain(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, make_dataclass
+from dataclasses import dataclass, fields, make_dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -71,17 +71,17 @@ def main(command: str, schema: type, run: Callable[..., object], usage: str) -> 
         usage: what `--help` says above the settings.
     """
     line = make_dataclass("Line", [], bases=(schema, Place))
-    command_line.main(line, partial(call, command, run), usage, understood)
+    command_line.main(line, partial(call, command, schema, run), usage, understood)
 
 
-def call(command: str, run: Callable[..., object], line: Any) -> None:
+def call(command: str, schema: type, run: Callable[..., object], line: Any) -> None:
     named = {"folder": line.folder, "resume": line.resume, "init_from": line.init_from}
     if missing := [f"{name}={path}: there is no such file or folder" for name, path in named.items() if path and not Path(path).exists()]:
         raise ParameterError(missing)
     output = Path(line.output_dir or Path("outputs") / "clip" / command)
     report: Report = Silent() if int(os.environ.get("RANK", "0")) else TerminalReport(output)
     run(
-        line,
+        schema(**{field.name: getattr(line, field.name) for field in fields(schema)}),
         Path(line.folder) if line.folder else None,
         Run(
             line.seed,

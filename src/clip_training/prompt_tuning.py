@@ -9,12 +9,13 @@ from typing import Any
 
 from harness.errors import ParameterError
 from training.distributed import rank, world_size
+from training.resume import check
 from training.run import Run
 from training.seeds import seed_everything
 
 from . import boosts
-from .checkpoint import KEY, save
-from .config import VptConfig
+from .checkpoint import KEY, description_of, save
+from .config import RESUMABLE, VptConfig
 from .contrast import Contrast
 from .frozen import frozen_datasets
 from .gallery import gallery
@@ -58,6 +59,7 @@ def finetune_vpt(settings: VptConfig, folder: Path | None, run: Run) -> Path:
         HarnessError: for settings, data or weights that do not do.
         SystemExit: with 143, after a SIGTERM and a last checkpoint.
     """
+    check(settings, run, RESUMABLE, description_of)
     seed_everything(run.seed)
     if settings.optim.text_weights != "fp32":
         raise ParameterError(["optim.text_weights: must be fp32, as the text tower stays what it is"])
@@ -76,7 +78,7 @@ def finetune_vpt(settings: VptConfig, folder: Path | None, run: Run) -> Path:
         total_steps=total_steps(batches, settings),
         heldout=heldout,
         batch_size=settings.train.batch_size * world_size(),
-        identity=identity_of(clip, training, settings, run.seed) | {"weights below the prompts": said["base"]},
+        identity=identity_of(clip, training, settings) | {"weights below the prompts": said["base"]},
         report=run.report,
         loss=settings.train.loss,
         micro_batch=settings.train.micro_batch,

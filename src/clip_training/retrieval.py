@@ -10,6 +10,8 @@ import torch
 from open_clip import ClipLoss
 from torch import Tensor, nn
 
+from training.scores import above_and_tied, best_of
+
 KS = (1, 5, 10)
 ROWS = 1024  # of the table of scores at a time: all of it is too large for many pairs
 
@@ -21,14 +23,15 @@ class Retrieval:
     recall: dict[tuple[str, int], float]
     chance: dict[int, float]
     best: Tensor
-    """(N, 3) captions that match each image best, best first."""
+    """(N, 3) captions that match each image best, best first; -1 where no more of them have a score."""
 
 
 def retrieval(images: Tensor, texts: Tensor, captions: Sequence[str]) -> Retrieval:
     """Rank all captions for each image, and all images for each caption.
 
     Captions of equal text are one caption: whichever of them, or of their images, is found counts as right. A wrong candidate that
-    scores the same as the best right one counts as ranked before it, so that a model which sees no difference finds nothing.
+    scores the same as the best right one counts as ranked before it, so that a model which sees no difference finds nothing; so does one
+    whose score is not finite, and a query none of whose right candidates has a finite score finds nothing.
 
     Args:
         images: (N, D) unit vectors.
@@ -54,9 +57,9 @@ def ranks_and_best(queries: Tensor, candidates: Tensor, group: Tensor) -> tuple[
     for start in range(0, len(queries), ROWS):
         scores = queries[start : start + ROWS] @ candidates.T
         right = group[start : start + ROWS, None] == group
-        best_right = scores.masked_fill(~right, -torch.inf).amax(1, keepdim=True)
-        before.append((scores.masked_fill(right, -torch.inf) >= best_right).sum(1))
-        best.append(scores.topk(min(3, len(candidates)), dim=1).indices)
+        above, tied = above_and_tied(scores, right)
+        before.append(above + tied)
+        best.append(best_of(scores, min(3, len(candidates))))
     return torch.cat(before), torch.cat(best)
 
 

@@ -14,11 +14,12 @@ from harness.files import replaced
 from training.batchnorm import normalises_batches
 from training.callbacks import ReportTraining, SaveAndStop, SeedEachStep
 from training.distributed import rank, world_size
+from training.finite import Finite
+from training.resume import stated
 from training.run import Run
 from training.trainer import make_trainer
 
 from .batches import Batches
-from .checkpoint import check_resumable
 from .loading import make_loaders
 from .model import Clip
 from .pairs import HeldOut, Pairs
@@ -50,10 +51,10 @@ def warn_of_batch_norm(clip: Clip, settings: Any, run: Run) -> None:
         )
 
 
-def identity_of(clip: Clip, training: Pairs, settings: Any, seed: int) -> dict[str, Any]:
-    """What the course of a run follows from; a checkpoint with another one is refused."""
-    together = settings.train.batch_size * world_size()
-    return {"model": clip.name, "seed": seed, "pairs": len(training), "train.batch_size over all processes": together}
+def identity_of(clip: Clip, training: Pairs, settings: Any) -> dict[str, Any]:
+    """What the course of a run follows from beside its settings; a checkpoint with another one is refused."""
+    micro_batch = {"train.micro_batch": settings.train.micro_batch} if normalises_batches(clip.model) else {}
+    return {"model": clip.name, "pairs": len(training), **micro_batch}
 
 
 def fit(
@@ -67,9 +68,11 @@ def fit(
     """Train `module` to the end, evaluated before, at times, and after.
 
     Raises:
+        NotFiniteError: when it diverges.
         SystemExit: with 143, after a SIGTERM and a last checkpoint.
     """
-    saving = SaveAndStop(run.checkpoints, settings.train.checkpoint_every)
+    finite = Finite(run, settings.train.non_finite)
+    saving = SaveAndStop(run.checkpoints, settings.train.checkpoint_every, finite, stated(settings, run))
     together = settings.train.batch_size * world_size()
     trainer = make_trainer(
         epochs=settings.train.epochs,
@@ -79,7 +82,8 @@ def fit(
         output=run.output,
         callbacks=[
             SeedEachStep(run.seed),
-            ReportTraining(run.report, settings.train.report_every, together),
+            finite,
+            ReportTraining(run.report, settings.train.report_every, together, finite),
             ListSkipped(run.report, run.output, training.left_out),
             saving,
         ],
@@ -90,12 +94,11 @@ def fit(
         f"{len(batches) * settings.train.epochs} in all"
     )
     loaders = make_loaders(training, heldout, batches, settings)
-    if run.resume is not None:
-        check_resumable(run.resume)
-    else:
+    if run.resume is None:
         trainer.validate(module, loaders[1], verbose=False)
     trainer.fit(module, *loaders, ckpt_path=run.resume, weights_only=True)
     saving.exit_if_stopped(trainer, run)
+    finite.check_published(trainer)
     if module.validated_at != trainer.global_step:
         trainer.validate(module, loaders[1], verbose=False)
     return trainer

@@ -10,19 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 from torch.nn import functional
 from torch.optim import SGD, Optimizer
-from torch.optim.lr_scheduler import LambdaLR
 
 from harness.errors import ParameterError
 from training.distributed import gather_rows, rank, world_size
+from training.resume import check
 from training.run import Run
+from training.schedule import scheduled
 from training.seeds import seed_everything
 
 from . import boosts
-from .checkpoint import KEY, load
-from .config import DistillationConfig, FinetuneConfig, SgdConfig
+from .checkpoint import KEY, description_of, load
+from .config import RESUMABLE, DistillationConfig, FinetuneConfig, SgdConfig
 from .contrast import Contrast
 from .distillation import divergence, follow, targets
 from .encoders import from_wrapper, make_encoders, restored
@@ -86,10 +88,9 @@ class SelfDistillation(Contrast):
             loss = loss + self.distillation.weight * apart
         return loss
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         optimizer = SGD(parameter_groups(self.model, self.sgd.weight_decay), lr=self.sgd.lr, momentum=self.sgd.momentum)
-        schedule = LambdaLR(optimizer, lambda step: cosine_with_warmup(step, self.sgd.warmup, self.total_steps))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return scheduled(optimizer, lambda step: cosine_with_warmup(step, self.sgd.warmup, self.total_steps))
 
     def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Optimizer, closure: Callable[[], Any] | None = None) -> None:
         super().optimizer_step(epoch, batch_idx, optimizer, closure)
@@ -113,6 +114,7 @@ def finetune(settings: FinetuneConfig, folder: Path | None, run: Run) -> Path:
         HarnessError: for settings, data or weights that do not do.
         SystemExit: with 143, after a SIGTERM and a last checkpoint.
     """
+    check(settings, run, RESUMABLE, description_of)
     seed_everything(run.seed)
     clip, said = start(settings, run.init_from)
     boosts.apply(clip.model, settings)
@@ -128,7 +130,7 @@ def finetune(settings: FinetuneConfig, folder: Path | None, run: Run) -> Path:
         total_steps=total,
         heldout=heldout,
         batch_size=settings.train.batch_size * world_size(),
-        identity=identity_of(clip, training, settings, run.seed) | {f"distillation.{k}": v for k, v in vars(settings.distillation).items()},
+        identity=identity_of(clip, training, settings),
         report=run.report,
         micro_batch=settings.train.micro_batch,
         gallery=partial(gallery, heldout, settings.train.debug_images) if settings.train.debug_images else None,

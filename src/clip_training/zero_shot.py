@@ -15,6 +15,7 @@ from torch import Tensor
 
 from harness.errors import ParameterError
 from harness.params import nearest
+from training.scores import above_and_tied, best_of
 
 from .model import Clip
 from .retrieval import chance_of
@@ -131,7 +132,7 @@ class Accuracy:
     per_class: dict[str, tuple[int, float]]
     """How many images show a class, and the share of those with it among their m best, m being how many classes the image shows."""
     best: Tensor
-    """(N,) the best class."""
+    """(N,) the best class; -1 where none has a score."""
 
     @property
     def mean_per_class(self) -> float:
@@ -141,6 +142,8 @@ class Accuracy:
 
 def accuracy(scores: Tensor, labels: Sequence[set[int]], names: Sequence[str]) -> Accuracy:
     """Rank all classes for each image. A wrong class that scores the same as a right one counts as ranked before it.
+
+    So does one whose score is not finite; a right one whose score is not finite is never found.
 
     Args:
         scores: (N, C).
@@ -152,15 +155,15 @@ def accuracy(scores: Tensor, labels: Sequence[set[int]], names: Sequence[str]) -
     rows, shown = pairs[:, 0], torch.zeros(scores.shape, dtype=torch.bool)
     shown[rows, pairs[:, 1]] = True
     several = shown.sum(1)
-    best_right = scores.masked_fill(~shown, -torch.inf).amax(1, keepdim=True)
-    before = (scores.masked_fill(shown, -torch.inf) >= best_right).sum(1)
-    own = scores[rows, pairs[:, 1], None]
-    earlier = (scores[rows] > own) | ((scores[rows] == own) & ~shown[rows])
-    found = torch.zeros(len(names)).index_add_(0, pairs[:, 1], (earlier.sum(1) < several[rows]).float()).tolist()
+    before = sum(above_and_tied(scores, shown))
+    own, others = scores[rows, pairs[:, 1], None], scores[rows]
+    earlier = torch.where(shown[rows], others > own, ~(others.isfinite() & (others < own)))
+    hits = own[:, 0].isfinite() & (earlier.sum(1) < several[rows])
+    found = torch.zeros(len(names)).index_add_(0, pairs[:, 1], hits.float()).tolist()
     counts = shown.sum(0).tolist()
     return Accuracy(
         {k: float((before < k).double().mean()) for k in KS},
         {k: sum(chance_of(len(names), count, k) for count in several.tolist()) / len(labels) for k in KS},
         {name: (count, hit / count if count else 0.0) for name, count, hit in zip(names, counts, found, strict=True)},
-        scores.argmax(1),
+        best_of(scores)[:, 0],
     )

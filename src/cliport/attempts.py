@@ -21,7 +21,7 @@ from harness.launch import die_with_parent
 
 from .config import DemosConfig, RecordConfig
 from .data.codec import encode
-from .data.episode import KEPT
+from .data.episode import is_solved
 from .tasks import TaskError, make
 
 FIRST_SEED = {"train": 0, "val": 1, "test": 10001}
@@ -41,7 +41,7 @@ class Attempt:
 
     @property
     def solved(self) -> bool:
-        return self.reward > KEPT
+        return is_solved(self.reward)
 
 
 def seeds_after(last: int | None, mode: str) -> Iterator[int]:
@@ -97,10 +97,9 @@ def attempt(settings: DemosConfig, seed: int, videos: Path) -> Attempt:
             episode = roll_out(environment, task, seed, oracle(environment, task), film and film.say)
     except TaskError as error:
         return Attempt(seed, problem=str(error))
-    solved = episode.reward > KEPT
-    if film and not solved:
+    if film and not episode.solved:
         video_of(videos, seed).unlink()
-    return Attempt(seed, episode.reward, episode.actions, encode(episode) if solved and settings.save_data else b"")
+    return Attempt(seed, episode.reward, episode.actions, encode(episode) if episode.solved and settings.save_data else b"")
 
 
 def video_of(folder: Path, seed: int) -> Path:

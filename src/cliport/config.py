@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from harness.settings import setting
+from training.config import Resumable, non_finite
 from training.models import problem_of_model
 
 from .agents.catalog import FUSIONS, STREAM_FUSIONS
@@ -14,6 +15,17 @@ from .tasks import MODES, groups, names
 TASKS = tuple(names())
 GROUPS = tuple(groups())
 AGENTS = tuple(agents())
+
+
+RESUMABLE = Resumable(
+    length="train.n_steps",
+    free=frozenset({
+        "dataset.cache", "dataset.cache_mib", "finetune.checkpoint", "train.exp_folder", "train.train_dir", "train.data_dir", "train.gpu",
+        "train.log", "train.save_steps", "train.load_from_last_ckpt", "train.seed", "train.workers", "train.deterministic",
+        "train.non_finite", "train.report_every", "train.validate_every", "train.checkpoint_every", "train.debug_images",
+    }),
+)  # fmt: skip
+"""Of `train` and `finetune`. Where fine-tuning starts and the seed are compared as the run has them."""
 
 
 @dataclass
@@ -135,6 +147,7 @@ class LoopConfig:
     instructions: str = setting("given", "shuffled gives every sample another one's instruction: a control", choices=("given", "shuffled"))
     precision: str = setting("fp32", "of activations; the halves are mixed precision", choices=("fp32", "bf16", "fp16"))
     deterministic: bool = setting(False, "the same bits on every run, also on a GPU, where it is slower")
+    non_finite: str = non_finite()
     report_every: int = setting(10, "between two points of a curve", unit="steps", ge=1)
     validate_every: int | None = setting(None, "between two validations; by default a fiftieth of the run", unit="steps", ge=1)
     checkpoint_every: int = setting(1000, "between two checkpoints of the whole state", unit="steps", ge=1)

@@ -15,7 +15,7 @@ from harness.report import Report
 
 from .checkpoints import to_evaluate
 from .config import EvalConfig
-from .data.episode import KEPT, Episode
+from .data.episode import Episode
 from .data.reader import Mixture, Source, open_demonstrations
 from .demos import picture_of
 from .places import data_folder, experiment
@@ -157,7 +157,7 @@ class Trial:
             place = f"{number + 1}/{len(self.scenes)} {recorded.task} seed {recorded.seed}"
             self.report.text(f"{name} {place}: reward {episode.reward:.3f} in {episode.actions} actions, mean {mean:.3f}")
             if self.settings.debug_images and number % -(-len(self.scenes) // self.settings.debug_images) == 0:
-                self.report.image(f"eval {name}", f"{number:03d}", picture_of(episode, episode.reward > KEPT), step_of(name))
+                self.report.image(f"eval {name}", f"{number:03d}", picture_of(episode, episode.solved), step_of(name))
         if others:
             self.report.text(
                 f"{others} of {len(outcomes)} scenes are not those that were recorded: another simulator made the demonstrations"

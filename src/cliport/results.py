@@ -21,9 +21,10 @@ from filelock import FileLock, Timeout
 
 from harness.errors import DataError
 from harness.files import write_json
+from harness.numbers import finite
 
 from .data.codec import plain
-from .data.episode import KEPT
+from .data.episode import is_solved
 from .intervals import bootstrap, wilson
 
 PATIENCE = 60.0
@@ -50,7 +51,7 @@ def summary(outcomes: Sequence[Sequence[Outcome]], weights: str) -> dict[str, An
         outcomes: of each repeat, of each scene. Repeats of a scene are no scenes of their own: the intervals are over scenes.
     """
     rewards = np.array([[outcome.reward for outcome in repeat] for repeat in outcomes])
-    solved = (rewards > KEPT).mean(0)
+    solved = np.array([[is_solved(outcome.reward) for outcome in repeat] for repeat in outcomes]).mean(0)
     once = len(outcomes) == 1
     interval = wilson(int(solved.sum()), solved.size) if once else bootstrap(solved.tolist())
     return {
@@ -73,7 +74,9 @@ def read(file: Path) -> dict[str, dict[str, Any]]:
         return {}
     try:
         entries = json.loads(file.read_text())
-        if not all(isinstance(entry["mean_reward"], int | float) and isinstance(entry["episodes"], list) for entry in entries.values()):
+        if not all(
+            isinstance(entry["mean_reward"], int | float | None) and isinstance(entry["episodes"], list) for entry in entries.values()
+        ):
             raise ValueError("an entry lacks mean_reward or episodes")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{file}: is no results file: {type(error).__name__}: {error}; move it away to evaluate anew") from error
@@ -112,6 +115,7 @@ def best_checkpoint(folder: Path, eval_task: str, agent: str, multi: bool) -> st
     pattern = re.escape(file_name(eval_task, agent, "@", "val", multi)).replace("@", r"(\d+)")
     files = [(int(match[1]), path) for path in folder.glob("*.json") if (match := re.fullmatch(pattern, path.name))]
     for _, file in sorted(files, reverse=True):
-        if entries := read(file):
-            return max(entries, key=lambda checkpoint: entries[checkpoint]["mean_reward"])
+        means = {name: entry["mean_reward"] for name, entry in read(file).items() if entry["mean_reward"] is not None}
+        if numbers := {name: mean for name, mean in means.items() if finite(mean)}:
+            return max(numbers, key=numbers.__getitem__)
     return None

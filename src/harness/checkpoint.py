@@ -58,7 +58,8 @@ class Checkpoints:
             write_json(path.with_suffix(".json"), manifest)
         except OSError as error:
             raise CheckpointError(f"checkpoint {path} could not be written: {error}; earlier ones are kept") from error
-        for old in self.newest_first()[self.keep :]:
+        whole = [each for each in self.newest_first() if each.with_suffix(".json").exists()]  # another program's have none, and stay
+        for old in whole[self.keep :]:
             old.with_suffix(".json").unlink(missing_ok=True)  # first, so that a kill between the two leaves a file that is passed over
             old.unlink(missing_ok=True)
         if self.uploaded is not None:

@@ -19,6 +19,8 @@ from harness.checkpoint import Checkpoints
 from harness.report import Report
 
 from .distributed import rank
+from .finite import Finite
+from .resume import SETTINGS
 from .run import Run
 from .seeds import seed_everything
 
@@ -42,11 +44,11 @@ class ReportTraining(Callback):
         report: where they go.
         every: steps between two points.
         items_per_step: samples that all ranks together see in one step.
-        series: under which the loss and the speed are reported.
+        finite: takes the mean of losses; its `series` is that of the loss and the speed.
     """
 
-    def __init__(self, report: Report, every: int, items_per_step: int, series: str = "train") -> None:
-        self.report, self.every, self.items_per_step, self.series = report, every, items_per_step, series
+    def __init__(self, report: Report, every: int, items_per_step: int, finite: Finite) -> None:
+        self.report, self.every, self.items_per_step, self.finite, self.series = report, every, items_per_step, finite, finite.series
         self.losses: list[torch.Tensor] = []
         self.since = self.rate = 0.0
         self.bar: Iterator[int] = iter(())
@@ -65,7 +67,7 @@ class ReportTraining(Callback):
         step = trainer.global_step
         if step % self.every == 0:
             seconds = time.perf_counter() - self.since
-            self.report.scalar("loss", self.series, float(torch.stack(self.losses).mean()), step)
+            self.report.scalar("loss", self.series, self.finite.mean(self.losses), step)
             self.report.scalar("learning rate", "lr", self.rate, step)
             self.report.scalar("samples per second", self.series, len(self.losses) * self.items_per_step / seconds, step)
             figures = getattr(module, "figures", dict)()
@@ -101,10 +103,12 @@ class SaveAndStop(Callback):
     Args:
         checkpoints: where they go; rank 0 writes.
         every: optimizer steps between two.
+        finite: says whether weights may be kept.
+        settings: kept with them, see `resume.stated`.
     """
 
-    def __init__(self, checkpoints: Checkpoints, every: int) -> None:
-        self.checkpoints, self.every = checkpoints, every
+    def __init__(self, checkpoints: Checkpoints, every: int, finite: Finite, settings: dict[str, Any]) -> None:
+        self.checkpoints, self.every, self.finite, self.settings = checkpoints, every, finite, settings
         self.asked = self.stopped = False
         self.saved_at = -1
         self.before: Any = None
@@ -125,13 +129,16 @@ class SaveAndStop(Callback):
 
     def save(self, trainer: lightning.Trainer) -> None:
         """Write a checkpoint, which every rank takes part in."""
-        if self.saved_at == trainer.global_step:
+        if self.saved_at == trainer.global_step or not self.finite.can_be_kept(trainer):
             return
         self.saved_at = trainer.global_step
         if trainer.is_global_zero:
             self.checkpoints.save(trainer.global_step, trainer.save_checkpoint)
         else:
             trainer.save_checkpoint(Path(os.devnull))  # gathers what rank 0 writes, and waits for it
+
+    def on_save_checkpoint(self, trainer: lightning.Trainer, module: lightning.LightningModule, checkpoint: dict[str, Any]) -> None:
+        checkpoint[SETTINGS] = self.settings
 
     def on_train_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         self.restore()

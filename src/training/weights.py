@@ -100,10 +100,11 @@ def load_into(model: nn.Module, state: Mapping[str, Tensor], source: Path) -> No
     """Copy all weights into a model of the same form.
 
     Raises:
-        CheckpointError: naming missing and unknown keys and differing shapes; the model is left as it was.
+        CheckpointError: naming missing and unknown keys and differing shapes, or weights that are no numbers; the model is left as it was.
     """
     wanted = model.state_dict()
     check_fit(wanted, state, source)
+    check_numbers(state, source)
     model.load_state_dict({key: value.reshape(wanted[key].shape) for key, value in state.items()})
 
 
@@ -123,6 +124,17 @@ def check_fit(wanted: Mapping[str, Tensor], state: Mapping[str, Tensor], source:
     problems += [f"shapes differ: {listed(shapes)}"] if shapes else []
     if problems:
         raise CheckpointError(f"{source} does not fit the model: {'; '.join(problems)}")
+
+
+def check_numbers(state: Mapping[str, Tensor], source: Path) -> None:
+    """Whether all weights are numbers: those of a training that diverged are not.
+
+    Raises:
+        CheckpointError: naming those that hold NaN or an infinity. A mask of attention holds the latter by design.
+    """
+    wrong = [key for key, value in state.items() if not key.endswith("attn_mask") and not value.isfinite().all()]
+    if wrong:
+        raise CheckpointError(f"{source} holds weights that are not finite, so that nothing can be told by them: {listed(wrong)}")
 
 
 def listed(names: Iterable[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import signal
 import subprocess
 import sys
@@ -145,3 +146,45 @@ def test_find_refuses_a_torn_file(checkpoints: Checkpoints) -> None:
     cut(saved)
     with pytest.raises(CheckpointError, match="has 2 bytes where its manifest says 7"):
         find(saved)
+
+
+def test_a_file_of_another_program_that_has_our_name_is_none_of_ours(checkpoints: Checkpoints, tmp_path: Path) -> None:
+    """Without a manifest: named by a person it is what that person means; in our folder it is passed over, and never cleared away."""
+    foreign = tmp_path / "step=1000.ckpt"
+    foreign.write_text("somebody's weights")
+    assert find(foreign) == foreign
+    checkpoints.folder.mkdir()
+    among = checkpoints.folder / "step=99999999.ckpt"
+    among.write_text("somebody's weights")
+    for step in (1, 2, 3):
+        checkpoints.save(step, text(f"weights {step}"))
+    assert among.read_text() == "somebody's weights"
+    assert [path.name for path in checkpoints.newest_first()] == [among.name, "step=00000003.ckpt", "step=00000002.ckpt"]
+    assert checkpoints.latest() == checkpoints.folder / "step=00000003.ckpt"
+
+
+def test_a_checkpoint_is_on_disk_before_it_is_named_and_its_manifest_comes_last(
+    checkpoints: Checkpoints, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The order of the system calls, without which a machine that loses power can have the name and not the contents."""
+    calls: list[tuple[str, str]] = []
+    fsync, rename = os.fsync, os.rename
+
+    def synced(handle: int) -> None:
+        name = Path(os.readlink(f"/proc/self/fd/{handle}")).name
+        calls.append(("fsync", name.lstrip(".").partition(".ckpt.")[0].partition(".json.")[0]))
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    for function in ("rename", "replace"):
+        monkeypatch.setattr(os, function, lambda source, target: (calls.append(("named", Path(target).name)), rename(source, target))[1])
+    checkpoints.save(7, text("weights"))
+    stem, folder = "step=00000007", checkpoints.folder.name
+    assert calls == [
+        ("fsync", stem),
+        ("named", f"{stem}.ckpt"),
+        ("fsync", folder),
+        ("fsync", stem),
+        ("named", f"{stem}.json"),
+        ("fsync", folder),
+    ]

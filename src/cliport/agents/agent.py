@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from harness.errors import NotFiniteError
+
 from ..sim import poses
 from ..sim.action import Action
 from ..sim.observation import HeightMap
@@ -100,15 +102,19 @@ class Agent(nn.Module):
 
     @torch.no_grad()
     def act(self, view: HeightMap, language: str, goal: HeightMap | None = None) -> Decision:
-        """The best pick, and the best place given the pick, for a height map (320, 160) and an instruction."""
+        """The best pick, and the best place given the pick, for a height map (320, 160) and an instruction.
+
+        Raises:
+            NotFiniteError: when the scores of pixels are no numbers, so that there is no best one.
+        """
         training, scale = self.training, self.config.scale
         self.eval()
         looked = None if goal is None else image_of(goal, scale)
         batch = Batch(image_of(view, scale), [language], goal=looked).to(self.device)
         pick_map = probabilities(self.pick_logits(batch)[0])
-        pick = best(pick_map)
+        pick = chosen(pick_map, "pick")
         place_map = probabilities(self.place_logits(batch, torch.tensor([pick]))[0])
-        turn, *place = best(place_map)
+        turn, *place = chosen(place_map, "place")
         self.train(training)
         row, column = (scale * pixel + scale // 2 for pixel in pick)
         return Decision(
@@ -125,9 +131,18 @@ def probabilities(logits: Tensor) -> Tensor:
     return logits.float().flatten().softmax(0).view_as(logits)
 
 
-def best(values: Tensor) -> list[int]:
-    """Index of the largest value along each axis."""
+def best(values: Tensor) -> list[int] | None:
+    """Index of the largest value along each axis; None where a value is not finite, for nothing is larger or smaller than that."""
+    if not values.isfinite().all():
+        return None
     return [int(index) for index in torch.unravel_index(values.argmax(), values.shape)]
+
+
+def chosen(values: Tensor, what: str) -> list[int]:
+    found = best(values)
+    if found is None:
+        raise NotFiniteError(f"the agent's scores of where to {what} are not finite: its training diverged, or its precision is too low")
+    return found
 
 
 def losses_of(pick_logits: Tensor, place_logits: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from harness.errors import CheckpointError, ParameterError
-from training.weights import LIGHTNING, listed, load_into, read_checkpoint
+from training.weights import LIGHTNING, check_numbers, listed, load_into, read_checkpoint
 
 from .agent import Agent, make
 from .config import AgentConfig
@@ -38,13 +38,14 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Parameters by name, and the description that ours have; empty for others'.
 
     Raises:
-        CheckpointError: for a file that holds no parameters.
+        CheckpointError: for a file that holds no parameters, or some that are no numbers.
     """
     loaded = read_checkpoint(path, LIGHTNING)
     state = loaded.get("state_dict") if isinstance(loaded, Mapping) else None
     if not isinstance(state, Mapping) or not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise CheckpointError(f"{path} is no checkpoint of an agent: it has no state_dict with parameters by name")
     assert isinstance(loaded, Mapping)
+    check_numbers(state, path)
     return {key.removeprefix("agent."): value for key, value in state.items()}, dict(loaded.get(KEY) or {})
 
 
@@ -147,6 +148,14 @@ def weights_in(path: Path) -> Weights | None:
     if said:
         return Weights(**{key: said["trunk"][key] for key in ("clip", "bert", "resnet")}) if said["trunk"] else None
     return Weights(clip=str(path)) if strip_clip(state) else None
+
+
+def description_of(path: Path) -> str:
+    """What a checkpoint is, in words."""
+    state, said = read(path)
+    return (
+        f"{'parameters of an agent, without the state of its training' if said else 'a checkpoint of another program'}: {described(state)}"
+    )
 
 
 def config_in(path: Path) -> AgentConfig | None:

@@ -12,14 +12,15 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
-from torch.optim.lr_scheduler import LambdaLR
 
 from harness.checkpoint import Checkpoints
 from harness.errors import CheckpointError
 from harness.files import replaced
-from harness.report import Report
+from harness.numbers import finite
 from training.callbacks import ReportTraining, SaveAndStop
 from training.distributed import gather_rows, rank
+from training.resume import check_identity
+from training.schedule import scheduled
 
 from .agent import Agent
 from .batch import Batch
@@ -35,13 +36,14 @@ class Imitation(lightning.LightningModule):
         agent: learns.
         lr: learning rate.
         decay: share of the steps, at the end, over which it falls evenly to 0.
-        identity: what the samples follow from; a checkpoint with another one is not resumed.
+        steps: of the whole run.
+        identity: what the run follows from beside its settings; a checkpoint with another one is not resumed.
         description: what checkpoints say of the agent.
     """
 
-    def __init__(self, agent: Agent, lr: float, decay: float, identity: dict[str, Any], description: dict[str, Any]) -> None:
+    def __init__(self, agent: Agent, *, lr: float, decay: float, steps: int, identity: dict[str, Any], description: dict[str, Any]) -> None:
         super().__init__()
-        self.agent, self.lr, self.decay, self.identity, self.description = agent, lr, decay, identity, description
+        self.agent, self.lr, self.decay, self.steps, self.identity, self.description = agent, lr, decay, steps, identity, description
 
     def on_fit_start(self) -> None:
         """Every rank must have found the same frozen weights."""
@@ -57,19 +59,16 @@ class Imitation(lightning.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         optimizer = torch.optim.Adam(self.agent.parameters(), lr=self.lr, fused=True)
-        total = int(self.trainer.estimated_stepping_batches)
-        schedule = LambdaLR(optimizer, lambda step: falling(step, total, self.decay))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return scheduled(optimizer, lambda step: falling(step, self.steps, self.decay))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["identity"] = self.identity
         checkpoint[KEY] = self.description
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        stored = checkpoint.get("identity", {})
-        differing = [f"{key} was {stored.get(key)}, is now {value}" for key, value in self.identity.items() if stored.get(key) != value]
-        if differing:
-            raise CheckpointError(f"resume: this is another run than the checkpoint's: {'; '.join(differing)}")
+        check_identity(checkpoint["identity"], self.identity)
+        if checkpoint["global_step"] < self.steps:  # the last of a shorter run: Lightning would take its one epoch for ended
+            checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["is_last_batch"] = False
 
 
 def falling(step: int, total: int, share: float) -> float:
@@ -78,17 +77,18 @@ def falling(step: int, total: int, share: float) -> float:
 
 
 class ReportParts(Callback):
-    """The mean losses of pick and place, every so many steps."""
+    """The mean losses of pick and place, where `training` reports their sum's."""
 
-    def __init__(self, report: Report, every: int) -> None:
-        self.report, self.every = report, every
+    def __init__(self, training: ReportTraining) -> None:
+        self.training = training
         self.losses: dict[str, list[Tensor]] = {"attn": [], "trans": []}
 
     def on_train_batch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule, outputs: Any, *_: Any) -> None:
         for name, losses in self.losses.items():
             losses.append(outputs[name].detach())
-            if trainer.global_step % self.every == 0:
-                self.report.scalar(f"{name}/loss", "tr", float(torch.stack(losses).mean()), trainer.global_step)
+            if trainer.global_step % self.training.every == 0:
+                mean = self.training.finite.mean(losses)
+                self.training.report.scalar(f"{name}/loss", self.training.series, mean, trainer.global_step)
                 losses.clear()
 
 
@@ -143,8 +143,9 @@ class Validate(Callback):
         step = trainer.global_step
         self.result, drawn = validate(module.agent, self.batches(), trainer.precision_plugin.forward_context, self.pictures)
         self.training.on_validation_end(trainer, module)
-        better = step > 0 and self.result.loss < self.best
+        better = step > 0 and finite(self.result.loss) and self.result.loss < self.best
         self.best = self.result.loss if better else self.best
+        kept = (better or step in self.keep_at) and self.training.finite.can_be_kept(trainer)
         if rank() > 0:
             return
         for title, value in self.result.scalars().items():
@@ -153,9 +154,9 @@ class Validate(Callback):
             self.report.image("pick and place", "validation", gallery(drawn), step)
         shown = ", ".join(f"{name} {value:.4g}" for name, value in self.result.scalars().items())
         self.report.text(f"step {step}: {shown}")
-        if step in self.keep_at:
+        if kept and step in self.keep_at:
             self.keep(module, f"steps={step:05d}-val_loss={self.result.loss:0.8f}.ckpt", step)
-        if better:
+        if kept and better:
             self.keep(module, "best.ckpt", step)
 
     def keep(self, module: Imitation, name: str, step: int) -> None:

@@ -14,16 +14,18 @@ from torch.utils.data import DataLoader
 from harness.report import Report
 from training.callbacks import ReportTraining, SaveAndStop, SeedEachStep
 from training.distributed import rank, share_of_rank, world_size
+from training.finite import Finite
+from training.resume import check, stated
 from training.run import Run
 from training.seeds import seed_everything
 from training.trainer import make_trainer
 from training.workers import loaders
 
-from ..config import ModelConfig, TrainConfig
+from ..config import RESUMABLE, ModelConfig, TrainConfig
 from ..data.reader import Source, open_demonstrations
 from .agent import Agent, make
 from .batch import Batch
-from .checkpoint import config_in, description, share, weights_in
+from .checkpoint import config_in, description, description_of, share, weights_in
 from .config import asked_for
 from .frozen import Weights
 from .imitation import Imitation, KeepLast, ReportParts, Validate
@@ -39,9 +41,10 @@ def train(settings: TrainConfig, folder: Path, run: Run) -> Path:
         run: its `init_from` is a checkpoint, ours or the original's, whose parameters are kept where the agent has them too.
 
     Raises:
-        HarnessError: for settings, demonstrations or weights that do not do.
+        HarnessError: for settings, demonstrations or weights that do not do, and when training diverges.
         SystemExit: with 143, after a SIGTERM and a last checkpoint.
     """
+    check(settings, run, RESUMABLE, description_of)
     seed_everything(run.seed)
     loop = settings.train
     demonstrations, validation = sources(settings, folder)
@@ -54,22 +57,24 @@ def train(settings: TrainConfig, folder: Path, run: Run) -> Path:
     )
     position, kept = Position(), run.output / "checkpoints"
     loader = training_loader(settings, agent, demonstrations, run.seed, position)
-    progress = ReportTraining(run.report, loop.report_every, together, series="tr")
+    finite = Finite(run, loop.non_finite, series="tr")
+    progress = ReportTraining(run.report, loop.report_every, together, finite)
     validate = make_validation(settings, agent, validation, kept, progress)
-    saving = SaveAndStop(run.checkpoints, loop.checkpoint_every)
-    parts = ReportParts(run.report, loop.report_every)
+    saving = SaveAndStop(run.checkpoints, loop.checkpoint_every, finite, stated(settings, run))
+    parts = ReportParts(progress)
     trainer = make_trainer(
         epochs=1,
         validate_every=1,
         precision=loop.precision,
         deterministic=loop.deterministic,
         output=run.output,
-        callbacks=[SeedEachStep(run.seed), progress, parts, validate, saving, KeepLast(saving, run.checkpoints, kept)],
+        callbacks=[SeedEachStep(run.seed), finite, progress, parts, validate, saving, KeepLast(saving, run.checkpoints, kept)],
     )
     position.trainer = trainer
-    module = Imitation(agent, loop.lr, loop.lr_decay, identity_of(settings, run.seed, together, run.init_from, about), about)
+    module = Imitation(agent, lr=loop.lr, decay=loop.lr_decay, steps=loop.n_steps, identity=identity_of(about), description=about)
     trainer.fit(module, loader, ckpt_path=run.resume, weights_only=True)
     saving.exit_if_stopped(trainer, run)
+    finite.check_published(trainer)
     if rank() == 0 and validate.result is not None:
         run.report.artifact("result", {"agent": loop.agent, "task": loop.task, "frozen weights": agent.origin, **validate.result.scalars()})
     run.report.flush()
@@ -114,23 +119,11 @@ def make_agent(settings: TrainConfig, seed: int, report: Report, init_from: Path
     return agent, weights
 
 
-def identity_of(settings: TrainConfig, seed: int, together: int, init_from: Path | None, about: dict[str, Any]) -> dict[str, Any]:
-    """What a resumed run must share with the one that it continues; `about` is the agent's description."""
-    loop = settings.train
+def identity_of(about: dict[str, Any]) -> dict[str, Any]:
+    """What a resumed run must share with the one that it continues, beside its settings; `about` is the agent's description."""
     return {
         **{f"agent's {name}": value for name, value in about["agent"].items()},
         "frozen weights": about["trunk"] and f"{about['trunk']['fingerprint']} ({about['trunk']['origin']})",
-        "train.task": loop.task,
-        "train.n_demos": loop.n_demos,
-        "train.n_steps": loop.n_steps,
-        "train.lr": loop.lr,
-        "train.lr_decay": loop.lr_decay,
-        "train.augment": loop.augment,
-        "train.instructions": loop.instructions,
-        "train.batch_size over all processes": together,
-        "dataset.augment.theta_sigma": settings.dataset.augment.theta_sigma,
-        "seed": seed,
-        "started from": init_from.name if init_from else "random weights",
     }
 
 

@@ -27,20 +27,25 @@ def enlarged(image: np.ndarray, zoom: int) -> Image.Image:
     return Image.fromarray(image).resize((image.shape[1] * zoom, image.shape[0] * zoom), Image.Resampling.NEAREST)
 
 
-def marked(image: np.ndarray, truth: tuple[int, int], choice: tuple[int, int], zoom: int) -> Image.Image:
-    """An image enlarged, with a cross where the demonstration is, and a ring where the agent would be."""
+def marked(image: np.ndarray, truth: tuple[int, int], choice: tuple[int, int] | None, zoom: int) -> Image.Image:
+    """An image enlarged, with a cross where the demonstration is, and a ring where the agent would be, if anywhere."""
     picture = enlarged(image, zoom)
     draw = ImageDraw.Draw(picture)
     row, column = ((pixel + 0.5) * zoom for pixel in truth)
     draw.line([(column - 6, row), (column + 6, row)], TRUTH, 2)
     draw.line([(column, row - 6), (column, row + 6)], TRUTH, 2)
-    row, column = ((pixel + 0.5) * zoom for pixel in choice)
-    draw.ellipse([(column - 5, row - 5), (column + 5, row + 5)], outline=CHOICE, width=2)
+    if choice is not None:
+        row, column = ((pixel + 0.5) * zoom for pixel in choice)
+        draw.ellipse([(column - 5, row - 5), (column + 5, row + 5)], outline=CHOICE, width=2)
     return picture
 
 
 def overlay(
-    image: np.ndarray, instruction: str, maps: list[np.ndarray], pixels: list[tuple[tuple[int, int], tuple[int, int]]], right: list[bool]
+    image: np.ndarray,
+    instruction: str,
+    maps: list[np.ndarray],
+    pixels: list[tuple[tuple[int, int], tuple[int, int] | None]],
+    right: list[bool],
 ) -> Image.Image:
     """One scene: as it is, with the pick's map, and with the place's; the instruction is below.
 
@@ -48,7 +53,7 @@ def overlay(
         image: float (6, H, W), as agents see it.
         instruction: what was asked for.
         maps: for pick and place, probabilities (H, W).
-        pixels: for pick and place, where the demonstration is, and where the agent would be.
+        pixels: for pick and place, where the demonstration is, and where the agent would be, or None.
         right: for pick and place, whether the agent would be near it.
     """
     colours = (np.clip(image[:3], 0, 1) * 255).astype(np.uint8).transpose(1, 2, 0)

@@ -93,16 +93,33 @@ def validate(agent: Agent, batches: Iterable[tuple[list[int], Batch]], context: 
 
 
 def errors_of(batch: Batch, row: int, pick_map: Tensor, place_map: Tensor, scale: int) -> list[float]:
-    """Distance and angle of the pick, distance and angle of the place, and whether each is near."""
+    """Distance and angle of the pick, distance and angle of the place, and whether each is near.
+
+    Where scores are no numbers, errors are none either, and nothing is near.
+    """
     assert batch.pick is not None
     assert batch.place is not None
-    rotations = len(place_map)
-    pick, (turn, *place) = best(pick_map), best(place_map)
-    pick_away = scale * (batch.pick[row] - torch.tensor(pick)).abs()
-    place_away = scale * (batch.place[row] - torch.tensor(place)).abs()
-    wrong = (turn - int(turn_of(batch, rotations)[row])) * 2 * math.pi / rotations
-    near = [float((away <= NEAR).all()) for away in (pick_away, place_away)]
-    return [float(pick_away.sum()), 0.0, float(place_away.sum()), wrapped(wrong), *near]
+    pick, place = best(pick_map), best(place_map)
+    turn = math.nan if place is None else (place[0] - int(turn_of(batch, len(place_map))[row])) * 2 * math.pi / len(place_map)
+    return [
+        distance(pick, batch.pick[row], scale),
+        math.nan if pick is None else 0.0,
+        distance(place, batch.place[row], scale),
+        wrapped(turn),
+        float(near(pick_map, batch.pick[row], scale)),
+        float(near(place_map, batch.place[row], scale)),
+    ]
+
+
+def distance(index: list[int] | None, pixel: Tensor, scale: int) -> float:
+    """From a pixel to the one that ends an index, in pixels of the height map."""
+    return math.nan if index is None else float(scale * (pixel - torch.tensor(index[-2:])).abs().sum())
+
+
+def near(values: Tensor, pixel: Tensor, scale: int) -> bool:
+    """Whether the best pixel is within NEAR pixels of another one along each axis; of several that are equally good all must be."""
+    found = (values == values.amax()).nonzero()[:, -2:]
+    return len(found) > 0 and bool((scale * (pixel - found).abs() <= NEAR).all())
 
 
 def mean_of(rows: Tensor, device: torch.device) -> Result:
@@ -116,7 +133,7 @@ def picture_of(batch: Batch, row: int, pick_map: Tensor, place_map: Tensor, erro
     assert batch.pick is not None
     assert batch.place is not None
     truths = [(int(pixel[0]), int(pixel[1])) for pixel in (batch.pick[row], batch.place[row])]
-    choices = [(index[-2], index[-1]) for index in (best(pick_map), best(place_map))]
-    maps = [pick_map.numpy(), place_map.sum(0).numpy()]
+    choices = [index and (index[-2], index[-1]) for index in (best(pick_map), best(place_map))]
+    maps = [pick_map.nan_to_num().numpy(), place_map.sum(0).nan_to_num().numpy()]
     pixels = list(zip(truths, choices, strict=True))
     return overlay(batch.image[row].numpy(), batch.language[row], maps, pixels, [bool(errors[4]), bool(errors[5])])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +15,11 @@ KEPT = 0.99
 """A demonstration counts as one when its rewards sum to more than this."""
 NO_INSTRUCTION = "task completed."
 """What the original says where a step states no instruction."""
+
+
+def is_solved(reward: float) -> bool:
+    """Whether an episode with this sum of rewards counts; one that is no number does not."""
+    return KEPT < reward < math.inf
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,10 @@ class Episode:
     def reward(self) -> float:
         """The sum of the rewards; 1 is a solved task."""
         return float(sum(step.reward for step in self.steps))
+
+    @property
+    def solved(self) -> bool:
+        return is_solved(self.reward)
 
     def goal(self, step: int) -> HeightMap | None:
         """The view that the action of `step` leads towards: the next one in a sequential task, else the last."""

@@ -29,7 +29,7 @@ from clip_training.model import normalised
 from clip_training.options import main
 from clip_training.self_distillation import SelfDistillation
 from harness.checkpoint import find
-from harness.errors import CheckpointError, ParameterError
+from harness.errors import CheckpointError, NotFiniteError, ParameterError
 from harness.report import Recorder
 from harness.settings import merge
 
@@ -278,3 +278,9 @@ def test_a_wrong_line_is_told_before_pytorch_is_imported(module: str) -> None:
     code = f"import sys, clip_training.{module}; sys.exit(bool({{'torch', 'lightning', 'open_clip'}} & set(sys.modules)))"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}
     assert subprocess.run([sys.executable, "-c", code], env=environment).returncode == 0
+
+
+def test_a_fine_tuning_that_diverges_publishes_nothing(squares: Path, bert: Path, tmp_path: Path) -> None:
+    with pytest.raises(NotFiniteError, match=r"step 2: .* not finite; .*no weights are published"):
+        tuned(squares, tmp_path, bert, optim__lr=1e25, optim__warmup=0)
+    assert not (tmp_path / "weights.pt").exists()

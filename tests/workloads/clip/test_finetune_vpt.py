@@ -25,7 +25,7 @@ from clip_training.npz import make_npz
 from clip_training.options import main
 from clip_training.prompts import add_prompts
 from harness.checkpoint import find
-from harness.errors import CheckpointError, DataError, ParameterError
+from harness.errors import CheckpointError, DataError, NotFiniteError, ParameterError
 from harness.report import Recorder
 from harness.settings import merge
 
@@ -267,3 +267,9 @@ def test_both_have_a_command_line(squares: Path, models: Path, tmp_path: Path, m
     monkeypatch.setattr(sys, "argv", ["finetune_vpt", *tuning, f"output_dir={tmp_path / 'out'}"])
     main("finetune_vpt", VptConfig, finetune_vpt, "")
     assert (tmp_path / "out" / "weights.pt").is_file()
+
+
+def test_a_tuning_that_diverges_publishes_nothing(squares: Path, models: Path, base: Path, tmp_path: Path) -> None:
+    with pytest.raises(NotFiniteError, match=r"not finite; .*no weights are published"):
+        tuned(squares, tmp_path, models / "test-deep.json", init_from=base, optim__lr=1e30, optim__warmup=0)
+    assert not [path.name for path in tmp_path.glob("*.pt")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import subprocess
@@ -11,11 +12,15 @@ from pathlib import Path
 import pytest
 import torch
 from runs import Talking, run, same
-from support.training import broken_off_at
+from support.resuming import checkpoint_of, refused
+from support.training import broken_off_at, run_in
 
+from clip_training.config import RESUMABLE, FinetuneConfig, TrainConfig, VptConfig
 from harness.checkpoint import Checkpoints, find
 from harness.errors import CheckpointError
 from harness.report import Recorder
+from harness.settings import flat, merge
+from training.resume import stated
 
 STEPS = 16  # 4 epochs of 60 pairs in batches of 15
 
@@ -100,6 +105,70 @@ def test_another_runs_checkpoint_is_refused(squares: Path, tiny_model: Path, tmp
         run(squares, tmp_path / "other", tiny_model, seed=5, resume=find(tmp_path))
     with pytest.raises(CheckpointError, match="batch_size over all processes was 15, is now 10"):
         run(squares, tmp_path / "other", tiny_model, train__batch_size=10, resume=find(tmp_path))
+
+
+@pytest.mark.parametrize("schema", [TrainConfig, FinetuneConfig, VptConfig])
+def test_every_setting_makes_another_run_but_for_those_listed_here(schema: type, tmp_path: Path) -> None:
+    settings, run_now = merge(schema, None, ()), run_in(tmp_path)
+    checkpoint = checkpoint_of(stated(settings, run_now), tmp_path / "step=00000001.ckpt")
+    no, told = refused(settings, RESUMABLE, run_in(tmp_path, resume=checkpoint))
+    free = {"workers", "keep_in_memory", "cache_gb"}
+    loop = {"micro_batch", "checkpointing", "channels_last", "compile", "deterministic", "non_finite"}
+    loop |= {"report_every", "validate_every", "checkpoint_every", "debug_images", "epochs"}
+    assert told == {f"data.{key}" for key in free} | {f"train.{key}" for key in loop}
+    assert no == flat(settings).keys() - told
+
+
+def test_all_that_makes_another_run_is_told_before_data_or_model_are_looked_for(tiny_model: Path, squares: Path, tmp_path: Path) -> None:
+    run(squares, tmp_path, tiny_model, train__epochs=1)
+    other = {"optim__lr": 1e-3, "optim__weight_decay": 0.1, "optim__warmup": 2, "optim__beta1": 0.8, "seed": 3}
+    with pytest.raises(CheckpointError) as refusal:
+        run(tmp_path / "nowhere", tmp_path / "other", Path("nothing.json"), resume=find(tmp_path), train__epochs=1, **other)
+    told = str(refusal.value)
+    for part in (
+        "optim.lr was 0.003, is now 0.001",
+        "weight_decay was 0.2, is now 0.1",
+        "warmup was 3, is now 2",
+        "beta1 was 0.9, is now 0.8",
+    ):
+        assert part in told
+    assert "seed was 0, is now 3" in told
+    assert "is now nothing.json" in told
+    assert "init_from starts a new run" in told
+
+
+@pytest.mark.parametrize("state_dtype", ["fp32", "bf16"])
+@pytest.mark.parametrize("step", [4, 8])
+def test_a_longer_run_goes_on_by_the_longer_schedule(step: int, state_dtype: str, squares: Path, tiny_model: Path, tmp_path: Path) -> None:
+    """From the middle, and from the end, where the rate had come to 0; the closed form is the cosine over the new length."""
+    options = {"optim__state_dtype": state_dtype, "train__checkpoint_every": 4}
+    run(squares, tmp_path / "short", tiny_model, train__epochs=2, **options)
+    report = Recorder()
+    checkpoint = tmp_path / "short" / "checkpoints" / f"step={step:08d}.ckpt"
+    run(squares, tmp_path / "long", tiny_model, report, resume=checkpoint, train__epochs=4, **options)
+    rates = dict(report.scalars["learning rate", "lr"])
+    assert list(rates) == list(range(step + 1, STEPS + 1))
+    for at, rate in rates.items():
+        done = at - 1
+        assert rate == pytest.approx(3e-3 * 0.5 * (1 + math.cos(math.pi * (done - 3) / (STEPS - 3)))), at
+    assert any(
+        "train.epochs was 2, is now 4: from here on the learning rate follows the schedule of the longer run" in text
+        for text in report.texts
+    )
+    last = torch.load(find(tmp_path / "long"), weights_only=True)
+    assert (last["global_step"], float(last["optimizer_states"][0]["param_groups"][0]["lr"])) == (STEPS, pytest.approx(0, abs=1e-12))
+
+
+def test_a_run_is_not_made_shorter(squares: Path, tiny_model: Path, tmp_path: Path) -> None:
+    run(squares, tmp_path, tiny_model, train__epochs=2)
+    with pytest.raises(CheckpointError, match=r"train\.epochs was 2, is now 1"):
+        run(squares, tmp_path / "other", tiny_model, resume=find(tmp_path), train__epochs=1)
+
+
+def test_init_from_beside_resume_is_no_wish_that_is_forgotten(squares: Path, tiny_model: Path, tmp_path: Path) -> None:
+    run(squares, tmp_path, tiny_model, train__epochs=1)
+    with pytest.raises(CheckpointError, match=r"init_from was , is now weights\.pt"):
+        run(squares, tmp_path / "other", tiny_model, resume=find(tmp_path), init_from=tmp_path / "weights.pt", train__epochs=1)
 
 
 def test_init_from_takes_weights_and_nothing_else(squares: Path, tiny_model: Path, tmp_path: Path) -> None:

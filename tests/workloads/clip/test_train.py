@@ -6,9 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import open_clip
 import pytest
 import torch
+from conftest import write_pair
 from PIL import Image
 from runs import run
 from support.training import judged_by
@@ -41,6 +43,30 @@ def test_a_small_model_learns_and_shows_it(squares: Path, tiny_model: Path, tmp_
     assert any("chance 0.050" in text for text in report.texts)
     plain = open_clip.create_model("test-tiny", pretrained=str(tmp_path / "weights.pt"))
     assert all(torch.equal(value, plain.state_dict()[key]) for key, value in weights.items())
+
+
+def test_it_is_evaluated_on_what_is_held_out_and_on_nothing_else(tiny_model: Path, tmp_path: Path) -> None:
+    """The reported losses are those of open_clip alone on the held-out files, in whose captions and colours none of the others are."""
+    for number, (inner, outer) in enumerate([("red", "blue"), ("blue", "red"), ("red", "white"), ("white", "blue")]):
+        write_pair(tmp_path / "data" / "train", f"t{number}", inner, outer)
+    for number, (inner, outer) in enumerate([("green", "yellow"), ("yellow", "green"), ("white", "green")]):
+        write_pair(tmp_path / "data" / "heldout", f"h{number}", inner, outer)
+    report = Recorder()
+    options = {"train__batch_size": 4, "train__epochs": 2, "train__validate_every": 1, "optim__warmup": 0, "optim__lr": 1e-12}
+    run(tmp_path / "data", tmp_path / "out", tiny_model, report, **options)
+    model = open_clip.create_model("test-tiny", pretrained=str(tmp_path / "out" / "weights.pt")).eval()
+    tokenizer, mean, std = (
+        open_clip.get_tokenizer("test-tiny"),
+        *(torch.tensor(model.visual.preprocess_cfg[key]) for key in ("mean", "std")),
+    )
+    files = sorted((tmp_path / "data" / "heldout").glob("*.png"))
+    pixels = [np.array(Image.open(file).resize((32, 32), Image.Resampling.BICUBIC)) / 255 for file in files]
+    images = torch.stack([((torch.from_numpy(one).float() - mean) / std).permute(2, 0, 1) for one in pixels])
+    texts = tokenizer([file.with_suffix(".txt").read_text().splitlines()[0] for file in files])
+    with torch.no_grad():
+        expected = open_clip.ClipLoss()(*model(images, texts))
+    assert [value for _, value in report.scalars["loss", "held out"]] == pytest.approx([float(expected)] * 3, rel=1e-4)
+    assert [value for _, value in report.scalars["recall@1", "chance"]] == pytest.approx([1 / 3] * 3)
 
 
 def test_a_warm_up_longer_than_the_run_is_refused(squares: Path, tiny_model: Path, tmp_path: Path) -> None:

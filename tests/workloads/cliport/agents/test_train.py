@@ -17,9 +17,12 @@ from scenes import TASK, write_demonstrations
 from support.training import judged_by, run_in
 
 from cliport.agents import load
+from cliport.agents.batch import Batch
 from cliport.agents.imitation import falling
+from cliport.agents.samples import batch_of
 from cliport.agents.validation import wrapped
 from cliport.config import FinetuneConfig, TrainConfig
+from cliport.data.reader import open_demonstrations
 from cliport.finetune import finetune, start_of
 from cliport.train import run as command_line
 from harness.checkpoint import find
@@ -176,6 +179,23 @@ def test_the_error_of_an_angle_counts_whole_turns() -> None:
     assert wrapped(turn / 2) == pytest.approx(turn / 2)
 
 
+def test_it_is_validated_on_the_demonstrations_of_mode_val_alone(data: Path, tmp_path: Path) -> None:
+    """The reported distance is the kept agent's from the one pick of each of those; from as many to learn from it is another."""
+    report = Recorder()
+    run(data, tmp_path, report, train__n_steps=1, train__save_steps=[], train__debug_images=0)
+    agent = load(tmp_path / "checkpoints" / "last.ckpt", say=lambda _: None).eval()
+
+    def distance(mode: str) -> float:
+        source = open_demonstrations(data, TASK, mode, 3)
+        steps = Batch.stack([batch_of(source.sample(number, 0), agent.config, goal=False) for number in range(3)])
+        with torch.no_grad():
+            best = [divmod(int(scores.argmax()), 80) for scores in agent.pick_logits(steps)]  # of rows of 80 pixels, each of two
+        return float(2 * (steps.pick - torch.tensor(best)).abs().sum(1).double().mean())
+
+    assert report.scalars["attn_dist_err", "vl"][-1][1] == pytest.approx(distance("val"))
+    assert distance("train") != pytest.approx(distance("val"))
+
+
 def test_a_short_run_still_validates(data: Path, tmp_path: Path) -> None:
     """A fiftieth of 3 steps is none: then after each."""
     report = Recorder()
@@ -199,9 +219,11 @@ def test_the_command_line_trains_in_the_experiments_folder_and_goes_on_there(tmp
     before = torch.load(kept / "last.ckpt", weights_only=True)["state_dict"]
     assert same(torch.load(command_line(settings) / "last.ckpt", weights_only=True)["state_dict"], before)  # nothing was left to do
     longer = replace(settings, train=replace(settings.train, n_steps=4))
-    with pytest.raises(CheckpointError, match=r"holds another run: .*train\.n_steps was 3, is now 4.*load_from_last_ckpt=False"):
-        command_line(longer)
-    anew = replace(longer, train=replace(longer.train, load_from_last_ckpt=False))
+    assert torch.load(command_line(longer) / "last.ckpt", weights_only=True)["global_step"] == 4
+    other = replace(longer, train=replace(longer.train, lr=2e-3))
+    with pytest.raises(CheckpointError, match=r"holds another run: .*train\.lr was 0\.001, is now 0\.002.*load_from_last_ckpt=False"):
+        command_line(other)
+    anew = replace(other, train=replace(other.train, load_from_last_ckpt=False))
     assert torch.load(command_line(anew) / "last.ckpt", weights_only=True)["global_step"] == 4
 
 

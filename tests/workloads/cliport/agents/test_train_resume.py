@@ -10,12 +10,16 @@ from pathlib import Path
 
 import pytest
 import torch
-from runs import Talking, run, same
-from support.training import broken_off_at
+from runs import Talking, run, same, settings_of
+from support.resuming import checkpoint_of, refused
+from support.training import broken_off_at, run_in
 
+from cliport.config import RESUMABLE, FinetuneConfig, TrainConfig
 from harness.checkpoint import find
 from harness.errors import CheckpointError
 from harness.report import Recorder
+from harness.settings import flat
+from training.resume import stated
 
 QUICK = {"train__debug_images": 0, "train__n_val": 2, "train__save_steps": []}
 
@@ -83,8 +87,39 @@ def test_another_runs_checkpoint_is_refused(data: Path, tmp_path: Path) -> None:
     run(data, tmp_path, **QUICK, train__n_steps=1)
     with pytest.raises(CheckpointError, match=r"seed was 0, is now 5"):
         run(data, tmp_path, resume=find(tmp_path), seed=5, **QUICK, train__n_steps=1)
-    with pytest.raises(CheckpointError, match=r"agent's width was 8, is now 4"):
+    with pytest.raises(CheckpointError, match=r"model\.width was None, is now 4"):
         run(data, tmp_path, resume=find(tmp_path), **QUICK, train__n_steps=1, model__width=4)
+
+
+@pytest.mark.parametrize("schema", [TrainConfig, FinetuneConfig])
+def test_every_setting_makes_another_run_but_for_those_listed_here(schema: type, tmp_path: Path) -> None:
+    settings = settings_of({}, schema)
+    checkpoint = checkpoint_of(stated(settings, run_in(tmp_path)), tmp_path / "step=00000001.ckpt")
+    no, told = refused(settings, RESUMABLE, run_in(tmp_path, resume=checkpoint))
+    free = "exp_folder train_dir data_dir gpu log save_steps load_from_last_ckpt seed workers deterministic non_finite report_every "
+    free += "validate_every checkpoint_every debug_images n_steps"
+    may = {f"train.{key}" for key in free.split()} | {"dataset.cache", "dataset.cache_mib", "finetune.checkpoint"}
+    assert told == may & flat(settings).keys()
+    assert no == flat(settings).keys() - told
+    assert "train.lr_decay" in no
+
+
+def test_another_decay_of_the_learning_rate_is_another_run(data: Path, tmp_path: Path) -> None:
+    run(data, tmp_path, **QUICK, train__n_steps=1)
+    wanted = r"train\.lr was 0\.001, is now 0\.002; train\.lr_decay was 0\.5, is now 0\.25;"
+    with pytest.raises(CheckpointError, match=wanted):
+        run(tmp_path / "nowhere", tmp_path, resume=find(tmp_path), **QUICK, train__n_steps=1, train__lr_decay=0.25, train__lr=2e-3)
+
+
+@pytest.mark.parametrize("step", [2, 4])
+def test_a_longer_run_goes_on_by_the_longer_schedule(step: int, data: Path, tmp_path: Path) -> None:
+    """From the middle, and from the end, where the rate had come to 0; the closed form is a fall over the last half of all steps."""
+    run(data, tmp_path / "short", **QUICK, train__n_steps=4, train__checkpoint_every=2)
+    report, checkpoint = Recorder(), tmp_path / "short" / "checkpoints" / f"step={step:08d}.ckpt"
+    run(data, tmp_path / "long", report, resume=checkpoint, **QUICK, train__n_steps=8)
+    rates = report.scalars["learning rate", "lr"]
+    assert rates == [(at, pytest.approx(1e-3 * min(1, (8 - (at - 1)) / 4))) for at in range(step + 1, 9)]
+    assert any("train.n_steps was 4, is now 8: from here on the learning rate follows" in text for text in report.texts)
 
 
 def test_two_ranks_take_the_steps_of_one_with_their_batches_together(

@@ -70,9 +70,19 @@ def test_every_workload_is_in_the_readme() -> None:
 
 
 def test_the_links_of_the_documents_lead_somewhere() -> None:
-    for document in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"):
+    for document in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))):
         for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / document).read_text()):
-            assert target.startswith("https://") or (ROOT / target).exists(), f"{document}: {target}"
+            assert target.startswith("https://") or (ROOT / document).parent.joinpath(target).exists(), f"{document}: {target}"
+
+
+def test_promises_are_shown_by_tests_that_exist() -> None:
+    rows = [line for line in (ROOT / "docs/guarantees.md").read_text().splitlines() if line.startswith("| ") and "shown by" not in line]
+    for row in rows:
+        shown = re.findall(r"(tests/[\w/]+\.py)::(\w+)", row)
+        assert shown, row
+        for file, name in shown:
+            assert re.search(rf"^ *(def|class) {name}\b", (ROOT / file).read_text(), re.MULTILINE), f"{file}::{name}"
+    assert len(rows) > 20
 
 
 def test_make_targets_of_the_readme_exist() -> None:

@@ -115,5 +115,5 @@ class StorageError(AnswerError):
 
     status = 503
     subcode = 100
-    retry_after = 20
-    """Seconds; without them the SDK waits longer from time to time, up to two minutes."""
+    retry_after = 5
+    """Seconds. The SDK repeats 240 times, and gives some waits at the end of a script no more than 10 s."""

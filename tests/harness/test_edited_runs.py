@@ -17,6 +17,8 @@ from support.echo import ECHO, said
 from support.server import LocalServer
 from support.tracked import Toy, parameters
 
+from harness.reasons import reason_of
+
 pytestmark = pytest.mark.slow
 
 SEARCH = """
@@ -112,7 +114,7 @@ def test_edits_that_contradict_each_other_fail_the_task_and_name_both(echo: Toy,
     code, out, task = echo.carry_out(edited)
     told = "Args/optim.lr=0.5 and Settings/optim.lr=0.25 differ, and neither is what ran before; make them equal"
     assert (code, task["status"], f"error: {told}" in out) == (2, "failed", True)
-    assert task["status_reason"] == told
+    assert reason_of(task) == told
     assert parameters(task, "Settings")["optim.lr"] == "0.25"  # the edit is still there to be mended
 
 

@@ -69,7 +69,7 @@ def test_a_full_disk_is_told_and_nothing_acknowledged_is_lost(own_server: OwnSer
         if not answer.ok:
             break
         stored += 1
-    assert (answer.status_code, answer.json()["meta"]["result_code"], answer.headers["Retry-After"]) == (503, 503, "20")
+    assert (answer.status_code, answer.json()["meta"]["result_code"], answer.headers["Retry-After"]) == (503, 503, "5")
     assert "could not store" in answer.json()["meta"]["result_msg"]
     assert server.call("events.get_task_log", task=task)["total"] == stored
     resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))

@@ -51,7 +51,7 @@ def check_whole(server: LocalServer, folder: Path, scripts: dict[str, subprocess
 
 @pytest.mark.slow
 def test_scripts_that_end_while_the_disk_is_full_wait_for_room(own_server: OwnServer, tmp_path: Path) -> None:
-    """Slow: the server asks for 20 s of patience. A limit on the size of files stands for the disk."""
+    """Slow: two processes that import the SDK and wait. A limit on the size of files stands for the disk."""
     server = own_server()
     scripts = start(server, tmp_path, ["first", "second"])
     resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))

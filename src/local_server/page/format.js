@@ -88,7 +88,7 @@ export function workload(task) {
   return /(?:^|\/)clearml_tasks\/([^/\s]+)/.exec(path)?.[1] ?? "";
 }
 
-const NOTED = new Set(["properties/metrics", "properties/not_finite"]); // by the run about its scalars: see metrics.js
+const NOTED = new Set(["properties/metrics", "properties/not_finite", "properties/reason"]); // by the run of itself: no settings
 
 /** Settings of a task as "section/key" -> text. */
 export function settings(task) {

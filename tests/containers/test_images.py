@@ -115,8 +115,8 @@ def test_a_run_in_an_image_of_another_environment_is_refused(
     finally:
         registry("tabletop", "down", cwd=other_clone, **mine)
     assert ended["status"] == "failed"
-    assert f"needs the environment tabletop:{needed}, but its image is tabletop:{has['environment']}" in ended["status_reason"]
-    assert base_for("tabletop", there) in ended["status_reason"]
+    assert f"needs the environment tabletop:{needed}, but its image is tabletop:{has['environment']}" in ended["reason"]
+    assert base_for("tabletop", there) in ended["reason"]
 
 
 def ended_task(registry: Registry, clone: Path, variables: dict[str, str]) -> dict[str, str]:

@@ -94,6 +94,7 @@ def test_an_agent_is_told_to_end_when_its_supervisor_is_killed(supervised: Super
     agent = agent_of(process)
     process.kill()
     wait_for(lambda: started_at(agent) is None, 10)
+    assert started_at(agent) is None
 
 
 def test_what_survived_both_is_found_by_its_mark(supervised: Supervised, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,6 +74,8 @@ def build(names: tuple[str, ...], every: bool, base: str | None, place: str | No
             rows.append((each.reference(), f"{readable(there.size)} packed", there.digest))
             continue
         say(f"{each.reference()}: building on {each.base_name}")
+        if engine.find(each.base_name) is None:
+            engine.pull(each.base_name, say)  # the builder of older engines reaches fewer registries than the engine itself
         arguments = {"BASE_IMAGE": each.base_name, "COMMIT": git(root, "rev-parse", "HEAD") or "unknown", "ENVIRONMENT": each.environment}
         labels = {bases.DIGEST: bases.identity(each, engine)}
         engine.build(each.dockerfile, root, [each.reference(), *extra_names(each)], arguments, labels, network, say)

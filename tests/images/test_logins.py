@@ -165,7 +165,11 @@ class TestNameAndPassword:
         with pytest.raises(StoreError, match=f"{host} refuses the login that is in {file}: docker login {host}"):
             ImageStore(f"{host}/team/a").find("v1")
 
-    def test_netrc_is_none_of_the_engines_places(self, host: str, configure: Configure, tmp_path: Path) -> None:
+    def test_netrc_is_none_of_the_engines_places(
+        self, host: str, configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("registry.connection.is_loopback", lambda host: False)  # there, no setting of the environment is read at all
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
         (tmp_path / "home").mkdir()
         (tmp_path / "home/.netrc").write_text("machine 127.0.0.1 login ada password secret\n")
         (tmp_path / "home/.netrc").chmod(0o600)

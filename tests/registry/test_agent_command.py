@@ -179,7 +179,7 @@ def test_a_server_and_an_engine_that_do_not_answer_are_told_together(command: Co
     outcome = command("agent", "--queue", QUEUE, "--docker", **gone)
     assert outcome.code == 2
     assert "no answer from the ClearML server at http://127.0.0.1:9" in outcome.err
-    assert "docker" in outcome.err
+    assert "the container engine at tcp://127.0.0.1:9 does not answer" in outcome.err
     assert "CLEARML_AUTH_TOKEN would stand on docker's command line" in outcome.err
     assert "3 problems" in outcome.err
 

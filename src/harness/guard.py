@@ -35,7 +35,7 @@ class Family:
         """Those that live, each with its parent."""
         found = {}
         for entry in os.listdir("/proc"):
-            if entry.isdigit() and (parent := parent_of(int(entry))) is not None and self.has(int(entry)):
+            if entry.isdigit() and self.has(int(entry)) and (parent := parent_of(int(entry))) is not None:
                 found[int(entry)] = parent
         return found
 

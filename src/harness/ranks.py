@@ -69,9 +69,9 @@ class Ranks:
 
     def close(self) -> None:
         """End what is left. SIGTERM is ignored from now on: the run ends already."""
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         self.over.set()
         self.family.kill()
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         signal.signal(signal.SIGINT, self.interrupt)
         tell(self.guard, guard.NOTHING_LEFT)
         self.guard.communicate()

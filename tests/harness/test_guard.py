@@ -139,6 +139,19 @@ def test_a_signal_that_comes_while_the_ranks_start_is_not_lost() -> None:
     assert (done.returncode, done.stderr) == (1, "stopped by SIGTERM; the last checkpoint is kept\n")
 
 
+def test_a_signal_that_comes_when_the_ranks_have_ended_is_ignored() -> None:
+    late = f"{PARENT}\nimport signal\nos.kill(os.getpid(), signal.SIGTERM)\nprint('all is well')"
+    done = subprocess.run([sys.executable, "-c", late, "60", ""], capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stdout) == (0, "all is well\n")
+
+
+def test_a_rank_that_is_told_again_still_saves() -> None:
+    told = "import os, signal; from harness.job import leave; signal.signal(15, leave)\n"
+    told += "try:\n    os.kill(os.getpid(), 15)\nfinally:\n    os.kill(os.getpid(), 15)\n    print('saved')"
+    done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stdout) == (128 + signal.SIGTERM, "saved\n")
+
+
 def test_at_a_normal_end_the_guard_goes_at_once_and_holds_no_output_open() -> None:
     said = "import os; print('up', os.environ['HARNESS_RANKS'])"
     began = time.monotonic()

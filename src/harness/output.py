@@ -34,19 +34,18 @@ def pass_on(source: Iterable[bytes], terminal: TextIO, log: BinaryIO) -> None:
 
 def parts(source: Iterable[bytes]) -> Iterator[bytes]:
     """What is read, cut at the ends of lines and of a progress bar's states, or where a line is too long."""
-    rest = bytearray()
+    begun = bytearray()  # a line, whose end has not come yet
     for read in source:
         cut = max(read.rfind(b"\n"), read.rfind(b"\r")) + 1
-        rest += read[:cut]
         if cut:
-            yield bytes(rest)
-            rest.clear()
-        rest += read[cut:]
-        if len(rest) >= LONGEST:
-            yield bytes(rest)
-            rest.clear()
-    if rest:
-        yield bytes(rest)
+            yield bytes(begun + read[:cut])
+            begun.clear()
+        begun += read[cut:]
+        if len(begun) >= LONGEST:
+            yield bytes(begun)
+            begun.clear()
+    if begun:
+        yield bytes(begun)
 
 
 class States:

@@ -22,7 +22,7 @@ from .answers import envelope, pieces
 from .auth import API_VERSION, Guard
 from .bodies import Bodies
 from .callers import NOBODY, Caller
-from .endpoints import Endpoint, lookup
+from .endpoints import Answer, Endpoint, lookup
 from .errors import AnswerError, ForbiddenError, StorageError
 from .files import FileServer
 from .store import Store
@@ -86,20 +86,25 @@ class Api:
         """Call an end point on the store."""
 
         def call(db: sqlite3.Connection) -> list[bytes]:
-            if endpoint.writes and endpoint.name.startswith("tasks.") and isinstance(task := body.get("task"), str):
-                leases.check(db, task, caller)
-            return pieces(endpoint.call(db, body, caller))
+            return pieces(answer(db, endpoint, body, caller))
 
         return await asyncio.wrap_future(self._store.write(call, large=large) if endpoint.writes else self._store.read(call))
 
 
+def answer(db: sqlite3.Connection, endpoint: Endpoint, body: Any, caller: Caller) -> Answer:
+    """The data of an end point's answer. What changes a task is refused to an agent in whose hands it is not."""
+    if endpoint.writes and endpoint.name.startswith("tasks.") and isinstance(task := body.get("task"), str):
+        leases.check(db, task, caller)
+    return endpoint.call(db, body, caller)
+
+
 def refusal(error: AnswerError, name: str = "", version: str = "") -> Response:
     """What a client is told that is refused."""
-    answer = envelope(name, version, status=error.status, subcode=error.subcode, message=str(error))
+    told = envelope(name, version, status=error.status, subcode=error.subcode, message=str(error))
     if isinstance(error, StorageError):
         log.error("%s: %s", name, error)
-        answer.headers["Retry-After"] = str(error.retry_after)
-    return answer
+        told.headers["Retry-After"] = str(error.retry_after)
+    return told
 
 
 class HostCheck:

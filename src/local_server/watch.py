@@ -56,7 +56,7 @@ def stop_abandoned(db: sqlite3.Connection, limit: float) -> list[str]:
     said = []
     for lease in leases.overdue(db, limit, started=True):
         worker = lease.worker or "its agent"
-        present = any(each["id"] == lease.worker and time.time() - each["seen"] <= limit for each in workers.alive(db))
+        present = any(each["id"] == lease.worker and time.time() - each["seen"] <= limit / 2 for each in workers.alive(db))
         reason = f"worker {worker} does not run it any more" if present else f"worker {worker} is gone: no report for {limit:g} s"
         leases.end(db, lease.task, lost=True)
         said += _stop(db, lease.task, reason, reason)

@@ -208,7 +208,9 @@ def test_agents_that_are_killed_lose_no_task_and_leave_none_running(
     first = own_agent(environment, "first")
     wait_for(lambda: waiting() == 0)
     first.kill()
-    hold.unlink()  # what it said last comes after its death
+    wait_for(lambda: waiting() == 1)
+    hold.unlink()  # that the task has started, its last word, comes when the task is not its own any more
+    assert task_of(server, task)["status"] == "queued"
     second = own_agent(environment, "second")
     wait_for(lambda: "my arguments" in log_of(server, task), 120)
     assert (task_of(server, task)["last_worker"], waiting()) == ("agent:second", 0)

@@ -19,8 +19,9 @@ from typing import Any
 import pytest
 from support.agent import Agent, logged_in
 from support.events import OwnServer, wait_for
-from support.site import Site
+from support.site import Clock, Site
 
+from local_server import watch
 from local_server.watch import Limits
 
 START, REPORT, SILENCE = Limits.start, Limits.report, Limits.silence
@@ -119,6 +120,14 @@ class TestUnstarted:
         site.wait(SILENCE - 10)
         assert (site.status(task), site.waiting(queue)) == ("in_progress", [])
 
+    def test_one_that_a_person_put_into_the_queue_again_is_his_who_takes_it_then(self, site: Site, queue: str) -> None:
+        task, first, second = site.queued(queue), site.agent("machine:0", queue), site.agent("machine:1", queue)
+        assert first.take() == task
+        assert site.ask("queues.add_task", queue=queue, task=task)[0] == 200
+        assert second.take() == task
+        assert second.start(task)
+        assert not first.start(task)
+
     def test_its_queue_being_deleted_it_is_a_draft(self, site: Site, queue: str) -> None:
         task = site.queued(queue)
         assert site.agent("machine:0", queue).take() == task
@@ -127,11 +136,15 @@ class TestUnstarted:
         assert site.status(task) == "created"
 
     def test_a_deleted_one_leaves_nothing(self, site: Site, queue: str) -> None:
-        task = site.queued(queue)
-        assert site.agent("machine:0", queue).take() == task
-        assert site.ask("tasks.delete", task=task, force=True)[0] == 200
+        task, agent = site.queued(queue), site.agent("machine:0", queue)
+        assert agent.take() == task
         site.wait(START + 10)
-        assert site.waiting(queue) == []
+        assert agent.take() == task
+        assert site.remembered() == 1
+        site.wait(START + 10)
+        assert site.remembered() == 1
+        assert site.ask("tasks.delete", task=task, force=True)[0] == 200
+        assert site.remembered() == 0
 
     @pytest.mark.parametrize("step", [-3600.0, 3600.0])
     def test_a_clock_that_steps_neither_ends_a_lease_nor_prolongs_it_by_its_step(self, site: Site, queue: str, step: float) -> None:
@@ -295,11 +308,29 @@ class TestAbandoned:
         assert site.status(task) == "completed"
 
 
+def test_a_server_knows_how_long_it_has_listened(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr(watch, "time", clock)
+    patience = watch.Patience()
+
+    def listened(seconds: float, ticks: float) -> float:
+        clock.now, clock.ticks = clock.now + seconds, clock.ticks + ticks
+        return patience.listened()
+
+    assert listened(10, 10) == 10
+    assert listened(12, 10) == 20
+    assert listened(3610, 10) == 0  # the machine slept
+    assert listened(10, 10) == 10
+    assert listened(-3590, 10) == 0  # its clock was put back
+    assert listened(20, 20) == 20
+    assert listened(60, 60) == 0  # the process was held up
+
+
 def lives(count: int, chance: random.Random) -> Iterator[tuple[int, signal.Signals | None]]:
     """When each of many agents is born (no signal), frozen, woken a lease later and killed: its number, at that moment."""
     deeds: list[tuple[float, int, signal.Signals | None]] = []
     for number in range(count):
-        frozen = 0.1 * number + chance.uniform(0.1, 0.4)
+        frozen = 0.1 * number + chance.uniform(0.2, 1.0)
         deeds += [(0.1 * number, number, None), (frozen, number, signal.SIGSTOP)]
         deeds += [(frozen + 0.9, number, signal.SIGCONT), (frozen + 1.0, number, signal.SIGKILL)]
     began = time.monotonic()
@@ -317,17 +348,15 @@ def test_of_24_frozen_and_killed_agents_none_loses_a_task_and_none_shares_one(ow
         server.call("tasks.enqueue", task=task, queue=queue)
     runs = tmp_path / "runs"
 
+    def run(task: str) -> None:
+        """Written down once both words of the start were accepted."""
+        with runs.open("a") as file:
+            file.write(f"{task}\n")
+
     def live(worker: str) -> None:
-        """Work until the kill; what runs is written down once both words of its start were accepted."""
-        agent, own_chance = Agent(logged_in(server), worker, queue), random.Random(worker)
-
-        def run(task: str) -> None:
-            with runs.open("a") as file:
-                file.write(f"{task}\n")
-            time.sleep(own_chance.uniform(0, 0.05))
-
+        agent, chance = Agent(logged_in(server), worker, queue), random.Random(worker)
         while True:
-            agent.hesitation = own_chance.uniform(0, 0.1)
+            agent.hesitation = chance.uniform(0, 0.1)
             agent.work(run)
 
     living: dict[int, int] = {}
@@ -349,14 +378,14 @@ def test_of_24_frozen_and_killed_agents_none_loses_a_task_and_none_shares_one(ow
     survivor = Agent(logged_in(server), "survivor:0", queue)
 
     def ended() -> list[dict[str, Any]]:
-        survivor.work()
+        survivor.work(run)
         found: list[dict[str, Any]] = server.call("tasks.get_all", id=tasks, only_fields=["status", "status_reason"])["tasks"]
         return found if {task["status"] for task in found} <= {"completed", "stopped"} else []
 
     found = wait_for(ended)
-    assert set(Counter(runs.read_text().split()).values()) == {1}
-    reasons = {task["status_reason"] for task in found if task["status"] == "stopped"}
-    assert reasons
-    assert all(re.fullmatch(r"worker machine:\d+ is gone: no report for 1 s", reason) for reason in reasons)
-    returned = server.log.read_text().count("queued again")
-    assert returned, "no kill came between the hand-out and the start"
+    ran = Counter(runs.read_text().split())
+    assert set(ran.values()) == {1}
+    assert {task["id"] for task in found if task["status"] == "completed"} <= set(ran)
+    reasons = [task["status_reason"] for task in found if task["status"] == "stopped"]
+    assert all(re.match(r"worker (machine:\d+|survivor:0) ", reason) for reason in reasons)
+    assert "queued again" in server.log.read_text(), "no kill came between the hand-out and the start"

@@ -216,7 +216,9 @@ class TestStop:
         try:
             wait_for(lambda: supervisor.task_of([run.pid]) == running)
             if ended:
-                embedded.call("tasks.stopped", task=running)
+                gone = "worker machine:0 is gone: no report for 100 s"
+                embedded.call("tasks.stopped", task=running, status_reason=gone, status_message=gone)
+                assert f"stopped: {gone}" in registry("status", running).out
             assert "its agent was gone" in registry("stop", running).err
             assert run.wait(10) == -signal.SIGTERM
         finally:

@@ -96,3 +96,8 @@ class Site:
     def waiting(self, queue: str) -> list[str]:
         """The tasks that stand in a queue."""
         return [entry["task"] for entry in self.ask("queues.get_by_id", queue=queue)[1]["queue"]["entries"]]
+
+    def remembered(self) -> int:
+        """How many leases the server keeps, and losses of them."""
+        count = "SELECT (SELECT count(*) FROM lease) + (SELECT count(*) FROM lost)"
+        return int(self._store.read(lambda db: db.execute(count).fetchone()[0]).result())

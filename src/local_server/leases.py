@@ -88,10 +88,8 @@ def check(db: sqlite3.Connection, task: str, caller: Caller) -> None:
     """Raises IllegalStatusError unless the caller may change the task."""
     if has_lost(db, task, caller):
         raise IllegalStatusError(f"task {task} is not this agent's any more: it was not started or reported in time, or was taken back")
-    if (
-        caller.agent
-        and db.execute("SELECT 1 FROM lease WHERE task = ? AND NOT started AND session != ?", (task, caller.session)).fetchone()
-    ):
+    in_other_hands = "SELECT 1 FROM lease WHERE task = ? AND NOT started AND session != ?"
+    if caller.agent and db.execute(in_other_hands, (task, caller.session)).fetchone():
         raise IllegalStatusError(f"task {task} was handed out to another agent")
 
 

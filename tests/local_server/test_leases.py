@@ -128,6 +128,14 @@ class TestUnstarted:
         assert second.start(task)
         assert not first.start(task)
 
+    def test_one_that_was_stopped_in_its_queue_does_not_come_back(self, site: Site, queue: str) -> None:
+        """By force its status alone changes, and an agent gets it all the same (test_real_server.py)."""
+        task = site.queued(queue)
+        assert site.ask("tasks.stopped", task=task, force=True)[0] == 200
+        assert site.agent("machine:0", queue).take() == task
+        site.wait(START + 10)
+        assert (site.status(task), site.waiting(queue)) == ("stopped", [])
+
     def test_its_queue_being_deleted_it_is_a_draft(self, site: Site, queue: str) -> None:
         task = site.queued(queue)
         assert site.agent("machine:0", queue).take() == task

@@ -29,9 +29,10 @@ def listed(index: Manifest) -> Sequence[Mapping[str, Any]]:
 def for_this_machine(index: Manifest) -> str | None:
     """The digest of the image that an index has for Linux on this machine's processor, else on another; None if there is none.
 
-    What builders attach to an image (provenance, SBOM) is listed beside it as an image of the platform unknown/unknown.
+    What builders attach to an image (provenance, SBOM) is listed beside it as an image of the platform unknown/unknown. Entries of
+    other media types are ignored, as the specification of indices demands.
     """
-    images = [entry for entry in listed(index) if stated(entry, "os") == "linux"]
+    images = [entry for entry in listed(index) if entry.get("mediaType") in IMAGES and stated(entry, "os") == "linux"]
     here = MACHINES.get(platform.machine(), platform.machine())
     images.sort(key=lambda entry: stated(entry, "architecture") != here)
     return images[0]["digest"] if images else None

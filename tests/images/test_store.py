@@ -14,7 +14,7 @@ from registry.available import check_image
 from registry.errors import StoreError
 from registry.findings import Findings
 from registry.image import Image
-from registry.manifests import MACHINES
+from registry.manifests import MACHINES, for_this_machine
 from registry.store import ImageStore
 
 
@@ -114,6 +114,12 @@ class TestIndices:
         repository.index("v1", [repository.attestation(image)])
         with pytest.raises(StoreError, match=r"indices/empty holds an index that lists no image for Linux"):
             ImageStore(repository.name).find("v1")
+
+    def test_an_entry_of_an_unknown_media_type_is_ignored(self) -> None:
+        """As image-index.md demands of whoever reads an index."""
+        here = {"os": "linux", "architecture": MACHINES[platform.machine()]}
+        entries = [{"mediaType": kind, "digest": kind, "platform": here} for kind in ("application/vnd.example.later+json", OCI)]
+        assert for_this_machine({"manifests": entries}) == OCI
 
     def test_the_engine_knows_it_by_its_index_or_by_its_configuration(self, pushed: tuple[Repository, str, Json]) -> None:
         """By the first where it keeps images the new way, by the second where it keeps them the old one."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from . import workload
+from . import completion, workload
 from .console import print_json, print_table, say
 from .errors import ImageCheckError, UsageError
 from .git import git
@@ -35,7 +35,7 @@ def of_images(command: Command) -> Command:
         ),
         click.option("--base", metavar="IMAGE", help="Image to stand on.  [default: $BASE_IMAGE, else what each Dockerfile names]"),
         click.option("--all", "every", is_flag=True, help="All images."),
-        click.argument("names", metavar="[NAME]...", nargs=-1),
+        click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=completion.images),
     ):
         command = option(command)
     return command

@@ -1,0 +1,60 @@
+"""Workloads as JSON: what `registry list` and `registry show` tell to programs."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from harness.workload import Command, Declaration
+
+from . import workload
+
+MISSING = "???"
+"""OmegaConf's mark of a value that has to be given."""
+
+
+def summary_of(found: Declaration) -> dict[str, Any]:
+    return {
+        "name": found.name,
+        "summary": found.summary,
+        "image": found.image,
+        "queue": found.queue,
+        "datasets": dict(found.datasets),
+        "commands": list(found.commands),
+        "smoke": [dict(step) for step in found.smoke],
+    }
+
+
+def description_of(found: Declaration) -> dict[str, Any]:
+    """The same with all settings of all commands."""
+    metrics = {"main": list(found.metrics.main), "lower": list(found.metrics.lower), "higher": list(found.metrics.higher)}
+    commands = [command_of(command) for command in found.commands.values()]
+    return summary_of(found) | {"metrics": metrics, "configs": workload.configs_of(found), "commands": commands}
+
+
+def command_of(command: Command) -> dict[str, Any]:
+    return {
+        "name": command.name,
+        "type": command.type,
+        "launcher": command.launcher,
+        "needs": list(command.needs),
+        "instead": list(command.instead),
+        "settings": [
+            {
+                "key": each.key,
+                "type": each.type,
+                "required": each.default == MISSING,
+                "default": None if each.default == MISSING else finite(each.default),
+                "choices": list(each.choices),
+                "limits": dict(each.limits),
+                "unit": each.unit,
+                "help": each.help,
+            }
+            for each in workload.settings_of(command)
+        ],
+    }
+
+
+def finite(value: Any) -> Any:
+    """A value that JSON has; it has no infinity."""
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value

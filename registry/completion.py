@@ -158,8 +158,8 @@ class Zsh(ZshComplete):
             "    for type key descr in ${response}; do\n",
             '    for type key descr in ${response}; do\n        [[ "$key" == *= ]] && glue=(-S "")\n',
         ),
-        ("completions_with_descriptions -U\n", "completions_with_descriptions -U $glue\n"),
-        ("compadd -U", "compadd $glue -U"),
+        ("completions_with_descriptions -U\n", 'completions_with_descriptions -U "${glue[@]}"\n'),
+        ("compadd -U", 'compadd "${glue[@]}" -U'),
     )
 
 

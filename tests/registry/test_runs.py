@@ -194,7 +194,7 @@ def test_a_log_is_followed_from_its_end(
     send_events(embedded, [{**line, "timestamp": now, "msg": f"before {number}"} for number in range(5)])
 
     def end(_: float) -> None:
-        send_events(embedded, [{**line, "timestamp": now, "msg": "after"}])  # of the same moment as the last one before
+        send_events(embedded, [{**line, "timestamp": now + 1, "msg": "after"}])
         embedded.call("tasks.completed", task=task)
 
     monkeypatch.setattr("registry.watch.sleep", end)

@@ -72,6 +72,7 @@ def plan(request: Request, root: Path, server: Server | None) -> Plan:
     workload = findings.attempt(lambda: named(request.workload, discover(root)))
     if workload and server and request.like:
         request = findings.attempt(lambda: completed(request, workload, server)) or request
+        findings.settle()  # whether the rest is right depends on that task
     code = source.read_for(server, root, request.branch, request.commit)
     findings.add(code.problems)
     findings.warnings += code.warnings

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -119,7 +120,7 @@ def test_where_nothing_can_be_told_nothing_is_said(offered: Offered, clone: Path
 def test_the_root_counts(offered: Offered, clone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert "toy" not in offered("show", "")
-    assert offered("--root", str(clone), "show", "") == ["toy"]
+    assert offered("--root", shlex.quote(str(clone)), "show", "") == ["toy"]
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
@@ -135,7 +136,8 @@ def test_bash_completes_a_line(clone: Path, tmp_path: Path) -> None:
         COMP_WORDS=(registry sh); COMP_CWORD=1; COMPREPLY=()
         _registry_completion registry; echo "${COMPREPLY[@]}"
     """
-    variables = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    path = os.pathsep.join([str(clone / "clearml_tasks/toy"), os.environ.get("PYTHONPATH", "")])
+    variables = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}", "PYTHONPATH": path}
     done = subprocess.run(["bash", "-c", script], env=variables, cwd=clone, capture_output=True, text=True, timeout=100)
     assert done.stdout.splitlines() == ["option -o nospace", "steps=", "show"], done.stderr
 

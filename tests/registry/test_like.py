@@ -87,11 +87,11 @@ def test_the_dry_run_prints_its_line(clone: Path, queue: Queue, earlier: str, re
     assert said.args == ["command=train", DATA, "steps=9", "pause=0.5"]
 
 
-def test_an_edit_of_a_clone_counts(embedded: Server, earlier: str, registry: Registry) -> None:
+def test_an_edit_of_a_clone_counts(embedded: Server, queue: Queue, earlier: str, registry: Registry) -> None:
     clone = embedded.call("tasks.clone", task=earlier)["id"]
     edit = {"section": "Args", "name": "steps", "value": "7", "type": "str"}
     embedded.call("tasks.edit_hyper_params", task=clone, hyperparams=[edit])
-    (task,) = registry("enqueue", "toy", "--like", clone).lines
+    (task,) = registry("enqueue", "toy", "--like", clone, "--queue", queue.name).lines
     assert hyperparameters(whole(embedded, task), "Args")["steps"] == "7"
 
 

@@ -12,7 +12,7 @@ from support.command_line import Registry
 
 from registry import cmd_runs, console
 from registry.backends import Server
-from registry.overview import ROOMY, table
+from registry.overview import CUT, ROOMY, table
 
 pytestmark = pytest.mark.filterwarnings("ignore::pyparsing.warnings.PyparsingDeprecationWarning")  # of the SDK's
 TOY = "clearml_tasks/toy/clearml_train.py"
@@ -127,7 +127,7 @@ class TestTheTable:
         self, width: int | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *tasks: dict[str, Any]
     ) -> list[str]:
         monkeypatch.setattr(console, "terminal_width", lambda: width)
-        console.print_table(*table(tasks, {"q": "gpu01"}, width), cut=cmd_runs.CUT)
+        console.print_table(*table(tasks, {"q": "gpu01"}, width), cut=CUT)
         return capsys.readouterr().out.splitlines()
 
     def test_at_80_columns_each_task_is_a_line_with_what_matters_most(

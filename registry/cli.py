@@ -12,7 +12,7 @@ import click
 
 from harness.errors import HarnessError
 
-from . import cmd_agent, cmd_dataset, cmd_enqueue, cmd_image, cmd_queue, cmd_runs, cmd_services, cmd_workloads
+from . import cmd_agent, cmd_compose, cmd_dataset, cmd_enqueue, cmd_image, cmd_queue, cmd_runs, cmd_services, cmd_workloads
 from .errors import RegistryError, UsageError
 
 
@@ -21,7 +21,7 @@ def cli() -> None:
     """One way to run every workload: enqueue it, watch it, compare it."""
 
 
-for module in (cmd_workloads, cmd_enqueue, cmd_image, cmd_runs, cmd_dataset, cmd_queue, cmd_services, cmd_agent):
+for module in (cmd_workloads, cmd_enqueue, cmd_image, cmd_compose, cmd_runs, cmd_dataset, cmd_queue, cmd_services, cmd_agent):
     for command in module.COMMANDS:
         cli.add_command(command)
 

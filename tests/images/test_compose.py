@@ -141,16 +141,14 @@ class TestImages:
             assert services[service_name(name)]["container_name"] == name
             assert services[service_name(name)]["image"] == f"docker.io/library/{name.lower()}:latest"
 
-    @pytest.mark.parametrize("folder", [".", "docker"])
     @pytest.mark.parametrize(
-        ("who", "prefix"),
+        ("folder", "who", "prefix"),
         [
-            ({"USER": "ada"}, "ada-"),
-            ({"USER": "root", "SUDO_USER": "ada"}, "rootada-"),
-            ({"USER": "root", "SUDO_USER": "bob"}, "rootbob-"),
-            ({"USER": "root"}, "root-"),
-            ({}, "nobody-"),
-            ({"USER": "ada", "CONTAINER_PREFIX": "ci-7-"}, "ci-7-"),
+            (".", {"USER": "ada"}, "ada-"),
+            ("docker", {"USER": "ada"}, "ada-"),
+            (".", {"USER": "root", "SUDO_USER": "bob"}, "rootbob-"),
+            (".", {}, "nobody-"),
+            (".", {"USER": "ada", "CONTAINER_PREFIX": "ci-7-"}, "ci-7-"),
         ],
     )
     def test_containers_bear_the_name_of_whose_they_are(self, larger_clone: Path, folder: str, who: dict[str, str], prefix: str) -> None:

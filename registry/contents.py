@@ -38,7 +38,12 @@ def python_packages() -> Iterator[dict[str, str]]:
         name = each.metadata["Name"]
         if name and each.version and name.lower() not in found:
             found.add(name.lower())
-            yield {"kind": "pypi", "name": name, "version": each.version, "licence": each.metadata.get("License-Expression", "")}
+            yield {
+                "kind": "pypi",
+                "name": name,
+                "version": each.version,
+                "licence": (each.metadata.get_all("License-Expression") or [""])[0],
+            }
 
 
 def contents() -> dict[str, Any]:

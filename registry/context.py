@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tarfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +13,8 @@ from typing import IO
 from .git import git
 
 SHOWN = 8  # files named in a message
+REVISION = "org.opencontainers.image.revision"
+"""Label of an image: the commit whose code it holds."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,9 @@ class Context:
     @cached_property
     def changes(self) -> dict[str, str]:
         """Files that differ from the commit, and how, in git's two letters; `??` are those that it does not track."""
-        lines = git(self.root, "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--", *self.sources, strip=False) or ""
+        lines = (
+            git(self.root, "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--", *self.sources, strip=False) or ""
+        )
         return {line[3:]: line[:2] for line in lines.split("\0") if line and "/." not in f"/{line[3:]}"}
 
     @property
@@ -69,6 +74,12 @@ class Context:
         with tarfile.open(fileobj=file, mode="w") as archive:
             for name in self.files:
                 archive.add(self.root / name, name, recursive=False, filter=plain)
+
+
+def commit_in(labels: Mapping[str, str]) -> str | None:
+    """The commit whose code an image holds, by its labels; None for one of what was not committed."""
+    revision = labels.get(REVISION, "")
+    return revision if re.fullmatch("[0-9a-f]{40}|[0-9a-f]{64}", revision) else None
 
 
 def plain(member: tarfile.TarInfo) -> tarfile.TarInfo:

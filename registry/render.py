@@ -11,6 +11,7 @@ import yaml
 from harness.workload import Declaration
 
 from . import catalog
+from .dotenv import stated
 from .environment import image_names
 from .errors import UsageError
 from .image import service_name
@@ -107,19 +108,17 @@ def dockerfiles_in_step(root: Path) -> dict[str, str]:
 
 
 def pytorch_tag(root: Path) -> str | None:
-    """PYTORCH_TAG of the clone's `.env`; None where it is not stated.
+    """PYTORCH_TAG of the clone's `.env`, with the digest that fixes it where there is one; None where it is not stated.
 
     Raises:
         UsageError: for what cannot be an image's tag.
     """
-    settings = root / ".env"
-    stated = re.findall(r"^PYTORCH_TAG=(.*)$", settings.read_text(), re.MULTILINE) if settings.exists() else []
-    if not stated:
+    tag = stated(root, "PYTORCH_TAG")
+    if tag is None:
         return None
-    tag = stated[-1].strip()
-    if not re.fullmatch(r"\w[\w.-]{0,127}", tag):
-        raise UsageError(f"{settings}: PYTORCH_TAG={tag}: must be a tag of {PYTORCH}, such as 26.02-py3")
-    return str(tag)
+    if not re.fullmatch(r"\w[\w.-]{0,127}(@sha256:[0-9a-f]{64})?", tag):
+        raise UsageError(f"{root / '.env'}: PYTORCH_TAG={tag}: must be a tag of {PYTORCH}, such as 26.02-py3, alone or with @sha256:..")
+    return tag
 
 
 def on_pytorch(dockerfile: str, tag: str) -> str:

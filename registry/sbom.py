@@ -1,13 +1,7 @@
-"""What an image holds, as an SBOM (software bill of materials): every package with its version, in CycloneDX's form.
-
-It is kept beside the image, as cosign keeps it (https://github.com/sigstore/cosign/blob/main/specs/SBOM_SPEC.md): an OCI manifest
-with one layer, tagged `sha256-<the image's digest>.sbom`.
-"""
+"""What an image holds, as an SBOM (software bill of materials): every package with its version, in CycloneDX's form."""
 
 from __future__ import annotations
 
-import json
-import re
 import uuid
 from collections.abc import Mapping
 from datetime import datetime
@@ -19,17 +13,23 @@ from cyclonedx.model.license import LicenseExpression
 from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
 
-from .store import ImageStore
-
-MANIFEST = "application/vnd.oci.image.manifest.v1+json"
-CONFIGURATION = "application/vnd.oci.image.config.v1+json"
-DOCUMENT = "application/vnd.cyclonedx+json"
-TAG = re.compile(r"sha256-[0-9a-f]{64}\.sbom")
+from .contents import contents_of
+from .engine import Engine, LocalImage
+from .errors import EngineError
+from .image import Image
 
 
-def tag_of(digest: str) -> str:
-    """The tag of the SBOM of an image."""
-    return f"{digest.replace(':', '-')}.sbom"
+def of_image(engine: Engine, image: Image, local: LocalImage, digest: str) -> str:
+    """The SBOM of an image that the engine has: what a container of it finds.
+
+    Raises:
+        EngineError: the container did not tell.
+    """
+    try:
+        contents = contents_of(engine.run, local.id)
+    except ValueError as error:
+        raise EngineError(f"what {image.reference()} holds cannot be told: {error}") from error
+    return document(image.repository, digest, datetime.fromisoformat(local.created), contents)
 
 
 def document(repository: str, digest: str, created: datetime, contents: Mapping[str, Any]) -> str:
@@ -66,23 +66,3 @@ def component(package: Mapping[str, str], system: Mapping[str, str]) -> Componen
         url = PackageURL("pypi", None, name, version)
     licences = [LicenseExpression(package["licence"])] if package.get("licence") else []
     return Component(name=name, version=version, type=ComponentType.LIBRARY, purl=url, bom_ref=url.to_string(), licenses=licences)
-
-
-def attach(store: ImageStore, digest: str, text: str) -> None:
-    """Keep an SBOM beside its image."""
-    content = text.encode()
-    layer = {"mediaType": DOCUMENT, "size": len(content), "digest": store.upload(content)}
-    empty = {"architecture": "", "os": "", "config": {}, "rootfs": {"type": "layers", "diff_ids": [layer["digest"]]}}
-    packed = json.dumps(empty).encode()
-    configuration = {"mediaType": CONFIGURATION, "size": len(packed), "digest": store.upload(packed)}
-    manifest = {"schemaVersion": 2, "mediaType": MANIFEST, "config": configuration, "layers": [layer]}
-    store.ask("PUT", f"manifests/{tag_of(digest)}", json.dumps(manifest).encode(), **{"Content-Type": MANIFEST})
-
-
-def attached(store: ImageStore, digest: str) -> str | None:
-    """The SBOM that is kept beside an image, or None."""
-    manifest = store.ask("GET", f"manifests/{tag_of(digest)}", Accept=MANIFEST)
-    if manifest.status_code == 404:
-        return None
-    layers = [layer for layer in manifest.json()["layers"] if layer["mediaType"] == DOCUMENT]
-    return store.ask("GET", f"blobs/{layers[0]['digest']}").text if layers else None

@@ -29,7 +29,9 @@ UNIT = ROOT / "docker/agent/clearml-workloads-agent.service"
 SERVER = "docker/clearml-server/compose.yaml"
 AGENT = "docker/agent/compose.yaml"
 FILES = ["docker/compose.yaml", SERVER, AGENT, "a larger clone"]
-SETTINGS = re.compile("BASE_IMAGE|TZ|USER|SUDO_USER|UID|GID|.*_(COMMIT|ENVIRONMENT)|(AGENT|CONTAINER|AWS|IMAGE|CLEARML|COMPOSE|ELASTICSEARCH|MONGO|REDIS)_.*")
+SETTINGS = re.compile(
+    "BASE_IMAGE|TZ|USER|SUDO_USER|UID|GID|.*_(COMMIT|ENVIRONMENT)|(AGENT|CONTAINER|AWS|IMAGE|CLEARML|COMPOSE|ELASTICSEARCH|MONGO|REDIS)_.*"
+)
 REPOSITORIES = {
     "PaddleDetection": "ARG BASE_IMAGE=nvcr.io/nvidia/paddlepaddle:24.12-py3",
     "DAB-DETR": "# CUDA 11.3, for its extensions\nARG BASE_IMAGE=nvcr.io/nvidia/pytorch:21.06-py3",
@@ -154,7 +156,9 @@ class TestImages:
     def test_containers_bear_the_name_of_whose_they_are(self, larger_clone: Path, folder: str, who: dict[str, str], prefix: str) -> None:
         """In the root and beside the file, each with its .env. Under sudo everybody is root, so both names stand there."""
         services = resolved(larger_clone / folder, **who)["services"]
-        assert {service["container_name"].removesuffix(name) for name in REPOSITORIES for service in [services[service_name(name)]]} == {prefix}
+        assert {service["container_name"].removesuffix(name) for name in REPOSITORIES for service in [services[service_name(name)]]} == {
+            prefix
+        }
 
     @pytest.mark.parametrize(("who", "user"), [({}, "1000:1000"), ({"UID": "2001", "GID": "2000"}, "2001:2000")])
     def test_its_processes_are_a_person_s(self, larger_clone: Path, who: dict[str, str], user: str) -> None:
@@ -249,9 +253,7 @@ class TestServer:
         for name in ("elasticsearch", "mongo", "redis"):
             assert stated["services"][name]["networks"].keys() == {"inside"}
 
-    @pytest.mark.parametrize(
-        ("variables", "folder"), [({}, "/var/lib/clearml-server"), ({"CLEARML_DATA": "/srv/clearml"}, "/srv/clearml")]
-    )
+    @pytest.mark.parametrize(("variables", "folder"), [({}, "/var/lib/clearml-server"), ({"CLEARML_DATA": "/srv/clearml"}, "/srv/clearml")])
     def test_everything_is_kept_below_one_folder(self, variables: dict[str, str], folder: str) -> None:
         """It is the machine's, in no clone: not in `data`, which containers of workloads mount, and where `git clean` could reach it."""
         volumes = [volume for service in self.services(**variables).values() for volume in service.get("volumes", [])]

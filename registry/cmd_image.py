@@ -145,9 +145,8 @@ def commit_tag(each: Image, store: ImageStore) -> list[str]:
     """The tag by commit of an image in its registry: that of the code it holds, be it the present commit's or an earlier one's."""
     held, head = commit_in(store.labels(each.environment) or {}), git(each.root, "rev-parse", "HEAD")
     if held != head:
-        say(
-            f"{each.reference()}: no tag by commit {head}: the image holds {f'the code of {held}' if held else 'code that was not committed'}"
-        )
+        code = f"the code of {held}" if held else "code that was not committed"
+        say(f"{each.reference()}: no tag by commit {head}: the image holds {code}")
     return [held] if held else []
 
 
@@ -159,9 +158,7 @@ def describe(each: Image, store: ImageStore, stored: Stored, engine: Engine) -> 
     if store.digest(attachments.tag_of(stored.digest)):
         return
     if local is None or not is_same(local, stored):
-        say(
-            f"warning: {each.reference()} has no SBOM in the image registry, and is not here to be looked into: docker pull, then push again"
-        )
+        say(f"warning: {each.reference()} has no SBOM, and is not here to be looked into: docker pull, then push again")
         return
     attachments.attach(store, stored.digest, sbom.of_image(engine, each, local, stored.digest))
 

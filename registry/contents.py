@@ -35,14 +35,14 @@ def python_packages() -> Iterator[dict[str, str]]:
     """What this interpreter finds; of two of one name the first on its path counts, as at an import."""
     found = set()
     for each in importlib.metadata.distributions():
-        name = each.metadata["Name"]
+        name, licences = each.metadata["Name"], each.metadata.get_all("License-Expression")
         if name and each.version and name.lower() not in found:
             found.add(name.lower())
             yield {
                 "kind": "pypi",
                 "name": name,
                 "version": each.version,
-                "licence": (each.metadata.get_all("License-Expression") or [""])[0],
+                "licence": licences[0] if licences else "",
             }
 
 

@@ -61,33 +61,40 @@ def build(names: tuple[str, ...], every: bool, base: str | None, place: str | No
 
     root = workload.clone_root()
     images = images_named(root, names, every, base, place)
-    if outdated := [problem for each in images for problem in each.layer.outdated()]:
-        raise UsageError(*outdated)
-    zone = time_zone(root)
+    contexts = {each: Context(root, each.dockerfile) for each in images}
+    if problems := [problem for each in images for problem in (*each.layer.outdated(), contexts[each].problem()) if problem]:
+        raise UsageError(*problems)
+    arguments = time_zone(root)
     engine = Engine()
-    problems = [bases.problem_of(each, engine) for each in images]
+    found = [bases.problem_of(each, engine) for each in images]
     stored = {each: None if force else stored_image(each) for each in images}
-    problems += [None if force else bases.moved(each, labels_of(each, engine), engine) for each in images]
-    if found := [problem for problem in problems if problem]:
-        raise UsageError(*found)
+    found += [None if force else bases.moved(each, labels_of(each, engine), engine) for each in images]
+    if problems := [problem for problem in found if problem]:
+        raise UsageError(*problems)
     rows = []
     for each in images:
         if there := stored[each]:
             say(f"{each.reference()}: the image registry has this environment already; --force builds it all the same")
             rows.append((each.reference(), f"{readable(there.size)} packed", there.digest))
-            continue
-        say(f"{each.reference()}: building on {each.base_name}")
-        context = Context(root, each.dockerfile)
-        for note in context.notes():
-            say(f"warning: {each.name}: {note}")
-        arguments = {"BASE_IMAGE": each.base_name, "COMMIT": context.commit or "unknown", "ENVIRONMENT": each.environment, **zone}
-        labels = {bases.DIGEST: bases.identity(each, engine)}
-        tags = [each.environment, "latest", *([context.commit] if context.commit else [])]
-        engine.build(context, [each.reference(tag) for tag in tags], arguments, labels, network, say)
-        local = engine.find(each.reference())
-        assert local is not None
-        rows.append((each.reference(), readable(local.size), local.id))
+        else:
+            local = built(each, contexts[each], arguments, {bases.DIGEST: bases.identity(each, engine)}, engine, network)
+            rows.append((each.reference(), readable(local.size), local.id))
     print_table(("image", "size", "digest"), rows)
+
+
+def built(
+    each: Image, context: Context, arguments: Mapping[str, str], labels: Mapping[str, str], engine: Engine, network: str | None
+) -> LocalImage:
+    """Build an image under its environment, `latest`, and the commit where it holds one's code."""
+    say(f"{each.reference()}: building on {each.base_name}")
+    for note in context.notes():
+        say(f"warning: {each.name}: {note}")
+    origin = {"BASE_IMAGE": each.base_name, "COMMIT": context.commit or "unknown", "ENVIRONMENT": each.environment}
+    tags = [each.environment, "latest", *([context.commit] if context.commit else [])]
+    engine.build(context, [each.reference(tag) for tag in tags], {**origin, **arguments}, labels, network, say)
+    local = engine.find(each.reference())
+    assert local is not None
+    return local
 
 
 @image.command()

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO
 
-from .git import git
+from .git import git, run_git
 
 SHOWN = 8  # files named in a message
 REVISION = "org.opencontainers.image.revision"
@@ -44,6 +44,14 @@ class Context:
             git(self.root, "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--", *self.sources, strip=False) or ""
         )
         return {line[3:]: line[:2] for line in lines.split("\0") if line and "/." not in f"/{line[3:]}"}
+
+    def problem(self) -> str | None:
+        """Why nothing can be built."""
+        dockerfile = self.sources[0]
+        if dockerfile in self.files:
+            return None
+        told = run_git(self.root, "ls-files", "--", dockerfile).stderr.strip()
+        return f"{dockerfile}: only what git tracks reaches an image: {told or f'git add {Path(dockerfile).parent}'}"
 
     @property
     def untracked(self) -> list[str]:

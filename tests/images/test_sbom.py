@@ -15,8 +15,9 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 from support.engine import free_port, image_registry
 
+from registry.attachments import attach, attached, remove, tag_of
 from registry.contents import contents_of
-from registry.sbom import attach, attached, document, tag_of
+from registry.sbom import document
 from registry.store import ImageStore
 
 DIGEST = f"sha256:{'0' * 64}"
@@ -85,31 +86,33 @@ def test_each_package_is_named_by_its_package_url(text: str) -> None:
     assert len(depends) == len(urls)
 
 
-class TestBesideTheImage:
-    """Debian's docker-registry."""
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ImageStore]:
+    """A repository of Debian's docker-registry, which lets one delete."""
+    folder, port = tmp_path_factory.mktemp("registry"), free_port()
+    with image_registry(folder / "data", port, folder, storage={"delete": {"enabled": True}}):
+        yield ImageStore(f"127.0.0.1:{port}/team/clip")
 
-    @pytest.fixture(scope="class")
-    def store(self, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ImageStore]:
-        folder, port = tmp_path_factory.mktemp("registry"), free_port()
-        with image_registry(folder / "data", port, folder):
-            yield ImageStore(f"127.0.0.1:{port}/team/clip")
 
-    def test_what_was_attached_comes_back(self, store: ImageStore, text: str) -> None:
-        assert attached(store, DIGEST) is None
-        attach(store, DIGEST, text)
-        attach(store, DIGEST, text)
-        assert attached(store, DIGEST) == text
-        assert store.tags() == [tag_of(DIGEST)]
+def test_what_is_kept_beside_an_image_comes_back_and_goes_with_it(store: ImageStore, text: str) -> None:
+    assert attached(store, DIGEST) is None
+    attach(store, DIGEST, text)
+    attach(store, DIGEST, text)
+    assert attached(store, DIGEST) == text
+    assert store.tags() == [tag_of(DIGEST)]
+    remove(store, DIGEST)
+    assert attached(store, DIGEST) is None
 
-    def test_it_lies_there_as_cosign_lays_it(self, store: ImageStore, text: str) -> None:
-        """specs/SBOM_SPEC.md and `cosign attach sbom` of https://github.com/sigstore/cosign, asked for by plain requests."""
-        attach(store, DIGEST, text)
-        url = f"http://{store.host}/v2/team/clip"
-        kind = "application/vnd.oci.image.manifest.v1+json"
-        answer = requests.get(f"{url}/manifests/sha256-{'0' * 64}.sbom", headers={"Accept": kind}, timeout=10)
-        assert answer.headers["Content-Type"] == kind
-        (layer,) = answer.json()["layers"]
-        assert layer["mediaType"] == "application/vnd.cyclonedx+json"
-        content = requests.get(f"{url}/blobs/{layer['digest']}", timeout=10).content
-        assert content == text.encode()
-        assert (layer["size"], layer["digest"]) == (len(content), f"sha256:{hashlib.sha256(content).hexdigest()}")
+
+def test_it_lies_there_as_cosign_lays_it(store: ImageStore, text: str) -> None:
+    """specs/SBOM_SPEC.md and `cosign attach sbom` of https://github.com/sigstore/cosign, asked for by plain requests."""
+    attach(store, DIGEST, text)
+    url = f"http://{store.host}/v2/team/clip"
+    kind = "application/vnd.oci.image.manifest.v1+json"
+    answer = requests.get(f"{url}/manifests/sha256-{'0' * 64}.sbom", headers={"Accept": kind}, timeout=10)
+    assert answer.headers["Content-Type"] == kind
+    (layer,) = answer.json()["layers"]
+    assert layer["mediaType"] == "application/vnd.cyclonedx+json"
+    content = requests.get(f"{url}/blobs/{layer['digest']}", timeout=10).content
+    assert content == text.encode()
+    assert (layer["size"], layer["digest"]) == (len(content), f"sha256:{hashlib.sha256(content).hexdigest()}")

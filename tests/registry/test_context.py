@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import tarfile
 from pathlib import Path
 
@@ -104,6 +105,14 @@ def test_a_new_file_counts_once_git_is_told_of_it(clone: Path) -> None:
     git(clone, "add", "src/new.py")
     assert "src/new.py" in members(clone)
     assert context(clone).commit is None
+
+
+def test_a_folder_that_git_does_not_know_is_refused(clone: Path) -> None:
+    assert context(clone).problem() is None
+    git(clone, "rm", "--quiet", "--cached", "-r", "docker/clip")
+    assert context(clone).problem() == "docker/clip/Dockerfile: only what git tracks reaches an image: git add docker/clip"
+    shutil.rmtree(clone / ".git")
+    assert "not a git repository" in str(context(clone).problem())
 
 
 @pytest.mark.parametrize("image", image_names())

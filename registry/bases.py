@@ -55,11 +55,12 @@ def problem_of(each: Image, engine: Engine) -> str | None:
 
 
 def is_own(local: LocalImage, base: str) -> bool:
-    """Whether an image is this engine's alone: no registry could give it a digest, so its name is all there is to know it by."""
-    if any(not digest.endswith(local.id) for digest in local.digests):
-        return False
+    """Whether what has a base's name is this engine's alone: no registry could give it a digest, so its name is all it is known by."""
+    digest = local.digest_at(base)
+    if digest != local.id:
+        return digest is None
     try:  # Docker's newer image store gives a digest to every image, be it from a registry or not
-        return not local.digests or present_digest(base) is None
+        return present_digest(base) is None
     except StoreError:
         return True
 

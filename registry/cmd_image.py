@@ -89,6 +89,8 @@ def built(
     say(f"{each.reference()}: building on {each.base_name}")
     for note in context.notes():
         say(f"warning: {each.name}: {note}")
+    if engine.find(each.base_name) is None:
+        engine.pull(each.base_name, say)  # the builder of older engines reaches fewer registries than the engine itself
     origin = {"BASE_IMAGE": each.base_name, "COMMIT": context.commit or "unknown", "ENVIRONMENT": each.environment}
     tags = [each.environment, "latest", *([context.commit] if context.commit else [])]
     engine.build(context, [each.reference(tag) for tag in tags], {**origin, **arguments}, labels, network, say)

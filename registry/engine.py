@@ -159,5 +159,6 @@ HINTS = {
     "no basic auth credentials": "docker login is needed first",
     "unauthorized": "docker login is needed first",
     "denied:": "docker login is needed first, or a namespace that you may write to",
+    "x509:": "the registry's certificate is not trusted: its CA belongs into /etc/docker/certs.d/HOST:PORT/ca.crt",
     "server gave http response to https client": "the image registry has no TLS: add it to the engine's insecure-registries",
 }

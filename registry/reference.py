@@ -20,10 +20,10 @@ class Reference:
 
 
 def read(name: str) -> Reference:
-    """What a name means. The first part is a host if it could be none of Docker Hub's: it holds `.` or `:`, or is `localhost`."""
+    """What a name means. The first part is a host if it could be none of Docker Hub's: one with `.`, `:` or a capital, or `localhost`."""
     repository, tag = split(name)
     host, slash, path = repository.partition("/")
-    if not slash or (not set(".:") & set(host) and host != "localhost"):
+    if not slash or (not set(".:") & set(host) and host == host.lower() and host != "localhost"):
         host, path = HUB, repository
     if host == "index.docker.io":
         host = HUB

@@ -47,6 +47,13 @@ class Repository:
         assert sent.status_code == 201, sent.text
         return {"mediaType": document["mediaType"], "size": len(content), "digest": digest(content)}
 
+    def find(self, tag: str) -> Json:
+        """The descriptor of what a tag names."""
+        accepted = {"Accept": ", ".join((DOCKER, DOCKER_LIST, OCI, OCI_INDEX))}
+        answer = requests.get(f"{self.url}manifests/{tag}", headers=accepted, timeout=10, **self.options)
+        assert answer.status_code == 200, answer.text
+        return {"mediaType": answer.headers["Content-Type"], "size": len(answer.content), "digest": digest(answer.content)}
+
     def image(self, tag: str | None, labels: Mapping[str, str], *, kind: str = DOCKER, layer: bytes = b"layer" * 100) -> Json:
         """Push an image of one layer; gives its descriptor."""
         packed = "application/vnd.oci.image.layer.v1.tar+gzip" if kind == OCI else "application/vnd.docker.image.rootfs.diff.tar.gzip"

@@ -146,7 +146,6 @@ class TestImages:
     @pytest.mark.parametrize(
         ("folder", "who", "prefix"),
         [
-            (".", {"USER": "ada"}, "ada-"),
             ("docker", {"USER": "ada"}, "ada-"),
             (".", {"USER": "root", "SUDO_USER": "bob"}, "rootbob-"),
             (".", {}, "nobody-"),

@@ -15,7 +15,6 @@ from .context import Context
 from .environment import image_names
 from .errors import EngineError
 from .image import Image
-from .render import variable
 
 
 @click.command(add_help_option=False, context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
@@ -35,6 +34,8 @@ def compose(arguments: tuple[str, ...]) -> None:
 
 def origins(images: list[Image]) -> dict[str, str]:
     """What each image would be made of if it were built now. Compose sends a folder as it is: with files that git does not track, too."""
+    from .render import variable  # slow to import
+
     found = {}
     for each in images:
         context = Context(each.root, each.dockerfile)

@@ -27,7 +27,8 @@ def write_page(name: str, text: str, columns: list[str], lines: list[list[str]])
 def circumstances() -> str:
     commit = git("rev-parse", "--short=12", "HEAD")
     changed = " with changes that were not committed" if git("status", "--porcelain", "--untracked-files=no") else ""
-    return f"commit {commit}{changed}, {datetime.now(UTC):%Y-%m-%d}, {machine()}"
+    load = os.getloadavg()[2]
+    return f"commit {commit}{changed}, {datetime.now(UTC):%Y-%m-%d}, {machine()}, {load:.1f} processes on them in the last 15 minutes"
 
 
 def machine() -> str:

@@ -31,7 +31,7 @@ def for_this_machine(index: Manifest) -> str | None:
 
     What builders attach to an image (provenance, SBOM) is listed beside it as an image of the platform unknown/unknown.
     """
-    images = [entry for entry in listed(index) if stated(entry, "os") == "linux" and not is_attached(entry)]
+    images = [entry for entry in listed(index) if stated(entry, "os") == "linux"]
     here = MACHINES.get(platform.machine(), platform.machine())
     images.sort(key=lambda entry: stated(entry, "architecture") != here)
     return images[0]["digest"] if images else None
@@ -40,10 +40,6 @@ def for_this_machine(index: Manifest) -> str | None:
 def stated(entry: Mapping[str, Any], key: str) -> str:
     """A property of an entry's platform; one that states no platform is for any Linux machine."""
     return str((entry.get("platform") or {"os": "linux"}).get(key, ""))
-
-
-def is_attached(entry: Mapping[str, Any]) -> bool:
-    return "vnd.docker.reference.type" in (entry.get("annotations") or {})
 
 
 def size_of(image: Manifest) -> int:

@@ -30,10 +30,12 @@ from support.toy import make_repository
 
 from registry import endpoints
 from registry.environment import layer_named
+from registry.image import Image
 from registry.manifests import MACHINES
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
+OWN_BASE = "own-base:1"
 DOCKERFILE = """\
 ARG BASE_IMAGE=base.example.org/debian:12
 FROM ${BASE_IMAGE}
@@ -63,7 +65,7 @@ class Bench:
     def run(self, clone: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """The command `registry image` in a clone."""
         line = [sys.executable, "-m", "registry", "image", *arguments]
-        environment = {**self.engine.environment, "BASE_IMAGE": "own-base:1", "IMAGE_REGISTRY": f"{self.plain}/team", **variables}
+        environment = {**self.engine.environment, "BASE_IMAGE": OWN_BASE, "IMAGE_REGISTRY": f"{self.plain}/team", **variables}
         return subprocess.run(line, cwd=clone, env=environment, capture_output=True, text=True, timeout=120)
 
     def done(self, clone: Path, *arguments: str, **variables: str) -> str:
@@ -75,6 +77,11 @@ class Bench:
     def state(self, clone: Path, **variables: str) -> dict[str, str]:
         (found,) = json.loads(self.done(clone, "list", "toy", "--json", **variables))
         return dict(found)
+
+    def tagged(self, clone: Path) -> tuple[Repository, str]:
+        """The repository of the image, and its present environment."""
+        image = Image("toy", clone, base=OWN_BASE, place=f"{self.plain}/team")
+        return Repository(image.repository), image.environment
 
     def base(self, name: str, content: bytes) -> None:
         """Make a base image of one file."""
@@ -109,7 +116,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
             environment |= {"PATH": f"{folder}/bin:{search_path()}", "DOCKER_HOST": f"unix://{socket_path}", "DOCKER_BUILDKIT": "1"}
             environment |= {"HOME": str(folder / "home"), "DOCKER_CONFIG": str(folder / "settings")}
             made = Bench(Containers(environment, f"{plain}/team"), plain, private, authority, folder)
-            made.base("own-base:1", b"the first")
+            made.base(OWN_BASE, b"the first")
             yield made
 
 
@@ -234,20 +241,20 @@ class TestReplaced:
         bench.done(clone, "push", "toy")
         (clone / "configs/toy/more.yaml").write_text("# code: no part of the environment\n")
         bench.done(clone, "build", "toy", "--force")
-        spoilt = bench.state(clone)
-        here = bench.engine.docker("image", "inspect", "--format", "{{.Id}}", f"{spoilt['image']}:{spoilt['environment']}")
-        repository = Repository(spoilt["image"])
+        repository, environment = bench.tagged(clone)
+        spoilt = repository.find(environment)["digest"]
+        here = bench.engine.docker("image", "inspect", "--format", "{{.Id}}", f"{repository.name}:{environment}")
 
         refused = bench.run(clone, "push", "toy")
         assert refused.returncode == 2
-        both = f"another image under this environment, {spoilt['digest']}; the one here is {here}: push --force replaces it"
+        both = f"another image under this environment, {spoilt}; the one here is {here}: push --force replaces it"
         assert both in refused.stderr
-        assert repository.find(spoilt["environment"])["digest"] == spoilt["digest"]
+        assert repository.find(environment)["digest"] == spoilt
 
-        assert f"replaced {spoilt['digest']}" in bench.done(clone, "push", "toy", "--force")
-        names = (spoilt["environment"], "latest", git(clone, "rev-parse", "HEAD"))
+        assert f"replaced {spoilt}" in bench.done(clone, "push", "toy", "--force")
+        names = (environment, "latest", git(clone, "rev-parse", "HEAD"))
         (now,) = {repository.find(tag)["digest"] for tag in names}
-        assert now != spoilt["digest"]
+        assert now != spoilt
         again = bench.run(clone, "push", "toy")
         assert "already there" in again.stderr
         assert now in again.stdout
@@ -256,22 +263,21 @@ class TestReplaced:
         """As Docker 29 pushes images: the tag names an index, of which the engine takes the image for this machine."""
         bench.done(clone, "build", "toy")
         bench.done(clone, "push", "toy")
-        now = bench.state(clone)
-        repository = Repository(now["image"])
-        image = for_platform(repository.find(now["environment"]), MACHINES[os.uname().machine])
-        index = repository.index(now["environment"], [image], DOCKER_LIST)
-        here = bench.engine.docker("image", "inspect", "--format", "{{.Id}}", f"{now['image']}:{now['environment']}")
-        bench.engine.docker("image", "rm", "--force", here)
-        bench.engine.docker("pull", f"{now['image']}:{now['environment']}")
+        repository, environment = bench.tagged(clone)
+        image = for_platform(repository.find(environment), MACHINES[os.uname().machine])
+        index = repository.index(environment, [image], DOCKER_LIST)
+        name = f"{repository.name}:{environment}"
+        bench.engine.docker("image", "rm", "--force", bench.engine.docker("image", "inspect", "--format", "{{.Id}}", name))
+        bench.engine.docker("pull", name)
         assert "already there" in bench.done(clone, "push", "toy")
-        assert bench.state(clone)["digest"] == index
+        assert repository.find(environment)["digest"] == index
 
 
 class TestBases:
     def test_a_base_of_a_registry_is_named_with_its_digest(self, bench: Bench, clone: Path) -> None:
         """The refusal tells the digest; with it the image is built, on that base alone."""
         base = f"{bench.plain}/bases/debian:12"
-        bench.engine.docker("tag", "own-base:1", base)
+        bench.engine.docker("tag", OWN_BASE, base)
         bench.engine.docker("push", base)
         digest = Repository(base.rpartition(":")[0]).find("12")["digest"]
         for here in (True, False):
@@ -281,17 +287,15 @@ class TestBases:
             assert refused.returncode == 2
             assert f"named by a tag, which may move to another image; name it {base}@{digest}" in refused.stderr
         bench.done(clone, "build", "toy", "--base", f"{base}@{digest}")
-        now = json.loads(bench.done(clone, "list", "toy", "--json", "--base", f"{base}@{digest}"))[0]
-        assert now["environment"] != bench.state(clone)["environment"]
-        labels = json.loads(
-            bench.engine.docker("image", "inspect", "--format", "{{json .Config.Labels}}", f"{now['image']}:{now['environment']}")
-        )
+        image = Image("toy", clone, base=f"{base}@{digest}", place=f"{bench.plain}/team")
+        assert image.environment != bench.tagged(clone)[1]
+        labels = json.loads(bench.engine.docker("image", "inspect", "--format", "{{json .Config.Labels}}", image.reference()))
         assert labels["org.opencontainers.image.base.name"] == f"{base}@{digest}"
         assert labels["org.opencontainers.image.base.digest"] == digest
 
     def test_the_dockerfiles_base_has_to_be_pinned(self, bench: Bench, clone: Path) -> None:
         base = f"{bench.plain}/bases/pinned:12"
-        bench.engine.docker("tag", "own-base:1", base)
+        bench.engine.docker("tag", OWN_BASE, base)
         bench.engine.docker("push", base)
         dockerfile = clone / "docker/toy/Dockerfile"
         dockerfile.write_text(dockerfile.read_text().replace("base.example.org/debian:12", base))
@@ -319,14 +323,14 @@ class TestPruned:
         bench.engine.docker("create", "--name=user", f"{bench.plain}/team/toy:{used}")
         gone = self.built_and_left(bench, clone, "gone")
         bench.done(clone, "build", "toy")
-        now = bench.state(clone)["environment"]
+        repository, now = bench.tagged(clone)
         try:
             done = bench.run(clone, "prune", "toy", "--yes", CLEARML_CONFIG_FILE=str(server.conf))
         finally:
             bench.engine.docker("rm", "user")
         assert done.returncode == 1
-        assert f"{bench.plain}/team/toy:{used} stays: " in done.stderr
-        left = bench.engine.docker("image", "ls", "--format", "{{.Tag}}", f"{bench.plain}/team/toy").split()
+        assert f"{repository.name}:{used} stays: " in done.stderr
+        left = bench.engine.docker("image", "ls", "--format", "{{.Tag}}", repository.name).split()
         assert {used, now} <= set(left)
         assert gone not in left
         assert not {used, gone} & set(bench.state(clone)["other_tags"].split())
@@ -337,8 +341,8 @@ class TestPruned:
         before = dockerfile.read_text()
         dockerfile.write_text(f"{before}# {text}\n")
         bench.done(clone, "build", "toy")
-        made = bench.state(clone)["environment"]
-        bench.engine.docker("push", f"{bench.plain}/team/toy:{made}")
-        bench.engine.docker("image", "rm", f"{bench.plain}/team/toy:latest")
+        repository, made = bench.tagged(clone)
+        bench.engine.docker("push", f"{repository.name}:{made}")
+        bench.engine.docker("image", "rm", f"{repository.name}:latest")
         dockerfile.write_text(before)
         return made

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import pty
 import re
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -238,6 +241,26 @@ class TestPrune:
         assert gone in outcome.out
         assert "nothing was removed: --yes" in outcome.err
         assert ImageStore(kept.name).tags() == [gone]
+
+    @pytest.mark.parametrize(("answer", "removed"), [("n", False), ("y", True)])
+    def test_at_a_terminal_it_asks(
+        self,
+        kept: Repository,
+        push: Push,
+        dockerfile: Path,
+        registry: Registry,
+        monkeypatch: pytest.MonkeyPatch,
+        answer: str,
+        removed: bool,
+    ) -> None:
+        gone = self.pushed_and_left(push, dockerfile, "gone")
+        ours, theirs = pty.openpty()
+        with os.fdopen(ours, "w") as person, os.fdopen(theirs) as terminal:
+            monkeypatch.setattr(sys, "stdin", terminal)
+            person.write(f"{answer}\n")
+            person.flush()
+            assert "Remove 1? [y/N]" in registry("image", "prune", "toy").err
+        assert ImageStore(kept.name).tags() == ([] if removed else [gone])
 
     def test_a_registry_that_deletes_nothing_is_one_line(
         self,

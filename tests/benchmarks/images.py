@@ -4,12 +4,13 @@ The bases are the tests' stand-ins (Debian; Debian with torch), so sizes and tim
 alternative for the start-up is a plain image as its maker gives it away: Python and pip, as in python:3.11-slim. There the agent
 installs git and makes the environment, as it does by itself, for a task that needs no more than the SDK.
 
-    PYTHONPATH=tests python -m benchmarks.images         # also writes docs/benchmarks/images.md
+    PYTHONPATH=tests python -m benchmarks.images         # also writes docs/benchmarks/images.md; IMAGE=clip: of that one alone
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import statistics
 import subprocess
@@ -60,8 +61,9 @@ class Measured:
 
 
 def main() -> None:
+    images = [chosen] if (chosen := os.environ.get("IMAGE")) else image_names()
     with tempfile.TemporaryDirectory() as scratch, containers(Path(scratch)) as there, Starts(there, Path(scratch)) as starts:
-        found = [measured(image, there, starts) for image in image_names()]
+        found = [measured(image, there, starts) for image in images]
         first, *later = [starts.plain() for _ in range(ROUNDS + 1)]
     plain = statistics.median(later)
     publish("images", [row for each in found for row in rows_of(each, plain)])

@@ -110,16 +110,14 @@ def measured(image: str, there: Containers, starts: Starts) -> Measured:
 
 def sizes_of(name: str, base: str, there: Containers) -> dict[str, int]:
     """Bytes by layer, the base's first."""
-    steps = [line.split("\t", 1) for line in there.docker("history", "--no-trunc", "--human=false", "--format", HISTORY, name).splitlines()]
+    told = there.docker("history", "--no-trunc", "--human=false", "--format", "{{.Size}} {{.CreatedBy}}", name)
+    steps = [line.partition(" ")[::2] for line in told.splitlines()]
     sizes = {"base": int(there.docker("image", "inspect", "--format", "{{.Size}}", base))}
     for layer, pattern in LAYERS.items():
         sizes[layer] = sum(int(size) for size, made_by in steps if re.search(pattern, made_by))
     whole = int(there.docker("image", "inspect", "--format", "{{.Size}}", name))
     assert abs(whole - sum(sizes.values())) < 1e6, f"{name}: {whole} bytes, of which {sizes} are accounted for"
     return sizes
-
-
-HISTORY = "{{.Size}}\t{{.CreatedBy}}"
 
 
 def timed(there: Containers, command: list[str]) -> float:

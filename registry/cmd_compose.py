@@ -7,14 +7,16 @@ import pwd
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 
 import click
 
 from . import workload
-from .context import Context
+from .console import say
+from .context import Context, shown
 from .environment import image_names
 from .errors import EngineError
-from .image import Image
+from .image import Image, service_name
 
 
 @click.command(add_help_option=False, context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
@@ -26,13 +28,13 @@ def compose(arguments: tuple[str, ...]) -> None:
     """
     root = workload.clone_root()
     command = [*program(), *arguments]
-    variables = {**os.environ, **person(), **origins([Image(name, root) for name in image_names(root)])}
+    variables = {**os.environ, **person(), **origins([Image(name, root) for name in image_names(root)], arguments)}
     variables.pop("SUDO_USER", None)  # the person is known already
     os.chdir(root)
     os.execvpe(command[0], command, variables)
 
 
-def origins(images: list[Image]) -> dict[str, str]:
+def origins(images: list[Image], arguments: Sequence[str]) -> dict[str, str]:
     """What each image would be made of if it were built now. Compose sends a folder as it is: with files that git does not track, too."""
     from .render import variable  # slow to import
 
@@ -43,6 +45,9 @@ def origins(images: list[Image]) -> dict[str, str]:
             found[variable(each.name, "COMMIT")] = context.commit
         if not context.untracked:
             found[variable(each.name, "ENVIRONMENT")] = each.environment
+        if context.changes and "build" in arguments and service_name(each.name) in arguments:
+            lost = "no commit, and no environment" if context.untracked else "no commit"
+            say(f"warning: {each.name}: the image will name {lost}: {shown(list(context.changes))} differs from HEAD")
     return found
 
 

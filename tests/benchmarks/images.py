@@ -34,7 +34,7 @@ SCRIPT = 'import time\n\nimport clearml\n\nprint("script runs at", time.time(), 
 LAYERS = {
     "Debian's packages": r"debian\.sh",
     "the harness's": r"python\.sh /setup/requirements\.lock",
-    "its own": r"python\.sh /setup/\w+\.lock",
+    "its own": r"python\.sh /setup/(?!requirements\.)[\w.-]+\.lock",
     "code": r"COPY (configs|src|clearml_tasks|docker/\w+) ",
 }
 """The steps of a Dockerfile that take room, by what `docker history` says of each."""

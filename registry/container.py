@@ -13,7 +13,7 @@ from pathlib import Path
 
 from .engine import docker
 from .errors import ServiceError
-from .git import allow_local
+from .git import allow_local, repository_of
 from .home import harness_cache
 
 STORE = (
@@ -41,7 +41,7 @@ def arguments(folder: Path, own: Sequence[str], *, clone: Path | None) -> list[s
     Args:
         folder: the agent's.
         own: what the agent's user wants; it comes last, and replaces ours where both cannot be.
-        clone: the local repository that tasks are fetched from, if it is one.
+        clone: the local clone that tasks are fetched from, if it is one.
     """
     harness_cache().mkdir(parents=True, exist_ok=True)
     settings = folder / "container.gitconfig"
@@ -51,7 +51,7 @@ def arguments(folder: Path, own: Sequence[str], *, clone: Path | None) -> list[s
         "--ipc=host",  # loaders' workers pass tensors through shared memory
         "--init",  # the run is not the first process then, so that every signal reaches it
         *as_this_user(folder, own),
-        *([f"--volume={clone}:{clone}:ro"] if clone else []),
+        *([f"--volume={place}:{place}:ro" for place in dict.fromkeys([clone, repository_of(clone)])] if clone else []),
         f"--volume={harness_cache()}:{harness_cache()}",
         f"--env=HARNESS_CACHE={harness_cache()}",
         f"--volume={settings}:{settings}:ro",

@@ -230,14 +230,33 @@ class TestServer:
         return found
 
     def test_all_parts_are_there(self) -> None:
+        """Those of ClearML's own docker/compose.yaml at 3a88c850; its agent has a profile, since it is given this machine's engine."""
         parts = {"apiserver", "webserver", "fileserver", "async_delete", "elasticsearch", "mongo", "redis"}
-        assert parts <= self.services().keys()
+        assert self.services().keys() == parts | {"elasticsearch_folder", "agent_services"}
+        assert [name for name, service in self.services().items() if service.get("profiles")] == ["agent_services"]
+
+    def test_the_agent_of_services_has_the_keys_that_the_server_is_told_and_a_command_that_the_registry_takes(self) -> None:
+        services = self.services(CLEARML_AGENT_ACCESS_KEY="a", CLEARML_AGENT_SECRET_KEY="b")
+        agent, server = services["agent_services"], services["apiserver"]["environment"]
+        told = [server[f"CLEARML__secure__credentials__services_agent__user_{kind}"] for kind in ("key", "secret")]
+        assert [agent["environment"][f"CLEARML_API_{kind}_KEY"] for kind in ("ACCESS", "SECRET")] == told == ["a", "b"]
+        home = agent["environment"]["REGISTRY_HOME"]
+        assert f"{home}:{home}:rw" in agent["volumes"]
+        (line,) = shlex.split(agent["command"])[2:]
+        for program in line.split("; "):
+            name, *options = shlex.split(program.removeprefix("exec ").removeprefix("python3 -m registry "))
+            command = cli.commands[name]
+            if name == "queue":
+                assert options[0] in command.commands  # type: ignore[attr-defined]
+            else:
+                taken = command.make_context(name, options).params
+                assert taken == {"containers": True, "services": True, "queues": ("services",), "gpus": None}
 
     def test_images_are_pinned_and_each_version_is_one_setting(self) -> None:
-        images = {service["image"] for service in self.services().values()}
+        images = {service["image"] for service in self.services().values() if "build" not in service}
         assert all(re.search(r":\d+\.\d+\.\d+$", image) for image in images)
         tags = {"CLEARML_SERVER_TAG": "a", "ELASTICSEARCH_TAG": "b", "MONGO_TAG": "c", "REDIS_TAG": "d"}
-        changed = {service["image"] for service in self.services(**tags).values()}
+        changed = {service["image"] for service in self.services(**tags).values() if "build" not in service}
         assert {image.rpartition(":")[0] for image in images} == {image.rpartition(":")[0] for image in changed}
         assert {image.rpartition(":")[2] for image in changed} == set(tags.values())
 
@@ -255,7 +274,8 @@ class TestServer:
     @pytest.mark.parametrize(("variables", "folder"), [({}, "/var/lib/clearml-server"), ({"CLEARML_DATA": "/srv/clearml"}, "/srv/clearml")])
     def test_everything_is_kept_below_one_folder(self, variables: dict[str, str], folder: str) -> None:
         """It is the machine's, in no clone: not in `data`, which containers of workloads mount, and where `git clean` could reach it."""
-        volumes = [volume for service in self.services(**variables).values() for volume in service.get("volumes", [])]
+        parts = [service for name, service in self.services(**variables).items() if name != "agent_services"]
+        volumes = [volume for service in parts for volume in service.get("volumes", [])]
         assert all(volume.startswith(f"{folder}/") for volume in volumes)
         assert {volume.split(":")[1] for volume in volumes} >= {"/data/db", "/mnt/fileserver", "/usr/share/elasticsearch/data", "/data"}
 
@@ -287,7 +307,7 @@ class TestAgent:
         python, _, program, name, *options = shlex.split(self.service(**given)["command"])
         assert (python, program, name) == ("python3", "registry", "agent")
         taken = cli.commands[name].make_context(name, options).params
-        assert taken == {"containers": True, "queues": tuple(queues), "gpus": gpus}
+        assert taken == {"containers": True, "services": False, "queues": tuple(queues), "gpus": gpus}
 
     @pytest.mark.parametrize(("given", "folder"), [({}, "/var/lib/clearml-workloads"), ({"AGENT_HOME": "/srv/agent"}, "/srv/agent")])
     def test_what_it_keeps_has_one_path_inside_and_outside(self, given: dict[str, str], folder: str) -> None:

@@ -6,6 +6,9 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from harness import requeue
+from harness.reasons import reason_of
+
 from .backends import Server
 from .errors import RefusedError
 
@@ -42,7 +45,10 @@ def leave_queue(server: Server, queue: str, task: str) -> bool:
 
 
 def give_up(server: Server, task: str, worker: str, reason: str) -> None:
-    """Tell that a worker is gone, and its task stopped unless that has ended already."""
+    """Tell that a worker is gone, and its task stopped unless that has ended already; it may go back to its queue then."""
     if any(found["status"] == "in_progress" for found in server.tasks(id=[task])):
         server.call("tasks.stopped", task=task, status_reason=reason)
     server.call("workers.unregister", worker=worker)
+    found = requeue.look(server, task)
+    if requeue.ended_by_machine(found):
+        requeue.put_back(server, found, reason_of(found))

@@ -17,6 +17,8 @@ import time
 from collections.abc import Callable, Collection
 from pathlib import Path
 
+from harness.errors import HarnessError
+
 from .agents import Agent, agents_folder, forget_keys, worker_id
 from .engine import docker
 from .errors import RegistryError, ServiceError
@@ -137,7 +139,7 @@ def settle(agent: Agent, task: str | None, reason: str) -> None:
 
     try:
         give_up(connect(), task, agent.environment["CLEARML_WORKER_ID"], reason)
-    except RegistryError as error:
+    except (RegistryError, HarnessError) as error:
         print(f"warning: the end of task {task} could not be told: {error}", file=sys.stderr)
 
 

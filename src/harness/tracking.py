@@ -204,14 +204,17 @@ class UploadedCheckpoints:
     """Takes saved checkpoints to the task's output models, in the background: all of them, or the newest that a slow store can take."""
 
     def __init__(self, task: Any) -> None:
+        """Upload for `task`. If it ran before, its newest checkpoint is the last to be overwritten."""
         from clearml import OutputModel
 
-        self.models = [OutputModel(task=task, name=f"checkpoint-{slot}") for slot in range(SLOTS)]
+        names = [f"checkpoint-{slot}" for slot in range(SLOTS)]
+        steps = {model.name: (manifest_of(model) or {}).get("step", -1) for model in task.models["output"] if model.name in names}
+        self.models = [OutputModel(task=task, name=name) for name in names]
         folder = f"{task.output_uri}/{task._get_output_destination_suffix('models')}"  # as the SDK calls it, beside the artifacts
         self.place = place(folder) if folder.startswith(SCHEME) else None
         self.pool = ThreadPoolExecutor(1, thread_name_prefix="checkpoint-upload")
         self.pending: list[tuple[Future[None], Path]] = []
-        self.count = 0
+        self.count = names.index(max(steps, key=lambda name: steps[name])) + 1 if steps else 0
 
     def __call__(self, path: Path, manifest: Mapping[str, Any]) -> None:
         kept = path.with_name(f".{path.name}.upload")  # a second name: the first may be pruned before its turn comes

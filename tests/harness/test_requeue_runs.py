@@ -1,15 +1,20 @@
 """Runs that their machines end go back to their queue and on to the same result; what a person ends stays ended.
 
 Slow: real clearml-agents, each of which takes seconds to start and to clone, and runs that are to be ended in their midst.
+
+The server does as ClearML's own here: it would let an agent that speaks late end what another agent runs by then.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from support.events import wait_for
 from support.server import LocalServer
 from support.spot import Spot
 
@@ -26,15 +31,55 @@ def spot(server: LocalServer, tmp_path_factory: pytest.TempPathFactory) -> Itera
     spot.close()
 
 
-def test_sigterm_to_the_run(spot: Spot) -> None:
+def supervised(spot: Spot, name: str, home: Path) -> list[str]:
+    """The command line of an agent as `registry up` starts it."""
+    (home / "agents" / name).mkdir(parents=True)
+    return [sys.executable, "-m", "registry.supervisor", name, *spot.argv]
+
+
+def test_three_machines_are_taken_away_and_nothing_is_seen_of_it_in_the_end(spot: Spot, tmp_path: Path) -> None:
+    """The run is told to end; then a plain clearml-agent; then an agent of ours. Each time another agent takes the same task."""
     with spot.agents("one", "two"):
-        whole, broken = spot.enqueue("whole", seed="3"), spot.enqueue("broken", seed="3", requeue="1")
-        spot.until(broken, "step 6\n")
-        os.kill(spot.run_of(broken), signal.SIGTERM)
-        found = spot.ended(broken, "completed", "failed")
-        assert found["status"] == "completed", spot.log(broken)
-        assert count(found) == 1
+        whole, broken = spot.enqueue("whole", seed="3"), spot.enqueue("broken", seed="3", requeue="3")
+        spot.until(broken, "step 2\n")
+        run = spot.run_of(broken)
+        os.kill(run, signal.SIGTERM)
+        os.kill(run, signal.SIGTERM)
         spot.ended(whole, "completed")
+        spot.until(broken, "begins after step 0", 2)
+        spot.until(broken, "step 6\n")
+    found = spot.ended(broken, "queued")
+    assert (count(found), found["status_reason"]) == (2, "requeued 2 of 3: user abort")
+
+    ours = spot.agent("ours", *supervised(spot, "ours", tmp_path), REGISTRY_HOME=str(tmp_path))
+    spot.until(broken, "begins after step 4")
+    spot.until(broken, "step 10\n")
+    spot.end([ours])
+    found = spot.ended(broken, "queued")
+    assert (count(found), found["status_reason"]) == (3, "requeued 3 of 3: stopped by SIGTERM; the last checkpoint is kept")
+
+    with spot.agents("four"):
+        found = spot.ended(broken, "completed", "failed", "stopped")
+    assert found["status"] == "completed", spot.log(broken)
+    assert (found["last_worker"], count(found)) == ("four", 3)
+    assert "begins after step 8" in spot.log(broken)
     assert spot.result(broken) == spot.result(whole)
     assert spot.curve(broken) == spot.curve(whole)
-    assert "begins after step 4" in spot.log(broken)
+
+
+def test_a_person_s_end_is_one_and_so_is_that_of_a_run_that_has_been_requeued_as_often_as_it_may(spot: Spot) -> None:
+    with spot.agents("five", "six") as agents:
+        mine, spent = spot.enqueue("mine", requeue="9"), spot.enqueue("spent", requeue="1")
+        spot.until(mine, "step 1\n")
+        spot.server.call("tasks.stop", task=mine, status_reason="stopped from the command line")
+        spot.until(spent, "step 1\n")
+        os.kill(spot.run_of(spent), signal.SIGTERM)
+        spot.until(spent, "begins after", 2)
+        os.kill(spot.run_of(spent), signal.SIGTERM)
+        found = spot.ended(spent, "stopped")
+        wait_for(lambda: "requeued" in reason_of(spot.task(spent)))
+        assert reason_of(spot.task(spent)) == "stopped by SIGTERM; the last checkpoint is kept; requeued 1 time already"
+        wait_for(lambda: not spot.runs_of(spent) and not spot.runs_of(mine))
+        spot.end(agents)
+    assert [(spot.task(task)["status"], count(spot.task(task))) for task in (mine, spent)] == [("stopped", 0), ("stopped", 1)]
+    assert found["status"] == "stopped"

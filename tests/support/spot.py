@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -164,21 +163,21 @@ class Spot:
         wait_for(lambda: self.task(task)["status"] in statuses, seconds)
         return self.task(task)
 
+    def runs_of(self, task: str) -> list[int]:
+        """The processes that run a task, without those that they started: one, if any."""
+        wanted = f"CLEARML_TASK_ID={task}".encode()
+        pids = []
+        for entry in Path("/proc").iterdir():
+            try:
+                if entry.name.isdigit() and wanted in (entry / "environ").read_bytes().split(b"\0"):
+                    pids.append(int(entry.name))
+            except OSError:
+                continue
+        return [pid for pid in pids if parent_of(pid) not in pids]
+
     def run_of(self, task: str) -> int:
-        """The process of a task's run."""
-
-        def found() -> list[int]:
-            wanted = f"CLEARML_TASK_ID={task}".encode()
-            pids = []
-            for entry in Path("/proc").iterdir():
-                try:
-                    if entry.name.isdigit() and wanted in (entry / "environ").read_bytes().split(b"\0"):
-                        pids.append(int(entry.name))
-                except OSError:
-                    continue
-            return [pid for pid in pids if parent_of(pid) not in pids]
-
-        return int(wait_for(found, 60)[0])
+        """The process that runs a task, once there is one."""
+        return int(wait_for(lambda: self.runs_of(task))[0])
 
     def curve(self, task: str) -> list[tuple[int, float]]:
         """Every point that the server has of the one curve, repeated ones too."""
@@ -200,8 +199,3 @@ class Spot:
 def parent_of(pid: int) -> int:
     stat = Process(pid).stat()
     return int(stat[1]) if stat else 0
-
-
-def nap(seconds: float) -> None:
-    """Time in which something must not happen."""
-    time.sleep(seconds)

@@ -78,7 +78,7 @@ def run_rank(declaration: workload.Declaration, commands: dict[str, Callable[[Jo
     """Call the planned command in this process; what goes wrong is written beside the plan for the parent."""
     plan = Plan.read(Path(os.environ[PLAN]))
     rank = int(os.environ.get("RANK", os.environ.get("PADDLE_TRAINER_ID", "0")))
-    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
+    signal.signal(signal.SIGTERM, leave)
     try:
         job, uploads = make_job(declaration, plan, rank)
         try:
@@ -92,6 +92,12 @@ def run_rank(declaration: workload.Declaration, commands: dict[str, Callable[[Jo
         write_failure(Path(plan.output_dir), rank, error)
         sys.stderr.flush()
         sys.exit(1)
+
+
+def leave(number: int, _frame: object) -> None:
+    """End by SIGTERM; another one does not disturb what is saved on the way out."""
+    signal.signal(number, signal.SIG_IGN)
+    sys.exit(128 + number)
 
 
 def make_job(declaration: workload.Declaration, plan: Plan, rank: int) -> tuple[Job, Any]:

@@ -11,18 +11,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from . import requeue
+from .agent import Agent, descent
 from .checkpoint import find
 from .data import materialise
 from .errors import HarnessError, LaunchError, ParameterError
 from .gpus import problems_of_processes
 from .image import check_image
 from .job import read_failure
-from .launch import Launch, image_python, problems_of_meeting, supervise
+from .launch import Launch, image_python, problems_of_meeting
 from .nodes import STOPPED, Nodes, choose_interface, join
 from .params import Arguments, path_key, resolve
 from .plan import PLAN, Plan
+from .ranks import supervise
 from .s3 import SCHEME
-from .sidecar import Sidecar, agent_above
+from .sidecar import Sidecar
 from .tracking import Tracked, check_server, checkpoint_of, has_server, is_remote, stored_checkpoint
 from .workload import Declaration
 
@@ -39,11 +41,13 @@ class Stopped(BaseException):
 
 
 def stop(_number: int, _frame: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it ends already
     raise Stopped
 
 
 def run(declaration: Declaration, argv: Sequence[str], script: str) -> int:
     """Run the workload here, for the agent's task or for a person's command line, and return the exit code."""
+    agent = Agent(descent() if is_remote(os.environ) else {})
     tracked, nodes = Tracked(declaration, None) if is_remote(os.environ) else None, Nodes()
     sidecar = None
     try:
@@ -55,10 +59,11 @@ def run(declaration: Declaration, argv: Sequence[str], script: str) -> int:
             check_server()
             tracked = Tracked(declaration, arguments.command)
         if arguments.reserved[requeue.KEY]:
-            sidecar = beside(declaration, arguments, tracked)
+            sidecar = beside(declaration, arguments, tracked, agent)
         if tracked:
             tracked.settle_output()
         signal.signal(signal.SIGTERM, stop)  # after Task.init, whose own handler would swallow it
+        agent.watch()
         if launch.nnodes > 1:
             nodes = join(tracked.task, launch.nnodes) if tracked and is_remote(os.environ) else nodes
             choose_interface(os.environ)
@@ -68,40 +73,41 @@ def run(declaration: Declaration, argv: Sequence[str], script: str) -> int:
         execute(declaration, plan, ranks)
         nodes.close()
     except LaunchError as error:
-        return end(tracked, nodes, str(error), error.code, sidecar)
+        return end(tracked, nodes, agent, sidecar, str(error), error.code)
     except HarnessError as error:
-        return end(tracked, nodes, str(error), BAD_INPUT)
+        return end(tracked, nodes, agent, sidecar, str(error), BAD_INPUT)
     except Stopped:
-        return end(tracked, nodes, "stopped by SIGTERM before the first step", 128 + signal.SIGTERM, sidecar)
+        return end(tracked, nodes, agent, sidecar, "stopped by SIGTERM before the first step", 128 + signal.SIGTERM)
     if tracked:
         tracked.close()
     return 0
 
 
-def beside(declaration: Declaration, arguments: Arguments, tracked: Tracked | None) -> Sidecar | None:
+def beside(declaration: Declaration, arguments: Arguments, tracked: Tracked | None, agent: Agent) -> Sidecar | None:
     """What brings the run back to its queue if its machine ends it; None where there is no queue, or where its agent is out of sight."""
     if tracked is None or not is_remote(os.environ):
         print("requeue is for runs by an agent: this one has no queue to go back to", flush=True)
         return None
-    if (agent := agent_above()) is None:
+    if agent.pid is None:
         return None
     log = output_of(declaration, arguments, tracked.id) / "requeue.log"
-    return Sidecar(tracked.id, agent, arguments.reserved[requeue.KEY] - tracked.requeued, declaration.root / "src", log)
+    return Sidecar(tracked.id, agent.pid, arguments.reserved[requeue.KEY] - tracked.requeued, declaration.root / "src", log)
 
 
-def end(tracked: Tracked | None, nodes: Nodes, reason: str, code: int, sidecar: Sidecar | None = None) -> int:
+def end(tracked: Tracked | None, nodes: Nodes, agent: Agent, sidecar: Sidecar | None, reason: str, code: int) -> int:
     """Say why the run ended badly: on the terminal, in the log and in the task's status. A `sidecar` is told if its machine ended it."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it ends already
     reason, code = nodes.end(reason, code)
-    by_machine = reason.startswith(requeue.BY_SIGNAL)
+    stopped, reason = reason.startswith(STOPPED), agent.why(reason)
+    by_machine = requeue.BY_MACHINE.match(reason)
     if by_machine and sidecar:
         sidecar.say(reason)
         reason = reason if sidecar.left > 0 or tracked is None else requeue.used_up(reason, tracked.requeued)
-    if is_remote(os.environ) and reason.startswith(STOPPED):
+    if is_remote(os.environ) and stopped:
         code = INTERRUPTED
     print(f"error: {reason}", file=sys.stderr, flush=True)
     if tracked:
-        (tracked.stop if reason.startswith(STOPPED) else tracked.fail)(reason)
+        (tracked.stop if stopped else tracked.fail)(reason)
         tracked.close()
         if by_machine and sidecar:
             sidecar.leave()

@@ -27,6 +27,8 @@ GOODBYE = "goodbye"
 """What a run says that ends by itself: its agent has not killed it."""
 LAST_WORD = 15.0
 """Seconds that an agent has to say its last word, more than two of its looks at a task."""
+RANKS = 25.0
+"""Seconds after which the ranks of a run that was killed have ended, by the run's guard."""
 TRYING = 600.0
 """Seconds in which a server is tried that does not answer."""
 AGAIN = 2.0
@@ -62,15 +64,6 @@ class Process:
     def can_speak(self) -> bool:
         """Whether it lives and was not halted, as a supervisor halts an agent whose run it ends."""
         return self.is_alive and self.stat()[:1] not in (["T"], ["t"])
-
-
-def agent_above() -> int | None:
-    """The clearml-agent that started this very process; None where there is none on this machine, as in a container."""
-    try:
-        command = Path(f"/proc/{os.getppid()}/cmdline").read_bytes()
-    except OSError:
-        return None
-    return os.getppid() if b"clearml_agent" in command or b"clearml-agent" in command else None
 
 
 class Sidecar:
@@ -129,11 +122,11 @@ def put_back(connection: Any, task: str, started: str | None, agent: Process, wo
     killed, since = GOODBYE not in words, time.monotonic()
     while True:
         found = requeue.look(connection, task)
-        ran_out = time.monotonic() - since > LAST_WORD
-        gone, status = not agent.is_alive, found["status"]
+        passed = time.monotonic() - since
+        ran_out, gone, status = passed > LAST_WORD, not agent.is_alive, found["status"]
         if (started and found.get("started") != started) or status not in (*ENDED, "in_progress"):
             return f"left alone: it is {status}"
-        if status == "in_progress" and gone:
+        if status == "in_progress" and gone and (reason or passed > RANKS):
             reason = reason or "its agent is gone"
             reasons.tell(connection, task, reason)
             request(connection, "stopped", task=task, force=True, status_reason=reason, status_message=reason)
@@ -143,7 +136,7 @@ def put_back(connection: Any, task: str, started: str | None, agent: Process, wo
             return "left alone: a person has stopped it"
         elif status in ENDED and (gone or ran_out or (killed and status == "stopped") or reasons.is_by_agent(found)):
             return requeue.put_back(connection, found, reason or reasons.reason_of(found))
-        elif ran_out and reason is None:
+        elif ran_out and reason is None and not gone:
             return "left alone: it goes on"
         time.sleep(LOOK)
 

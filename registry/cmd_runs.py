@@ -123,7 +123,7 @@ def stop(task: str) -> None:
 
     server = connect()
     found = find_task(server, task)
-    if found["status"] not in ("queued", "in_progress"):
+    if found["status"] not in ("queued", "in_progress") and not requeue.goes_back(found):
         raise UsageError(f"task {found['id']} ({found['name']}) is {found['status']}; there is nothing to stop")
     was = stopping.stop(server, found)
     outcome = {"queued": "taken off its queue", "in_progress": "stopping"}.get(was, f"{was} meanwhile")

@@ -20,10 +20,12 @@ def stop(server: Server, task: Mapping[str, Any]) -> str:
     """Take a task off its queue, or have its agent end it. Returns the status that it had: queued or in_progress, or how it ended.
 
     A queued task may start meanwhile, and a server takes even a running one for a draft when it is told to dequeue it: so only a
-    task whose place in the queue was given up is dequeued, and one that an agent has taken is stopped once it has started.
+    task whose place in the queue was given up is dequeued, and one that an agent has taken is stopped once it has started. One
+    that its machine has ended, and that is about to be back in its queue, is waited for.
     """
     queue, deadline = str((task.get("execution") or {}).get("queue") or ""), time.monotonic() + START_WITHIN
-    while task["status"] == "queued":
+    comeback = requeue.Comeback()
+    while task["status"] == "queued" or comeback.awaited(task):
         ours = queue != "" and leave_queue(server, queue, task["id"])
         task = server.task(task["id"])
         if task["status"] == "queued" and (ours or time.monotonic() > deadline):

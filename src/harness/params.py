@@ -31,6 +31,11 @@ class Reserved:
     least: int = 0
     """Of a number."""
 
+    @property
+    def allowed(self) -> str:
+        """Type and limit in words."""
+        return f"{self.type.__name__} >= {self.least}" if self.type is int else self.type.__name__
+
 
 RESERVED: Mapping[str, Reserved] = {
     "command": Reserved(str, None, "which of the workload's commands to run"),

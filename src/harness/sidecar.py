@@ -25,8 +25,8 @@ from .api import request
 
 GOODBYE = "goodbye"
 """What a run says that ends by itself: its agent has not killed it."""
-LAST_WORD = 15.0
-"""Seconds that an agent has to say its last word, more than two of its looks at a task."""
+LOOKS = 3
+"""So many times an agent looks at a task before it is taken for one that has said its last word."""
 RANKS = 25.0
 """Seconds after which the ranks of a run that was killed have ended, by the run's guard."""
 TRYING = 600.0
@@ -66,6 +66,11 @@ class Process:
         return self.is_alive and self.stat()[:1] not in (["T"], ["t"])
 
 
+def last_word() -> float:
+    """Seconds that an agent has to say its last word: it looks at a task every 5, unless told otherwise."""
+    return LOOKS * float(os.environ.get("CLEARML_AGENT_QUEUE_POLL_FREQ_SEC") or 5)
+
+
 class Sidecar:
     """The run's side of it."""
 
@@ -103,7 +108,7 @@ class Sidecar:
 
     def leave(self) -> None:
         """Wait to be killed by the agent, which has something better to do only if it is gone, or halted, or does not reach the server."""
-        deadline = time.monotonic() + LAST_WORD
+        deadline = time.monotonic() + last_word()
         while self.agent.can_speak and time.monotonic() < deadline:
             time.sleep(LOOK / 5)
         self.say(GOODBYE)
@@ -123,7 +128,7 @@ def put_back(connection: Any, task: str, started: str | None, agent: Process, wo
     while True:
         found = requeue.look(connection, task)
         passed = time.monotonic() - since
-        ran_out, gone, status = passed > LAST_WORD, not agent.is_alive, found["status"]
+        ran_out, gone, status = passed > last_word(), not agent.is_alive, found["status"]
         if (started and found.get("started") != started) or status not in (*ENDED, "in_progress"):
             return f"left alone: it is {status}"
         if status == "in_progress" and gone and (reason or passed > RANKS):

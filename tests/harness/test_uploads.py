@@ -17,7 +17,7 @@ from harness.report import ClearMLReport
 from harness.tracking import UploadedCheckpoints
 
 pytestmark = pytest.mark.filterwarnings("ignore::pyparsing.warnings.PyparsingDeprecationWarning")  # of the SDK's
-TASK = SimpleNamespace(output_uri="http://127.0.0.1:9", _get_output_destination_suffix=lambda name: name)
+TASK = SimpleNamespace(output_uri="http://127.0.0.1:9", _get_output_destination_suffix=lambda name: name, models={"output": []})
 
 
 class Model:
@@ -61,6 +61,15 @@ def test_the_slots_are_filled_in_turn(uploads: UploadedCheckpoints, tmp_path: Pa
     uploads.close()
     assert Model.stored == [("checkpoint-0", "1"), ("checkpoint-1", "2")]
     assert [model.manifest["step"] for model in uploads.models] == [1, 2]
+
+
+def test_a_task_that_ran_before_keeps_its_newest_to_the_last(uploads: UploadedCheckpoints, tmp_path: Path) -> None:
+    Model.open.set()
+    held = [SimpleNamespace(name="checkpoint-0", config_dict={"step": 3}), SimpleNamespace(name="checkpoint-1", config_dict={"step": 2})]
+    again = UploadedCheckpoints(SimpleNamespace(**{**vars(TASK), "models": {"output": held}}))
+    save(Checkpoints(tmp_path, uploaded=again), 4, 5)
+    again.close()
+    assert Model.stored == [("checkpoint-1", "4"), ("checkpoint-0", "5")]
 
 
 def test_a_failed_upload_is_told_and_leaves_the_newest_that_is_whole(

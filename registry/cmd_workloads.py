@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import click
 
-from harness.params import RESERVED
-
 from . import workload
 from .console import print_json, print_table, say
 from .errors import RegistryError
@@ -40,6 +38,8 @@ def list_command(as_json: bool) -> None:
 @click.argument("name")
 def show(name: str) -> None:
     """Show a workload: image, queue, datasets, every setting of every command, and the keys that all commands have."""
+    from harness.params import RESERVED
+
     found = workload.named(name, workload.discover(workload.clone_root()))
     click.echo(f"{found.name}: {found.summary}\nimage    {found.image}\nqueue    {found.queue}")
     for key, what in found.datasets.items():

@@ -21,7 +21,7 @@ from support.spot import Spot
 from harness.reasons import reason_of
 from harness.requeue import count
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")

@@ -2,9 +2,9 @@
 
     python -I -S guard.py NAME=VALUE GRACE
 
-NAME=VALUE is what the run's processes have in their environment. A pipe to standard input stays open as long as the parent lives; on it
-the parent tells the session that its launcher leads, and at a normal end that there is nothing to do. Standard library only: it
-starts in milliseconds, beside the launcher.
+NAME=VALUE is what the run's processes have in their environment. A pipe to standard input stays open as long as the parent watches over
+them itself; on it the parent tells the session that its launcher leads. Standard library only: it starts in milliseconds, beside
+the launcher.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ SETTLED = 0.5
 """Seconds after which a process that was being started while its parent was killed bears its mark."""
 DEAD = 10.0
 """Seconds that killed processes have to disappear: one that waits for a disk may take its time."""
-NOTHING_LEFT = b"done"
 
 
 class Family:
@@ -35,7 +34,7 @@ class Family:
         """Those that live, each with its parent."""
         found = {}
         for entry in os.listdir("/proc"):
-            if entry.isdigit() and (parent := parent_of(int(entry))) is not None and self.has(int(entry)):
+            if entry.isdigit() and self.has(int(entry)) and (parent := parent_of(int(entry))) is not None:
                 found[int(entry)] = parent
         return found
 
@@ -108,9 +107,8 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)  # who tells everybody to end tells the parent, too
     if os.fork():
         os._exit(0)  # so that it is no descendant of the parent: clearml-agent kills all of those
-    told = sys.stdin.buffer.read().split()
-    if told[-1:] != [NOTHING_LEFT]:
-        Family(sys.argv[1], int(told[0]) if told else -1).end(float(sys.argv[2]))
+    session = sys.stdin.read()
+    Family(sys.argv[1], int(session or -1)).end(float(sys.argv[2]))
 
 
 if __name__ == "__main__":

@@ -21,8 +21,8 @@ def reads(descriptor: int) -> Iterator[bytes]:
 def pass_on(source: Iterable[bytes], terminal: TextIO, log: BinaryIO) -> None:
     """Copy what is read, in time that grows with its length and memory that does not."""
     text, states = codecs.getincrementaldecoder("utf-8")("replace"), States(log)
-    for pieces in batches(source):
-        for piece in pieces:
+    for part in parts(source):
+        for piece in part.splitlines(keepends=True) if b"\r" in part else [part]:
             terminal.write(text.decode(piece))
             states.write(piece)
         terminal.flush()
@@ -32,23 +32,20 @@ def pass_on(source: Iterable[bytes], terminal: TextIO, log: BinaryIO) -> None:
     states.close()
 
 
-def batches(source: Iterable[bytes]) -> Iterator[list[bytes]]:
-    """What can be passed on at a time: lines, states of progress bars (they end with a carriage return), pieces of long lines."""
-    rest = bytearray()
+def parts(source: Iterable[bytes]) -> Iterator[bytes]:
+    """What is read, cut at the ends of lines and of a progress bar's states, or where a line is too long."""
+    begun = bytearray()  # a line, whose end has not come yet
     for read in source:
         cut = max(read.rfind(b"\n"), read.rfind(b"\r")) + 1
-        rest += read[:cut]
-        pieces = bytes(rest).splitlines(keepends=True) if cut else []
         if cut:
-            rest.clear()
-        rest += read[cut:]
-        if len(rest) >= LONGEST:
-            pieces.append(bytes(rest))
-            rest.clear()
-        if pieces:
-            yield pieces
-    if rest:
-        yield [bytes(rest)]
+            yield bytes(begun + read[:cut])
+            begun.clear()
+        begun += read[cut:]
+        if len(begun) >= LONGEST:
+            yield bytes(begun)
+            begun.clear()
+    if begun:
+        yield bytes(begun)
 
 
 class States:
@@ -57,16 +54,17 @@ class States:
     def __init__(self, log: BinaryIO) -> None:
         self.log = log
         self.state = b""
-        """What stands in the line that a carriage return has gone back in: the next piece replaces it, unless that is the line's end."""
+        """What a carriage return has gone back before: the next piece replaces it, unless that begins with the line's end."""
 
     def write(self, piece: bytes) -> None:
-        text = piece.rstrip(b"\r\n")
-        end = piece[len(text) :]
-        if end == b"\r":
-            self.state = text or self.state
-        else:
-            self.log.write((text or (self.state if end else b"")) + (b"\n" if end else b""))
-            self.state = b""
+        """Take a piece in which a carriage return is the last byte, or the last but one before a newline, if there is one."""
+        if piece.endswith(b"\r"):
+            self.state = piece[:-1] or self.state
+            return
+        if piece.startswith((b"\n", b"\r\n")):
+            self.log.write(self.state)
+        self.log.write(piece.replace(b"\r\n", b"\n"))
+        self.state = b""
 
     def close(self) -> None:
         if self.state:

@@ -44,7 +44,9 @@ class Ranks:
             argv, env={**environment, MARK: identity}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
         )
         self.family.session = self.process.pid
-        tell(self.guard, b"%d\n" % self.process.pid)
+        assert self.guard.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self.guard.stdin.write(b"%d" % self.process.pid)
         if self.guard.wait():  # it has left for its own place
             log.warning("the ranks may outlive this process if it is killed: their guard ended with exit code %d", self.guard.returncode)
         if self.stopped:
@@ -69,11 +71,10 @@ class Ranks:
 
     def close(self) -> None:
         """End what is left. SIGTERM is ignored from now on: the run ends already."""
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         self.over.set()
         self.family.kill()
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         signal.signal(signal.SIGINT, self.interrupt)
-        tell(self.guard, guard.NOTHING_LEFT)
         self.guard.communicate()
 
 
@@ -104,7 +105,7 @@ def supervise(argv: Sequence[str], environment: Mapping[str, str], log: BinaryIO
 def guarded(mark: str, grace: float) -> subprocess.Popen[bytes]:
     """Let nothing with `mark` (NAME=VALUE) in its environment outlive this process by more than `grace` seconds.
 
-    Returns the process that starts the guard and ends; the guard waits for the end of what is written to its standard input.
+    Returns the process that starts the guard and ends; the guard acts at the end of what is written to its standard input.
     """
     needed = {name: value for name, value in os.environ.items() if name == "LD_LIBRARY_PATH"}
     return subprocess.Popen(
@@ -117,9 +118,3 @@ def guarded(mark: str, grace: float) -> subprocess.Popen[bytes]:
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-
-
-def tell(process: subprocess.Popen[bytes], words: bytes) -> None:
-    assert process.stdin is not None
-    with contextlib.suppress(BrokenPipeError):
-        process.stdin.write(words)

@@ -32,7 +32,7 @@ except LaunchError as error:
     sys.exit(str(error))
 """
 STUBBORN = "import os, signal, subprocess, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN)"  # what it starts ignores it, too
-UNTIL_KILLED = "; print('up', os.environ['HARNESS_RANKS'], os.getpid(), *others, flush=True); time.sleep(300)"
+UP = "print('up', os.environ['HARNESS_RANKS'], os.getpid(), *others, flush=True)"
 DAEMON = "others = [int(subprocess.run(['sh', '-c', 'setsid sleep 300 >/dev/null & echo $!'], stdout=subprocess.PIPE).stdout)]"
 FAMILIES = {
     "a rank": "others = []",
@@ -48,8 +48,8 @@ def start() -> Iterator[Start]:
     """Starts a parent with its rank; returns it, the mark of its processes, and their IDs."""
     started = []
 
-    def start(others: str, grace: float = 0.5, rank: str = STUBBORN) -> tuple[subprocess.Popen[str], str, list[int]]:
-        argv = [sys.executable, "-c", PARENT, str(grace), f"{rank}; {others}{UNTIL_KILLED}"]
+    def start(others: str, grace: float = 0.5, rank: str = STUBBORN, seconds: float = 300) -> tuple[subprocess.Popen[str], str, list[int]]:
+        argv = [sys.executable, "-c", PARENT, str(grace), f"{rank}; {others}; {UP}; time.sleep({seconds})"]
         started.append(subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
         _, mark, *pids = read_until(started[-1], "up").split()
         return started[-1], mark, [int(pid) for pid in pids]
@@ -102,6 +102,12 @@ class TestRanksThatBlockSIGTERM:
         assert gone(pids)
 
 
+def test_what_a_rank_leaves_at_a_good_end_is_killed_at_once(start: Start) -> None:
+    quiet = "others = [subprocess.Popen(['sleep', '300'], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).pid]"
+    parent, _, pids = start(quiet, grace=60, seconds=0)
+    assert (parent.wait(30), gone(pids)) == (0, True)
+
+
 def test_ranks_of_a_killed_parent_are_asked_first(start: Start, tmp_path: Path) -> None:
     saves = f"import os, sys, signal, time; signal.signal(signal.SIGTERM, lambda *_: (open('{tmp_path}/saved', 'w'), sys.exit()))"
     parent, _, pids = start("others = []", grace=20, rank=saves)
@@ -112,14 +118,15 @@ def test_ranks_of_a_killed_parent_are_asked_first(start: Start, tmp_path: Path) 
 
 def test_a_second_signal_asks_no_second_time(start: Start, tmp_path: Path) -> None:
     """It would disturb what saves the last checkpoint."""
-    counts = f"import os, signal, time; signal.signal(signal.SIGTERM, lambda *_: open('{tmp_path}/told', 'a').write('told '))"
-    parent, _, _ = start("others = []", grace=1.5, rank=counts)
+    told = tmp_path / "told"
+    saves = f"import os, sys, signal, time; save = lambda *_: (open('{told}', 'a').write('told '), time.sleep(3), sys.exit())"
+    parent, _, _ = start("others = []", grace=60, rank=f"{saves}; signal.signal(signal.SIGTERM, save)")
     parent.terminate()
-    wait_for((tmp_path / "told").exists)
+    wait_for(told.exists)
     parent.terminate()
     parent.send_signal(signal.SIGINT)
-    parent.communicate(timeout=20)
-    assert (tmp_path / "told").read_text() == "told "
+    parent.communicate(timeout=60)
+    assert told.read_text() == "told "
 
 
 def test_a_signal_that_comes_while_the_ranks_start_is_not_lost() -> None:
@@ -139,7 +146,20 @@ def test_a_signal_that_comes_while_the_ranks_start_is_not_lost() -> None:
     assert (done.returncode, done.stderr) == (1, "stopped by SIGTERM; the last checkpoint is kept\n")
 
 
-def test_at_a_normal_end_the_guard_goes_at_once_and_holds_no_output_open() -> None:
+def test_a_signal_that_comes_when_the_ranks_have_ended_is_ignored() -> None:
+    late = f"{PARENT}\nimport signal\nos.kill(os.getpid(), signal.SIGTERM)\nprint('all is well')"
+    done = subprocess.run([sys.executable, "-c", late, "60", ""], capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stdout) == (0, "all is well\n")
+
+
+def test_a_rank_that_is_told_again_still_saves() -> None:
+    told = "import os, signal; from harness.job import leave; signal.signal(15, leave)\n"
+    told += "try:\n    os.kill(os.getpid(), 15)\nfinally:\n    os.kill(os.getpid(), 15)\n    print('saved')"
+    done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stdout) == (128 + signal.SIGTERM, "saved\n")
+
+
+def test_at_a_normal_end_the_guard_goes_too_and_holds_no_output_open() -> None:
     said = "import os; print('up', os.environ['HARNESS_RANKS'])"
     began = time.monotonic()
     done = subprocess.run([sys.executable, "-c", PARENT, "60", said], capture_output=True, text=True, timeout=30)

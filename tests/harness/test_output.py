@@ -30,6 +30,8 @@ def passed_on(source: Iterable[bytes]) -> tuple[str, str]:
         ([b"10%\r", b"100%\r"], "100%\n"),
         ([b"a line\r\n", b"another\r", b"\n"], "a line\nanother\n"),
         ([b"50%\r", b"Traceback:\n"], "Traceback:\n"),
+        ([b"50%\r", b"\n\none\ntwo\n\n"], "50%\n\none\ntwo\n\n"),
+        ([b"one\n\r\n10%\r\r20%\n"], "one\n\n20%\n"),
         ([], ""),
     ],
 )

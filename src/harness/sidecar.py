@@ -114,7 +114,7 @@ class Sidecar:
         self.say(GOODBYE)
 
 
-def put_back(connection: Any, task: str, started: str | None, agent: Process, words: Sequence[str]) -> str:
+def put_back(connection: Any, task: str, started: str | None, agent: Process, words: Sequence[str], since: float) -> str:
     """Put a task back into its queue once its agent has nothing more to say; what was done, or why nothing.
 
     Args:
@@ -122,9 +122,10 @@ def put_back(connection: Any, task: str, started: str | None, agent: Process, wo
         started: when the run was started, as far as it is known.
         agent: which ran it.
         words: what the run has said: why it was ended, and whether by itself.
+        since: when it ended, by the monotonic clock.
     """
     reason = next((word for word in words if word != GOODBYE), None)
-    killed, since = GOODBYE not in words, time.monotonic()
+    killed = GOODBYE not in words
     while True:
         found = requeue.look(connection, task)
         passed = time.monotonic() - since
@@ -177,7 +178,8 @@ def main(task: str, agent: str) -> None:
     known: Mapping[str, Any] = patiently(lambda: requeue.look(connection, task)) or {}
     watched = Process(int(agent))
     words = sys.stdin.read().splitlines()  # to the end of the run
-    print(patiently(lambda: put_back(connection, task, known.get("started"), watched, words)), flush=True)
+    since = time.monotonic()
+    print(patiently(lambda: put_back(connection, task, known.get("started"), watched, words, since)), flush=True)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -186,7 +187,7 @@ class TestWhen:
         def settle(task: str, *words: str, then: Callable[[], object] | None = None) -> str:
             events[:] = [then] if then else []
             started = tasks.look(task)["started"]
-            return sidecar.put_back(tasks.connection, task, started, Process(agent.pid), words)
+            return sidecar.put_back(tasks.connection, task, started, Process(agent.pid), words, time.monotonic())
 
         return settle
 

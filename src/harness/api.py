@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 from .errors import ServerError
+
+
+def connect() -> Any:
+    """A session without a task, which tries a request again once."""
+    from clearml.backend_api import Session
+
+    retries = dict.fromkeys(("total", "connect", "read", "redirect", "status"), 1)
+    return SimpleNamespace(session=Session(http_retries_config={**retries, "backoff_factor": 0.3}))
 
 
 def request(task: Any, action: str, /, **body: Any) -> dict[str, Any]:

@@ -17,11 +17,10 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 from . import reasons, requeue
-from .api import request
+from .api import connect, request
 
 GOODBYE = "goodbye"
 """What a run says that ends by itself: its agent has not killed it."""
@@ -159,14 +158,6 @@ def patiently(what: Callable[[], Any]) -> Any:
                 print("given up; the run's files are where they were", flush=True)
                 return None
         time.sleep(AGAIN)
-
-
-def connect() -> Any:
-    """A connection that tries once."""
-    from clearml.backend_api import Session
-
-    retries = dict.fromkeys(("total", "connect", "read", "redirect", "status"), 1)
-    return SimpleNamespace(session=Session(http_retries_config={**retries, "backoff_factor": 0.3}))
 
 
 def main(task: str, agent: str) -> None:

@@ -48,9 +48,10 @@ def leave_queue(server: Server, queue: str, task: str) -> bool:
 
 def give_up(server: Server, task: str, worker: str, reason: str) -> None:
     """Tell that a worker is gone, and its task stopped unless that has ended already; it may go back to its queue then."""
-    if any(found["status"] == "in_progress" for found in server.tasks(id=[task])):
+    before = requeue.look(server, task)
+    if before["status"] == "in_progress":
         server.call("tasks.stopped", task=task, status_reason=reason)
     server.call("workers.unregister", worker=worker)
     found = requeue.look(server, task)
-    if requeue.ended_by_machine(found):
+    if requeue.ended_by_machine(found) and not requeue.asked_to_stop(before):
         requeue.put_back(server, found, reason_of(found))

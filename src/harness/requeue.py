@@ -58,6 +58,11 @@ def ended_by_machine(task: Mapping[str, Any]) -> bool:
     return task["status"] == "stopped" and task.get("status_reason") != BY_PERSON and bool(BY_MACHINE.match(reasons.reason_of(task)))
 
 
+def asked_to_stop(task: Mapping[str, Any]) -> bool:
+    """Whether a person wants a task to end that still runs: `tasks.stop` leaves a message for its agent."""
+    return task["status"] == "in_progress" and str(task.get("status_message") or "").startswith("stopping")
+
+
 def goes_back(task: Mapping[str, Any]) -> bool:
     """Whether a task that has stopped is to be put back into its queue."""
     return ended_by_machine(task) and (count(task) < allowed(task) or on_its_way(task))

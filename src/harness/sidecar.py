@@ -131,13 +131,13 @@ def put_back(connection: Any, task: str, started: str | None, agent: Process, wo
         ran_out, gone, status = passed > last_word(), not agent.is_alive, found["status"]
         if (started and found.get("started") != started) or status not in (*ENDED, "in_progress"):
             return f"left alone: it is {status}"
-        if status == "in_progress" and gone and (reason or passed > RANKS):
+        if status == "in_progress" and gone and (reason or passed > RANKS) and not requeue.asked_to_stop(found):
             reason = reason or "its agent is gone"
             reasons.tell(connection, task, reason)
             request(connection, "stopped", task=task, force=True, status_reason=reason, status_message=reason)
         elif status in ENDED and not (reason or requeue.ended_by_machine(found)):
             return f"left alone: {reasons.reason_of(found)}"
-        elif found.get("status_reason") == requeue.BY_PERSON:
+        elif found.get("status_reason") == requeue.BY_PERSON or (gone and requeue.asked_to_stop(found)):
             return "left alone: a person has stopped it"
         elif status in ENDED and (gone or ran_out or (killed and status == "stopped") or reasons.is_by_agent(found)):
             return requeue.put_back(connection, found, reason or reasons.reason_of(found))

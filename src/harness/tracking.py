@@ -207,7 +207,7 @@ class UploadedCheckpoints:
         """Upload for `task`. If it ran before, its newest checkpoint is the last to be overwritten."""
         from clearml import OutputModel
 
-        names = [f"checkpoint-{slot}" for slot in range(SLOTS)]
+        self.task, names = task, [f"checkpoint-{slot}" for slot in range(SLOTS)]
         steps = {model.name: (manifest_of(model) or {}).get("step", -1) for model in task.models["output"] if model.name in names}
         self.models = [OutputModel(task=task, name=name) for name in names]
         folder = f"{task.output_uri}/{task._get_output_destination_suffix('models')}"  # as the SDK calls it, beside the artifacts
@@ -227,9 +227,13 @@ class UploadedCheckpoints:
                 waiting.unlink(missing_ok=True)
 
     def upload(self, path: Path, manifest: Mapping[str, Any]) -> None:
-        """Store a checkpoint in the slot of the oldest. A manifest follows its file, so that one of the two models fits at any moment."""
+        """Store a checkpoint in the slot of the oldest. A manifest follows its file, so that one of the two models fits at any moment.
+
+        What was reported up to its step arrives first: who goes on from it reports the steps after it alone.
+        """
         slot = self.count % SLOTS
         try:
+            self.task.flush(wait_for_uploads=True)
             self.store(self.models[slot], path, f"checkpoint-{slot}.ckpt", manifest)
             self.models[slot].update_design(config_dict=dict(manifest))
             self.count += 1

@@ -342,6 +342,11 @@ class TestRequeued:
         give_up(embedded, stopped, "nobody", "its agent was ended")
         assert embedded.task(stopped)["status_reason"] == "requeued 1 of 1: its agent was ended"
 
+    def test_one_that_a_person_has_asked_to_stop_is_not_put_back(self, embedded: Server, stopped: str) -> None:
+        embedded.call("tasks.started", task=stopped, status_message="stopping")  # as tasks.stop leaves it for an agent
+        give_up(embedded, stopped, "nobody", "its agent was ended")
+        assert embedded.task(stopped)["status"] == "stopped"
+
     def test_stopped_by_a_person_it_does_not_come_back(
         self, clone: Any, embedded: Server, queue: Queue, stopped: str, registry: Registry, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -155,11 +155,11 @@ class Spot:
         events = self.server.call("events.get_task_log", task=task, order="asc", batch_size=1000)["events"]
         return "".join(event["msg"] for event in events)
 
-    def until(self, task: str, said: str, times: int = 1, seconds: float = 90) -> None:
+    def until(self, task: str, said: str, times: int = 1, seconds: float = 180) -> None:
         """Wait until a task's log has said it so often."""
         wait_for(lambda: len(re.findall(said, self.log(task))) >= times, seconds)
 
-    def ended(self, task: str, *statuses: str, seconds: float = 120) -> dict[str, Any]:
+    def ended(self, task: str, *statuses: str, seconds: float = 180) -> dict[str, Any]:
         wait_for(lambda: self.task(task)["status"] in statuses, seconds)
         return self.task(task)
 

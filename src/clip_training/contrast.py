@@ -168,4 +168,4 @@ class Contrast(CachedStep):
         checkpoint["identity"] = self.identity
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        check_identity(checkpoint["identity"], self.identity)
+        check_identity(checkpoint["identity"], self.identity, self.report)

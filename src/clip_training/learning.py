@@ -50,7 +50,7 @@ def train(settings: TrainConfig, folder: Path, run: Run) -> Path:
         total_steps=total_steps(batches, settings),
         heldout=heldout,
         batch_size=settings.train.batch_size * world_size(),
-        identity=identity_of(clip, training, settings),
+        identity=identity_of(clip, training, heldout, settings),
         report=run.report,
         loss=settings.train.loss,
         micro_batch=settings.train.micro_batch,

@@ -78,7 +78,7 @@ def finetune_vpt(settings: VptConfig, folder: Path | None, run: Run) -> Path:
         total_steps=total_steps(batches, settings),
         heldout=heldout,
         batch_size=settings.train.batch_size * world_size(),
-        identity=identity_of(clip, training, settings) | {"weights below the prompts": said["base"]},
+        identity=identity_of(clip, training, heldout, settings) | {"weights below the prompts": said["base"]},
         report=run.report,
         loss=settings.train.loss,
         micro_batch=settings.train.micro_batch,

@@ -130,7 +130,7 @@ def finetune(settings: FinetuneConfig, folder: Path | None, run: Run) -> Path:
         total_steps=total,
         heldout=heldout,
         batch_size=settings.train.batch_size * world_size(),
-        identity=identity_of(clip, training, settings),
+        identity=identity_of(clip, training, heldout, settings),
         report=run.report,
         micro_batch=settings.train.micro_batch,
         gallery=partial(gallery, heldout, settings.train.debug_images) if settings.train.debug_images else None,

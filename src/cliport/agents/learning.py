@@ -71,7 +71,8 @@ def train(settings: TrainConfig, folder: Path, run: Run) -> Path:
         callbacks=[SeedEachStep(run.seed), finite, progress, parts, validate, saving, KeepLast(saving, run.checkpoints, kept)],
     )
     position.trainer = trainer
-    module = Imitation(agent, lr=loop.lr, decay=loop.lr_decay, steps=loop.n_steps, identity=identity_of(about), description=about)
+    identity = identity_of(about, demonstrations, validation)
+    module = Imitation(agent, lr=loop.lr, decay=loop.lr_decay, steps=loop.n_steps, identity=identity, description=about, report=run.report)
     trainer.fit(module, loader, ckpt_path=run.resume, weights_only=True)
     saving.exit_if_stopped(trainer, run)
     finite.check_published(trainer)
@@ -119,10 +120,12 @@ def make_agent(settings: TrainConfig, seed: int, report: Report, init_from: Path
     return agent, weights
 
 
-def identity_of(about: dict[str, Any]) -> dict[str, Any]:
+def identity_of(about: dict[str, Any], demonstrations: Source, validation: Source) -> dict[str, Any]:
     """What a resumed run must share with the one that it continues, beside its settings; `about` is the agent's description."""
     return {
         **{f"agent's {name}": value for name, value in about["agent"].items()},
+        "training data": demonstrations.contents,
+        "validation data": validation.contents,
         "frozen weights": about["trunk"] and f"{about['trunk']['fingerprint']} ({about['trunk']['origin']})",
     }
 

@@ -155,9 +155,14 @@ class Spot:
         events = self.server.call("events.get_task_log", task=task, order="asc", batch_size=1000)["events"]
         return "".join(event["msg"] for event in events)
 
-    def until(self, task: str, said: str, times: int = 1, seconds: float = 180) -> None:
-        """Wait until a task's log has said it so often."""
-        wait_for(lambda: len(re.findall(said, self.log(task))) >= times, seconds)
+    def lives(self, task: str) -> list[tuple[int, int]]:
+        """Of each life of a task's run, by its log: the step after which it began, and how many steps it has done."""
+        begun = re.split(r"begins after step (\d+)", self.log(task))[1:]
+        return [(int(start), len(re.findall(r"^step ", said, re.MULTILINE))) for start, said in zip(begun[::2], begun[1::2], strict=True)]
+
+    def until(self, task: str, life: int, steps: int) -> None:
+        """Wait until so many steps of its run's nth life are done."""
+        wait_for(lambda: len(self.lives(task)) >= life and self.lives(task)[life - 1][1] >= steps, 180)
 
     def ended(self, task: str, *statuses: str, seconds: float = 180) -> dict[str, Any]:
         wait_for(lambda: self.task(task)["status"] in statuses, seconds)

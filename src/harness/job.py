@@ -115,10 +115,10 @@ def make_job(declaration: workload.Declaration, plan: Plan, rank: int) -> tuple[
         if plan.task is None:
             report = TerminalReport(output)
         else:
-            from .tracking import UploadedCheckpoints, attach
+            from .tracking import UploadedCheckpoints, attach, reported
 
             task = attach()
-            report, uploads = ClearMLReport(task), UploadedCheckpoints(task)
+            report, uploads = ClearMLReport(task, reported(task) if plan.requeued else None), UploadedCheckpoints(task)
     job = Job(
         name=plan.name,
         settings=merge(settings_class(declaration.commands[plan.command]), None, plan.settings.items()),

@@ -46,6 +46,8 @@ def run(declaration: Declaration, argv: Sequence[str], script: str) -> int:
     try:
         check_image(declaration.root, declaration.image)
         arguments = resolve(declaration, [], tracked.asked(declaration)) if tracked else resolve(declaration, argv)
+        for note in arguments.notes:
+            print(note, flush=True)
         launch = launch_of(arguments)
         python = image_python(declaration.image, declaration.root, os.environ)
         if tracked is None and has_server(os.environ):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from .errors import WorkloadError
 from .metrics import Metrics, problems_of_metrics
+from .names import TABLES, Names, problems_of_names
 from .yaml_file import read_yaml
 
 LAUNCHERS = ("inline", "torchrun", "paddle", "own")
@@ -41,6 +42,8 @@ class Command:
     """Keys of the datasets without which the command cannot start."""
     instead: tuple[str, ...] = ()
     """Settings that name the data in place of those datasets."""
+    names: Names = Names()
+    """An original's names that this command knows beside those of the workload."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,8 @@ class Declaration:
     commands: Mapping[str, Command] = field(default_factory=dict)
     metrics: Metrics = Metrics()
     smoke: tuple[Mapping[str, Any], ...] = ()
+    names: Names = Names()
+    """An original's names for what is called otherwise here."""
 
     @property
     def root(self) -> Path:
@@ -88,7 +93,6 @@ def load(folder: Path) -> Declaration:
     if problems:
         raise WorkloadError("\n".join(f"{path}: {problem}" for problem in problems))
     datasets = stated.get("datasets", {})
-    commands = {name: Command(name=name, **{"needs": list(datasets), **values}) for name, values in stated["commands"].items()}
     return Declaration(
         name=folder.name,
         folder=folder.resolve(),
@@ -96,9 +100,23 @@ def load(folder: Path) -> Declaration:
         image=stated.get("image", folder.name.lower()),
         queue=stated["queue"],
         datasets=datasets,
-        commands={name: replace(command, needs=tuple(command.needs), instead=tuple(command.instead)) for name, command in commands.items()},
+        commands={name: command_of(name, values, datasets) for name, values in stated["commands"].items()},
         metrics=Metrics.of(stated.get("metrics")),
         smoke=tuple(stated.get("smoke", ())),
+        names=Names.of(stated),
+    )
+
+
+def command_of(name: str, stated: Mapping[str, Any], datasets: Mapping[str, str]) -> Command:
+    """A command as the checked contents of workload.yaml state it."""
+    return Command(
+        name,
+        stated["launcher"],
+        stated["type"],
+        stated["config"],
+        needs=tuple(stated.get("needs", datasets)),
+        instead=tuple(stated.get("instead", ())),
+        names=Names.of(stated),
     )
 
 
@@ -106,13 +124,14 @@ def problems_of(stated: Any) -> list[str]:
     """Everything that is wrong in a workload.yaml's contents."""
     if not isinstance(stated, dict):
         return ["must be a mapping with summary, queue and commands"]
-    allowed = {"summary", "image", "queue", "datasets", "commands", "metrics", "smoke"}
+    allowed = {"summary", "image", "queue", "datasets", "commands", "metrics", "smoke", *TABLES}
     problems = [f"unknown key {key!r}; allowed: {', '.join(sorted(allowed))}" for key in stated if key not in allowed]
     problems += [f"{key} is missing" for key in ("summary", "queue", "commands") if not stated.get(key)]
     commands = stated.get("commands") or {}
     for name, command in commands.items():
         problems += [f"commands.{name}: {problem}" for problem in problems_of_command(command, stated.get("datasets") or {})]
     problems += problems_of_metrics(stated.get("metrics"))
+    problems += problems_of_names(stated)
     for number, step in enumerate(stated.get("smoke") or [], 1):
         if not isinstance(step, dict) or step.get("command") not in commands:
             problems.append(f"smoke step {number}: command must be one of {', '.join(commands)}")
@@ -122,7 +141,8 @@ def problems_of(stated: Any) -> list[str]:
 def problems_of_command(command: Any, datasets: Mapping[str, str]) -> list[str]:
     if not isinstance(command, dict):
         return ["must be a mapping with launcher, type and config"]
-    problems = [f"unknown key {key!r}" for key in command if key not in {"launcher", "type", "config", "needs", "instead"}]
+    problems = [f"unknown key {key!r}" for key in command if key not in {"launcher", "type", "config", "needs", "instead", *TABLES}]
+    problems += problems_of_names(command)
     for key, valid in (("launcher", LAUNCHERS), ("type", TASK_TYPES)):
         if command.get(key) not in valid:
             problems.append(f"{key} is {command.get(key)!r}; must be one of {', '.join(valid)}")

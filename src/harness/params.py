@@ -107,7 +107,7 @@ def resolve(declaration: Declaration, tokens: Iterable[str], inherited: Mapping[
     file = config_file(declaration, text_of(given, "config"), problems)
     stated = translate(names, stated_by(command, file, problems), f"{file.name}: ") if command and file else Translation()
     own = own_keys(declaration)
-    given = {**{key: stated.arguments.pop(key) for key in stated.arguments.keys() & (own - {"command", "config"})}, **given}
+    given = {**{key: stated.arguments.pop(key) for key in [*stated.arguments] if key in own - {"command", "config"}}, **given}
     reserved = {key: entry.default for key, entry in RESERVED.items()}
     for key in given.keys() & own:
         reserved[key] = read_reserved(given[key], problems)

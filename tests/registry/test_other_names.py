@@ -48,8 +48,9 @@ def test_what_changes_nothing_is_said_once(registry: Registry) -> None:
 
 def test_smoke_steps_take_them(registry: Registry) -> None:
     make, train = registry("enqueue", "toy", "--smoke", "train.seed=3", "count=7", "--dry-run").lines
-    assert "command=make n=7 seed=3" in make
+    assert "--args command=make seed=3 n=7" in make
     assert "seed=3" in train
+    assert "n=7" not in train
 
 
 def test_show_tells_them(registry: Registry) -> None:

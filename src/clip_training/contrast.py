@@ -11,8 +11,9 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from harness.ranks import rank, world_size
 from harness.report import Report
-from training.distributed import gather_rows, rank, world_size
+from training.distributed import gather_rows
 from training.resume import check_identity
 from training.schedule import scheduled
 from training.scores import first

@@ -8,17 +8,18 @@ defaults < config file < arguments, and are checked as a whole: a person who mad
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, is_dataclass
 from pathlib import Path
 from typing import Any
 
 from .errors import ParameterError, WorkloadError
 from .grammar import Argument, expand, on_tasks, read, text_on_task
+from .here import folder_of, names_in, places
 from .names import Alias, Names
 from .settings import Setting, describe, flat, leaves_of, merge, nearest, problem_of_text, setting, stated_in
 from .translation import Translation, translate
-from .workload import Command, Declaration
+from .workload import FOLDER, Command, Declaration
 
 __all__ = ["RESERVED", "Arguments", "Setting", "describe", "expand", "names_of", "nearest", "resolve", "setting", "settings_class"]
 
@@ -63,6 +64,8 @@ class Arguments:
     """Every argument that was given, under its key, as it is written on a task."""
     notes: tuple[str, ...] = ()
     """What there is to say of names that were given and change nothing."""
+    folder: Path | None = None
+    """The run's own folder, where it has one whenever the same is asked for by hand."""
 
     def flat_settings(self) -> dict[str, Any]:
         """Every setting in dotted form, as shown beside the run."""
@@ -86,13 +89,16 @@ def settings_class(command: Command) -> type:
     return found
 
 
-def resolve(declaration: Declaration, tokens: Iterable[str], inherited: Mapping[str, str] | None = None) -> Arguments:
+def resolve(
+    declaration: Declaration, tokens: Iterable[str], inherited: Mapping[str, str] | None = None, home: Path | None = None
+) -> Arguments:
     """Turn the tokens of one run into checked arguments. An original's names mean what the workload says that they mean.
 
     Args:
         declaration: the workload.
         tokens: `key=value` each, as typed.
         inherited: what a task holds, by key; a token takes the place of the one of its key.
+        home: of a run by hand, the folder that its declared places are in.
 
     Raises:
         ParameterError: with every problem of command, keys, types, ranges and required values.
@@ -108,13 +114,13 @@ def resolve(declaration: Declaration, tokens: Iterable[str], inherited: Mapping[
     stated = translate(names, stated_by(command, file, problems), f"{file.name}: ") if command and file else Translation()
     own = own_keys(declaration)
     given = {**{key: stated.arguments.pop(key) for key in [*stated.arguments] if key in own - {"command", "config"}}, **given}
+    all_given = {**by_hand(declaration, command, home, {*given, *stated.arguments}), **given}
     reserved = {key: entry.default for key, entry in RESERVED.items()}
-    for key in given.keys() & own:
-        reserved[key] = read_reserved(given[key], problems)
-    settings = None
+    reserved |= {key: read_reserved(item, problems) for key, item in all_given.items() if key in own}
+    settings: Any = None
     if command is not None:
         try:
-            settings = typed_settings(command, file, stated, [item for key, item in given.items() if key not in own], {*own, *names})
+            settings = typed_settings(command, file, stated, [item for key, item in all_given.items() if key not in own], {*own, *names})
         except ParameterError as error:
             problems += error.problems
         found = {key: item.value for key, item in given.items()} if settings is None else flat(settings)
@@ -123,9 +129,23 @@ def resolve(declaration: Declaration, tokens: Iterable[str], inherited: Mapping[
     problems += [problem for part in parts for problem in part.problems]
     if problems or command is None:
         raise ParameterError(problems)
-    datasets = {key: reserved[key] for key in declaration.datasets if reserved.get(key)}
-    texts = {key: item.text for key, item in given.items()}
-    return Arguments(command, reserved, datasets, settings, texts, tuple(note for part in parts for note in part.notes))
+    return Arguments(
+        command,
+        reserved,
+        {key: reserved[key] for key in declaration.datasets if reserved.get(key)},
+        settings,
+        {key: item.text for key, item in given.items()},
+        tuple(note for part in parts for note in part.notes),
+        folder_of(command, reserved["output_dir"], flat(settings), home) if home else None,
+    )
+
+
+def by_hand(declaration: Declaration, command: Command | None, home: Path | None, said: Collection[str]) -> dict[str, Argument]:
+    """The declared places of a run by hand, as far as nothing else is said: a dataset of its own takes the place of a folder, too."""
+    if command is None or home is None:
+        return {}
+    settled = {*said, *(path_key(key) for key in declaration.datasets if key in said)}
+    return on_tasks({key: place for key, place in places(command, home).items() if key not in settled})
 
 
 def own_keys(declaration: Declaration) -> set[str]:
@@ -159,6 +179,8 @@ def problems_of_declared(declaration: Declaration, command: Command, keys: set[s
     holding = {name for name in common if name not in common.aliases or common.aliases[name].key in keys}
     yield from (f"{where}{name} is declared for all commands already" for name in holding & {*own})
     yield from (f"{where}aliases.{name}: there is no key {alias.key}" for name, alias in own.aliases.items() if alias.key not in keys)
+    yield from (f"{where}here.{key}: there is no such key" for key in command.here if key != FOLDER and key not in keys)
+    yield from (f"{where}here.{FOLDER}: there is no setting {name}" for name in names_in(command) if name not in keys)
     every = {leaf for each in declaration.commands.values() for leaf in leaves_of(settings_class(each))} | keys
     yield from (f"aliases.{name}: no command has a key {alias.key}" for name, alias in common.aliases.items() if alias.key not in every)
 

@@ -7,10 +7,11 @@ import signal
 import sys
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from .checkpoint import find
+from . import here
+from .checkpoint import find, find_weights
 from .data import materialise
 from .errors import HarnessError, LaunchError, ParameterError
 from .gpus import problems_of_processes
@@ -45,7 +46,7 @@ def run(declaration: Declaration, argv: Sequence[str], script: str) -> int:
     tracked, nodes = Tracked(declaration, None) if is_remote(os.environ) else None, Nodes()
     try:
         check_image(declaration.root, declaration.image)
-        arguments = resolve(declaration, [], tracked.asked(declaration)) if tracked else resolve(declaration, argv)
+        arguments = resolve(declaration, [], tracked.asked(declaration)) if tracked else by_hand(declaration, argv)
         for note in arguments.notes:
             print(note, flush=True)
         launch = launch_of(arguments)
@@ -73,6 +74,19 @@ def run(declaration: Declaration, argv: Sequence[str], script: str) -> int:
     if tracked:
         tracked.close()
     return 0
+
+
+def by_hand(declaration: Declaration, argv: Sequence[str]) -> Arguments:
+    """The arguments of a command line.
+
+    Raises:
+        ParameterError: also for data or a checkpoint that is not there.
+    """
+    arguments = resolve(declaration, argv, home=here.home(declaration, os.environ))
+    paths = {path_key(key): key for key in declaration.datasets}
+    if problems := list(here.problems_of_inputs(arguments.reserved, paths, has_server=has_server(os.environ))):
+        raise ParameterError(problems)
+    return arguments
 
 
 def end(tracked: Tracked | None, nodes: Nodes, reason: str, code: int) -> int:
@@ -113,7 +127,8 @@ def settle(declaration: Declaration, arguments: Arguments, tracked: Tracked | No
     """
     reserved = arguments.reserved
     name = tracked.id if tracked else f"{arguments.command.name}-{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:4]}"
-    output = Path(reserved["output_dir"]).absolute() / declaration.name / name
+    output = arguments.folder or Path(reserved["output_dir"]).absolute() / declaration.name / name
+    last = here.last_checkpoint(arguments.folder, reserved["resume"]) if arguments.folder else None
     wanted = {key: (arguments.datasets.get(key), reserved.get(path_key(key))) for key in declaration.datasets}
     datasets = {key: materialise(source, path) for key, (source, path) in wanted.items() if source or path}
     if tracked:
@@ -127,8 +142,8 @@ def settle(declaration: Declaration, arguments: Arguments, tracked: Tracked | No
         datasets={key: str(dataset.folder) for key, dataset in datasets.items()},
         output_dir=str(output),
         seed=reserved["seed"],
-        resume=checkpoint(reserved["resume"], output),
-        init_from=checkpoint(reserved["init_from"], output),
+        resume=str(last) if last else checkpoint(reserved["resume"], output, find),
+        init_from=checkpoint(reserved["init_from"], output, find_weights),
         task=tracked.id if tracked else None,
     )
     plan.write()
@@ -137,9 +152,9 @@ def settle(declaration: Declaration, arguments: Arguments, tracked: Tracked | No
     return plan
 
 
-def checkpoint(source: str | None, output: Path) -> str | None:
-    """The checkpoint file that `resume` or `init_from` names: a file, a folder, a task, or a file in S3."""
-    if source is None:
+def checkpoint(source: str | None, output: Path, find: Callable[[Path], Path]) -> str | None:
+    """The checkpoint file that `resume` or `init_from` names: a file, a folder, where `find` finds it, a task, or a file in S3."""
+    if source is None or source == here.ANEW:
         return None
     if source.startswith(SCHEME):
         return str(stored_checkpoint(source, output / "resumed"))

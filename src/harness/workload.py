@@ -13,6 +13,8 @@ from .metrics import Metrics, problems_of_metrics
 from .names import TABLES, Names, problems_of_names
 from .yaml_file import read_yaml
 
+FOLDER = "folder"
+"""Of a command's `here`, what names the run's own folder; the others are keys."""
 LAUNCHERS = ("inline", "torchrun", "paddle", "own")
 TASK_TYPES = (
     "training",
@@ -44,6 +46,8 @@ class Command:
     """Settings that name the data in place of those datasets."""
     names: Names = Names()
     """An original's names that this command knows beside those of the workload."""
+    here: Mapping[str, str] = field(default_factory=dict)
+    """Places of a run by hand, see `here`."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,8 @@ class Declaration:
     smoke: tuple[Mapping[str, Any], ...] = ()
     names: Names = Names()
     """An original's names for what is called otherwise here."""
+    home: str = ""
+    """The environment variable that names the folder of the places of runs by hand."""
 
     @property
     def root(self) -> Path:
@@ -104,6 +110,7 @@ def load(folder: Path) -> Declaration:
         metrics=Metrics.of(stated.get("metrics")),
         smoke=tuple(stated.get("smoke", ())),
         names=Names.of(stated),
+        home=stated.get("home", ""),
     )
 
 
@@ -117,6 +124,7 @@ def command_of(name: str, stated: Mapping[str, Any], datasets: Mapping[str, str]
         needs=tuple(stated.get("needs", datasets)),
         instead=tuple(stated.get("instead", ())),
         names=Names.of(stated),
+        here=stated.get("here", {}),
     )
 
 
@@ -124,7 +132,7 @@ def problems_of(stated: Any) -> list[str]:
     """Everything that is wrong in a workload.yaml's contents."""
     if not isinstance(stated, dict):
         return ["must be a mapping with summary, queue and commands"]
-    allowed = {"summary", "image", "queue", "datasets", "commands", "metrics", "smoke", *TABLES}
+    allowed = {"summary", "image", "queue", "datasets", "commands", "metrics", "smoke", "home", *TABLES}
     problems = [f"unknown key {key!r}; allowed: {', '.join(sorted(allowed))}" for key in stated if key not in allowed]
     problems += [f"{key} is missing" for key in ("summary", "queue", "commands") if not stated.get(key)]
     commands = stated.get("commands") or {}
@@ -141,8 +149,11 @@ def problems_of(stated: Any) -> list[str]:
 def problems_of_command(command: Any, datasets: Mapping[str, str]) -> list[str]:
     if not isinstance(command, dict):
         return ["must be a mapping with launcher, type and config"]
-    problems = [f"unknown key {key!r}" for key in command if key not in {"launcher", "type", "config", "needs", "instead", *TABLES}]
+    problems = [f"unknown key {key!r}" for key in command if key not in {"launcher", "type", "config", "needs", "instead", "here", *TABLES}]
     problems += problems_of_names(command)
+    here = command.get("here", {})
+    if not isinstance(here, dict) or not all(isinstance(place, str) for place in here.values()):
+        problems.append(f"here is {here!r}; must be a mapping of keys to places")
     for key, valid in (("launcher", LAUNCHERS), ("type", TASK_TYPES)):
         if command.get(key) not in valid:
             problems.append(f"{key} is {command.get(key)!r}; must be one of {', '.join(valid)}")

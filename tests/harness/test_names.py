@@ -181,12 +181,14 @@ class TestEdits:
         ({"aliases": {"a": "optim.rl"}}, {}, "aliases.a: no command has a key optim.rl"),
         ({}, {"aliases": {"a": "optim.rl"}}, "commands.train: aliases.a: there is no key optim.rl"),
         ({"aliases": {"a": "seed"}}, {"refused": {"a": "w"}}, "commands.train: a is declared for all commands already"),
+        ({}, {"here": {"dataset_path": "data", "datapath": "data"}}, "commands.train: here.datapath: there is no such key"),
+        ({}, {"here": {"folder": "of-{steps}-{stps}"}}, "commands.train: here.folder: there is no setting stps"),
     ],
 )
 def test_a_name_that_would_hide_a_key_or_another_name_is_an_error_of_the_declaration(
     common: dict[str, dict[str, str]], own: dict[str, dict[str, str]], told: str, toy: Declaration
 ) -> None:
-    train = replace(toy.commands["train"], names=Names.of(own))
+    train = replace(toy.commands["train"], names=Names.of(own), here=own.get("here", {}))
     wrong = replace(toy, names=Names.of(common), commands={**toy.commands, "train": train})
     with pytest.raises(WorkloadError, match=rf"workload\.yaml: {re.escape(told)}"):
         resolve(wrong, ["command=train"])

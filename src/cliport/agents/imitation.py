@@ -17,8 +17,9 @@ from harness.checkpoint import Checkpoints
 from harness.errors import CheckpointError
 from harness.files import replaced
 from harness.numbers import finite
+from harness.ranks import rank
 from training.callbacks import ReportTraining, SaveAndStop
-from training.distributed import gather_rows, rank
+from training.distributed import gather_rows
 from training.resume import check_identity
 from training.schedule import scheduled
 

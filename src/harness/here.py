@@ -66,4 +66,4 @@ def problems_of_inputs(reserved: Mapping[str, Any], datasets: Mapping[str, str],
         named = str(reserved[key] or "")
         a_path = named and named != ANEW and not named.startswith((SCHEME, "task:")) and ("/" in named or not has_server)
         if a_path and not Path(named).exists():
-            yield f"{key}={named}: there is no such file or folder"
+            yield f"{key}={named} does not exist; name a checkpoint file, a run's folder or a task ID"

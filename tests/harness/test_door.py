@@ -73,8 +73,8 @@ def test_all_that_is_not_there_is_told_at_once(script: Path, home: Path) -> None
     assert code == 2
     assert err.splitlines() == [
         "error: dataset_path=no/such: there is no such folder",
-        "resume=no/run: there is no such file or folder",
-        "init_from=no.ckpt: there is no such file or folder",
+        "resume=no/run does not exist; name a checkpoint file, a run's folder or a task ID",
+        "init_from=no.ckpt does not exist; name a checkpoint file, a run's folder or a task ID",
     ]
 
 

@@ -211,7 +211,7 @@ def line(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.slow
 def test_the_command_line_trains_in_the_experiments_folder_and_goes_on_there(tmp_path: Path) -> None:
-    """Slow: four programs that import PyTorch."""
+    """Slow: two programs whose ranks import PyTorch."""
     write_demonstrations(tmp_path / "data", train=2, val=1)
     changed = {"n_demos": 2, "n_val": 1, "batch_size": 1, "debug_images": 1, "n_steps": 3, "save_steps": "[2]", "checkpoint_every": 1}
     given = [f"{key}={value}" for key, value in {**SHORT, **{f"train.{key}": value for key, value in changed.items()}}.items()]
@@ -222,20 +222,10 @@ def test_the_command_line_trains_in_the_experiments_folder_and_goes_on_there(tmp
     assert len(list(kept.glob("steps=00002-val_loss=*.ckpt"))) == 1
     assert list((kept.parent / "images").rglob("*.png"))
 
-    longer = line(tmp_path, *given, "n_steps=4", "train.load_from_last_ckpt=True")
-    assert longer.returncode == 2
-    assert "train.n_steps=3 and n_steps=4 both say train.n_steps" in longer.stderr
     given.remove("train.n_steps=3")
-    longer = line(tmp_path, *given, "n_steps=4")
+    longer = line(tmp_path, *given, "n_steps=4", "train.load_from_last_ckpt=True")
     assert f"going on from {kept}/step=00000003.ckpt; resume=anew begins anew" in longer.stdout
     assert torch.load(kept / "last.ckpt", weights_only=True)["global_step"] == 4
-    given.remove("train.lr=0.001")
-    other = line(tmp_path, *given, "n_steps=4", "train.lr=0.002")
-    assert other.returncode == 1
-    assert "train.lr was 0.001, is now 0.002" in other.stderr
-    anew = line(tmp_path, *given, "n_steps=2", "train.lr=0.002", "train.load_from_last_ckpt=False")
-    assert anew.returncode == 0, anew.stderr
-    assert torch.load(kept / "last.ckpt", weights_only=True)["global_step"] == 2
 
 
 def test_several_gpus_are_the_launchers_to_start(tmp_path: Path) -> None:

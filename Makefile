@@ -5,7 +5,7 @@ PYTHON ?= python3
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types changed smoke images-test bench render lock clean env .venv
+.PHONY: help demo quick test lint types changed smoke images-test bench render lock clean env .venv
 
 IMAGES := $(sort $(notdir $(patsubst %/Dockerfile,%,$(wildcard docker/*/Dockerfile))))
 WORKLOADS := $(sort $(notdir $(patsubst %/workload.yaml,%,$(wildcard clearml_tasks/*/workload.yaml))))
@@ -14,6 +14,7 @@ NO_BENCHMARKS := %/__init__.py %/table.py %/programs.py
 BENCHMARKS := $(sort $(patsubst tests/benchmarks/%.py,%,$(filter-out $(NO_BENCHMARKS),$(wildcard tests/benchmarks/*.py))) \
     $(patsubst tests/benchmarks/%/__main__.py,%,$(wildcard tests/benchmarks/*/__main__.py)))
 VENV := .venv/bin/python
+TESTS := tests --ignore=tests/workloads --ignore=tests/containers
 
 help:  ## what there is to type
 	@grep -hE '^[a-z/%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -21,8 +22,11 @@ help:  ## what there is to type
 demo:  ## one task makes a data set, two training runs learn from it, and are compared (KEEP=1 leaves the server up, PORT=8080)
 	@bash example/demo.sh
 
+quick: lint types  ## style, types and the tests of .venv that are not marked slow: while one works
+	$(VENV) -m pytest $(TESTS) -m "not slow" $(PYTEST)
+
 test: env lint types  ## style, types and all tests; environments included
-	$(VENV) -m pytest tests --ignore=tests/workloads --ignore=tests/containers $(PYTEST)
+	$(VENV) -m pytest $(TESTS) $(PYTEST)
 	@for tested in $(TESTED); do $(MAKE) --no-print-directory test/$$tested; done
 
 test/%:  ## the tests of tests/workloads/%, in the environment of its image

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import processes
+from .git import repository_of
 from .home import home, private_folder, remove
 
 STORE = (
@@ -132,7 +133,7 @@ def container_arguments(root: Path, source: Source) -> list[str]:
     own = [
         "--network=host",  # the embedded server listens on this machine's loopback alone; several machines meet by their addresses
         "--ipc=host",  # loaders' workers pass tensors through shared memory
-        *([f"--volume={root}:{root}:ro"] if source.embedded else []),
+        *([f"--volume={place}:{place}:ro" for place in dict.fromkeys([root, repository_of(root)])] if source.embedded else []),
         f"--volume={harness_cache()}:{harness_cache()}",
         f"--env=HARNESS_CACHE={harness_cache()}",
         "--env=GIT_CONFIG_COUNT=1",  # the clone belongs to another user than the container's

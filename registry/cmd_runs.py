@@ -107,19 +107,28 @@ def logs(task: str, follow: bool) -> None:
 @click.command()
 @click.argument("task")
 def stop(task: str) -> None:
-    """Stop a task: off its queue, or ended by its agent. What it has saved stays, see enqueue --resume."""
-    from . import stopping
+    """Stop a task: off its queue, or ended by its agent; what an agent that is gone left running on this machine is ended here.
+
+    What it has saved stays, see enqueue --resume.
+    """
+    from . import orphans, stopping
     from .backends import connect
     from .errors import UsageError
     from .lookup import find_task
 
     server = connect()
     found = find_task(server, task)
-    if found["status"] not in ("queued", "in_progress"):
-        raise UsageError(f"task {found['id']} ({found['name']}) is {found['status']}; there is nothing to stop")
     was = stopping.stop(server, found)
-    outcome = {"queued": "taken off its queue", "in_progress": "stopping"}.get(was, f"{was} meanwhile")
-    say(f"{found['name']} ({found['id']}): {outcome}")
+    if was != "queued" and orphans.end(server, found):
+        was = "orphan"
+    elif found["status"] not in stopping.STOPPABLE:
+        raise UsageError(f"task {found['id']} ({found['name']}) is {found['status']}; there is nothing to stop")
+    outcomes = {
+        "queued": "taken off its queue",
+        "in_progress": "stopping",
+        "orphan": "stopped; its agent was gone, and has left it running",
+    }
+    say(f"{found['name']} ({found['id']}): {outcomes.get(was, f'{was} meanwhile')}")
 
 
 COMMANDS = (compare_command, status, logs, stop)

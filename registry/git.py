@@ -19,6 +19,17 @@ def git(root: Path, *arguments: str, strip: bool = True, given: str = "") -> str
     return done.stdout.strip() if strip else done.stdout
 
 
+def repository_of(root: Path) -> Path:
+    """What an agent clones in place of a clone on this machine: the clone itself, or the one that `git worktree add` made it in.
+
+    A worktree holds no history: its .git is a file that says where that is, which means nothing in a container, and it may be removed
+    long before somebody repeats a run of it.
+    """
+    held = git(root, "rev-parse", "--path-format=absolute", "--git-common-dir")
+    place = Path(held) if held else root / ".git"
+    return (place.parent if place.name == ".git" else place).resolve()
+
+
 def run_git(root: Path, *arguments: str, given: str = "", within: float | None = None) -> subprocess.CompletedProcess[str]:
     """Run git, which asks nobody for a password.
 

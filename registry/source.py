@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from .git import NotACloneError, git, run_git
+from .git import NotACloneError, git, repository_of, run_git
 from .remote import Remote, ask, remote_of
 
 SHOWN = 8  # uncommitted files named in a message
@@ -108,7 +108,7 @@ def commit_of(root: Path, branch: str | None, remote: Remote | None) -> str | No
 
 def file_url(root: Path) -> str:
     """A local clone as a URL: given a plain path, clearml-task would look for a remote in it."""
-    return root.resolve().as_uri()
+    return repository_of(root).as_uri()
 
 
 def uncommitted(root: Path) -> list[str]:

@@ -7,12 +7,17 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from support.processes import guard_tests
 from support.server import LocalServer
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Ctrl-C reaches the processes that tests start also where this run is in a shell's background, which ignores it."""
+    """Ctrl-C reaches the processes that tests start also where this run is in a shell's background, which ignores it.
+
+    And where this run is killed, they are ended.
+    """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    guard_tests()
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ import lightning.pytorch as lightning
 import torch
 from torch import Tensor, nn
 
-from harness.ranks import world_size
+from harness.world import world_size
 from training.batchnorm import unchanged_statistics
 
 Item = TypeVar("Item")

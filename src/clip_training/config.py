@@ -9,6 +9,8 @@ from harness.params import setting
 from training.config import Resumable, non_finite
 from training.models import problem_of_model
 
+from .texts import problem_of_encoding
+
 RESUMABLE = Resumable(
     length="train.epochs",
     free=frozenset({
@@ -45,7 +47,7 @@ class DataConfig:
     )
     image_column: str = setting("filepath", "of a table: image files, named relative to it")
     caption_column: str = setting("title", "of a table: one caption; several rows of an image are several; also a key of a shard's .json")
-    encoding: str = setting("utf-8", "of captions, tables and lists: utf-16, latin-1, cp1252, gb18030, ...")
+    encoding: str = setting("utf-8", "of captions, tables and lists: utf-16, latin-1, cp1252, gb18030, ...", check=problem_of_encoding)
     stream: str = setting("", "s3://bucket/prefix to read the data from while training, in place of dataset_id, which fetches all of it")
     cache_gb: float = setting(10.0, "of the disk for what was streamed; 0 keeps nothing", unit="GB", ge=0)
     module: str = setting("", "your own LightningDataModule, package.module:Class; its batches begin with images and texts")

@@ -11,8 +11,8 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from harness.ranks import rank, world_size
 from harness.report import Report
+from harness.world import rank, world_size
 from training.distributed import gather_rows
 from training.resume import check_identity
 from training.schedule import scheduled
@@ -169,4 +169,4 @@ class Contrast(CachedStep):
         checkpoint["identity"] = self.identity
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        check_identity(checkpoint["identity"], self.identity)
+        check_identity(checkpoint["identity"], self.identity, self.report)

@@ -27,7 +27,7 @@ from torch.optim import SGD, Optimizer
 
 from harness import Job
 from harness.errors import ParameterError
-from harness.ranks import rank, world_size
+from harness.world import rank, world_size
 from training.distributed import gather_rows
 from training.resume import check
 from training.schedule import scheduled
@@ -141,7 +141,7 @@ def finetune(job: Job) -> Path:
         total_steps=total,
         heldout=heldout,
         batch_size=settings.train.batch_size * world_size(),
-        identity=identity_of(clip, training, settings),
+        identity=identity_of(clip, training, heldout, settings),
         report=job.report,
         micro_batch=settings.train.micro_batch,
         gallery=partial(gallery, heldout, settings.train.debug_images) if settings.train.debug_images else None,

@@ -19,7 +19,7 @@ from typing import Any
 
 from harness import Job
 from harness.errors import ParameterError
-from harness.ranks import rank, world_size
+from harness.world import rank, world_size
 from training.resume import check
 from training.seeds import seed_everything
 
@@ -88,7 +88,7 @@ def finetune_vpt(job: Job) -> Path:
         total_steps=total_steps(batches, settings),
         heldout=heldout,
         batch_size=settings.train.batch_size * world_size(),
-        identity=identity_of(clip, training, settings) | {"weights below the prompts": said["base"]},
+        identity=identity_of(clip, training, heldout, settings) | {"weights below the prompts": said["base"]},
         report=job.report,
         loss=settings.train.loss,
         micro_batch=settings.train.micro_batch,

@@ -23,7 +23,6 @@ from .pairs import HeldOut, Pairs, collate
 from .sources import Folder, Source
 from .streaming import Stream
 from .tables import Reading
-from .texts import check_encoding
 
 
 def datasets(clip: Clip, settings: Any, folder: Path | None, seed: int) -> tuple[Pairs, HeldOut]:
@@ -70,7 +69,7 @@ def check(data: DataConfig, folder: Path | None) -> None:
     """
     given = {"dataset_id or dataset_path": folder is not None, "data.stream": bool(data.stream), "data.module": bool(data.module)}
     named = [name for name, there in given.items() if there]
-    problems = check_encoding(data.encoding)
+    problems: list[str] = []
     if not named:
         problems.append(
             "dataset_id is required: image-text pairs (or dataset_path=FOLDER, data.stream=s3://..., data.module=package:Class)"

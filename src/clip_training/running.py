@@ -12,7 +12,7 @@ import torch
 from harness import Job
 from harness.errors import ParameterError
 from harness.files import replaced
-from harness.ranks import rank, world_size
+from harness.world import rank, world_size
 from training.batchnorm import normalises_batches
 from training.callbacks import ReportTraining, SaveAndStop, SeedEachStep
 from training.finite import Finite
@@ -20,8 +20,10 @@ from training.resume import stated
 from training.trainer import make_trainer
 
 from .batches import Batches
+from .contents import contents_of
 from .loading import make_loaders
 from .model import Clip
+from .own_data import OwnPairs
 from .pairs import HeldOut, Pairs
 from .skipped import ListSkipped
 
@@ -51,10 +53,15 @@ def warn_of_batch_norm(clip: Clip, job: Job) -> None:
         )
 
 
-def identity_of(clip: Clip, training: Pairs, settings: Any) -> dict[str, Any]:
-    """What the course of a run follows from beside its settings; a checkpoint with another one is refused."""
+def identity_of(clip: Clip, training: Pairs, heldout: HeldOut, settings: Any) -> dict[str, Any]:
+    """What the course of a run follows from beside its settings; a checkpoint with another one is refused.
+
+    Of one's own data module nothing but the number of pairs is known.
+    """
     micro_batch = {"train.micro_batch": settings.train.micro_batch} if normalises_batches(clip.model) else {}
-    return {"model": clip.name, "pairs": len(training), **micro_batch}
+    own = isinstance(training, OwnPairs)
+    data = {} if own else {"training data": contents_of(training.pairs), "held-out data": contents_of(heldout.pairs)}
+    return {"model": clip.name, "pairs": len(training), **data, **micro_batch}
 
 
 def fit(module: Any, training: Pairs, heldout: HeldOut, batches: Batches, job: Job) -> lightning.Trainer:

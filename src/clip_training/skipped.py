@@ -11,8 +11,8 @@ from lightning.pytorch.callbacks import Callback
 from torch import distributed as dist
 
 from harness.files import replaced
-from harness.ranks import rank, world_size
 from harness.report import Report
+from harness.world import rank, world_size
 
 from .pairs import Skipped
 

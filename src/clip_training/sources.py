@@ -47,6 +47,10 @@ class Source(ABC):
     def state(self, name: PurePosixPath) -> str:
         """Differs when the file has changed."""
 
+    def known(self, name: PurePosixPath) -> str:
+        """What is known of a file's contents without reading it; empty where that is nothing."""
+        return ""
+
     @abstractmethod
     def part(self, name: PurePosixPath, start: int, size: int) -> bytes:
         """Bytes of a file; fewer than `size` at its end. An OSError when they cannot be had."""
@@ -108,6 +112,12 @@ class Member:
     @property
     def stem(self) -> str:
         return self.key
+
+    @property
+    def known(self) -> str:
+        """What is known of its contents without reading it."""
+        archive = self.source.known(self.archive)
+        return f"{archive} {self.start}" if archive else ""
 
     def read_bytes(self) -> bytes:
         content = self.source.part(self.archive, self.start, self.size)

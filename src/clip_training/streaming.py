@@ -66,6 +66,9 @@ class Stream(Source):
     def state(self, name: PurePosixPath) -> str:
         return f"{self.stated.bucket} {self.address(name)} {self.entries[name]} {self.stated.access.endpoint}"
 
+    def known(self, name: PurePosixPath) -> str:
+        return " ".join(map(str, self.entries.get(name, ("missing",))))
+
     def address(self, name: PurePosixPath) -> str:
         return f"{self}/{name}"
 
@@ -122,6 +125,9 @@ class Part(Source):
     def state(self, name: PurePosixPath) -> str:
         return self.whole.state(self.prefix / name)
 
+    def known(self, name: PurePosixPath) -> str:
+        return self.whole.known(self.prefix / name)
+
     def part(self, name: PurePosixPath, start: int, size: int) -> bytes:
         return self.whole.part(self.prefix / name, start, size)
 
@@ -135,6 +141,11 @@ class Object:
 
     def __str__(self) -> str:
         return self.stream.address(self.name)
+
+    @property
+    def known(self) -> str:
+        """What is known of its contents without fetching it."""
+        return self.stream.known(self.name)
 
     @property
     def stem(self) -> str:

@@ -14,13 +14,13 @@ MARKS = {
 """Byte order marks, the longer ones first."""
 
 
-def check_encoding(name: str) -> list[str]:
-    """What is wrong with `data.encoding`."""
+def problem_of_encoding(name: str) -> str | None:
+    """What is wrong with the name of an encoding, for settings."""
     try:
         "".encode(name)
     except (LookupError, ValueError):
-        return [f"data.encoding={name}: is no encoding of text that Python knows; utf-8, utf-16, latin-1, cp1252, gb18030 are some"]
-    return []
+        return "is no encoding of text that Python knows; utf-8, utf-16, latin-1, cp1252, gb18030 are some"
+    return None
 
 
 def text_of(content: bytes, encoding: str = "utf-8") -> str:

@@ -19,7 +19,7 @@ from pathlib import Path
 from torch import Tensor
 
 from harness import Job
-from harness.ranks import world_size
+from harness.world import world_size
 from training.resume import check
 from training.seeds import seed_everything
 
@@ -60,7 +60,7 @@ def train(job: Job) -> Path:
         total_steps=total_steps(batches, settings),
         heldout=heldout,
         batch_size=settings.train.batch_size * world_size(),
-        identity=identity_of(clip, training, settings),
+        identity=identity_of(clip, training, heldout, settings),
         report=job.report,
         loss=settings.train.loss,
         micro_batch=settings.train.micro_batch,

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import DataError
-from harness.launch import die_with_parent
+from harness.guard import die_with_parent
 
 from .config import DemosConfig, RecordConfig
 from .data.codec import encode

@@ -22,8 +22,8 @@ import torch
 from torch.utils.data import DataLoader
 
 from harness import Job
-from harness.ranks import rank, world_size
 from harness.report import Report
+from harness.world import rank, world_size
 from training.callbacks import ReportTraining, SaveAndStop, SeedEachStep
 from training.distributed import share_of_rank
 from training.finite import Finite
@@ -83,7 +83,8 @@ def train(job: Job) -> Path:
         callbacks=[SeedEachStep(job.seed), finite, progress, parts, validate, saving, KeepLast(saving, job.checkpoints, kept)],
     )
     position.trainer = trainer
-    module = Imitation(agent, lr=loop.lr, decay=loop.lr_decay, steps=loop.n_steps, identity=identity_of(about), description=about)
+    identity = identity_of(about, demonstrations, validation)
+    module = Imitation(agent, lr=loop.lr, decay=loop.lr_decay, steps=loop.n_steps, identity=identity, description=about, report=job.report)
     trainer.fit(module, loader, ckpt_path=job.resume, weights_only=True)
     saving.exit_if_stopped(trainer, job)
     finite.check_published(trainer)
@@ -131,10 +132,12 @@ def make_agent(settings: TrainConfig, seed: int, report: Report, init_from: Path
     return agent, weights
 
 
-def identity_of(about: dict[str, Any]) -> dict[str, Any]:
+def identity_of(about: dict[str, Any], demonstrations: Source, validation: Source) -> dict[str, Any]:
     """What a resumed run must share with the one that it continues, beside its settings; `about` is the agent's description."""
     return {
         **{f"agent's {name}": value for name, value in about["agent"].items()},
+        "training data": demonstrations.contents,
+        "validation data": validation.contents,
         "frozen weights": about["trunk"] and f"{about['trunk']['fingerprint']} ({about['trunk']['origin']})",
     }
 

@@ -21,9 +21,9 @@ from .checkpoint import Checkpoints
 from .data import PUBLIC_PROJECT, publish
 from .params import settings_class
 from .plan import PLAN, Plan
-from .ranks import local_rank, rank, world_size
 from .report import ClearMLReport, Report, Silent, TerminalReport
 from .settings import merge
+from .world import local_rank, rank, world_size
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def run_rank(declaration: workload.Declaration, commands: dict[str, Callable[[Jo
     """Call the planned command in this process; what goes wrong is written beside the plan for the parent."""
     plan = Plan.read(Path(os.environ[PLAN]))
     number = rank()
-    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
+    signal.signal(signal.SIGTERM, leave)
     try:
         job, uploads = make_job(declaration, plan, number)
         try:
@@ -97,6 +97,12 @@ def run_rank(declaration: workload.Declaration, commands: dict[str, Callable[[Jo
         write_failure(Path(plan.output_dir), number, error)
         sys.stderr.flush()
         sys.exit(1)
+
+
+def leave(number: int, _frame: object) -> None:
+    """End by SIGTERM; another one does not disturb what is saved on the way out."""
+    signal.signal(number, signal.SIG_IGN)
+    sys.exit(128 + number)
 
 
 def make_job(declaration: workload.Declaration, plan: Plan, number: int) -> tuple[Job, Any]:

@@ -1,26 +1,13 @@
-"""Launchers: command lines as pure functions of the plan, and the one process that the parent watches over."""
+"""Launchers: command lines as pure functions of the plan."""
 
 from __future__ import annotations
 
-import ctypes
-import os
-import signal
-import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from .errors import LaunchError, ParameterError
-from .reasons import ended
-
-GRACE = 20.0
-"""Seconds that ranks have to end after SIGTERM before they are killed."""
-LEFT_BEHIND = 3.0
-"""Seconds that processes may outlive the launcher that started them."""
 
 
 @dataclass(frozen=True)
@@ -103,85 +90,3 @@ def image_python(image: str, root: Path, environment: Mapping[str, str]) -> str:
     if stated:
         raise LaunchError(f"the environment of image {image} is not built at {python.parents[1]}; type: make env/{image}")
     return sys.executable
-
-
-def supervise(argv: Sequence[str], environment: Mapping[str, str], log: BinaryIO, failure: Callable[[], str | None]) -> None:
-    """Run the ranks to their end, their output going to standard output and `log`.
-
-    SIGTERM and SIGINT are passed on; ranks that outlive their grace are killed. Whatever ends this process ends them too.
-
-    Args:
-        failure: tells, after a bad end, what a rank said was wrong.
-
-    Raises:
-        LaunchError: with exit code and reason, when they did not end well.
-    """
-    process = subprocess.Popen(
-        argv,
-        env=dict(environment),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-        preexec_fn=die_with_parent,  # noqa: PLW1509  one system call, its library loaded before
-    )
-    threading.Thread(target=clear_away, args=[process], daemon=True).start()
-    stopped: list[int] = []
-
-    def stop(number: int, _frame: object) -> None:
-        stopped.append(number)
-        signal_group(process.pid, signal.SIGTERM)
-        signal.signal(signal.SIGALRM, lambda *_: signal_group(process.pid, signal.SIGKILL))
-        signal.setitimer(signal.ITIMER_REAL, GRACE)
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        for part in output_of(process):
-            sys.stdout.write(part.decode(errors="replace"))
-            sys.stdout.flush()
-            log.write(part.rpartition(b"\r")[2] if not part.endswith(b"\r") else b"")
-            log.flush()
-        code = process.wait()
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal_group(process.pid, signal.SIGKILL)
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    if stopped:
-        raise LaunchError(f"stopped by {signal.Signals(stopped[0]).name}; the last checkpoint is kept", 128 + stopped[0])
-    if code:
-        raise LaunchError(failure() or ended(code), code if code > 0 else 128 - code)
-
-
-def clear_away(process: subprocess.Popen[bytes]) -> None:
-    """End what a launcher left behind (workers of a killed rank): it would hold the output open for ever."""
-    process.wait()
-    time.sleep(LEFT_BEHIND)
-    signal_group(process.pid, signal.SIGKILL)
-
-
-def output_of(process: subprocess.Popen[bytes]) -> Iterator[bytes]:
-    """Pieces of output as they come, cut at line ends and carriage returns (progress bars)."""
-    assert process.stdout is not None
-    rest = b""
-    while piece := os.read(process.stdout.fileno(), 65536):
-        rest += piece
-        cut = max(rest.rfind(b"\n"), rest.rfind(b"\r")) + 1
-        yield from rest[:cut].splitlines(keepends=True)
-        rest = rest[cut:]
-    if rest:
-        yield rest
-
-
-def signal_group(pid: int, number: int) -> None:
-    try:
-        os.killpg(pid, number)
-    except ProcessLookupError:
-        return  # it has ended already
-
-
-libc = ctypes.CDLL(None)
-
-
-def die_with_parent() -> None:
-    """In the child, before it starts: let the kernel end it with SIGTERM when the parent is killed (PR_SET_PDEATHSIG)."""
-    libc.prctl(1, signal.SIGTERM)

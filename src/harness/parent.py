@@ -11,16 +11,18 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from . import here
+from .agent import Agent, descent
 from .checkpoint import find, find_weights
 from .data import materialise
 from .errors import HarnessError, LaunchError, ParameterError
 from .gpus import problems_of_processes
 from .image import check_image
 from .job import read_failure
-from .launch import Launch, image_python, problems_of_meeting, supervise
+from .launch import Launch, image_python, problems_of_meeting
 from .nodes import STOPPED, Nodes, choose_interface, join
 from .params import Arguments, path_key, resolve
 from .plan import PLAN, Plan
+from .ranks import supervise
 from .s3 import SCHEME
 from .tracking import Tracked, check_server, checkpoint_of, has_server, is_remote, stored_checkpoint
 from .workload import Declaration
@@ -38,17 +40,17 @@ class Stopped(BaseException):
 
 
 def stop(_number: int, _frame: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it ends already
     raise Stopped
 
 
 def run(declaration: Declaration, argv: Sequence[str], script: str) -> int:
     """Run the workload here, for the agent's task or for a person's command line, and return the exit code."""
+    agent = Agent(descent() if is_remote(os.environ) else {})
     tracked, nodes = Tracked(declaration, None) if is_remote(os.environ) else None, Nodes()
     try:
         check_image(declaration.root, declaration.image)
         arguments = resolve(declaration, [], tracked.asked(declaration)) if tracked else by_hand(declaration, argv)
-        for note in arguments.notes:
-            print(note, flush=True)
         launch = launch_of(arguments)
         python = image_python(declaration.image, declaration.root, os.environ)
         if tracked is None and has_server(os.environ):
@@ -57,6 +59,7 @@ def run(declaration: Declaration, argv: Sequence[str], script: str) -> int:
         if tracked:
             tracked.settle_output()
         signal.signal(signal.SIGTERM, stop)  # after Task.init, whose own handler would swallow it
+        agent.watch()
         if launch.nnodes > 1:
             nodes = join(tracked.task, launch.nnodes) if tracked and is_remote(os.environ) else nodes
             choose_interface(os.environ)
@@ -66,11 +69,11 @@ def run(declaration: Declaration, argv: Sequence[str], script: str) -> int:
         execute(declaration, plan, ranks)
         nodes.close()
     except LaunchError as error:
-        return end(tracked, nodes, str(error), error.code)
+        return end(tracked, nodes, agent, str(error), error.code)
     except HarnessError as error:
-        return end(tracked, nodes, str(error), BAD_INPUT)
+        return end(tracked, nodes, agent, str(error), BAD_INPUT)
     except Stopped:
-        return end(tracked, nodes, "stopped by SIGTERM before the first step", 128 + signal.SIGTERM)
+        return end(tracked, nodes, agent, "stopped by SIGTERM before the first step", 128 + signal.SIGTERM)
     if tracked:
         tracked.close()
     return 0
@@ -89,15 +92,16 @@ def by_hand(declaration: Declaration, argv: Sequence[str]) -> Arguments:
     return arguments
 
 
-def end(tracked: Tracked | None, nodes: Nodes, reason: str, code: int) -> int:
+def end(tracked: Tracked | None, nodes: Nodes, agent: Agent, reason: str, code: int) -> int:
     """Say why the run ended badly: on the terminal, in the log and in the task's status."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it ends already
     reason, code = nodes.end(reason, code)
-    if is_remote(os.environ) and reason.startswith(STOPPED):
+    stopped, reason = reason.startswith(STOPPED), agent.why(reason)
+    if is_remote(os.environ) and stopped:
         code = INTERRUPTED
     print(f"error: {reason}", file=sys.stderr, flush=True)
     if tracked:
-        (tracked.stop if reason.startswith(STOPPED) else tracked.fail)(reason)
+        (tracked.stop if stopped else tracked.fail)(reason)
         tracked.close()
         sys.stdout.flush()
         os._exit(code)  # the SDK's own exit handler would call a stopped task completed
@@ -125,6 +129,8 @@ def settle(declaration: Declaration, arguments: Arguments, tracked: Tracked | No
     Raises:
         HarnessError: for data or a checkpoint that cannot be had.
     """
+    for note in arguments.notes:
+        print(note, flush=True)
     reserved = arguments.reserved
     name = tracked.id if tracked else f"{arguments.command.name}-{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:4]}"
     output = arguments.folder or Path(reserved["output_dir"]).absolute() / declaration.name / name

@@ -17,11 +17,12 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from . import activity, bulk, events, metrics, models, organization, projects, queues, reports, taskparts, workers  # noqa: F401  (their end points)
+from . import activity, bulk, events, leases, metrics, models, organization, projects, queues, reports, taskparts, workers  # noqa: F401  (their end points)
 from .answers import envelope, pieces
 from .auth import API_VERSION, Guard
 from .bodies import Bodies
-from .endpoints import Endpoint, lookup
+from .callers import NOBODY, Caller
+from .endpoints import Answer, Endpoint, lookup
 from .errors import AnswerError, ForbiddenError, StorageError
 from .files import FileServer
 from .store import Store
@@ -68,35 +69,42 @@ class Api:
             return envelope(name, version, status=500, message="internal error; the server's log has the details")
 
     async def _answer(self, name: str, version: str, request: Request) -> list[bytes]:
-        by_cookie = name != "debug.ping" and self._guard.check(request)
+        caller = NOBODY if name == "debug.ping" else self._guard.check(request)
         if name == "auth.login":
-            if by_cookie:
+            if caller.by_cookie:
                 raise ForbiddenError("the page's cookie is for the page alone")
             async with self._bodies.parsed(request, name, batch=False) as (asked, _):
-                token = self._guard.token(request.query_params.get("expiration_sec", asked.get("expiration_sec")))
+                token = self._guard.token(request.query_params.get("expiration_sec", asked.get("expiration_sec")), caller)
             return pieces({"token": token})
         endpoint = lookup(name, version)
-        if by_cookie and endpoint.writes:
+        if caller.by_cookie and endpoint.writes:
             self._guard.check_wish(request, "POST")
         async with self._bodies.parsed(request, name, batch=endpoint.batch) as (body, large):
-            return await self._run(endpoint, body, large)
+            return await self._run(endpoint, body, large, caller)
 
-    async def _run(self, endpoint: Endpoint, body: Any, large: bool) -> list[bytes]:
+    async def _run(self, endpoint: Endpoint, body: Any, large: bool, caller: Caller) -> list[bytes]:
         """Call an end point on the store."""
 
         def call(db: sqlite3.Connection) -> list[bytes]:
-            return pieces(endpoint.call(db, body))
+            return pieces(answer(db, endpoint, body, caller))
 
         return await asyncio.wrap_future(self._store.write(call, large=large) if endpoint.writes else self._store.read(call))
 
 
+def answer(db: sqlite3.Connection, endpoint: Endpoint, body: Any, caller: Caller) -> Answer:
+    """The data of an end point's answer. What changes a task is refused to an agent in whose hands it is not."""
+    if endpoint.writes and endpoint.name.startswith("tasks.") and isinstance(task := body.get("task"), str):
+        leases.check(db, task, caller)
+    return endpoint.call(db, body, caller)
+
+
 def refusal(error: AnswerError, name: str = "", version: str = "") -> Response:
     """What a client is told that is refused."""
-    answer = envelope(name, version, status=error.status, subcode=error.subcode, message=str(error))
+    told = envelope(name, version, status=error.status, subcode=error.subcode, message=str(error))
     if isinstance(error, StorageError):
         log.error("%s: %s", name, error)
-        answer.headers["Retry-After"] = str(error.retry_after)
-    return answer
+        told.headers["Retry-After"] = str(error.retry_after)
+    return told
 
 
 class HostCheck:

@@ -25,6 +25,7 @@ from starlette.requests import HTTPConnection
 
 from harness.files import replaced
 
+from .callers import Caller
 from .documents import COMPANY, USER
 from .errors import ForbiddenError, InvalidRequestError, StartError, UnauthorizedError
 
@@ -34,6 +35,7 @@ LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _DAY = 24 * 3600
 _LONGEST = 30 * _DAY
 _ALGORITHM = "HS256"
+_OF_AGENTS = ("x-clearml-agent", "x-trains-agent")  # what clearml-agent sends where the SDK sends X-ClearML-Client
 # ClearML's subcodes of a 401.
 _NO_SCHEME, _NO_CREDENTIALS, _MALFORMED, _WRONG_KEY, _BAD_TOKEN = 10, 20, 21, 22, 30
 
@@ -85,16 +87,17 @@ class Guard:
         if request.headers.get("host", "") not in self._hosts:
             raise ForbiddenError("this server answers to 127.0.0.1 and localhost only")
 
-    def check(self, request: HTTPConnection) -> bool:
-        """True if it comes by the page's cookie: what it then may do, `check_wish` says.
+    def check(self, request: HTTPConnection) -> Caller:
+        """Who asks. What may be done by the page's cookie, `check_wish` says.
 
         Raises:
             UnauthorizedError: there is no valid token, key or cookie.
             ForbiddenError: the cookie was sent from another site.
         """
         scheme, _, value = request.headers.get("authorization", "").partition(" ")
+        session = ""
         if scheme.lower() == "bearer":
-            self._verify(value.strip(), "api")
+            session = self._verify(value.strip(), "api")
         elif scheme.lower() == "basic":
             self.check_key(value.strip())
         elif self.cookie in request.cookies:
@@ -103,7 +106,7 @@ class Guard:
         else:
             subcode = _NO_SCHEME if scheme else _NO_CREDENTIALS
             raise UnauthorizedError("Unauthorized (missing credentials)", subcode=subcode)
-        return scheme == ""
+        return Caller(session, any(name in request.headers for name in _OF_AGENTS), by_cookie=scheme == "")
 
     def check_wish(self, request: HTTPConnection, *methods: str) -> None:
         """Raises ForbiddenError unless what changes something was asked by the server's own page, which a link or an address is not."""
@@ -121,12 +124,12 @@ class Guard:
         if not hmac.compare_digest(secret_key.encode(), self._keys.secret_key.encode()) or not right:
             raise UnauthorizedError("Unauthorized (invalid credentials: failed to locate provided credentials)", subcode=_WRONG_KEY)
 
-    def token(self, expiration_sec: int | str | None = None) -> str:
-        """A token for the API, valid for a day unless asked otherwise (30 days at most)."""
+    def token(self, expiration_sec: int | str | None, caller: Caller) -> str:
+        """A token for the API, valid for a day unless asked otherwise (30 days at most): of the caller's session, or of a new one."""
         asked = str(expiration_sec or _DAY)
         if not asked.isdecimal():
             raise InvalidRequestError("Validation error: expiration_sec must be a number of seconds")
-        return self._sign("api", min(int(asked), _LONGEST))
+        return self._sign("api", min(int(asked), _LONGEST), caller.session)
 
     def page_cookie(self, key: str) -> tuple[str, int]:
         """The cookie's value and its life in seconds, for the key in the page's address. Raises UnauthorizedError for another key."""
@@ -134,13 +137,14 @@ class Guard:
             raise UnauthorizedError("this address is not valid; `registry up` prints the right one")
         return self._sign("page", _LONGEST), _LONGEST
 
-    def _sign(self, use: str, seconds: int) -> str:
+    def _sign(self, use: str, seconds: int, session: str = "") -> str:
         now = int(time.time())
         claims = {
             "iat": now,
             "exp": now + seconds,
             "auth_type": "Bearer",
             "use": use,
+            "jti": session or secrets.token_hex(8),
             "identity": {
                 "user": USER["id"],
                 "company": COMPANY["id"],
@@ -154,7 +158,8 @@ class Guard:
         }
         return jwt.encode(claims, self._keys.signing_key, algorithm=_ALGORITHM)
 
-    def _verify(self, token: str, use: str) -> None:
+    def _verify(self, token: str, use: str) -> str:
+        """The token's session."""
         # A token from the future is one of ours all the same: the clock was put back since.
         options: Options = {"verify_iat": False}
         try:
@@ -163,6 +168,7 @@ class Guard:
             raise UnauthorizedError("Unauthorized (invalid token)", subcode=_BAD_TOKEN) from None
         if claims.get("use") != use:
             raise UnauthorizedError("Unauthorized (invalid token)", subcode=_BAD_TOKEN)
+        return str(claims.get("jti") or "")
 
     def _check_same_site(self, request: HTTPConnection) -> None:
         """Browsers say where a request comes from; all but a GET must say it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from . import curves, projects, queues
+from . import curves, leases, projects, queues
 from .documents import MODELS, PROJECTS, TASKS, Json, now
 from .endpoints import endpoint
 from .errors import IllegalStatusError, InvalidRequestError
@@ -27,6 +27,7 @@ def reset(
         raise IllegalStatusError(f"Invalid task status: id={task}, status=published; use force=true")
     urls = _urls(db, document) if return_file_urls else None
     left = queues.leave(db, task)
+    leases.end(db, task, lost=True)
     events = curves.forget(db, task)
     models = _remove_models(db, document) if delete_output_models else 0
     document["execution"] = {"artifacts": [], "model_labels": {}} if clear_all else _kept(document["execution"])
@@ -77,6 +78,7 @@ def remove(db: sqlite3.Connection, document: Json, *, models: bool = True) -> in
     """Delete a task with its events and its place in a queue; its children lose their parent. Returns how many models went with it."""
     id = document["id"]
     queues.leave(db, id)
+    leases.forget(db, id)
     curves.forget(db, id)
     deleted = _remove_models(db, document) if models else 0
     for child in TASKS.select(db, "doc ->> '$.parent' = ?", id):

@@ -2,7 +2,7 @@
 
 A handler takes the database and its request's fields as keyword arguments, and returns the `data` of the answer. The dispatcher runs it
 as one change of the database (`writes=True`) or on a consistent view of it. Fields that a handler does not name are ignored, as newer
-clients may send them; a handler with `**asked` gets them all.
+clients may send them; a handler with `**asked` gets them all. A handler that names a `caller` is told who asks.
 """
 
 from __future__ import annotations
@@ -15,12 +15,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Union
 
+from .callers import NOBODY, Caller
 from .errors import AnswerError, InvalidRequestError, MovedEndpointError, UnknownEndpointError
 
 Answer = dict[str, Any]
 Handler = Callable[..., Answer]
 
 _TABLE: dict[str, Endpoint] = {}
+CALLER = "caller"
+"""The parameter of handlers that is no field of the request."""
 _LARGEST = 2**63
 ITEM = {**dict.fromkeys(("key", "metric", "mode", "model", "name", "section", "task", "type", "variant"), str), "variants": list[str]}
 """What is a text in every list of objects that a request holds: by these they are told apart."""
@@ -36,22 +39,25 @@ class Endpoint:
     batch: bool
     until: str
 
-    def call(self, db: sqlite3.Connection, body: Any) -> Answer:
+    def call(self, db: sqlite3.Connection, body: Any, caller: Caller = NOBODY) -> Answer:
         """Check the fields of a request and run it.
 
         Raises:
             InvalidRequestError: a field is missing or of a wrong type.
         """
-        arguments = {"requests": body} if self.batch else self._arguments(body)
+        arguments = {"requests": body} if self.batch else self._arguments(body, caller)
         return self.handler(db, **arguments)
 
-    def _arguments(self, body: Mapping[str, Any]) -> dict[str, Any]:
+    def _arguments(self, body: Mapping[str, Any], caller: Caller) -> dict[str, Any]:
         parameters = list(inspect.signature(self.handler).parameters.values())[1:]
         hints = _hints(self.handler)
         rest = parameters and parameters[-1].kind is inspect.Parameter.VAR_KEYWORD
         arguments = {key: value for key, value in body.items() if value is not None} if rest else {}
         for parameter in parameters:
             if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+                continue
+            if parameter.name == CALLER:
+                arguments[CALLER] = caller
                 continue
             value = body.get(parameter.name)
             if value is None:

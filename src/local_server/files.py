@@ -43,8 +43,7 @@ class FileServer:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         try:
-            by_cookie = self._guard.check(request)
-            if by_cookie and request.method not in ("GET", "HEAD"):
+            if self._guard.check(request).by_cookie and request.method not in ("GET", "HEAD"):
                 self._guard.check_wish(request, "POST", "DELETE")
             answer = await self._answer(request)
         except AnswerError as error:

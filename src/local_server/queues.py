@@ -5,7 +5,8 @@ from __future__ import annotations
 import sqlite3
 from typing import Any
 
-from . import workers
+from . import leases, workers
+from .callers import NOBODY, Caller
 from .documents import COMPANY, QUEUES, TASKS, USER, Json, check_name, now, pick, scroll
 from .endpoints import endpoint
 from .errors import DuplicateError, InvalidRequestError
@@ -53,6 +54,18 @@ def join(db: sqlite3.Connection, queue: str, task: str) -> None:
 def leave(db: sqlite3.Connection, task: str) -> bool:
     """Take a task out of its queue; False if it stood in none."""
     return db.execute("DELETE FROM entry WHERE task = ?", (task,)).rowcount > 0
+
+
+def take_back(db: sqlite3.Connection, queue: str, task: str) -> bool:
+    """Put a task that was handed out but not started to the front of its queue; False if it waits no more for its start."""
+    if not db.execute("SELECT 1 FROM task WHERE id = ? AND doc ->> '$.status' IN ('created', 'queued')", (task,)).fetchone():
+        return False
+    if not db.execute("SELECT 1 FROM queue WHERE id = ?", (queue,)).fetchone():
+        _make_draft(db, task, "its queue was deleted")
+        return False
+    first = db.execute("SELECT coalesce(min(position), 1) FROM entry WHERE queue = ?", (queue,)).fetchone()[0]
+    made = db.execute("INSERT OR IGNORE INTO entry (task, queue, position, added) VALUES (?, ?, ?, ?)", (task, queue, first - 1, now()))
+    return made.rowcount > 0  # otherwise somebody has queued it
 
 
 def entries(db: sqlite3.Connection, queue: str, limit: int = -1) -> list[Json]:
@@ -130,16 +143,18 @@ def _make_draft(db: sqlite3.Connection, task: str, reason: str) -> None:
     document = TASKS.get(db, task)
     if document["status"] == "queued":
         TASKS.save(db, document | {"status": "created", "status_changed": now(), "status_reason": reason})
+        leases.end(db, task)
 
 
 @endpoint("queues.get_next_task", writes=True)
-def get_next_task(db: sqlite3.Connection, queue: str, get_task_info: bool = False) -> Json:
-    """Hand out the first task: no other caller gets it. No entry if the queue is empty."""
+def get_next_task(db: sqlite3.Connection, queue: str, get_task_info: bool = False, caller: Caller = NOBODY) -> Json:
+    """Hand out the first task: no other caller gets it, unless this one does not start it in time. No entry if the queue is empty."""
     QUEUES.get(db, queue)
     first = entries(db, queue, 1)
     if not first:
         return {}
     leave(db, first[0]["task"])
+    leases.take(db, first[0]["task"], queue, caller, workers.of_session(db, caller))
     return {"entry": first[0]} | ({"task_info": {"company": COMPANY["id"], "user": USER["id"]}} if get_task_info else {})
 
 

@@ -12,13 +12,14 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import uvicorn
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
-from . import queues
+from . import leases, queues
 from .app import application, log
 from .auth import SERVER_VERSION, Guard, Keys, write_private
 from .connections import WAITING, Server, allow_many_files
@@ -26,14 +27,13 @@ from .errors import StartError
 from .files import FileServer
 from .page import routes
 from .store import Store
-from .watch import Patience, stop_silent
+from .watch import Limits, Patience, look
 
 HOST = "127.0.0.1"
-SILENCE = 1800.0
-"""Seconds without a sign of life after which a running task counts as gone."""
+PATIENT = Limits()
 
 
-def serve(folder: Path, port: int, *, silence: float = SILENCE, around: Sequence[Middleware] = ()) -> None:
+def serve(folder: Path, port: int, *, limits: Limits = PATIENT, around: Sequence[Middleware] = ()) -> None:
     """Run the server on `folder` until SIGTERM or SIGINT. Port 0 picks a free one.
 
     Raises:
@@ -43,20 +43,21 @@ def serve(folder: Path, port: int, *, silence: float = SILENCE, around: Sequence
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with _locked(folder):
-            _serve(folder, port, silence, around)
+            _serve(folder, port, limits, around)
     except OSError as error:
         raise StartError(f"cannot use {folder}: {error.strerror or error}") from error
 
 
-def _serve(folder: Path, port: int, silence: float, around: Sequence[Middleware]) -> None:
+def _serve(folder: Path, port: int, limits: Limits, around: Sequence[Middleware]) -> None:
     keys = Keys.of(folder)
     store = Store(folder / "server.db")
     store.write(queues.get_default).result()  # ClearML's server has it from the start
+    store.write(leases.resume).result()
     listener = _listen(port)
     port = listener.getsockname()[1]
     guard = Guard(keys, port)
     app = application(store, guard, FileServer(folder, guard), routes(guard), list(around))
-    app.router.lifespan_context = _lifespan(folder, port, keys, store, silence)
+    app.router.lifespan_context = _lifespan(folder, port, keys, store, limits)
     allow_many_files()
     config = uvicorn.Config(app, log_level="warning", access_log=False, lifespan="on", server_header=False, timeout_graceful_shutdown=5)
     server = Server(config)
@@ -93,11 +94,11 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def _lifespan(
-    folder: Path, port: int, keys: Keys, store: Store, silence: float
+    folder: Path, port: int, keys: Keys, store: Store, limits: Limits
 ) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        watcher = asyncio.create_task(_watch(store, silence))
+        watcher = asyncio.create_task(_watch(store, limits))
         announced = folder / "server.json"
         _announce(folder, port, keys)
         try:
@@ -111,19 +112,18 @@ def _lifespan(
     return lifespan
 
 
-async def _watch(store: Store, silence: float) -> None:
+async def _watch(store: Store, limits: Limits) -> None:
     patience = Patience()
     while True:
-        await asyncio.sleep(min(30.0, silence / 4))
-        if patience.listened() < silence:
-            continue
+        await asyncio.sleep(limits.period)
+        listened = patience.listened()
         try:
-            stopped = await asyncio.wrap_future(store.write(lambda db: stop_silent(db, silence)))
+            said = await asyncio.wrap_future(store.write(partial(look, limits=limits, listened=listened)))
         except Exception:
-            log.exception("could not look for silent tasks")
+            log.exception("could not look after the tasks")
         else:
-            for task in stopped:
-                log.warning("task %s gave no sign of life for %g s and was stopped", task, silence)
+            for line in said:
+                log.warning(line)
 
 
 def _announce(folder: Path, port: int, keys: Keys) -> None:

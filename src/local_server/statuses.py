@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from datetime import datetime
 
+from . import leases
 from .documents import TASKS, Json, now
 from .errors import IllegalStatusError
 
@@ -54,4 +55,6 @@ def change(db: sqlite3.Connection, task: Json, status: str, *, reason: str = "",
         fields["published"] = time
     task |= fields
     TASKS.save(db, task)
+    if status != "in_progress":
+        leases.end(db, task["id"], lost=status == "queued")
     return fields

@@ -23,7 +23,6 @@ Result = TypeVar("Result")
 Work = Callable[[sqlite3.Connection], Result]
 Change = tuple[Work[Any], Future[Any]]
 
-VERSION = 1
 READERS = 4
 COMMITTED_TOGETHER = 64
 _DISK = {
@@ -37,7 +36,7 @@ _REFUSED = (sqlite3.Error, OverflowError)
 
 _DOCUMENTS = ("project", "task", "model", "queue", "worker")
 
-_SCHEMA = [
+_DATA = [
     *(f"CREATE TABLE {name} (id TEXT PRIMARY KEY, doc TEXT NOT NULL)" for name in _DOCUMENTS),
     "CREATE INDEX project_name ON project (doc ->> '$.name')",
     "CREATE INDEX task_project ON task (doc ->> '$.project')",
@@ -65,6 +64,16 @@ _SCHEMA = [
     "CREATE INDEX event_time ON event (owner, type, timestamp)",
     "CREATE INDEX event_metric ON event (owner, type, metric, variant, iter)",
 ]
+_LEASES = [
+    # Tasks in a worker's hands, with the monotonic time of the last that was heard of it; and the sessions that have lost one.
+    """CREATE TABLE lease (
+        task TEXT PRIMARY KEY, queue TEXT NOT NULL, session TEXT NOT NULL, worker TEXT NOT NULL, started INTEGER NOT NULL,
+        heard REAL NOT NULL)""",
+    "CREATE TABLE lost (task TEXT NOT NULL, session TEXT NOT NULL, PRIMARY KEY (task, session)) WITHOUT ROWID",
+]
+_STEPS = (_DATA, _LEASES)
+"""What each version of the format adds to the one before."""
+VERSION = len(_STEPS)
 
 
 class Store:
@@ -174,9 +183,9 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if version > VERSION:
         raise StartError(f"{path.parent} was written by a newer version of this server (format {version}, this one reads {VERSION})")
-    if version == 0:
+    if version < VERSION:
         connection.execute("BEGIN IMMEDIATE")
-        for statement in _SCHEMA:
+        for statement in (statement for step in _STEPS[version:] for statement in step):
             connection.execute(statement)
         connection.execute(f"PRAGMA user_version={VERSION}")
         connection.execute("COMMIT")

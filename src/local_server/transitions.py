@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import sqlite3
 
-from . import containers, models, queues, statuses
+from . import containers, leases, models, queues, statuses
+from .callers import NOBODY, Caller
 from .documents import MODELS, QUEUES, TASKS, Json, now
 from .endpoints import endpoint
-from .errors import InvalidRequestError
-from .workers import alive, running
+from .errors import IllegalStatusError, InvalidRequestError
+from .workers import alive
 
 DEVELOPMENT = "development"
 """The SDK's tag for what somebody runs at a keyboard: it goes when an agent shall run it."""
+LISTENING = 45.0
+"""Seconds since its last report, which it sends every 30, for which an agent counts as one that will hear of a wish to stop."""
 
 
 @endpoint("tasks.enqueue", writes=True)
@@ -65,6 +68,7 @@ def dequeue(
         time = now()
         fields = {"status": "created", "status_changed": time, "status_reason": status_reason, "status_message": status_message}
         TASKS.save(db, document | fields | {"last_change": time, "last_update": time})
+        leases.end(db, task, lost=True)
     elif new_status in statuses.REACHED_FROM:
         fields = statuses.change(db, document, new_status, reason=status_reason, message=status_message, force=True)
     else:
@@ -73,9 +77,15 @@ def dequeue(
 
 
 @endpoint("tasks.started", writes=True)
-def started(db: sqlite3.Connection, task: str, force: bool = False, status_reason: str = "", status_message: str = "") -> Json:
+def started(
+    db: sqlite3.Connection, task: str, force: bool = False, status_reason: str = "", status_message: str = "", caller: Caller = NOBODY
+) -> Json:
+    """A task runs. What waits in a queue, an agent has to take from there: it may have had it before, and given it back unawares."""
     TASKS.require(db, [task], subcode=10)
+    if caller.agent and db.execute("SELECT 1 FROM entry WHERE task = ?", (task,)).fetchone():
+        raise IllegalStatusError(f"task {task} waits in its queue: an agent has to take it from there")
     fields = statuses.change(db, TASKS.get(db, task), "in_progress", reason=status_reason, message=status_message, force=force)
+    leases.start(db, task, caller)
     return {"started": 1, "updated": 1, "fields": fields}
 
 
@@ -113,9 +123,9 @@ def stopped(db: sqlite3.Connection, task: str, force: bool = False, status_reaso
 
 @endpoint("tasks.stop", writes=True)
 def stop(db: sqlite3.Connection, task: str, force: bool = False, status_reason: str = "", status_message: str = "") -> Json:
-    """A task that an agent runs is asked to stop: the agent reads the message, ends it and says so. Any other is stopped at once."""
+    """A task that an agent runs and reports is asked to stop: the agent reads the message, ends it and says so. Any other stops at once."""
     document = TASKS.get(db, task)
-    if document["status"] == "in_progress" and running(db, task):
+    if document["status"] == "in_progress" and leases.is_reported(db, task, LISTENING):
         time = now()
         fields = {
             "status_reason": status_reason,
@@ -151,9 +161,10 @@ def published(
 
 
 @endpoint("tasks.ping", writes=True)
-def ping(db: sqlite3.Connection, task: str) -> Json:
+def ping(db: sqlite3.Connection, task: str, caller: Caller = NOBODY) -> Json:
     """The task is alive."""
     TASKS.get(db, task)
+    leases.hear(db, task, caller)
     db.execute("UPDATE task SET doc = json_set(doc, '$.last_update', ?) WHERE id = ?", (now(), task))
     return {}
 

@@ -7,12 +7,13 @@ import sqlite3
 import time
 from typing import Any
 
+from . import leases
+from .callers import NOBODY, Caller
 from .documents import COMPANY, QUEUES, TASKS, USER, WORKERS, Json, now
 from .endpoints import endpoint
 from .errors import InvalidRequestError
 
 TIMEOUT = 600
-RECENTLY = 120.0
 
 
 @endpoint("workers.register", writes=True)
@@ -23,6 +24,7 @@ def register(
     queues: list[str] | None = None,
     tags: list[str] | None = None,
     system_tags: list[str] | None = None,
+    caller: Caller = NOBODY,
 ) -> Json:
     QUEUES.require(db, queues or [])
     moment = now()
@@ -38,6 +40,7 @@ def register(
         "system_tags": system_tags or [],
         "task": None,
         "queue": None,
+        "session": caller.session,
     }
     _put(db, document)
     return {}
@@ -61,15 +64,25 @@ def status_report(
     machine_stats: dict[str, Any] | None = None,
     tags: list[str] | None = None,
     system_tags: list[str] | None = None,
+    caller: Caller = NOBODY,
 ) -> Json:
-    """A sign of life; a worker that was forgotten registers itself by it."""
+    """A sign of life; a worker that was forgotten registers itself by it. A task that it has lost is not its own any more."""
+    if task and leases.has_lost(db, task, caller):
+        task = None
     try:
         document = WORKERS.get(db, worker)
     except InvalidRequestError:
         register(db, worker)
         document = WORKERS.get(db, worker)
     moment = now()
-    document |= {"last_report_time": moment, "seen": time.time(), "task": task, "queue": queue, "machine_stats": machine_stats or {}}
+    document |= {
+        "last_report_time": moment,
+        "seen": time.time(),
+        "session": caller.session,
+        "task": task,
+        "queue": queue,
+        "machine_stats": machine_stats or {},
+    }
     document |= {key: value for key, value in {"queues": queues, "tags": tags, "system_tags": system_tags}.items() if value is not None}
     if task:
         document["last_activity_time"] = moment
@@ -77,6 +90,7 @@ def status_report(
             "UPDATE task SET doc = json_set(doc, '$.last_worker', ?, '$.last_worker_report', ?, '$.last_update', ?) WHERE id = ?",
             (worker, moment, moment, task),
         )
+        leases.report(db, task, caller, worker)
     _put(db, document)
     return {}
 
@@ -97,9 +111,10 @@ def alive(db: sqlite3.Connection) -> list[Json]:
     return [worker for worker in WORKERS.select(db, "1 ORDER BY id") if time.time() - worker["seen"] <= worker["timeout"]]
 
 
-def running(db: sqlite3.Connection, task: str) -> bool:
-    """Does an agent that reported recently say that it runs this task?"""
-    return any(worker["task"] == task and time.time() - worker["seen"] <= RECENTLY for worker in alive(db))
+def of_session(db: sqlite3.Connection, caller: Caller) -> str:
+    """The worker that reports in the caller's session, empty if none does."""
+    found = WORKERS.select(db, "doc ->> '$.session' = ?", caller.session) if caller.session else []
+    return str(found[0]["id"]) if found else ""
 
 
 def _put(db: sqlite3.Connection, document: Json) -> None:

@@ -17,8 +17,8 @@ from lightning.pytorch.callbacks import Callback
 
 from harness import Job
 from harness.checkpoint import Checkpoints
-from harness.ranks import rank
 from harness.report import Report
+from harness.world import rank
 
 from .finite import Finite
 from .resume import SETTINGS

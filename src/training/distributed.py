@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch import distributed as dist
 
-from harness.ranks import rank, world_size
+from harness.world import rank, world_size
 
 
 def share_of_rank(items: Sequence[int]) -> Iterator[int]:

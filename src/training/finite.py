@@ -16,7 +16,7 @@ from torch.optim import Optimizer
 
 from harness import Job
 from harness.errors import NotFiniteError
-from harness.ranks import world_size
+from harness.world import world_size
 
 
 class Finite(Callback):

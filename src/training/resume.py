@@ -8,8 +8,9 @@ from typing import Any
 
 from harness import Job
 from harness.errors import CheckpointError
-from harness.ranks import world_size
+from harness.report import Report
 from harness.settings import flat
+from harness.world import world_size
 
 from .config import Resumable
 from .weights import LIGHTNING, check_numbers, read_file
@@ -67,13 +68,17 @@ def settings_in(path: Path, describe: Callable[[Path], str]) -> Mapping[str, Any
     return found
 
 
-def check_identity(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+def check_identity(before: Mapping[str, Any], now: Mapping[str, Any], report: Report) -> None:
     """Whether data and weights are those of the checkpoint's run, as far as they are known only when they were loaded.
+
+    What a checkpoint of an older version does not state is taken for the same, which is said.
 
     Raises:
         CheckpointError: naming what differs.
     """
-    refuse([f"{key} was {before.get(key)}, is now {value}" for key, value in now.items() if before.get(key) != value])
+    refuse([f"{key} was {before[key]}, is now {value}" for key, value in now.items() if before.get(key, value) != value])
+    if unstated := sorted(now.keys() - before.keys()):
+        report.text(f"resume: the checkpoint does not state its {' and its '.join(unstated)}: taken for the same as now")
 
 
 def refuse(differing: list[str]) -> None:

@@ -14,7 +14,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 
-from harness.ranks import local_world_size, world_size
+from harness.world import local_world_size, world_size
 
 
 class Files(TorchCheckpointIO):

@@ -1,6 +1,7 @@
-"""What the harness adds between the start of the process and the first training step, phase by phase.
+"""What the harness adds between the start of the process and the first training step, phase by phase; and how output passes through it.
 
-The alternative is the bare training function: the same script, calling it with its settings and nothing else.
+The alternative is the bare training function: the same script, calling it with its settings and nothing else. To output without a
+newline it is as much output in lines.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import time
 from pathlib import Path
 
 from support.server import LocalServer
-from support.toy import make_repository
+from support.toy import ROOT, make_repository
 
 from benchmarks.table import Row, less_is_better, publish
 
@@ -42,6 +43,9 @@ elif __name__ == "__main__":
     mark(f"{role} imported")
     harness.main(__file__, train=train)
 """
+PRINTED = 100_000_000  # bytes
+PARENT = "import os, sys; from harness.ranks import supervise; supervise(sys.argv[1:], os.environ, open(os.devnull, 'wb'), lambda: None)"
+RANK = "import sys; [sys.stdout.buffer.write((b'.' * 99 + bytes(sys.argv[1], 'ascii')) * 1000) for _ in range(int(sys.argv[2]) // 100_000)]"
 PHASES = {
     "parent: interpreter": ("start", "parent started"),
     "parent: imports": ("parent started", "parent imported"),
@@ -75,6 +79,21 @@ def rows_of(title: str, runs: list[dict[str, float]], bare: list[dict[str, float
     return rows
 
 
+def printed(end: str, size: int = PRINTED) -> float:
+    """Seconds that a rank takes to print `size` bytes, 100 at a time with `end` as the last of them."""
+    began = time.perf_counter()
+    command = [sys.executable, "-c", PARENT, sys.executable, "-c", RANK, end, str(size)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+    subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - began
+
+
+def row_of_output() -> Row:
+    times = [(printed("."), printed("\n")) for _ in range(ROUNDS)]
+    without, lines = (statistics.median(column) for column in zip(*times, strict=True))
+    return less_is_better("100 MB of output without a newline", without, lines, "s; the alternative is 100 MB in lines of 100 bytes")
+
+
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
@@ -92,7 +111,7 @@ def main() -> None:
                 with_server.append(run(script, place, server.env, "dataset_path=data"))
         finally:
             server.stop()
-    publish("harness", [*rows_of("no server", without, bare), *rows_of("with a server", with_server, bare)])
+    publish("harness", [*rows_of("no server", without, bare), *rows_of("with a server", with_server, bare), row_of_output()])
 
 
 if __name__ == "__main__":

@@ -19,6 +19,13 @@ PATIENCE = 20_000  # ms, for a machine that does other things, too
 expect.set_options(timeout=PATIENCE)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What needs a browser is slow: Chromium and a server full of runs take half a minute before the first test."""
+    for item in items:
+        if "browser" in getattr(item, "fixturenames", ()):
+            item.add_marker("slow")
+
+
 class Runs:
     """The runs on the server: `ids` by name, and a pen that writes into the log of the one that is running."""
 

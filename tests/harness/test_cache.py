@@ -6,7 +6,9 @@ import json
 import logging
 import multiprocessing
 import os
+import time
 from collections.abc import Iterator
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
@@ -38,13 +40,25 @@ def contents(folder: Path) -> dict[str, str]:
     return {path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*") if path.is_file()}
 
 
-def once_here(folder: Path) -> None:
-    assert contents(once(folder, download)) == CONTENTS
+def download_slowly(folder: Path) -> dict[str, str]:
+    time.sleep(0.5)  # the others come meanwhile
+    return download(folder)
+
+
+def once_together(folder: Path, all_there: Barrier) -> None:
+    all_there.wait(60)
+    assert contents(once(folder, download_slowly)) == CONTENTS
 
 
 def test_many_processes_download_once(tmp_path: Path) -> None:
-    with multiprocessing.get_context("spawn").Pool(4) as pool:
-        pool.map(once_here, [tmp_path / "data"] * 8)
+    spawn = multiprocessing.get_context("spawn")
+    all_there = spawn.Barrier(4)
+    processes = [spawn.Process(target=once_together, args=(tmp_path / "data", all_there)) for _ in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0] * 4
     assert downloads(tmp_path) == 1
 
 

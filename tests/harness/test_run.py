@@ -7,10 +7,10 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from support.processes import children, gone, read_until
 from support.toy import ROOT, make_repository
 
 CLIP = ROOT / ".venvs/clip/bin/python"
@@ -145,31 +145,3 @@ def test_two_processes_and_one_that_fails(script: Path, place: Path) -> None:
     assert out.count("total 6") == 1
     code, _, err = run(script, place, "dataset_path=data", "nproc_per_node=2", "fail_at=2", "fail_rank=1", "pause=0.1", python=str(CLIP))
     assert (code, err) == (1, "error: rank 1: ValueError: step 2 went wrong\n")
-
-
-def read_until(process: subprocess.Popen[str], text: str) -> None:
-    assert process.stdout is not None
-    for line in process.stdout:
-        if text in line:
-            return
-    raise AssertionError(f"the output ended before {text!r}")
-
-
-def children(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def gone(pids: list[int]) -> bool:
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        if not any(is_running(pid) for pid in pids):
-            return True
-        time.sleep(0.05)
-    return False
-
-
-def is_running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False

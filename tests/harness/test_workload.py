@@ -123,6 +123,9 @@ class TestOurWorkloads:
         assert (folder / "requirements.txt").exists()
 
 
+ENCODINGS = "utf-8, utf-16, latin-1, cp1252, gb18030"
+
+
 @pytest.mark.parametrize(
     ("workload", "key", "name", "told"),
     [
@@ -131,11 +134,14 @@ class TestOurWorkloads:
         ("clip", "model.name", "ViT-L/14-336px", None),
         ("clip", "model.name", "tabletop-tiny", None),
         ("clip", "model.name", "mine.json", None),
+        ("clip", "data.encoding", "utf-9", f"is no encoding of text that Python knows; {ENCODINGS} are some"),
+        ("clip", "data.encoding", "base64", f"is no encoding of text that Python knows; {ENCODINGS} are some"),
+        ("clip", "data.encoding", "CP1252", None),
         ("cliport", "model.clip", "tiny-resnt", "open_clip has no such model (did you mean tiny-resnet?), nor has this project"),
         ("cliport", "model.clip", "", None),
     ],
 )
-def test_the_name_of_a_model_is_checked_without_torch(workload: str, key: str, name: str, told: str | None) -> None:
+def test_names_of_models_and_encodings_are_checked_without_torch(workload: str, key: str, name: str, told: str | None) -> None:
     (declared,) = (each for each in WORKLOADS if each.name == workload)
     arguments = ["command=train", "dataset_path=.", f"{key}={name}"]
     if told is None:

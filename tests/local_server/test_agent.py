@@ -8,15 +8,17 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.events import wait_for
+from support.events import OwnServer, wait_for
 from support.server import LocalServer
 
 QUEUE = "jobs"
+QUICK = {"CLEARML_AGENT_QUEUE_POLL_FREQ_SEC": "0.5", "CLEARML_AGENT_SKIP_PYTHON_ENV_INSTALL": "1"}
 JOB = """\
 import sys
 import time
@@ -35,8 +37,7 @@ sys.exit(int(arguments.get("Args/code", 0)))
 def environment(server: LocalServer) -> dict[str, str]:
     """For clients: quick agents that run tasks in this very environment and install nothing into it."""
     server.call("queues.create", name=QUEUE)
-    quick = {"CLEARML_AGENT_QUEUE_POLL_FREQ_SEC": "0.5", "CLEARML_AGENT_SKIP_PYTHON_ENV_INSTALL": "1"}
-    return server.env | quick
+    return server.env | QUICK
 
 
 @pytest.fixture(scope="module")
@@ -117,18 +118,21 @@ def test_clearml_task_with_a_missing_queue_fails(environment: dict[str, str], re
     assert "no such queue" in output
 
 
+def start_agent(environment: dict[str, str], folder: Path, name: str) -> subprocess.Popen[bytes]:
+    """An agent on the queue with a home of its own, in a session of its own."""
+    home = folder / name
+    home.mkdir()
+    mine = {"HOME": str(home), "CLEARML_WORKER_ID": f"agent:{name}", "TMPDIR": str(home)}
+    with (folder / f"{name}.log").open("wb") as log:
+        command = [sys.executable, "-m", "clearml_agent", "daemon", "--queue", QUEUE, "--foreground"]
+        return subprocess.Popen(command, env=environment | mine, stdout=log, stderr=log, cwd=home, start_new_session=True)
+
+
 @pytest.fixture(scope="module")
 def agents(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Two agents on the queue, each with a home of its own."""
-    running = []
+    """Two agents."""
     folder = tmp_path_factory.mktemp("agents")
-    for name in ("one", "two"):
-        home = folder / name
-        home.mkdir()
-        mine = {"HOME": str(home), "CLEARML_WORKER_ID": f"agent:{name}", "TMPDIR": str(home)}
-        with (folder / f"{name}.log").open("wb") as log:
-            command = [sys.executable, "-m", "clearml_agent", "daemon", "--queue", QUEUE, "--foreground"]
-            running.append(subprocess.Popen(command, env=environment | mine, stdout=log, stderr=log, cwd=home, start_new_session=True))
+    running = [start_agent(environment, folder, name) for name in ("one", "two")]
     yield
     for agent in running:
         os.killpg(agent.pid, signal.SIGTERM)
@@ -163,3 +167,53 @@ def test_two_agents_run_what_waits(server: LocalServer, environment: dict[str, s
     queue = server.call("queues.get_all", name=f"^{QUEUE}$")["queues"][0]
     assert queue["entries"] == []
     assert {worker["id"] for worker in server.call("workers.get_all")["workers"]} >= {"agent:one", "agent:two"}
+
+
+@pytest.fixture
+def own_agent(tmp_path: Path) -> Iterator[Callable[[dict[str, str], str], subprocess.Popen[bytes]]]:
+    """Starts agents that a test kills."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(environment: dict[str, str], name: str) -> subprocess.Popen[bytes]:
+        started.append(start_agent(environment, tmp_path, name))
+        return started[-1]
+
+    yield start
+    for agent in started:
+        with suppress(ProcessLookupError):
+            os.killpg(agent.pid, signal.SIGKILL)
+        agent.wait()
+
+
+@pytest.mark.slow
+def test_agents_that_are_killed_lose_no_task_and_leave_none_running(
+    own_server: OwnServer,
+    own_agent: Callable[..., subprocess.Popen[bytes]],
+    repository: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One right after it has taken the task, the next while it runs. Slow: each takes 10 s to start."""
+    hold = tmp_path / "hold"
+    hold.touch()
+    monkeypatch.setenv("HOLD_STARTED", str(hold))
+    server = own_server("own", "--start", "3", "--report", "8", "--middleware", "support.hold:middleware")
+    queue = server.call("queues.create", name=QUEUE)["id"]
+    environment = server.env | QUICK | {"CLEARML_AGENT_STATUS_REPORT_FREQ_SEC": "0.5"}
+    task = submit(server, environment, repository, "orphan", "sleep=300")
+
+    def waiting() -> int:
+        return int(server.call("queues.get_num_entries", queue=queue)["num"])
+
+    first = own_agent(environment, "first")
+    wait_for(lambda: waiting() == 0)
+    first.kill()
+    wait_for(lambda: waiting() == 1)
+    hold.unlink()  # that the task has started, its last word, comes when the task is not its own any more
+    assert task_of(server, task)["status"] == "queued"
+    second = own_agent(environment, "second")
+    wait_for(lambda: "my arguments" in log_of(server, task), 120)
+    assert (task_of(server, task)["last_worker"], waiting()) == ("agent:second", 0)
+    second.kill()
+    wait_for(lambda: task_of(server, task)["status"] == "stopped")
+    assert task_of(server, task)["status_reason"] == "worker agent:second is gone: no report for 8 s"

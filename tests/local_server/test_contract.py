@@ -8,7 +8,7 @@ import pytest
 from support.validation import schemas, versions, violations
 
 import local_server.app  # noqa: F401  (enters all end points)
-from local_server.endpoints import Endpoint, conforms, endpoints
+from local_server.endpoints import CALLER, Endpoint, conforms, endpoints
 
 NEWEST = schemas(versions()[-1])
 KNOWN = [endpoint for endpoint in endpoints() if endpoint.name in NEWEST and not endpoint.batch]
@@ -42,7 +42,8 @@ def test_every_end_point_that_the_clients_call_is_there() -> None:
 @pytest.mark.parametrize("endpoint", KNOWN, ids=lambda endpoint: endpoint.name)
 def test_a_handlers_signature_is_the_sdks_schema(endpoint: Endpoint) -> None:
     schema = NEWEST[endpoint.name].request
-    parameters = [each for each in list(inspect.signature(endpoint.handler).parameters.values())[1:] if each.kind is not each.VAR_KEYWORD]
+    given = list(inspect.signature(endpoint.handler).parameters.values())[1:]
+    parameters = [each for each in given if each.kind is not each.VAR_KEYWORD and each.name != CALLER]
     assert {each.name for each in parameters} - BEYOND.get(endpoint.name, set()) <= set(schema.get("properties", {}))
     # A handler asks for no more than the schema does: a valid request is never refused as incomplete.
     required = {each.name for each in parameters if each.default is each.empty}

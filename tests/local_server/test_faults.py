@@ -219,6 +219,20 @@ def test_what_sqlite_refuses_in_one_change_is_no_fault_of_those_committed_with_i
     store.close()
 
 
+def test_a_file_of_the_first_version_is_brought_to_this_one(tmp_path: Path) -> None:
+    """It had no leases."""
+    Store(tmp_path / "server.db").close()
+    older = sqlite3.connect(tmp_path / "server.db")
+    older.executescript("DROP TABLE lease; DROP TABLE lost; PRAGMA user_version=1")
+    older.execute("INSERT INTO task (id, doc) VALUES ('kept', '{}')")
+    older.commit()
+    older.close()
+    store = Store(tmp_path / "server.db")
+    counts = "SELECT (SELECT count(*) FROM task), (SELECT count(*) FROM lease), (SELECT count(*) FROM lost)"
+    assert store.read(lambda db: db.execute(counts).fetchone()).result(10) == (1, 0, 0)
+    store.close()
+
+
 def test_a_store_refuses_a_newer_file(tmp_path: Path) -> None:
     Store(tmp_path / "server.db").close()
     newer = sqlite3.connect(tmp_path / "server.db")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import shlex
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -13,46 +11,35 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.command_line import Outcome, git
+from support import hollow
+from support.command_line import git
 from support.engine import engine, missing, search_path
 from support.events import wait_for
+from support.registry_process import Command, command_in, ended, environment_of, left
 from support.server import LocalServer
 from support.stranger import readable
 
-from registry import processes
 from registry.environment import ROOT, cache_folder
-from registry.supervisor import MARK
 
 QUEUE = "team"
 ENDED = "stopped: stopped by SIGTERM; the last checkpoint is kept"  # a run's own words
 SECRET = secrets.token_hex(20)  # as a key of S3
-IMAGE = "nothing:latest"
-PROGRAMS = ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc/alternatives", "/etc/ssl")
-Command = Callable[..., Outcome]
+AGENT = "home/agents/agent-1"
 
 
 @pytest.fixture
 def environment(server: LocalServer, clone: Path, tmp_path: Path) -> dict[str, str]:
     """A person's, on a machine of the team: the server's addresses and keys, a clone whose commits are pushed."""
-    python = clone / ".venvs/toy/bin/python"
-    python.unlink()
-    python.symlink_to(sys.executable)
     git(clone, "clone", "-q", "--bare", str(clone), str(tmp_path / "remote.git"))
     git(clone, "remote", "add", "origin", (tmp_path / "remote.git").as_uri())
     git(clone, "fetch", "-q", "origin")
-    (tmp_path / "user").mkdir()
     access_key, secret_key = server.keys
-    mine = {name: value for name, value in os.environ.items() if not name.startswith(("CLEARML_", "HARNESS_"))}
-    return mine | {
+    return environment_of(clone, tmp_path) | {
         "CLEARML_API_HOST": server.url,
         "CLEARML_WEB_HOST": server.url,
         "CLEARML_FILES_HOST": server.files_url,
         "CLEARML_API_ACCESS_KEY": access_key,
         "CLEARML_API_SECRET_KEY": secret_key,
-        "REGISTRY_HOME": str(tmp_path / "home"),
-        "HARNESS_ENVS": str(clone / ".venvs"),
-        "HOME": str(tmp_path / "user"),
-        "PYTHONPATH": str(clone / "clearml_tasks/toy"),
         "CLEARML_AGENT_QUEUE_POLL_FREQ_SEC": "0.5",
     }
 
@@ -60,13 +47,7 @@ def environment(server: LocalServer, clone: Path, tmp_path: Path) -> dict[str, s
 @pytest.fixture
 def command(environment: dict[str, str], clone: Path) -> Command:
     """`registry ...` as a process of its own."""
-
-    def run(*arguments: str, **variables: str) -> Outcome:
-        argv = [sys.executable, "-m", "registry", *arguments]
-        done = subprocess.run(argv, env=environment | variables, cwd=clone, capture_output=True, text=True, timeout=200)
-        return Outcome(done.returncode, done.stdout, done.stderr)
-
-    return run
+    return command_in(clone, environment)
 
 
 Started = Callable[..., subprocess.Popen[bytes]]
@@ -77,7 +58,6 @@ def start(server: LocalServer, environment: dict[str, str], clone: Path, tmp_pat
     """Starts `registry agent` on a queue and waits until the server lists it."""
     if QUEUE not in [queue["name"] for queue in server.call("queues.get_all")["queues"]]:
         server.call("queues.create", name=QUEUE)
-    started = []
 
     def start(*options: str) -> subprocess.Popen[bytes]:
         argv = [sys.executable, "-m", "registry", "agent", "--queue", QUEUE, *options]
@@ -88,12 +68,8 @@ def start(server: LocalServer, environment: dict[str, str], clone: Path, tmp_pat
         assert process.poll() is None, (tmp_path / "agent.log").read_text()
         return process
 
-    yield start
-    for process in started:
-        process.kill()
-        process.wait()
-    for pid in left(tmp_path):
-        os.kill(pid, signal.SIGKILL)
+    with ended(tmp_path / AGENT) as started:
+        yield start
 
 
 @pytest.fixture
@@ -105,11 +81,6 @@ def numbers(tmp_path: Path) -> str:
 
 def workers(server: LocalServer) -> list[str]:
     return [worker["id"] for worker in server.call("workers.get_all")["workers"] if worker["id"].endswith("-agent-1")]
-
-
-def left(tmp_path: Path) -> set[int]:
-    """The processes that the agent of this test started and that live."""
-    return set(processes.marked(MARK, [str(tmp_path / "home/agents/agent-1")]))
 
 
 def task_of(server: LocalServer, task: str) -> dict[str, Any]:
@@ -135,12 +106,12 @@ def test_it_runs_tasks_and_ends_with_the_one_that_it_runs(
     wait_for(lambda: "rank 0 of 1: step 2" in log_of(server, task), 60)
     agent.terminate()
     assert agent.wait(60) == 0
-    assert left(tmp_path) == set()
+    assert left(tmp_path / AGENT) == set()
     assert ENDED in command("status", task).out
     assert task_of(server, waiting)["status"] == "queued"
     server.call("tasks.dequeue", task=waiting)
     assert workers(server) == []
-    kept = {path.name for path in (tmp_path / "home/agents/agent-1").iterdir()}
+    kept = {path.name for path in (tmp_path / AGENT).iterdir()}
     assert kept.isdisjoint({"clearml.conf", "tmp"}), "the keys are left behind"
 
 
@@ -149,14 +120,8 @@ def containers(environment: dict[str, str], clone: Path, tmp_path: Path) -> Iter
     """A real engine, and an image that holds nothing: what its containers run is this machine's, mounted into them."""
     if lacking := missing():
         pytest.skip(f"an engine cannot be started without {', '.join(lacking)}")
-    root = tmp_path / "rootfs"
-    for name in ("tmp", "var", "etc"):
-        (root / name).mkdir(parents=True)
-    (root / "etc/passwd").write_text("root:x:0:0:root:/home:/bin/bash\n")
-    archive = subprocess.run(["tar", "-C", str(root), "-c", "."], capture_output=True, check=True).stdout
-    folders = [*PROGRAMS, sys.base_prefix, str(cache_folder() / "envs"), str(ROOT), str(clone.parent)]
     variables = {"HOME": "/home", "LOCAL_PYTHON": sys.executable, "PYTHONPATH": environment["PYTHONPATH"]}
-    arguments = [f"--volume={folder}:{folder}:ro" for folder in dict.fromkeys(folders) if Path(folder).exists()]
+    arguments = hollow.mounts(cache_folder() / "envs", ROOT, clone.parent)
     arguments += [f"--env={name}={value}" for name, value in variables.items()]
     with engine(tmp_path / "engine", tmp_path) as socket:
         environment |= {
@@ -165,8 +130,8 @@ def containers(environment: dict[str, str], clone: Path, tmp_path: Path) -> Iter
             "CLEARML_AGENT_EXTRA_DOCKER_ARGS": shlex.join(arguments),
             "AWS_SECRET_ACCESS_KEY": SECRET,
         }
-        subprocess.run(["docker", "import", "-", IMAGE], input=archive, env=environment, check=True, capture_output=True)
-        yield IMAGE
+        hollow.make(tmp_path, environment)
+        yield hollow.IMAGE
 
 
 @pytest.mark.slow
@@ -181,7 +146,7 @@ def test_in_containers_too(
     assert task_of(server, task)["status"] == "in_progress", log_of(server, task)
     keys = [SECRET, server.keys[1]]
     assert readable(keys, []) == []
-    temporary = (tmp_path / "home/agents/agent-1/tmp").resolve()
+    temporary = (tmp_path / AGENT / "tmp").resolve()
     assert readable(keys, [temporary]) == []
     (configuration,) = (path for path in readable(keys, [temporary], uid=0) if not path.startswith("/proc"))
     assert configuration.endswith(".cfg")  # what is mounted as the container's clearml.conf
@@ -214,7 +179,7 @@ def test_a_server_and_an_engine_that_do_not_answer_are_told_together(command: Co
     outcome = command("agent", "--queue", QUEUE, "--docker", **gone)
     assert outcome.code == 2
     assert "no answer from the ClearML server at http://127.0.0.1:9" in outcome.err
-    assert "docker" in outcome.err
+    assert "the container engine at tcp://127.0.0.1:9 does not answer" in outcome.err
     assert "CLEARML_AUTH_TOKEN would stand on docker's command line" in outcome.err
     assert "3 problems" in outcome.err
 

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import os
+import shlex
 import socket
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
+from support import hollow
+from support.command_line import git
+from support.engine import engine, missing, search_path
 
 from registry.agents import LONGEST, Source, agent_configuration, configured, container_arguments, forget_keys, prepare
 from registry.readiness import problems_of_gpus
+from registry.source import read
 
 EMBEDDED = Source("", {}, embedded=True)
 
@@ -26,6 +32,23 @@ def test_a_container_sees_the_clone_but_cannot_write_into_it(tmp_path: Path) -> 
     assert f"--volume={tmp_path}/clone:{tmp_path}/clone:ro" in arguments
     assert f"--volume={tmp_path}/home/cache/harness:{tmp_path}/home/cache/harness" in arguments
     assert (tmp_path / "home/cache/harness").is_dir()
+
+
+@pytest.mark.skipif(bool(missing()), reason="an engine cannot be started here")
+def test_a_container_can_clone_the_commit_of_a_worktree(clone: Path, tmp_path: Path) -> None:
+    """With a real engine, which takes 3 s to start: a worktree's .git is a file that names a folder outside of it."""
+    tree = tmp_path / "worktree"
+    git(clone, "worktree", "add", "-q", "-b", "idea", str(tree))
+    git(tree, "commit", "-q", "--allow-empty", "-m", "idea")
+    code = read(tree, None, embedded=True)
+    script = f"git clone -q {shlex.quote(code.repository)} /tmp/code && git -C /tmp/code log -1 --format=%s {code.commit}"
+    with engine(tmp_path / "engine", tmp_path) as address:
+        environment = {**os.environ, "DOCKER_HOST": f"unix://{address}", "PATH": search_path()}
+        hollow.make(tmp_path, environment)
+        seen = [*container_arguments(tree, EMBEDDED), *hollow.mounts()]
+        run = ["docker", "run", "--rm", *seen, hollow.IMAGE, "/bin/bash", "-c", script]
+        done = subprocess.run(run, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "idea\n"), done.stderr
 
 
 def test_a_store_of_s3_is_found_in_containers_too_and_its_secret_is_not_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

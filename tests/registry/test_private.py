@@ -7,23 +7,20 @@ import os
 import secrets
 import shutil
 import signal
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.command_line import Outcome
 from support.events import wait_for
+from support.registry_process import Command, command_in, environment_of, left
 from support.stranger import needs_root, readable
 
 from registry import processes
-from registry.supervisor import MARK, children_of
+from registry.supervisor import children_of
 
 SECRET = secrets.token_hex(20)  # as a key of S3
-Command = Callable[..., Outcome]
 
 
 @pytest.fixture
@@ -38,24 +35,8 @@ def folder() -> Iterator[Path]:
 @pytest.fixture
 def command(clone: Path, folder: Path) -> Iterator[Command]:
     """`registry ...` as a process of its own, with an ordinary umask, below that folder; whatever is up at the end is ended."""
-    (clone / ".venvs/toy/bin/python").unlink()
-    (clone / ".venvs/toy/bin/python").symlink_to(sys.executable)
-    (folder / "user").mkdir(mode=0o755)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("CLEARML_", "HARNESS_"))}
-    environment |= {
-        "REGISTRY_HOME": str(folder / "home"),
-        "HARNESS_ENVS": str(clone / ".venvs"),
-        "HOME": str(folder / "user"),
-        "PYTHONPATH": str(clone / "clearml_tasks/toy"),
-        "AWS_ACCESS_KEY_ID": "somebody",
-        "AWS_SECRET_ACCESS_KEY": SECRET,
-    }
-
-    def run(*arguments: str) -> Outcome:
-        argv = [sys.executable, "-m", "registry", *arguments]
-        done = subprocess.run(argv, env=environment, cwd=clone, capture_output=True, text=True, timeout=200, umask=0o022)
-        return Outcome(done.returncode, done.stdout, done.stderr)
-
+    keys = {"AWS_ACCESS_KEY_ID": "somebody", "AWS_SECRET_ACCESS_KEY": SECRET}
+    run = command_in(clone, environment_of(clone, folder) | keys, umask=0o022)
     yield run
     run("down")
 
@@ -82,8 +63,7 @@ def test_a_stranger_reads_no_key_and_a_killed_agent_leaves_neither_keys_nor_its_
     assert command("up", "--port", "0").code == 0
     (folder / "numbers.txt").write_text("1 2")
     (task,) = command("enqueue", "toy", f"dataset_path={folder}", "steps=600", "pause=0.5").lines
-    mark = [str(home / "agents/agent-1")]
-    wait_for(lambda: any(is_rank(pid) for pid in processes.marked(MARK, mark)), 120)
+    wait_for(lambda: any(is_rank(pid) for pid in left(home / "agents/agent-1")), 120)
 
     keys = keys_of(home)
     assert readable(keys, [Path("/tmp"), Path("/var/tmp"), Path("/dev/shm"), folder], since=since) == []
@@ -94,7 +74,7 @@ def test_a_stranger_reads_no_key_and_a_killed_agent_leaves_neither_keys_nor_its_
     (agent,) = children_of(supervisor.pid)
     os.kill(agent, signal.SIGKILL)
     wait_for(lambda: not supervisor.is_alive)
-    assert set(processes.marked(MARK, mark)) == set()
+    assert left(home / "agents/agent-1") == set()
     assert [path for path in readable(keys, [home / "agents"], uid=0) if not path.startswith("/proc")] == []
     assert "stopped: stopped by SIGTERM; the last checkpoint is kept" in command("status", task).out
     assert "error: agent-1 ended by itself: killed by SIGKILL" in supervisor.last_lines()

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
+import signal
+import subprocess
+import sys
 import time
 import uuid
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from rich.console import Console
-from support.agent import ends
+from support.agent import Agent, ends, logged_in
 from support.command_line import Registry
+from support.events import wait_for
 from support.server import LocalServer
 
 from harness.reasons import tell
+from registry import supervisor
 from registry.backends import Queue, Server
 from registry.compare import comparison, differing, results
 from registry.errors import RunFailedError
@@ -180,6 +187,45 @@ class TestStop:
         embedded.call("tasks.started", task=task)
         assert registry("stop", task).code == 0
         assert embedded.task(task)["status"] == "stopped"  # there is no agent that would end it
+
+    @pytest.fixture
+    def agent(self, embedded: Server, server: LocalServer, queue: Queue) -> Agent:
+        return Agent(logged_in(server), f"machine:{queue.name}", queue.id)
+
+    @pytest.fixture
+    def running(self, embedded: Server, queue: Queue, agent: Agent) -> str:
+        """A task that an agent runs and reports."""
+        task = embedded.call("tasks.create", name="running", type="training", script={"entry_point": "run.py"})["id"]
+        embedded.call("tasks.enqueue", task=task, queue=queue.id)
+        assert agent.take() == task
+        assert agent.start(task)
+        return str(task)
+
+    def test_one_whose_agent_reports_it_is_ended_by_that(self, embedded: Server, running: str, registry: Registry) -> None:
+        assert registry("stop", running).err.endswith(": stopping\n")
+        assert embedded.tasks(id=[running])[0]["status_message"] == "stopping"
+
+    @pytest.mark.parametrize("ended", [False, True], ids=["in_progress", "stopped by the server"])
+    def test_what_an_agent_that_is_gone_left_running_here_is_ended(
+        self, embedded: Server, running: str, registry: Registry, tmp_path: Path, *, ended: bool
+    ) -> None:
+        folder = tmp_path / "home/agents/agent-1"  # it has no record: no such agent is alive
+        folder.mkdir(parents=True)
+        marks = {supervisor.MARK: str(folder), "CLEARML_TASK_ID": running}
+        run = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"], env=os.environ | marks)
+        try:
+            wait_for(lambda: supervisor.task_of([run.pid]) == running)
+            if ended:
+                gone = "worker machine:0 is gone: no report for 100 s"
+                embedded.call("tasks.stopped", task=running, status_reason=gone, status_message=gone)
+                assert f"stopped: {gone}" in registry("status", running).out
+            assert "its agent was gone" in registry("stop", running).err
+            assert run.wait(10) == -signal.SIGTERM
+        finally:
+            run.kill()
+            run.wait()
+        assert embedded.task(running)["status"] == "stopped"
+        assert registry("stop", running).code == 2
 
     def test_one_that_has_ended_is_refused(self, clone: Any, pair: tuple[str, str], registry: Registry) -> None:
         outcome = registry("stop", pair[0])

@@ -13,19 +13,18 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support.command_line import Outcome, git
+from support.command_line import git
 from support.events import wait_for
 from support.namespaces import ip, why_not
+from support.registry_process import Command, command_in, environment_of
 
 from registry import processes
 from registry.home import started_at
-
-Command = Callable[..., Outcome]
 
 
 @pytest.fixture
@@ -34,24 +33,9 @@ def home(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def command(clone: Path, home: Path, tmp_path: Path) -> Iterator[Command]:
+def command(clone: Path, tmp_path: Path) -> Iterator[Command]:
     """`registry ...` as a process of its own, with a state folder of its own; whatever is up at the end is ended."""
-    (clone / ".venvs/toy/bin/python").unlink()
-    (clone / ".venvs/toy/bin/python").symlink_to(sys.executable)
-    (tmp_path / "user").mkdir()
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("CLEARML_", "HARNESS_"))}
-    environment |= {
-        "REGISTRY_HOME": str(home),
-        "HARNESS_ENVS": str(clone / ".venvs"),
-        "HOME": str(tmp_path / "user"),
-        "PYTHONPATH": str(clone / "clearml_tasks/toy"),
-    }
-
-    def run(*arguments: str, begin: Sequence[str] = ()) -> Outcome:
-        argv = [*begin, sys.executable, "-m", "registry", *arguments]
-        done = subprocess.run(argv, env=environment, cwd=clone, capture_output=True, text=True, timeout=200)
-        return Outcome(done.returncode, done.stdout, done.stderr)
-
+    run = command_in(clone, environment_of(clone, tmp_path))
     yield run
     run("down")
 

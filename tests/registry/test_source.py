@@ -38,6 +38,31 @@ def test_an_embedded_server_takes_the_clone_itself_at_its_commit(clone: Path) ->
     assert "%20" in found.repository
 
 
+@pytest.fixture(params=["in a clone", "of a bare repository"])
+def worktree(request: pytest.FixtureRequest, clone: Path, tmp_path: Path) -> tuple[Path, Path]:
+    """What `git worktree add` makes, on a branch of its own, and where its history is."""
+    holder = clone
+    if request.param == "of a bare repository":
+        holder = tmp_path / "bare"
+        git(tmp_path, "clone", "-q", "--bare", str(clone), str(holder))
+    git(holder, "worktree", "add", "-q", "-b", "idea", str(tmp_path / "worktree"))
+    return tmp_path / "worktree", holder
+
+
+def test_of_a_worktree_the_repository_that_holds_its_history_is_taken(worktree: tuple[Path, Path], tmp_path: Path) -> None:
+    """The worktree may be gone before an agent clones."""
+    tree, holder = worktree
+    latest = commit(tree, "idea.txt")
+    (tree / "half-done").write_text("new")
+    found = source.read(tree, None, embedded=True)
+    assert (found.repository, found.commit, found.problems) == (holder.as_uri(), latest, ())
+    assert found.warnings == ("not committed, so not part of the run: half-done",)
+    git(holder, "worktree", "remove", "--force", str(tree))
+    git(tmp_path, "clone", "-q", found.repository, "cloned")
+    git(tmp_path / "cloned", "checkout", "-q", found.commit)
+    assert (tmp_path / "cloned/idea.txt").exists()
+
+
 def test_uncommitted_files_are_named(pushed: Path) -> None:
     (pushed / "a note").write_text("new")
     (pushed / "configs/toy/smoke.yaml").write_text("steps: 9")

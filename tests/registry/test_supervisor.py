@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from support.events import wait_for
+from support.registry_process import ended, left
 
 from registry import processes, supervisor
 from registry.home import started_at
@@ -36,7 +37,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def supervised(folder: Path) -> Iterator[Supervised]:
     """A supervisor whose agent has started a run, in a session of its own, that blocks SIGTERM."""
-    started = []
 
     def start(patience: float = 0.5) -> subprocess.Popen[bytes]:
         run = FOREVER.format(file=str(folder / "up"))
@@ -45,16 +45,8 @@ def supervised(folder: Path) -> Iterator[Supervised]:
         wait_for((folder / "up").exists)
         return started[-1]
 
-    yield start
-    for process in started:
-        process.kill()
-        process.wait()
-    for pid in left(folder):
-        os.kill(pid, signal.SIGKILL)
-
-
-def left(folder: Path) -> set[int]:
-    return set(processes.marked(supervisor.MARK, [str(folder)]))
+    with ended(folder) as started:
+        yield start
 
 
 def agent_of(process: subprocess.Popen[bytes]) -> int:

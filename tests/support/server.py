@@ -34,7 +34,8 @@ class LocalServer:
     def start(self) -> None:
         """Start it and wait until it answers; after a stop or a kill on the same port again."""
         command = [sys.executable, "-m", "local_server", "--data", str(self.data), "--port", str(self._port), *self._options]
-        added = {"PYTHONPATH": str(Path(__file__).parents[1]), "VALIDATION_REPORT": str(self.violations)}
+        path = [str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
+        added = {"PYTHONPATH": os.pathsep.join(path), "VALIDATION_REPORT": str(self.violations)}
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, env=os.environ | added)
         deadline = time.monotonic() + _ANSWERS_WITHIN

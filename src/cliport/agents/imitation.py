@@ -17,7 +17,8 @@ from harness.checkpoint import Checkpoints
 from harness.errors import CheckpointError
 from harness.files import replaced
 from harness.numbers import finite
-from harness.ranks import rank
+from harness.report import Report
+from harness.world import rank
 from training.callbacks import ReportTraining, SaveAndStop
 from training.distributed import gather_rows
 from training.resume import check_identity
@@ -39,12 +40,16 @@ class Imitation(lightning.LightningModule):
         decay: share of the steps, at the end, over which it falls evenly to 0.
         steps: of the whole run.
         identity: what the run follows from beside its settings; a checkpoint with another one is not resumed.
+        report: is told of what an older checkpoint does not state.
         description: what checkpoints say of the agent.
     """
 
-    def __init__(self, agent: Agent, *, lr: float, decay: float, steps: int, identity: dict[str, Any], description: dict[str, Any]) -> None:
+    def __init__(
+        self, agent: Agent, *, lr: float, decay: float, steps: int, identity: dict[str, Any], description: dict[str, Any], report: Report
+    ) -> None:
         super().__init__()
-        self.agent, self.lr, self.decay, self.steps, self.identity, self.description = agent, lr, decay, steps, identity, description
+        self.agent, self.lr, self.decay, self.steps = agent, lr, decay, steps
+        self.identity, self.description, self.report = identity, description, report
 
     def on_fit_start(self) -> None:
         """Every rank must have found the same frozen weights."""
@@ -67,7 +72,7 @@ class Imitation(lightning.LightningModule):
         checkpoint[KEY] = self.description
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        check_identity(checkpoint["identity"], self.identity)
+        check_identity(checkpoint["identity"], self.identity, self.report)
         if checkpoint["global_step"] < self.steps:  # the last of a shorter run: Lightning would take its one epoch for ended
             checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["is_last_batch"] = False
 

@@ -21,6 +21,8 @@ from typing import Any
 
 import numpy as np
 
+from training.contents import digest_of
+
 from ..sim.action import Action
 from ..sim.fusion import fuse
 from ..sim.observation import HeightMap, Observation
@@ -166,6 +168,11 @@ class PickledDemonstrations(Source):
             if not (path := self.folder / field / episode.name).is_file():
                 raise EpisodeError(f"{path} is missing")
         return episode.read(self.task, images=False).actions
+
+    @property
+    def contents(self) -> str:
+        """Of what is read when the source is opened; views are large."""
+        return digest_of((self.folder / field / episode.name).read_bytes() for episode in self.episodes for field in FIELDS[:3])
 
     def __len__(self) -> int:
         return len(self.episodes)

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from harness.errors import DataError
+from training.contents import digest_of
 
 from ..sim.action import Action
 from ..sim.observation import HeightMap
@@ -58,6 +59,11 @@ class Source(ABC):
 
     lengths: Sequence[int]
     """How many actions each episode has."""
+
+    @property
+    @abstractmethod
+    def contents(self) -> str:
+        """A digest of the episodes in their order, equal wherever their files lie."""
 
     @abstractmethod
     def draw(self, rng: np.random.Generator) -> int:
@@ -109,6 +115,10 @@ class Demonstrations(Source):
             else:
                 log.warning("episode %s is skipped: it %s", self.folder / entry.file, damage)
 
+    @property
+    def contents(self) -> str:
+        return digest_of(entry.sha256.encode() for entry in self.entries)
+
     def __len__(self) -> int:
         return len(self.entries)
 
@@ -142,6 +152,10 @@ class Mixture(Source):
         if emphasis is not None and len(parts) > 1:
             chosen = np.array([task == emphasis for task in self.parts])
             self.weights = np.where(chosen, 0.5, 0.5 / (len(parts) - 1))
+
+    @property
+    def contents(self) -> str:
+        return digest_of(f"{task} {part.contents}".encode() for task, part in self.parts.items())
 
     def __len__(self) -> int:
         return self.starts[-1]

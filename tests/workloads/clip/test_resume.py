@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 from runs import Talking, run, same
-from support.resuming import checkpoint_of, refused
+from support.resuming import checkpoint_of, refused, without_identity
 from support.training import broken_off_at, job_in
 
 from clip_training.config import RESUMABLE, FinetuneConfig, TrainConfig, VptConfig
@@ -105,6 +106,38 @@ def test_another_runs_checkpoint_is_refused(squares: Path, tiny_model: Path, tmp
         run(squares, tmp_path / "other", tiny_model, seed=5, resume=find(tmp_path))
     with pytest.raises(CheckpointError, match="batch_size over all processes was 15, is now 10"):
         run(squares, tmp_path / "other", tiny_model, train__batch_size=10, resume=find(tmp_path))
+
+
+@pytest.mark.parametrize(("part", "named"), [("train", "training"), ("heldout", "held-out")])
+def test_as_many_other_pairs_make_another_run(part: str, named: str, squares: Path, tiny_model: Path, tmp_path: Path) -> None:
+    """One word of one caption is another, as long as the one before."""
+    run(squares, tmp_path / "first", tiny_model, train__epochs=1)
+    other = Path(shutil.copytree(squares, tmp_path / "squares"))
+    caption = sorted((other / part).glob("*.txt"))[-1]
+    caption.write_text(caption.read_text().replace("square", "circle"))
+    with pytest.raises(CheckpointError, match=rf"checkpoint's: {named} data was [0-9a-f]{{16}}, is now [0-9a-f]{{16}};"):
+        run(other, tmp_path / "second", tiny_model, resume=find(tmp_path / "first"), train__epochs=2)
+
+
+def test_the_same_pairs_elsewhere_make_the_same_run(
+    squares: Path, tiny_model: Path, tmp_path: Path, unbroken: dict[str, torch.Tensor]
+) -> None:
+    with broken_off_at(6):
+        run(squares, tmp_path / "first", tiny_model)
+    moved = shutil.copytree(squares, tmp_path / "moved")
+    assert same(run(Path(moved), tmp_path / "second", tiny_model, resume=find(tmp_path / "first")), unbroken)
+
+
+def test_a_checkpoint_that_does_not_state_its_data_goes_on_and_that_is_said(
+    squares: Path, tiny_model: Path, tmp_path: Path, unbroken: dict[str, torch.Tensor]
+) -> None:
+    """As those of version 0.1.0 before data counted."""
+    with broken_off_at(6):
+        run(squares, tmp_path, tiny_model)
+    report = Recorder()
+    older = without_identity(find(tmp_path), "training data", "held-out data")
+    assert same(run(squares, tmp_path, tiny_model, report, resume=older), unbroken)
+    assert "resume: the checkpoint does not state its held-out data and its training data: taken for the same as now" in report.texts
 
 
 @pytest.mark.parametrize("schema", [TrainConfig, FinetuneConfig, VptConfig])

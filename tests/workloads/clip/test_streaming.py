@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from support.s3.store import Store
 
 from clip_training import streaming
 from clip_training.config import DataConfig
+from clip_training.contents import contents_of
 from clip_training.formats import pairs_of, split
 from clip_training.loading import check
 from clip_training.pairs import Unusable
@@ -108,6 +110,22 @@ def test_training_on_a_stream_gives_the_same_bits_also_when_broken_off(
 
 
 class TestWhatIsFetched:
+    @pytest.mark.parametrize("form", FORMS)
+    def test_nothing_to_know_data_again_when_a_run_goes_on(
+        self, form: str, stored: str, store: Store, local: Path, fetched: list[tuple[str, int, int]], tmp_path: Path
+    ) -> None:
+        pairs = pairs_of(Stream(f"{stored}/{form}", LIMIT))
+        fetched.clear()
+        known = contents_of(pairs)
+        assert fetched == []
+        assert contents_of(pairs_of(Stream(f"{upload(store, local / form)}", LIMIT))) == known
+        copy = Path(shutil.copytree(local / form, tmp_path / "copy"))
+        changed = sorted(path for path in copy.rglob("*") if path.suffix in (".png", ".tar"))[0]
+        content = bytearray(changed.read_bytes())
+        content[min(600, len(content) - 8)] ^= 1
+        changed.write_bytes(content)
+        assert contents_of(pairs_of(Stream(upload(store, copy), LIMIT))) != known
+
     def test_objects_come_one_by_one_and_once(self, stored: str, fetched: list[tuple[str, int, int]]) -> None:
         address = f"{stored}/folder"
         pairs = pairs_of(Stream(address, LIMIT))

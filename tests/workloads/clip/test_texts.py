@@ -14,7 +14,7 @@ from runs import run
 from clip_training.formats import pairs_of
 from clip_training.pairs import Unusable, read_captions
 from clip_training.tables import Reading
-from clip_training.texts import check_encoding, lines_of, text_of
+from clip_training.texts import lines_of, problem_of_encoding, text_of
 from harness.errors import DataError, ParameterError
 from harness.report import Recorder
 
@@ -75,10 +75,8 @@ def test_shards_and_tables_are_read_in_it_too(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["utf-9", "base64", "rot13", ""])
 def test_what_is_no_encoding_of_text_is_told(name: str) -> None:
-    assert check_encoding(name) == [
-        f"data.encoding={name}: is no encoding of text that Python knows; utf-8, utf-16, latin-1, cp1252, gb18030 are some"
-    ]
-    assert check_encoding("latin-1") == check_encoding("UTF8") == check_encoding("gb18030") == []
+    assert problem_of_encoding(name) == "is no encoding of text that Python knows; utf-8, utf-16, latin-1, cp1252, gb18030 are some"
+    assert problem_of_encoding("latin-1") is problem_of_encoding("UTF8") is problem_of_encoding("gb18030") is None
 
 
 def test_a_run_reads_in_it_and_lists_what_is_in_another(squares: Path, tiny_model: Path, tmp_path: Path) -> None:

@@ -16,8 +16,8 @@ from torch.nn.parallel import DistributedDataParallel
 from clip_training.caching import cached_loss
 from clip_training.contrast import Contrast
 from clip_training.losses import make_loss
-from harness.ranks import rank, world_size
 from harness.report import Silent
+from harness.world import rank, world_size
 from training.distributed import gather_rows
 
 SIZES = (12, 4, 2)

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 
 from harness import Job
 from harness.errors import NotFiniteError
-from harness.ranks import rank
+from harness.world import rank
 from training.callbacks import ReportTraining, SaveAndStop
 from training.finite import Finite
 from training.trainer import make_trainer

@@ -89,7 +89,7 @@ def test_a_validation_loss_that_is_no_number_is_never_the_best(loss: float, tmp_
     monkeypatch.setattr("cliport.agents.imitation.validate", lambda *_: (Result(loss, 0, 0, 0, 0, 0, 0, 0), []))
     training = type("Training", (), {"report": Recorder(), "on_validation_end": lambda *_: None, "finite": None})()
     callback = Validate(lambda: (), tmp_path, training, every=1, keep_at=(), pictures=0)
-    module = Imitation(agent_of("transporter"), lr=1e-3, decay=0.0, steps=9, identity={}, description={})
+    module = Imitation(agent_of("transporter"), lr=1e-3, decay=0.0, steps=9, identity={}, description={}, report=Recorder())
     callback.run(type("Trainer", (), {"global_step": 3, "precision_plugin": type("P", (), {"forward_context": None})})(), module)
     assert callback.best == math.inf
     assert not list(tmp_path.iterdir())

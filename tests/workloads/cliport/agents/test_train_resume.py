@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,10 +12,13 @@ from pathlib import Path
 import pytest
 import torch
 from runs import Talking, run, same, settings_of
-from support.resuming import checkpoint_of, refused
+from scenes import TASK, episode
+from support.resuming import checkpoint_of, refused, without_identity
 from support.training import broken_off_at, job_in
 
 from cliport.config import RESUMABLE
+from cliport.data.codec import encode
+from cliport.data.store import opened
 from harness.checkpoint import find
 from harness.errors import CheckpointError
 from harness.report import Recorder
@@ -100,6 +104,48 @@ def test_every_setting_makes_another_run_but_for_those_listed_here(tmp_path: Pat
     assert told == may & flat(settings).keys()
     assert no == flat(settings).keys() - told
     assert "train.lr_decay" in no
+
+
+def other_demonstrations(data: Path, folder: Path, mode: str) -> Path:
+    """A copy in another folder whose first demonstration of a mode is another one; the copy of `data` has as many."""
+    copy = Path(shutil.copytree(data, folder))
+    made = episode(1000)
+    with opened(copy / f"{TASK}-{mode}", TASK, mode) as store:
+        first = store.manifest.entries[0]
+        store.record([entry for entry in store.manifest.entries if entry != first])
+        store.add(made.seed, made.actions, made.reward, encode(made), first.index)
+    return copy
+
+
+@pytest.mark.parametrize(("mode", "named"), [("train", "training"), ("val", "validation")])
+def test_as_many_other_demonstrations_make_another_run(mode: str, named: str, data: Path, tmp_path: Path) -> None:
+    run(data, tmp_path / "first", **QUICK, train__n_steps=1)
+    other = other_demonstrations(data, tmp_path / "other", mode)
+    with pytest.raises(CheckpointError, match=rf"checkpoint's: {named} data was [0-9a-f]{{16}}, is now [0-9a-f]{{16}};"):
+        run(other, tmp_path / "second", resume=find(tmp_path / "first"), **QUICK, train__n_steps=2)
+
+
+def test_the_same_demonstrations_elsewhere_with_more_behind_them_make_the_same_run(
+    data: Path, tmp_path: Path, unbroken: tuple[dict[str, torch.Tensor], Recorder]
+) -> None:
+    with broken_off_at(4):
+        run(data, tmp_path / "first", **QUICK)
+    moved, made = Path(shutil.copytree(data, tmp_path / "moved")), episode(1000)
+    with opened(moved / f"{TASK}-train", TASK, "train") as store:
+        store.add(made.seed, made.actions, made.reward, encode(made))
+    assert same(run(moved, tmp_path / "second", resume=find(tmp_path / "first"), **QUICK), unbroken[0])
+
+
+def test_a_checkpoint_that_does_not_state_its_data_goes_on_and_that_is_said(
+    data: Path, tmp_path: Path, unbroken: tuple[dict[str, torch.Tensor], Recorder]
+) -> None:
+    """As those of version 0.1.0 before data counted."""
+    with broken_off_at(4):
+        run(data, tmp_path, **QUICK)
+    report = Recorder()
+    older = without_identity(find(tmp_path), "training data", "validation data")
+    assert same(run(data, tmp_path, report, resume=older, **QUICK), unbroken[0])
+    assert "resume: the checkpoint does not state its training data and its validation data: taken for the same as now" in report.texts
 
 
 def test_another_decay_of_the_learning_rate_is_another_run(data: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import collections
 import datetime
 import logging
 import pickle
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,16 @@ def data_dir(tmp_path: Path) -> Path:
     for index, seed in enumerate((0, 4, 6)):
         pickled(folder, index, seed, **fields_of(seed))
     return folder.parent
+
+
+def test_its_digest_follows_the_episodes_and_not_the_folder(data_dir: Path, tmp_path: Path) -> None:
+    def contents(data: Path) -> str:
+        return open_demonstrations(data, TASK, "train").contents
+
+    moved = Path(shutil.copytree(data_dir, tmp_path / "moved"))
+    assert contents(moved) == contents(data_dir)
+    pickled(moved / f"{TASK}-train", 1, 4, **fields_of(8))
+    assert contents(moved) != contents(data_dir)
 
 
 def test_the_original_s_folder_is_read_as_it_is(data_dir: Path) -> None:

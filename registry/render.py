@@ -100,7 +100,7 @@ def dockerfiles_in_step(root: Path) -> dict[str, str]:
 
 
 def pytorch_tag(root: Path) -> str | None:
-    """PYTORCH_TAG of the clone's `.env`; None where it is not stated.
+    """PYTORCH_TAG of the clone's `.env`, with the digest that fixes it where there is one; None where it is not stated.
 
     Raises:
         UsageError: for what cannot be an image's tag.
@@ -110,8 +110,8 @@ def pytorch_tag(root: Path) -> str | None:
     if not stated:
         return None
     tag = stated[-1].strip()
-    if not re.fullmatch(r"\w[\w.-]{0,127}", tag):
-        raise UsageError(f"{settings}: PYTORCH_TAG={tag}: must be a tag of {PYTORCH}, such as 26.02-py3")
+    if not re.fullmatch(r"\w[\w.-]{0,127}(@sha256:[0-9a-f]{64})?", tag):
+        raise UsageError(f"{settings}: PYTORCH_TAG={tag}: must be a tag of {PYTORCH}, such as 26.02-py3, alone or with @sha256:..")
     return str(tag)
 
 

@@ -145,12 +145,9 @@ def checked_run(
 
 def problems_of_repetition(runs: Sequence[Run]) -> Sequence[str]:
     """Runs of a sweep that are the same one: what differs between them, by their names, changes nothing."""
-    first: dict[tuple[str, ...], Run] = {}
-    for run in runs:
-        before = first.setdefault(run.arguments, run)
-        if before is not run:
-            return [f"a sweep makes the same run twice, as {before.name!r} and as {run.name!r}"]
-    return []
+    first = {run.arguments: run for run in reversed(runs)}
+    again = [(first[run.arguments], run) for run in runs if first[run.arguments] is not run]
+    return [f"a sweep makes the same run twice, as {before.name!r} and as {run.name!r}" for before, run in again[:1]]
 
 
 def name_of(request: Request, workload: Declaration, arguments: Arguments) -> str:

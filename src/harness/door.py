@@ -15,6 +15,7 @@ from .flags import tokens_of
 from .grammar import read
 from .names import Names
 from .params import RESERVED, chosen_command, keys_of, names_of, path_key, settings_class
+from .place import settle_home
 from .settings import describe
 from .workload import Command, Declaration, load
 
@@ -43,6 +44,7 @@ def run(declaration: Declaration, argv: Sequence[str], script: Path, usage: str 
     from .parent import run as run_parent
 
     try:
+        settle_home(os.environ)
         check_launcher()
         tokens = tokens_of(argv, keys_of(declaration)) if any(word.startswith("--") for word in argv) else list(argv)
         if {"-h", "--help"} & {*argv}:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness import requeue
 from harness.reasons import reason_of
 
 from . import completion
@@ -89,8 +90,11 @@ def status(
 
 def told(task: dict[str, Any]) -> str:
     """A task's status; of one that ended badly also why."""
+    from . import overview
+
     why = reason_of(task) if task["status"] in ("failed", "stopped") else ""
-    return f"{task['status']}: {why}" if why else str(task["status"])
+    status = overview.state_of(task)
+    return f"{status}: {why}" if why else status
 
 
 @click.command()
@@ -125,7 +129,7 @@ def stop(tasks: tuple[str, ...]) -> None:
 
     server = connect()
     found = list({task["id"]: task for task in find_tasks(server, tasks)}.values())
-    over = [task for task in found if task["status"] not in stopping.STOPPABLE and not orphans.left_by(task)]
+    over = [task for task in found if not (task["status"] in stopping.STOPPABLE or requeue.goes_back(task) or orphans.left_by(task))]
     if over:
         raise UsageError(*(f"task {task['id']} ({task['name']}) is {task['status']}; there is nothing to stop" for task in over))
     failures = []

@@ -28,11 +28,17 @@ def summary_of(found: Declaration) -> dict[str, Any]:
 def description_of(found: Declaration) -> dict[str, Any]:
     """The same with all settings of all commands."""
     metrics = {"main": list(found.metrics.main), "lower": list(found.metrics.lower), "higher": list(found.metrics.higher)}
-    commands = [command_of(command) for command in found.commands.values()]
-    return summary_of(found) | {"metrics": metrics, "configs": workload.configs_of(found), "commands": commands}
+    from harness.params import RESERVED  # slow to import, and a list needs none
+
+    keys = [{"key": key, "type": each.type.__name__, "default": each.default, "help": each.help} for key, each in RESERVED.items()]
+    commands = [command_of(found, command) for command in found.commands.values()]
+    return summary_of(found) | {"metrics": metrics, "configs": workload.configs_of(found), "keys": keys, "commands": commands}
 
 
-def command_of(command: Command) -> dict[str, Any]:
+def command_of(found: Declaration, command: Command) -> dict[str, Any]:
+    from harness.params import names_of
+
+    names = names_of(found, command)
     return {
         "name": command.name,
         "type": command.type,
@@ -52,6 +58,9 @@ def command_of(command: Command) -> dict[str, Any]:
             }
             for each in workload.settings_of(command)
         ],
+        "aliases": {name: alias.key for name, alias in names.aliases.items()},
+        "fixed": {name: entry.why for name, entry in names.fixed.items()},
+        "refused": dict(names.refused),
     }
 
 

@@ -6,11 +6,12 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+from .context import Context
 from .errors import EngineError
 from .reference import read
 
@@ -66,8 +67,7 @@ class Engine:
 
     def build(
         self,
-        dockerfile: Path,
-        context: Path,
+        context: Context,
         tags: Sequence[str],
         arguments: Mapping[str, str],
         labels: Mapping[str, str],
@@ -83,7 +83,10 @@ class Engine:
         options += [f"--label={key}={value}" for key, value in labels.items()]
         options += [f"--network={network}"] if network else []
         options += ["--progress=plain"] if os.environ.get("DOCKER_BUILDKIT") == "1" else []
-        self.follow(["build", *options, f"--file={dockerfile}", str(context)], say)
+        with tempfile.TemporaryFile() as archive:
+            context.write(archive)
+            archive.seek(0)
+            self.follow(["build", *options, f"--file={context.dockerfile.relative_to(context.root)}", "-"], say, archive)
 
     def tags(self, repository: str) -> list[str]:
         """The tags under which the engine has images of a repository."""
@@ -106,11 +109,11 @@ class Engine:
     def pull(self, reference: str, say: Callable[[str], None]) -> None:
         self.follow(["pull", reference], say)
 
-    def follow(self, arguments: Sequence[str], say: Callable[[str], None]) -> None:
-        """Run a long command and pass on its lines as they come."""
+    def follow(self, arguments: Sequence[str], say: Callable[[str], None], given: IO[bytes] | None = None) -> None:
+        """Run a long command and pass on its lines as they come. `given` is its standard input."""
         lines = []
         with subprocess.Popen(
-            ["docker", *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+            ["docker", *arguments], stdin=given, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
         ) as process:
             assert process.stdout is not None
             for line in process.stdout:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from harness import requeue
 from harness.reasons import reason_of
 
 from .metrics import declared, not_finite, reported
@@ -25,7 +26,7 @@ def table(tasks: Sequence[Task], queues: Mapping[str, str], width: int | None) -
         {
             "ID": task["id"][:8],
             "task": task["name"],
-            "status": str(task["status"]),
+            "status": state_of(task),
             **({"queue": queue_of(task, queues)} if roomy else {}),
             **({"last scalars": numbers(task)} if roomy else {"main metric": main_number(task)}),
             "time": age(task),
@@ -45,6 +46,7 @@ def objects(tasks: Sequence[Task], queues: Mapping[str, str]) -> list[dict[str, 
         {key: task.get(key) for key in stated}
         | {
             "reason": reason_of(task),
+            "requeued": requeue.count(task),
             "duration_s": duration(task),
             "queue": queue_of(task, queues),
             "main": main_of(task),
@@ -52,6 +54,11 @@ def objects(tasks: Sequence[Task], queues: Mapping[str, str]) -> list[dict[str, 
         }
         for task in tasks
     ]
+
+
+def state_of(task: Task) -> str:
+    """A task's status, and how often it has been requeued."""
+    return f"{task['status']} ({requeued})" if (requeued := requeue.told(task)) else str(task["status"])
 
 
 def queue_of(task: Task, queues: Mapping[str, str]) -> str:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from harness.image import environment
 
+from . import attachments
 from .available import BASE, VERSION
 from .backends import Server
 from .engine import Engine
@@ -114,7 +115,7 @@ def images_stored(image: Image, store: ImageStore) -> Iterator[Kept]:
         if any(ENVIRONMENT.fullmatch(tag) for tag in tags):
             stored = store.find(digest)
             size = stored.size if stored else 0
-            yield Kept(image, store.host, digest, tuple(tags), size, store.labels(digest) or {}, partial(store.delete, digest))
+            yield Kept(image, store.host, digest, tuple(tags), size, store.labels(digest) or {}, partial(attachments.remove, store, digest))
 
 
 def images_of_tasks(server: Server) -> frozenset[Reference]:

@@ -97,6 +97,14 @@ class ImageStore:
         for other in others:
             self.ask("PUT", f"manifests/{other}", answer.content, **{"Content-Type": answer.headers["Content-Type"]})
 
+    def upload(self, content: bytes) -> str:
+        """Store a blob, which a manifest then names, and give its digest."""
+        digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+        begun = self.ask("POST", "blobs/uploads/").headers["Location"]
+        path = begun.partition(f"/v2/{self.name}/")[2]
+        self.ask("PUT", f"{path}{'&' if '?' in path else '?'}digest={digest}", content, **{"Content-Type": "application/octet-stream"})
+        return digest
+
     def delete(self, digest: str) -> None:
         """Delete what a digest names, with all of its tags: registries delete by digest alone."""
         self.ask("DELETE", f"manifests/{digest}")

@@ -18,7 +18,7 @@ from registry.cli import cli
 pytestmark = pytest.mark.filterwarnings("ignore::pyparsing.warnings.PyparsingDeprecationWarning")  # of the SDK's
 TEXT = (Path(__file__).resolve().parents[2] / "docs/json.md").read_text()
 SHOWN = {title: json.loads(value) for title, value in re.findall(r"^## registry (.*?) --json\n.*?```json\n(.*?)```", TEXT, re.M | re.S)}
-OPEN = {"datasets", "settings", "scalars", "not_finite", "limits", "smoke", "default"}
+OPEN = {"datasets", "settings", "scalars", "not_finite", "limits", "smoke", "default", "aliases", "fixed", "refused"}
 """Keys below which names are the workload's own."""
 
 

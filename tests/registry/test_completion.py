@@ -129,7 +129,7 @@ def test_bash_completes_a_line(clone: Path, tmp_path: Path) -> None:
     (tmp_path / "registry").write_text(f'#!/bin/sh\nexec {sys.executable} -m registry "$@"\n')
     (tmp_path / "registry").chmod(0o755)
     script = """
-        compopt() { echo "option $*"; }
+        compopt() { echo "option" "$@"; }
         eval "$(_REGISTRY_COMPLETE=bash_source registry)"
         COMP_WORDS=(registry enqueue toy ste); COMP_CWORD=3
         _registry_completion registry; echo "${COMPREPLY[@]}"

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import uuid
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from support.command_line import Registry, git, parse_clearml_task
 
+from registry import available
 from registry.backends import Queue, Server, hyperparameters
+from registry.findings import Findings
+from registry.image import Image
 
 pytestmark = pytest.mark.filterwarnings("ignore::pyparsing.warnings.PyparsingDeprecationWarning")  # of the SDK's
 Task = dict[str, Any]
@@ -73,6 +77,21 @@ def test_an_environment_s_image_goes_with_its_commit(clone: Path, embedded: Serv
     ]
     assert images[0] == whole(embedded, earlier)["container"]["image"]
     assert images[1] not in (images[0], "")
+
+
+def test_an_image_is_held_against_the_environment_of_its_commit(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The labels are those that an image registry would answer."""
+    before = Image("toy", clone).environment
+    commit = git(clone, "rev-parse", "HEAD")
+    (clone / "docker/toy/requirements.txt").write_text("another==1\n")
+    monkeypatch.setattr(available, "labels_of", lambda reference, here: {available.VERSION: before})
+    problems = []
+    for held in (commit, None):
+        findings = Findings()
+        available.check_environment(Image("toy", clone), "host/team/toy:mine", held, "gpu01", SimpleNamespace(embedded=False), findings)  # type: ignore[arg-type]
+        problems.append(findings.problems)
+    assert problems[0] == []
+    assert f"its environment is {before}, the commit needs {Image('toy', clone).environment}" in problems[1][0]
 
 
 def test_a_sweep_of_changes(embedded: Server, earlier: str, registry: Registry) -> None:

@@ -128,6 +128,18 @@ class TestUnstarted:
         assert second.start(task)
         assert not first.start(task)
 
+    def test_one_that_runs_and_is_handed_out_once_more_is_his_who_takes_it_then(self, site: Site, queue: str) -> None:
+        task, first, second = site.queued(queue), site.agent("machine:0", queue), site.agent("machine:1", queue)
+        assert first.take() == task
+        assert first.start(task)
+        assert site.ask("queues.add_task", queue=queue, task=task)[0] == 200
+        assert second.take() == task
+        assert not first.start(task)
+        assert first.ask("tasks.completed", task=task, force=True)[0] == 400
+        assert second.start(task)
+        assert first.ask("tasks.failed", task=task, force=True)[0] == 400
+        assert site.status(task) == "in_progress"
+
     def test_one_that_was_stopped_in_its_queue_does_not_come_back(self, site: Site, queue: str) -> None:
         """By force its status alone changes, and an agent gets it all the same (test_real_server.py)."""
         task = site.queued(queue)

@@ -19,7 +19,9 @@ from typing import Any
 from . import workload
 from .checkpoint import Checkpoints
 from .data import PUBLIC_PROJECT, publish
+from .errors import HarnessError
 from .params import settings_class
+from .place import settle_home
 from .plan import PLAN, Plan
 from .report import ClearMLReport, Report, Silent, TerminalReport
 from .settings import merge
@@ -69,8 +71,13 @@ def main(script: str, **commands: Callable[[Job], None]) -> None:
     if os.environ.get(PLAN):
         run_rank(declaration, commands)
     else:
-        from .parent import run
+        from .parent import BAD_INPUT, run
 
+        try:
+            settle_home(os.environ)
+        except HarnessError as error:
+            print(f"error: {error}", file=sys.stderr)
+            sys.exit(BAD_INPUT)
         sys.exit(run(declaration, sys.argv[1:], script))
 
 

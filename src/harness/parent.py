@@ -20,6 +20,7 @@ from .job import read_failure
 from .launch import Launch, image_python, problems_of_meeting
 from .nodes import STOPPED, Nodes, choose_interface, join
 from .params import Arguments, path_key, resolve
+from .place import check_output
 from .plan import PLAN, Plan
 from .ranks import supervise
 from .s3 import SCHEME
@@ -113,11 +114,12 @@ def settle(declaration: Declaration, arguments: Arguments, tracked: Tracked | No
     """Bring data and checkpoint to this machine, write down what the run depends on, and plan it.
 
     Raises:
-        HarnessError: for data or a checkpoint that cannot be had.
+        HarnessError: for data or a checkpoint that cannot be had, or a folder that cannot be written.
     """
     reserved = arguments.reserved
     name = tracked.id if tracked else f"{arguments.command.name}-{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:4]}"
     output = Path(reserved["output_dir"]).absolute() / declaration.name / name
+    check_output(reserved["output_dir"], output)
     wanted = {key: (arguments.datasets.get(key), reserved.get(path_key(key))) for key in declaration.datasets}
     datasets = {key: materialise(source, path) for key, (source, path) in wanted.items() if source or path}
     if tracked:

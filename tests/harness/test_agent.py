@@ -170,6 +170,7 @@ class TestDescent:
             (["sudo", "clearml-agent", "daemon"], False),
             (["bash", "-c", "python3 -u -m clearml_agent execute --id 1"], False),
             (["python3", "clearml_train.py", "output_dir=a/b/clearml-agent/c"], False),
+            (["python3", "train.py", "--epochs", "3", "--name", "clearml-agent"], False),
         ],
     )
     def test_it_is_told_by_its_command_line(self, argv: list[str], counts: bool) -> None:
@@ -198,4 +199,5 @@ def test_its_words_replace_those_of_the_signal_and_no_others() -> None:
     assert agent.why("stopped by SIGTERM; the last checkpoint is kept") == "stopped by SIGTERM; the last checkpoint is kept"
     agent.gone = True
     assert agent.why("stopped by SIGTERM; the last checkpoint is kept") == "its agent is gone; the last checkpoint is kept"
-    assert agent.why("rank 0: ValueError: no") == "rank 0: ValueError: no"
+    for other in ("rank 0: ValueError: no", "rank 0: a process was stopped by SIGTERM"):
+        assert agent.why(other) == other

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,13 @@ def test_what_is_added_while_raw_points_are_read_moves_none(server: LocalServer,
     assert sorted(point for point in told if point in there) == there
 
 
+def test_a_page_may_be_larger_than_what_is_read_ahead(server: LocalServer, new_task: NewTask) -> None:
+    task = new_task()
+    server.report(*(scalar(task, step, 0.5) for step in range(2500)))
+    page = server.call("events.get_task_events", task=task, event_type=SCALAR, batch_size=5000)
+    assert [event["iter"] for event in page["events"]] == list(range(2500))
+
+
 @pytest.mark.parametrize("scroll_id", ["5", "x", "1:2:3:4:5", "1:2:3:4\n", "1::3:4", "1.5:2:3:4"])
 def test_what_no_page_gave_is_no_scroll_id(server: LocalServer, new_task: NewTask, scroll_id: str) -> None:
     for endpoint, more in (("get_task_events", {}), ("scalar_metrics_iter_raw", {"metric": {"metric": "loss"}})):
@@ -128,33 +136,35 @@ def steps(db: sqlite3.Connection, page: Any) -> int:
 
 
 @pytest.mark.parametrize("kind", [SCALAR, "log", None])
-def test_the_last_page_costs_what_the_second_does(tmp_path: Path, kind: str | None) -> None:
-    """Of 100,000 points it was all of them, once counted and once sorted, for each thousand."""
+def test_the_last_page_of_a_long_run_costs_what_the_second_of_a_short_one_does(tmp_path: Path, kind: str | None) -> None:
+    """All points were counted, and sorted, for each page."""
     store = Store(tmp_path / "server.db")
 
-    def fill(db: sqlite3.Connection) -> None:
+    def fill(db: sqlite3.Connection, task: str, count: int) -> None:
         for name in ("a", "b"):
-            curves.add(db, "some task", "loss", name, [(step, step, 0.5) for step in range(10_000)])
-        sql = "INSERT INTO event (owner, type, timestamp, doc) VALUES ('some task', 'log', ?, '{}')"
-        db.executemany(sql, ((index,) for index in range(10_000)))
+            curves.add(db, task, "loss", name, [(step, step, 0.5) for step in range(count)])
+        db.executemany(
+            "INSERT INTO event (owner, type, timestamp, doc) VALUES (?, 'log', ?, '{}')", ((task, index) for index in range(count))
+        )
 
-    def read(db: sqlite3.Connection) -> list[int]:
+    def costs(db: sqlite3.Connection, task: str) -> list[int]:
         page: Json = {"scroll_id": None}
-        costs = []
+        found = []
 
         def turn() -> None:
             nonlocal page
-            page = get_task_events(db, task="some task", event_type=kind, batch_size=1000, scroll_id=page["scroll_id"])
+            page = get_task_events(db, task=task, event_type=kind, batch_size=500, scroll_id=page["scroll_id"])
 
-        while page.get("returned", 1000) == 1000:
-            costs.append(steps(db, turn))
-        return costs
+        while page.get("returned", 500) == 500:
+            found.append(steps(db, turn))
+        return found
 
-    store.write(fill).result()
-    costs = store.read(read).result()
+    for task, count in (("short", 1000), ("long", 20_000)):
+        store.write(partial(fill, task=task, count=count)).result()
+    short, long = (store.read(partial(costs, task=task)).result() for task in ("short", "long"))
     store.close()
-    assert len(costs) > 10
-    assert max(costs[1:]) < 2 * costs[1]
+    assert len(long) > 40
+    assert max(long[1:]) < 2 * short[1]
 
 
 def test_the_last_batch_of_raw_points_costs_what_the_first_does(tmp_path: Path) -> None:

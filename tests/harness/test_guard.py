@@ -116,6 +116,18 @@ def test_ranks_of_a_killed_parent_are_asked_first(start: Start, tmp_path: Path) 
     assert (tmp_path / "saved").exists()
 
 
+def test_a_rank_alone_asks_the_workers_that_it_has_in_other_sessions(start: Start, tmp_path: Path) -> None:
+    """They would end before it has saved what they hold."""
+    told = f"signal.signal(signal.SIGTERM, lambda *_: (open('{tmp_path}/' + str(os.getpid()), 'w'), sys.exit()))"
+    worker = f"import os, signal, sys, time; {told}; print(flush=True); time.sleep(300)"
+    others = f"child = subprocess.Popen([sys.executable, '-c', {worker!r}], stdout=subprocess.PIPE, start_new_session=True)"
+    others += "; child.stdout.readline(); others = [child.pid]"
+    _, mark, (rank, own) = start(others, rank=f"import os, subprocess, sys, signal, time; {told}")
+    Family(f"HARNESS_RANKS={mark}", rank).terminate()
+    wait_for((tmp_path / str(rank)).exists, 10)
+    assert not (tmp_path / str(own)).exists()
+
+
 def test_a_second_signal_asks_no_second_time(start: Start, tmp_path: Path) -> None:
     """It would disturb what saves the last checkpoint."""
     told = tmp_path / "told"

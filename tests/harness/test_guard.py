@@ -109,11 +109,22 @@ def test_what_a_rank_leaves_at_a_good_end_is_killed_at_once(start: Start) -> Non
 
 
 def test_ranks_of_a_killed_parent_are_asked_first(start: Start, tmp_path: Path) -> None:
-    saves = f"import os, sys, signal, time; signal.signal(signal.SIGTERM, lambda *_: (open('{tmp_path}/saved', 'w'), sys.exit()))"
+    save = f"lambda *_: (time.sleep(1), open('{tmp_path}/saved', 'w'), sys.exit())"
+    saves = f"import os, sys, signal, time; signal.signal(signal.SIGTERM, {save})"
     parent, _, pids = start("others = []", grace=20, rank=saves)
     parent.kill()
     assert gone(pids)
     assert (tmp_path / "saved").exists()
+
+
+def test_a_guard_that_is_told_to_end_stays(start: Start) -> None:
+    """As by a closed terminal, or who tells every process of a machine."""
+    parent, mark, pids = start("others = []")
+    (guard,) = guards(mark)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        os.kill(guard, number)
+    parent.kill()
+    assert gone(pids)
 
 
 def test_a_rank_alone_asks_the_workers_that_it_has_in_other_sessions(start: Start, tmp_path: Path) -> None:

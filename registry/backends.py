@@ -26,7 +26,7 @@ LOG_PAGE = 1000
 GPUS = "gpus="  # begins the tag that says how many GPUs the machines of a queue have
 TASK_FIELDS = [
     *("id", "name", "type", "status", "status_reason", "status_message", "project", "tags", "created", "started", "completed"),
-    *("last_update", "last_iteration", "active_duration", "last_metrics", "hyperparams", "execution.queue", "script"),
+    *("last_update", "last_iteration", "active_duration", "last_metrics", "hyperparams", "execution.queue", "script", "runtime"),
 ]
 
 Json = dict[str, Any]

@@ -18,6 +18,8 @@ import time
 from collections.abc import Callable, Collection
 from pathlib import Path
 
+from harness.errors import HarnessError
+
 from . import container
 from .agents import Agent, agents_folder, forget_keys, worker_id
 from .environment import locked
@@ -158,7 +160,7 @@ def settle(agent: Agent, tasks: Collection[str], reason: str) -> None:
         server = connect()
         for task in tasks:
             give_up(server, task, agent.environment["CLEARML_WORKER_ID"], reason)
-    except RegistryError as error:
+    except (RegistryError, HarnessError) as error:
         print(f"warning: the end of {', '.join(sorted(tasks))} could not be told: {error}", file=sys.stderr)
 
 

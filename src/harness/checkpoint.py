@@ -79,6 +79,11 @@ class Checkpoints:
         return None
 
 
+def step_of(path: Path) -> int:
+    """The step of a checkpoint, by its name."""
+    return int(path.stem.partition("=")[2])
+
+
 def damage_of(path: Path) -> str | None:
     """What is wrong with a checkpoint according to its manifest, or None."""
     try:
@@ -91,6 +96,23 @@ def damage_of(path: Path) -> str | None:
     if path.stat().st_size != size:
         return f"it has {path.stat().st_size} bytes where its manifest says {size}"
     return None if sha256(path) == digest else "its contents differ from its manifest's SHA-256"
+
+
+PUBLISHED = ("weights.pt", "best.ckpt", "last.ckpt")
+"""What runs call the files of weights that others shall take, the first choice first."""
+
+
+def find_weights(source: Path) -> Path:
+    """The file of weights that a person means by a file or a folder: of a run's what it published, else its newest checkpoint.
+
+    Raises:
+        CheckpointError: as `find`.
+    """
+    for folder in (source, source / "checkpoints"):
+        for name in PUBLISHED:
+            if (folder / name).is_file():
+                return folder / name
+    return find(source)
 
 
 def find(source: Path) -> Path:

@@ -7,11 +7,12 @@ import signal
 import sys
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from . import here, requeue
 from .agent import Agent, descent
-from .checkpoint import find
+from .checkpoint import find, find_weights
 from .data import materialise
 from .errors import HarnessError, LaunchError, ParameterError
 from .gpus import problems_of_processes
@@ -24,6 +25,7 @@ from .place import check_output
 from .plan import PLAN, Plan
 from .ranks import supervise
 from .s3 import SCHEME
+from .sidecar import Sidecar
 from .tracking import Tracked, check_server, checkpoint_of, has_server, is_remote, stored_checkpoint
 from .workload import Declaration
 
@@ -48,14 +50,17 @@ def run(declaration: Declaration, argv: Sequence[str], script: str) -> int:
     """Run the workload here, for the agent's task or for a person's command line, and return the exit code."""
     agent = Agent(descent() if is_remote(os.environ) else {})
     tracked, nodes = Tracked(declaration, None) if is_remote(os.environ) else None, Nodes()
+    sidecar = None
     try:
         check_image(declaration.root, declaration.image)
-        arguments = resolve(declaration, [], tracked.asked(declaration)) if tracked else resolve(declaration, argv)
+        arguments = resolve(declaration, [], tracked.asked(declaration)) if tracked else by_hand(declaration, argv)
         launch = launch_of(arguments)
         python = image_python(declaration.image, declaration.root, os.environ)
         if tracked is None and has_server(os.environ):
             check_server()
             tracked = Tracked(declaration, arguments.command)
+        if arguments.reserved[requeue.KEY]:
+            sidecar = beside(declaration, arguments, tracked, agent)
         if tracked:
             tracked.settle_output()
         signal.signal(signal.SIGTERM, stop)  # after Task.init, whose own handler would swallow it
@@ -69,27 +74,59 @@ def run(declaration: Declaration, argv: Sequence[str], script: str) -> int:
         execute(declaration, plan, ranks)
         nodes.close()
     except LaunchError as error:
-        return end(tracked, nodes, agent, str(error), error.code)
+        return end(tracked, nodes, agent, sidecar, str(error), error.code)
     except HarnessError as error:
-        return end(tracked, nodes, agent, str(error), BAD_INPUT)
+        return end(tracked, nodes, agent, sidecar, str(error), BAD_INPUT)
     except Stopped:
-        return end(tracked, nodes, agent, "stopped by SIGTERM before the first step", 128 + signal.SIGTERM)
+        return end(tracked, nodes, agent, sidecar, "stopped by SIGTERM before the first step", 128 + signal.SIGTERM)
     if tracked:
         tracked.close()
     return 0
 
 
-def end(tracked: Tracked | None, nodes: Nodes, agent: Agent, reason: str, code: int) -> int:
-    """Say why the run ended badly: on the terminal, in the log and in the task's status."""
+def beside(declaration: Declaration, arguments: Arguments, tracked: Tracked | None, agent: Agent) -> Sidecar | None:
+    """What brings the run back to its queue if its machine ends it; None where there is no queue, or where its agent is out of sight."""
+    if tracked is None or not is_remote(os.environ):
+        print("requeue is for runs by an agent: this one has no queue to go back to", flush=True)
+        return None
+    if agent.pid is None:
+        return None
+    output = output_of(declaration, arguments, tracked.id)
+    check_output(arguments.reserved["output_dir"], output)
+    left = arguments.reserved[requeue.KEY] - tracked.requeued
+    return Sidecar(tracked.id, agent.pid, left, declaration.root / "src", output / "requeue.log")
+
+
+def by_hand(declaration: Declaration, argv: Sequence[str]) -> Arguments:
+    """The arguments of a command line.
+
+    Raises:
+        ParameterError: also for data or a checkpoint that is not there.
+    """
+    arguments = resolve(declaration, argv, home=here.home(declaration, os.environ))
+    paths = {path_key(key): key for key in declaration.datasets}
+    if problems := list(here.problems_of_inputs(arguments.reserved, paths, has_server=has_server(os.environ))):
+        raise ParameterError(problems)
+    return arguments
+
+
+def end(tracked: Tracked | None, nodes: Nodes, agent: Agent, sidecar: Sidecar | None, reason: str, code: int) -> int:
+    """Say why the run ended badly: on the terminal, in the log and in the task's status. A `sidecar` is told if its machine ended it."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it ends already
     reason, code = nodes.end(reason, code)
     stopped, reason = reason.startswith(STOPPED), agent.why(reason)
+    by_machine = requeue.BY_MACHINE.match(reason)
+    if by_machine and sidecar:
+        sidecar.say(reason)
+        reason = reason if sidecar.left > 0 or tracked is None else requeue.used_up(reason, tracked.requeued)
     if is_remote(os.environ) and stopped:
         code = INTERRUPTED
     print(f"error: {reason}", file=sys.stderr, flush=True)
     if tracked:
         (tracked.stop if stopped else tracked.fail)(reason)
         tracked.close()
+        if by_machine and sidecar:
+            sidecar.leave()
         sys.stdout.flush()
         os._exit(code)  # the SDK's own exit handler would call a stopped task completed
     return code
@@ -116,15 +153,19 @@ def settle(declaration: Declaration, arguments: Arguments, tracked: Tracked | No
     Raises:
         HarnessError: for data or a checkpoint that cannot be had, or a folder that cannot be written.
     """
+    for note in arguments.notes:
+        print(note, flush=True)
     reserved = arguments.reserved
     name = tracked.id if tracked else f"{arguments.command.name}-{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:4]}"
-    output = Path(reserved["output_dir"]).absolute() / declaration.name / name
+    output = output_of(declaration, arguments, name)
     check_output(reserved["output_dir"], output)
+    last = here.last_checkpoint(arguments.folder, reserved["resume"]) if arguments.folder else None
     wanted = {key: (arguments.datasets.get(key), reserved.get(path_key(key))) for key in declaration.datasets}
     datasets = {key: materialise(source, path) for key, (source, path) in wanted.items() if source or path}
     if tracked:
         tracked.record(arguments, {key: dataset.identity for key, dataset in datasets.items()})
         tracked.note(declaration.metrics)
+    own = str(tracked.own_checkpoint(output) or "") if tracked and tracked.requeued else ""
     plan = Plan(
         workload=declaration.name,
         command=arguments.command.name,
@@ -133,9 +174,10 @@ def settle(declaration: Declaration, arguments: Arguments, tracked: Tracked | No
         datasets={key: str(dataset.folder) for key, dataset in datasets.items()},
         output_dir=str(output),
         seed=reserved["seed"],
-        resume=checkpoint(reserved["resume"], output),
-        init_from=checkpoint(reserved["init_from"], output),
+        resume=own or (str(last) if last else checkpoint(reserved["resume"], output, find)),
+        init_from=checkpoint(reserved["init_from"], output, find_weights),
         task=tracked.id if tracked else None,
+        requeued=tracked.requeued if tracked else 0,
     )
     plan.write()
     if tracked is None:
@@ -143,9 +185,14 @@ def settle(declaration: Declaration, arguments: Arguments, tracked: Tracked | No
     return plan
 
 
-def checkpoint(source: str | None, output: Path) -> str | None:
-    """The checkpoint file that `resume` or `init_from` names: a file, a folder, a task, or a file in S3."""
-    if source is None:
+def output_of(declaration: Declaration, arguments: Arguments, name: str) -> Path:
+    """The folder of a run's files."""
+    return arguments.folder or Path(arguments.reserved["output_dir"]).absolute() / declaration.name / name
+
+
+def checkpoint(source: str | None, output: Path, find: Callable[[Path], Path]) -> str | None:
+    """The checkpoint file that `resume` or `init_from` names: a file, a folder, where `find` finds it, a task, or a file in S3."""
+    if source is None or source == here.ANEW:
         return None
     if source.startswith(SCHEME):
         return str(stored_checkpoint(source, output / "resumed"))

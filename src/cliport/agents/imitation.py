@@ -18,8 +18,9 @@ from harness.errors import CheckpointError
 from harness.files import replaced
 from harness.numbers import finite
 from harness.report import Report
+from harness.world import rank
 from training.callbacks import ReportTraining, SaveAndStop
-from training.distributed import gather_rows, rank
+from training.distributed import gather_rows
 from training.resume import check_identity
 from training.schedule import scheduled
 
@@ -95,6 +96,15 @@ class ReportParts(Callback):
                 mean = self.training.finite.mean(losses)
                 self.training.report.scalar(f"{name}/loss", self.training.series, mean, trainer.global_step)
                 losses.clear()
+
+    def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        self.losses = {name: [loss.to(module.device) for loss in losses] for name, losses in self.losses.items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {name: list(losses) for name, losses in self.losses.items()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.losses = {name: list(losses) for name, losses in state.items()}
 
 
 class Validate(Callback):

@@ -8,13 +8,15 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from runs import Talking, run, same
 from support.resuming import checkpoint_of, refused, without_identity
-from support.training import broken_off_at, run_in
+from support.training import broken_off_at, job_in
 
 from clip_training.config import RESUMABLE, FinetuneConfig, TrainConfig, VptConfig
 from harness.checkpoint import Checkpoints, find
@@ -100,6 +102,27 @@ def test_sigterm_saves_where_it_stands_and_says_so(
     assert same(run(squares, tmp_path, tiny_model, resume=find(tmp_path)), unbroken)
 
 
+def test_stopped_and_resumed_it_draws_the_curves_of_an_unbroken_run(squares: Path, tiny_model: Path, tmp_path: Path) -> None:
+    """Stopped between two points, in an epoch at whose end it validates."""
+
+    class Terminated(Recorder):
+        def progress(self, items: Iterable[Any], total: int | None = None, description: str = "") -> Iterator[Any]:
+            for step, item in enumerate(items, 1):
+                if step == 7:
+                    os.kill(os.getpid(), signal.SIGTERM)
+                yield item
+
+    whole, first, second = Recorder(), Terminated(), Recorder()
+    run(squares, tmp_path / "whole", tiny_model, whole, train__report_every=5)
+    with pytest.raises(SystemExit):
+        run(squares, tmp_path, tiny_model, first, train__report_every=5)
+    assert find(tmp_path).name == "step=00000007.ckpt"
+    run(squares, tmp_path, tiny_model, second, resume=find(tmp_path), train__report_every=5)
+    for key, curve in whole.scalars.items():
+        if key[0] not in {"samples per second", "memory (GiB)"}:
+            assert first.scalars.get(key, []) + second.scalars.get(key, []) == curve, key
+
+
 def test_another_runs_checkpoint_is_refused(squares: Path, tiny_model: Path, tmp_path: Path) -> None:
     run(squares, tmp_path, tiny_model, train__epochs=1)
     with pytest.raises(CheckpointError, match="seed was 0, is now 5"):
@@ -142,9 +165,9 @@ def test_a_checkpoint_that_does_not_state_its_data_goes_on_and_that_is_said(
 
 @pytest.mark.parametrize("schema", [TrainConfig, FinetuneConfig, VptConfig])
 def test_every_setting_makes_another_run_but_for_those_listed_here(schema: type, tmp_path: Path) -> None:
-    settings, run_now = merge(schema, None, ()), run_in(tmp_path)
-    checkpoint = checkpoint_of(stated(settings, run_now), tmp_path / "step=00000001.ckpt")
-    no, told = refused(settings, RESUMABLE, run_in(tmp_path, resume=checkpoint))
+    settings = merge(schema, None, ())
+    checkpoint = checkpoint_of(stated(job_in(tmp_path, settings)), tmp_path / "step=00000001.ckpt")
+    no, told = refused(job_in(tmp_path, settings, resume=checkpoint), RESUMABLE)
     free = {"workers", "keep_in_memory", "cache_gb"}
     loop = {"micro_batch", "checkpointing", "channels_last", "compile", "deterministic", "non_finite"}
     loop |= {"report_every", "validate_every", "checkpoint_every", "debug_images", "epochs"}

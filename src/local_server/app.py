@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from . import activity, bulk, events, leases, metrics, models, organization, projects, queues, reports, taskparts, workers  # noqa: F401  (their end points)
+from . import activity, bulk, events, leases, metrics, models, organization, projects, queues, reports, scrolls, taskparts, workers  # noqa: F401  (their end points)
 from .answers import envelope, pieces
 from .auth import API_VERSION, Guard
 from .bodies import Bodies

@@ -2,19 +2,50 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from harness.image import environment
 
+from .agents import in_containers
+from .backends import Server
 from .engine import Engine
 from .errors import EngineError, StoreError
 from .findings import Findings
+from .git import tree_of
 from .image import Image
 from .reference import split
 from .store import ImageStore
 
 BASE = "org.opencontainers.image.base.name"
 VERSION = "org.opencontainers.image.version"
+
+
+def check_environment(image: Image, tag: str | None, commit: str | None, queue: str, server: Server, findings: Findings) -> None:
+    """Whether what the agents of a queue run a workload in is there: the image, or the environment that stands for it on this machine.
+
+    The image is that of `commit`, or else of the clone as it is.
+    """
+    here = server.embedded
+    if here and not in_containers(queue):
+        findings.add(missing_environment(image))
+    elif here or "/" in image.reference(tag):
+        with tree_of(image.root, commit, "docker") as tree:
+            check_image(image.reference(tag), replace(image, root=tree), findings, here=here)
+    else:
+        findings.warnings.append(
+            f"image {image.reference(tag)} is on no image registry that agents could reach: set IMAGE_REGISTRY=HOST/NAMESPACE"
+        )
+
+
+def missing_environment(image: Image) -> Sequence[str]:
+    """Without Docker a task runs in its image's environment, which has to be there."""
+    folder = Path(os.environ["HARNESS_ENVS"], image.name) if os.environ.get("HARNESS_ENVS") else image.bare_environment
+    if (folder / "bin" / "python").exists():
+        return []
+    return [f"the environment of image {image.name!r} is not built on this machine ({folder}): make env/{image.name}"]
 
 
 def check_image(reference: str, needed: Image, findings: Findings, *, here: bool) -> None:

@@ -145,6 +145,11 @@ class Server:
             self.projects[name] = found[0]["id"] if found else self.call("projects.create", name=name, description="")["id"]
         return self.projects[name]
 
+    def project_names(self, ids: Sequence[str]) -> dict[str, str]:
+        """The names of projects by ID."""
+        found = self.call("projects.get_all", id=list(ids), only_fields=["id", "name"], search_hidden=True).get("projects") if ids else []
+        return {project["id"]: project["name"] for project in found or []}
+
     def queues(self) -> dict[str, Queue]:
         """Every queue by name."""
         found = self.call("queues.get_all", only_fields=["id", "name", "tags", "metadata", "entries"]).get("queues") or []
@@ -202,11 +207,6 @@ class Server:
         query = {"order_by": ["-created"], "only_fields": TASK_FIELDS, **query}
         return list(self.call("tasks.get_all", **query).get("tasks") or [])
 
-    def configuration(self, task: str) -> dict[str, str]:
-        """The texts of a task's configuration objects by name."""
-        found = self.call("tasks.get_by_id", task=task)["task"].get("configuration") or {}
-        return {name: str(item.get("value") or "") for name, item in found.items()}
-
     def log_lines(self, task: str, since: float = 0) -> Iterator[tuple[float, str]]:
         """Time stamp (ms) and text of a task's console output from `since` on."""
         while True:
@@ -219,11 +219,10 @@ class Server:
                 return
             since = newest  # events of that very moment come twice
 
-    def last_lines(self, task: str, count: int) -> list[str]:
-        """The end of a task's console output."""
-        answer = self.call("events.get_task_log", task=task, order="desc", batch_size=count)
-        events = sorted(answer.get("events") or [], key=lambda event: float(event["timestamp"]))
-        return "\n".join(str(event.get("msg", "")).rstrip("\n") for event in events).splitlines()[-count:]
+    def log_end(self, task: str, count: int) -> list[tuple[float, str]]:
+        """Time stamp (ms) and text of what a task has put out last, in order: `count` texts, of which each has a line or more."""
+        events = self.call("events.get_task_log", task=task, order="desc", batch_size=count).get("events") or []
+        return sorted(((float(event["timestamp"]), str(event.get("msg", ""))) for event in reversed(events)), key=lambda event: event[0])
 
     def setting(self, name: str) -> list[str]:
         """The values of a key of the user's own clearml.conf, none where it is not there."""

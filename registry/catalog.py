@@ -101,13 +101,12 @@ def query(server: Server, **filters: Any) -> list[Dataset]:
         type=["data_processing"], system_tags=["dataset"], search_hidden=True, order_by=["-created"], only_fields=FIELDS, **filters
     )
     ids = sorted({task["project"] for task in tasks if task.get("project")})
-    projects = server.call("projects.get_all", id=ids, only_fields=["id", "name"], search_hidden=True)["projects"] if ids else []
-    names = {project["id"]: project["name"].partition("/.datasets/")[0] for project in projects}
+    names = {project: name.partition("/.datasets/")[0] for project, name in server.project_names(ids).items()}
     return [
         Dataset(
             task["id"],
             task["name"],
-            names.get(task.get("project"), ""),
+            names.get(str(task.get("project")), ""),
             str((task.get("runtime") or {}).get("version", "")),
             task["status"],
             str(task.get("created", "")),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
@@ -29,7 +30,14 @@ from .errors import RegistryError, UsageError
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-def cli() -> None:
+@click.option(
+    "--root",
+    type=click.Path(path_type=Path),
+    envvar="REGISTRY_ROOT",
+    show_envvar=True,
+    help="The clone that the command is about; by default the one around the current folder.",
+)
+def cli(root: Path | None) -> None:  # workload.clone_root reads it
     """One way to run every workload: enqueue it, watch it, compare it."""
 
 
@@ -43,7 +51,7 @@ for command in (*cmd_upkeep.COMMANDS, *cmd_sbom.COMMANDS):
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; an error meant for the person becomes a message on stderr and an exit code."""
     try:
-        cli(arguments, standalone_mode=False)
+        cli(arguments, prog_name="registry", standalone_mode=False)
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
     except click.ClickException as error:

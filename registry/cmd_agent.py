@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from . import workload
+from . import completion, workload
 from .console import say, warn
 from .errors import UsageError
 
@@ -17,6 +17,7 @@ from .errors import UsageError
     "--queue",
     "queues",
     metavar="QUEUE",
+    shell_complete=completion.queues,
     multiple=True,
     help="Queue to serve; may be repeated, the first comes first; by default those of all workloads.",
 )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from . import workload
+from . import completion, workload
 from .console import notes, print_json, print_table, say, warn
 from .errors import RegistryError, UsageError
 
@@ -61,6 +61,7 @@ def list_command(as_json: bool) -> None:
     print_table(
         ("ID", "name", "version", "project", "status", "created"),
         [(each.id, each.name, each.version, each.project, each.status, each.created[:19]) for each in found],
+        whole=["ID", "name"],
     )
     names = {each.name for each in found if each.is_finished}
     for alias, entry in catalog.load(workload.clone_root()).items():
@@ -69,7 +70,7 @@ def list_command(as_json: bool) -> None:
 
 
 @dataset.command()
-@click.argument("reference", metavar="ID_OR_ALIAS")
+@click.argument("reference", metavar="ID_OR_ALIAS", shell_complete=completion.datasets)
 def get(reference: str) -> None:
     """Download a dataset into the cache; prints its folder."""
     from . import catalog
@@ -83,7 +84,7 @@ def get(reference: str) -> None:
 
 
 @dataset.command()
-@click.argument("alias")
+@click.argument("alias", shell_complete=completion.datasets)
 @click.option("--queue", metavar="QUEUE", help="Queue for the run that makes it; by default the workload's own.")
 @click.option("--image", metavar="TAG", help="Image of that run, as for enqueue.")
 def ensure(alias: str, queue: str | None, image: str | None) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from . import workload
+from . import completion, workload
 from .console import notes, print_table, say, warn
 from .errors import UsageError
 
@@ -17,17 +17,31 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("name")
-@click.argument("arguments", nargs=-1, metavar="[KEY=VALUE]...")
-@click.option("--queue", metavar="QUEUE", help="Queue to put the task on; by default the workload's own.")
-@click.option("--dataset", metavar="ID_OR_ALIAS", help="Dataset by ID, alias or name: the argument dataset_id.")
+@click.argument("name", shell_complete=completion.workloads)
+@click.argument("arguments", nargs=-1, metavar="[KEY=VALUE]...", shell_complete=completion.arguments)
+@click.option("--queue", metavar="QUEUE", shell_complete=completion.queues, help="Queue to put the task on; by default the workload's own.")
+@click.option(
+    "--dataset", metavar="ID_OR_ALIAS", shell_complete=completion.datasets, help="Dataset by ID, alias or name: the argument dataset_id."
+)
 @click.option("--name", "task_name", metavar="NAME", help="Name of the task; a sweep adds what differs.")
 @click.option("--project", metavar="PROJECT", help="Project of the task.  [default: clearml-example-project]")
 @click.option("--branch", metavar="BRANCH", help="Branch or tag to run; by default the commit that is checked out.")
+@click.option("--head", is_flag=True, help="With --like: run the commit that is checked out, in place of that task's.")
 @click.option("--image", metavar="TAG", help="Tag of the workload's image, or a whole reference; by default the environment's hash.")
 @click.option("--output-uri", metavar="URI", help="Where models, artifacts and published data go: s3://bucket/prefix, for one.")
 @click.option("--tag", "tags", metavar="TAG", multiple=True, help="Tag of the task; may be repeated.")
-@click.option("--resume", metavar="TASK", help="Take up an earlier task: its arguments, with those given here, from its last checkpoint.")
+@click.option(
+    "--resume",
+    metavar="TASK",
+    shell_complete=completion.tasks,
+    help="Take up an earlier task: its arguments, with those given here, from its last checkpoint.",
+)
+@click.option(
+    "--like",
+    metavar="TASK",
+    shell_complete=completion.tasks,
+    help="Run an earlier task once more, with the changes given here; its commit, image and queue, too.",
+)
 @click.option("--smoke", is_flag=True, help="Enqueue the workload's smoke steps, in order.")
 @click.option("-m", "--multirun", is_flag=True, hidden=True, help="Hydra's, of which a sweep has no need here.")
 @click.option("--dry-run", is_flag=True, help="Print the equivalent clearml-task command lines instead.")
@@ -38,10 +52,9 @@ def enqueue(name: str, arguments: tuple[str, ...], task_name: str | None, dry_ru
     A value with commas is a sweep: train.lr=1e-3,1e-4 makes two runs. Everything is checked before a task exists; what is wrong
     is told all at once, with exit code 2. Where stdout is not a terminal it gets the task IDs and nothing else.
     """
-    from .plan import PROJECT, Request, plan, submit
+    from .plan import Request, plan, submit
 
     check_options(dry_run, wait, options)
-    options["project"] = PROJECT if options["project"] is None else options["project"]
     request = Request(name, arguments, name=task_name, **options)
     server = connected(dry_run, options)
     made = plan(request, workload.clone_root(), server)
@@ -58,8 +71,13 @@ def enqueue(name: str, arguments: tuple[str, ...], task_name: str | None, dry_ru
 
 def check_options(dry_run: bool, wait: bool, options: dict[str, Any]) -> None:
     problems = []
-    if options["smoke"] and options["resume"]:
-        problems.append("--smoke and --resume exclude each other")
+    exclusive = [f"--{name}" for name in ("smoke", "resume", "like") if options[name]]
+    if len(exclusive) > 1:
+        problems.append(f"{' and '.join(exclusive)} exclude each other")
+    if options["head"] and not options["like"]:
+        problems.append("--head is for --like: without that, what is checked out runs anyway")
+    if options["head"] and options["branch"]:
+        problems.append("--head and --branch exclude each other")
     if dry_run and wait:
         problems.append("--dry-run starts nothing, so there is nothing to --wait for")
     if options.pop("multirun"):
@@ -72,7 +90,7 @@ def connected(dry_run: bool, options: dict[str, Any]) -> Server | None:
     """The server; a dry run does without one where none is configured."""
     from .backends import choose_server, connect
 
-    if dry_run and not options["resume"] and not choose_server():
+    if dry_run and not (options["resume"] or options["like"]) and not choose_server():
         warn(["no server is configured: queue and datasets are not checked"])
         return None
     return connect()
@@ -91,7 +109,7 @@ def print_command_lines(plan: Plan) -> None:
 def print_tasks(tasks: list[dict[str, Any]], server: Server) -> None:
     """A table at a terminal, else the IDs alone."""
     if sys.stdout.isatty():
-        print_table(("task", "ID", "page"), [(task["name"], task["id"], server.link(task)) for task in tasks])
+        print_table(("task", "ID", "page"), [(task["name"], task["id"], server.link(task)) for task in tasks], whole=["ID"])
     else:
         click.echo("\n".join(task["id"] for task in tasks))
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from . import workload
+from . import completion, workload
 from .console import print_json, print_table, say
 from .context import Context, commit_in
 from .dotenv import setting
@@ -37,7 +37,7 @@ def of_images(command: Command) -> Command:
         ),
         click.option("--base", metavar="IMAGE", help="Image to stand on.  [default: $BASE_IMAGE, else what each Dockerfile names]"),
         click.option("--all", "every", is_flag=True, help="All images."),
-        click.argument("names", metavar="[NAME]...", nargs=-1),
+        click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=completion.images),
     ):
         command = option(command)
     return command

@@ -33,6 +33,7 @@ def list_command(as_json: bool) -> None:
     print_table(
         ("name", "GPUs per machine", "waiting", "agents"),
         [(each.name, "" if each.gpus is None else str(each.gpus), str(each.waiting), ", ".join(serving)) for each, serving in rows],
+        whole=["name", "waiting"],
     )
 
 

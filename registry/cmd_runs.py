@@ -1,21 +1,29 @@
-"""compare, status, logs, stop: what became of runs."""
+"""compare, status, logs, stop, open: what became of runs."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from harness import requeue
 from harness.reasons import reason_of
 
-from .console import print_json, print_table, say
+from . import completion
+from .console import print_json, print_table, say, terminal_width
+from .errors import RegistryError, UsageError
+from .filters import MOST, STATUSES
+
+if TYPE_CHECKING:
+    from .backends import Server
 
 RECENT = 20
+LONGEST_TAIL = 10_000
+"""Texts that a ClearML server's search answers at once."""
 
 
 @click.command("compare")
-@click.argument("tasks", nargs=-1, required=True)
+@click.argument("tasks", nargs=-1, required=True, shell_complete=completion.tasks)
 @click.option("--json", "as_json", is_flag=True, help="As a JSON list, one object per task.")
 def compare_command(tasks: tuple[str, ...], as_json: bool) -> None:
     """Compare tasks: settings that differ, last and best value of each scalar, status and duration.
@@ -38,67 +46,62 @@ def compare_command(tasks: tuple[str, ...], as_json: bool) -> None:
     for part, values in comparison(found):
         rows += [[f"-- {part}", *[""] * len(found)]]
         rows += [[name, *row] for name, row in values] or [["(no difference)" if part == "settings" else "(none)", *[""] * len(found)]]
-    print_table(columns, rows)
+    print_table(columns, rows, whole=[""])
     if len(found) > 1:
         say(f"page: {server.web.rstrip('/')}/compare?ids={','.join(task['id'] for task in found)}") if server.embedded else None
 
 
 @click.command()
-@click.argument("tasks", nargs=-1)
+@click.argument("tasks", nargs=-1, shell_complete=completion.tasks)
+@click.option("--limit", type=click.IntRange(1, MOST), metavar="N", help=f"Show the newest N, {MOST} at most.  [default: {RECENT}]")
+@click.option("--project", metavar="PROJECT", help="Those in a project and in those within it.")
+@click.option("--tag", "tags", metavar="TAG", multiple=True, help="Those with a tag; may be repeated, for those with all of them.")
+@click.option("--status", "statuses", type=click.Choice(STATUSES), multiple=True, help="Those in a status; may be repeated.")
+@click.option("--workload", metavar="NAME", shell_complete=completion.workloads, help="Those of a workload.")
 @click.option("--json", "as_json", is_flag=True, help="As a JSON list of objects.")
-def status(tasks: tuple[str, ...], as_json: bool) -> None:
+def status(
+    tasks: tuple[str, ...],
+    limit: int | None,
+    project: str | None,
+    tags: tuple[str, ...],
+    statuses: tuple[str, ...],
+    workload: str | None,
+    as_json: bool,
+) -> None:
     """Show the status of tasks; without any, of the most recent ones."""
+    from . import filters, overview
     from .backends import connect
     from .lookup import find_tasks
-    from .metrics import not_finite
-    from .watch import age, duration, numbers
 
+    if tasks and (limit or project or tags or statuses or workload):
+        raise UsageError("name tasks, or say which are meant by --limit, --project, --tag, --status and --workload; not both")
     server = connect()
-    found = find_tasks(server, tasks) if tasks else recent(server)
+    if tasks:
+        found = find_tasks(server, tasks)
+    else:
+        asked = filters.query(server, project=project, tags=tags, statuses=statuses, name=workload)
+        found = server.tasks(page=0, page_size=limit or RECENT, **asked)
     queues = {queue.id: queue.name for queue in server.queues().values()}
     if as_json:
-        keys = ("id", "name", "status", "status_reason", "started", "completed", "last_iteration")
-        print_json(
-            [
-                {key: task.get(key) for key in keys}
-                | {
-                    "reason": reason_of(task),
-                    "requeued": requeue.count(task),
-                    "duration_s": duration(task),
-                    "queue": queue_of(task, queues),
-                    "not_finite": not_finite(task),
-                }
-                for task in found
-            ]
-        )
+        print_json(overview.objects(found, queues))
     else:
-        columns = ("ID", "task", "status", "queue", "time", "last scalars")
-        print_table(
-            columns, [(task["id"][:8], task["name"], told(task), queue_of(task, queues), age(task), numbers(task)) for task in found]
-        )
+        print_table(*overview.table(found, queues, terminal_width()), cut=overview.CUT)
 
 
-def recent(server: Any) -> list[dict[str, Any]]:
-    """The newest runs, without the tasks in which ClearML keeps datasets."""
-    found: list[dict[str, Any]] = server.tasks(page=0, page_size=RECENT, system_tags=["-dataset"])
-    return found
+def told(task: dict[str, Any]) -> str:
+    """A task's status; of one that ended badly also why."""
+    from . import overview
 
-
-def told(task: dict[str, Any], width: int | None = 80) -> str:
-    """A task's status; of one that ended badly also why, cut to its first line and to `width` unless that is None."""
     why = reason_of(task) if task["status"] in ("failed", "stopped") else ""
-    status = f"{task['status']} ({requeued})" if (requeued := requeue.told(task)) else str(task["status"])
-    return f"{status}: {why.splitlines()[0][:width] if width else why}" if why else status
-
-
-def queue_of(task: dict[str, Any], queues: dict[str, str]) -> str:
-    return queues.get((task.get("execution") or {}).get("queue", ""), "")
+    status = overview.state_of(task)
+    return f"{status}: {why}" if why else status
 
 
 @click.command()
-@click.argument("task")
+@click.argument("task", shell_complete=completion.tasks)
 @click.option("--follow", "-f", is_flag=True, help="Go on until the task ends.")
-def logs(task: str, follow: bool) -> None:
+@click.option("--tail", "-n", type=click.IntRange(1, LONGEST_TAIL), metavar="N", help="Begin with the last N lines of what is there.")
+def logs(task: str, follow: bool, tail: int | None) -> None:
     """Print a task's console output, and at its end why it failed or was stopped."""
     from .backends import connect
     from .lookup import find_task
@@ -106,37 +109,63 @@ def logs(task: str, follow: bool) -> None:
 
     server = connect()
     found = find_task(server, task)
-    follow_log(server, found["id"], click.echo, until_end=follow)
+    follow_log(server, found["id"], click.echo, until_end=follow, tail=tail)
     ended = server.task(found["id"])
     if ended["status"] in ("failed", "stopped"):
-        say(f"{ended['name']} ({ended['id']}): {told(ended, width=None)}")
+        say(f"{ended['name']} ({ended['id']}): {told(ended)}")
 
 
 @click.command()
-@click.argument("task")
-def stop(task: str) -> None:
-    """Stop a task: off its queue, or ended by its agent; what an agent that is gone left running on this machine is ended here.
+@click.argument("tasks", nargs=-1, required=True, shell_complete=completion.stoppable)
+def stop(tasks: tuple[str, ...]) -> None:
+    """Stop tasks: off their queue, or ended by their agent; what an agent that is gone left running on this machine is ended here.
 
-    What it has saved stays, see enqueue --resume.
+    All are looked up first: if one cannot be stopped, none is. Then one that fails keeps no other from being stopped; exit code 1 tells.
+    What they have saved stays, see enqueue --resume.
     """
     from . import orphans, stopping
     from .backends import connect
-    from .errors import UsageError
+    from .lookup import find_tasks
+
+    server = connect()
+    found = list({task["id"]: task for task in find_tasks(server, tasks)}.values())
+    over = [task for task in found if not (task["status"] in stopping.STOPPABLE or requeue.goes_back(task) or orphans.left_by(task))]
+    if over:
+        raise UsageError(*(f"task {task['id']} ({task['name']}) is {task['status']}; there is nothing to stop" for task in over))
+    failures = []
+    for task in found:
+        try:
+            say(f"{task['name']} ({task['id']}): {stop_one(server, task)}")
+        except RegistryError as error:
+            failures.append(f"{task['name']} ({task['id']}): {error}")
+    if failures:
+        raise RegistryError("\n".join(failures))
+
+
+def stop_one(server: Server, task: dict[str, Any]) -> str:
+    """Stop a task, and say what that came to."""
+    from . import orphans, stopping
+
+    was = stopping.stop(server, task)
+    if was != "queued" and orphans.end(server, task):
+        return "stopped; its agent was gone, and has left it running"
+    return {"queued": "taken off its queue", "in_progress": "stopping"}.get(was, f"{was} meanwhile")
+
+
+@click.command("open")
+@click.argument("task", shell_complete=completion.tasks)
+@click.option("--print", "only_print", is_flag=True, help="Print the address alone; so it is where there is no browser.")
+def open_command(task: str, only_print: bool) -> None:
+    """Print the address of a task's page, and open it. That of the embedded server holds the key that lets one in: it is a secret."""
+    from . import browser
+    from .backends import connect
     from .lookup import find_task
 
     server = connect()
-    found = find_task(server, task)
-    was = stopping.stop(server, found)
-    if was != "queued" and orphans.end(server, found):
-        was = "orphan"
-    elif found["status"] not in stopping.STOPPABLE and not requeue.goes_back(found):
-        raise UsageError(f"task {found['id']} ({found['name']}) is {found['status']}; there is nothing to stop")
-    outcomes = {
-        "queued": "taken off its queue",
-        "in_progress": "stopping",
-        "orphan": "stopped; its agent was gone, and has left it running",
-    }
-    say(f"{found['name']} ({found['id']}): {outcomes.get(was, f'{was} meanwhile')}")
+    address = browser.address_of(server, find_task(server, task))
+    click.echo(address)
+    if not only_print and not browser.show(address, secret=server.embedded):
+        say("there is no browser here")
 
 
-COMMANDS = (compare_command, status, logs, stop)
+COMMANDS = (compare_command, status, logs, stop, open_command)

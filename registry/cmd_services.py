@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from . import workload
+from . import completion, workload
 from .console import say
 from .errors import UsageError
 from .run import problem_of_queue
@@ -16,7 +16,12 @@ from .run import problem_of_queue
 )
 @click.option("--agents", type=click.IntRange(0), default=1, show_default=True, help="Number of agents, each runs one task at a time.")
 @click.option(
-    "--queue", "queues", metavar="QUEUE", multiple=True, help="Queue to serve; may be repeated; by default those of all workloads."
+    "--queue",
+    "queues",
+    metavar="QUEUE",
+    multiple=True,
+    shell_complete=completion.queues,
+    help="Queue to serve; may be repeated; by default those of all workloads.",
 )
 @click.option("--docker", "containers", is_flag=True, help="Agents that run each task in a container of its image.")
 def up(port: int | None, agents: int, queues: tuple[str, ...], containers: bool) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from . import workload
+from . import completion, workload
 from .cmd_image import engine_here, of_images, readable, store_of
 from .console import print_table, say
 from .errors import RegistryError
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--all", "every", is_flag=True, help="All images.")
-@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=completion.images)
 def pin(names: tuple[str, ...], every: bool) -> None:
     """Fix what images stand on: write the digest that each base's tag has now to its Dockerfile, or to .env.
 

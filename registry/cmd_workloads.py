@@ -6,8 +6,9 @@ import click
 
 from harness.names import Names
 
-from . import workload
+from . import completion, workload
 from .console import print_json, print_table, say
+from .description import MISSING, description_of, summary_of
 from .errors import RegistryError
 
 
@@ -17,39 +18,29 @@ def list_command(as_json: bool) -> None:
     """List the workloads: name, image, queue, commands."""
     workloads = workload.discover(workload.clone_root()).values()
     if as_json:
-        print_json(
-            [
-                {
-                    "name": found.name,
-                    "summary": found.summary,
-                    "image": found.image,
-                    "queue": found.queue,
-                    "datasets": dict(found.datasets),
-                    "commands": list(found.commands),
-                    "smoke": [dict(step) for step in found.smoke],
-                }
-                for found in workloads
-            ]
-        )
+        print_json([summary_of(found) for found in workloads])
     else:
         rows = [(found.name, found.image, found.queue, ", ".join(found.commands), found.summary) for found in workloads]
-        print_table(("name", "image", "queue", "commands", "summary"), rows)
+        print_table(("name", "image", "queue", "commands", "summary"), rows, whole=["name", "image", "queue"])
 
 
 @click.command()
-@click.argument("name")
-def show(name: str) -> None:
+@click.argument("name", shell_complete=completion.workloads)
+@click.option("--json", "as_json", is_flag=True, help="As a JSON object.")
+def show(name: str, as_json: bool) -> None:
     """Show a workload: image, queue, datasets, every setting of every command, and the keys that all commands have."""
     from harness.params import RESERVED, names_of  # the grammar's parser is slow to import, and a list needs none
 
     found = workload.named(name, workload.discover(workload.clone_root()))
+    if as_json:
+        print_json(description_of(found))
+        return
     click.echo(f"{found.name}: {found.summary}\nimage    {found.image}\nqueue    {found.queue}")
     for key, what in found.datasets.items():
         click.echo(f"dataset  {key}: {what}")
     if found.metrics.main:
         click.echo(f"metrics  {' or '.join(found.metrics.main)}; less is better in {', '.join(found.metrics.lower) or 'none'}")
-    configs = sorted(path.relative_to(found.configs).with_suffix("").as_posix() for path in found.configs.rglob("*.yaml"))
-    click.echo(f"configs  {', '.join(configs) or 'none'}")
+    click.echo(f"configs  {', '.join(workload.configs_of(found)) or 'none'}")
     click.echo("a dotted setting may be called by its last part where no other one of the command ends so")
     for command in found.commands.values():
         needs = f", needs {', '.join(command.needs)}" if command.needs else ""
@@ -59,6 +50,7 @@ def show(name: str) -> None:
         print_table(
             ("setting", "type", "default", "unit", "meaning"),
             [(each.key, each.allowed, shown(each.default), each.unit, each.help) for each in settings],
+            whole=["setting", "unit"],
         )
         show_names(names_of(found, command))
     click.echo("\nevery command")
@@ -86,7 +78,7 @@ def show_names(names: Names) -> None:
 
 
 def shown(default: object) -> str:
-    return "required" if default == "???" else str(default)  # OmegaConf's mark of a missing value
+    return "required" if default == MISSING else str(default)
 
 
 @click.command()

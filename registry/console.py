@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 import click
@@ -46,9 +47,24 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=2, default=str))
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A table that is never cut where it goes to a file or a pipe."""
-    table = Table(*(Column(Text(name)) for name in columns), box=None, header_style="bold", pad_edge=False)
-    for row in rows:
-        table.add_row(*map(Text, row))  # text as it is: names may hold what rich takes for markup
-    Console(width=None if sys.stdout.isatty() else 10_000, highlight=False, soft_wrap=False).print(table)
+def terminal_width() -> int | None:
+    """The columns of the terminal that stdout is; None for a file or a pipe."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def print_table(
+    columns: Sequence[str], rows: Iterable[Sequence[str]], *, whole: Collection[str] = (), cut: Collection[str] | None = None
+) -> None:
+    """A table that fits its terminal, and is whole where it goes to a file or a pipe.
+
+    Args:
+        columns: their names.
+        rows: a text for each column.
+        whole: columns that are narrowed last.
+        cut: columns that are cut where a line is too long for the terminal, each row staying one line; by default all are wrapped.
+    """
+    kept = set(columns) - set(cut) if cut is not None else set(whole)
+    table = Table(*(Column(Text(name), no_wrap=name in kept) for name in columns), box=None, header_style="bold", pad_edge=False)
+    for row in rows:  # text as it is: names may hold what rich takes for markup
+        table.add_row(*(Text(text, no_wrap=cut is not None, overflow="fold" if cut is None else "ellipsis") for text in row))
+    Console(width=terminal_width() or 10_000, highlight=False, soft_wrap=False).print(table)

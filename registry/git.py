@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
+import tarfile
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -47,3 +51,17 @@ def run_git(root: Path, *arguments: str, given: str = "", within: float | None =
         return subprocess.run(command, input=given, env=silent, capture_output=True, text=True, timeout=within, start_new_session=True)
     except FileNotFoundError as error:
         raise NotACloneError("git is not installed: apt-get install git") from error
+
+
+@contextlib.contextmanager
+def tree_of(root: Path, commit: str | None, *paths: str) -> Iterator[Path]:
+    """Files of a commit in a folder for a while; without a commit, or with one that the clone lacks, the clone as it is."""
+    if commit is None or git(root, "cat-file", "-e", f"{commit}^{{commit}}") is None:
+        yield root
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        archive = Path(scratch, "files.tar")
+        run_git(root, "archive", f"--output={archive}", commit, "--", *paths)
+        with tarfile.open(archive) as files:
+            files.extractall(Path(scratch, "files"), filter="data")
+        yield Path(scratch, "files")

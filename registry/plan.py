@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,8 +14,9 @@ from harness.workload import Declaration
 
 from . import catalog, source, tokens
 from .agents import in_containers
-from .available import check_image
+from .available import check_environment
 from .backends import Queue, Server
+from .earlier import completed, inherited
 from .errors import ServerError, UsageError
 from .findings import Findings
 from .image import Image
@@ -37,12 +37,17 @@ class Request:
     queue: str | None = None
     dataset: str | None = None
     name: str | None = None
-    project: str = PROJECT
+    project: str | None = None
     branch: str | None = None
+    head: bool = False
+    """With `like`: the commit that is checked out, in place of the earlier task's."""
+    commit: str | None = None
+    """The earlier task's."""
     image: str | None = None
     output_uri: str | None = None
     tags: tuple[str, ...] = ()
     resume: str | None = None
+    like: str | None = None
     smoke: bool = False
 
 
@@ -65,7 +70,10 @@ def plan(request: Request, root: Path, server: Server | None) -> Plan:
     """
     findings = Findings()
     workload = findings.attempt(lambda: named(request.workload, discover(root)))
-    code = source.read(root, request.branch, embedded=server.embedded) if server else source.read_for_nobody(root, request.branch)
+    if workload and server and request.like:
+        request = findings.attempt(lambda: completed(request, workload, server)) or request
+        findings.settle()  # whether the rest is right depends on that task
+    code = source.read_for(server, root, request.branch, request.commit)
     findings.add(code.problems)
     findings.warnings += code.warnings
     queue_name = request.queue or (workload.queue if workload else "")
@@ -73,9 +81,9 @@ def plan(request: Request, root: Path, server: Server | None) -> Plan:
     runs = []
     if workload is not None:
         if server:
-            check_environment(Image(workload.image, root), request.image, queue_name, server, findings)
+            check_environment(Image(workload.image, root), request.image, request.commit, queue_name, server, findings)
         base = Run(
-            project=request.project,
+            project=PROJECT if request.project is None else request.project,
             name="",
             type="",
             repository=code.repository,
@@ -110,12 +118,10 @@ def token_lists(request: Request, workload: Declaration) -> list[tuple[tokens.To
     typed = tokens.given(request.arguments, request.dataset, workload)
     if request.resume and "resume" in tokens.keys_of(typed):
         raise UsageError("resume is given twice, as --resume and as an argument")
-    return tokens.smoke(workload, typed) if request.smoke else tokens.sweep(typed)
-
-
-def inherited(request: Request, workload: Declaration, server: Server | None) -> dict[str, str]:
-    """The arguments of the task that is taken up again."""
-    return tokens.inherited(server, request.resume, workload) if server and request.resume else {}
+    if request.smoke:
+        return tokens.smoke(workload, typed)
+    runs = tokens.sweep(typed)
+    return [(run, " ".join(run)) for run, _ in runs] if request.like and not request.name else runs
 
 
 def checked_run(
@@ -244,27 +250,6 @@ def warnings_of_machines(runs: Sequence[Run], queue: Queue, server: Server) -> S
     if agents < sum(nodes) and len(nodes) > 1:
         return [f"{len(nodes)} runs take {sum(nodes)} agents together, and {have}: they may wait for each other's; enqueue them one by one"]
     return []
-
-
-def check_environment(image: Image, tag: str | None, queue: str, server: Server, findings: Findings) -> None:
-    """Whether what the agents of a queue run a workload in is there: the image, or the environment that stands for it on this machine."""
-    here = server.embedded
-    if here and not in_containers(queue):
-        findings.add(missing_environment(image))
-    elif here or "/" in image.reference(tag):
-        check_image(image.reference(tag), image, findings, here=here)
-    else:
-        findings.warnings.append(
-            f"image {image.reference(tag)} is on no image registry that agents could reach: set IMAGE_REGISTRY=HOST/NAMESPACE"
-        )
-
-
-def missing_environment(image: Image) -> Sequence[str]:
-    """Without Docker a task runs in its image's environment, which has to be there."""
-    folder = Path(os.environ["HARNESS_ENVS"], image.name) if os.environ.get("HARNESS_ENVS") else image.bare_environment
-    if (folder / "bin" / "python").exists():
-        return []
-    return [f"the environment of image {image.name!r} is not built on this machine ({folder}): make env/{image.name}"]
 
 
 def submit(plan: Plan, server: Server) -> list[dict[str, str]]:

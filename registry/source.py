@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .git import NotACloneError, git, repository_of, run_git
 from .remote import Remote, ask, remote_of
+
+if TYPE_CHECKING:
+    from .backends import Server
 
 SHOWN = 8  # uncommitted files named in a message
 
@@ -21,21 +25,23 @@ class Source:
     warnings: tuple[str, ...] = ()
 
 
-def read(root: Path, branch: str | None, *, embedded: bool) -> Source:
-    """The source of a run from the clone at `root`, at `branch` or else at what is checked out."""
+def read(root: Path, branch: str | None, commit: str | None = None, *, embedded: bool) -> Source:
+    """The source of a run from the clone at `root`, at `commit`, at `branch`, or else at what is checked out."""
     try:
-        return read_clone(root, branch, embedded=embedded)
+        return read_clone(root, branch, commit, embedded=embedded)
     except NotACloneError as error:
         return Source("", "", problems=(str(error),))
 
 
-def read_for_nobody(root: Path, branch: str | None) -> Source:
-    """The source where it is not known which server will get the run: the remote if it has the commit, else the clone itself."""
-    remote = read(root, branch, embedded=False)
-    return read(root, branch, embedded=True) if remote.problems else remote
+def read_for(server: Server | None, root: Path, branch: str | None, commit: str | None = None) -> Source:
+    """The source of a run on a server. Where none is known: the remote if it has the commit, else the clone itself."""
+    if server:
+        return read(root, branch, commit, embedded=server.embedded)
+    remote = read(root, branch, commit, embedded=False)
+    return read(root, branch, commit, embedded=True) if remote.problems else remote
 
 
-def read_clone(root: Path, branch: str | None, *, embedded: bool) -> Source:
+def read_clone(root: Path, branch: str | None, given: str | None, *, embedded: bool) -> Source:
     top = git(root, "rev-parse", "--show-toplevel")
     if top is None:
         why = run_git(root, "rev-parse", "--show-toplevel").stderr.strip().splitlines()[:1]
@@ -45,7 +51,9 @@ def read_clone(root: Path, branch: str | None, *, embedded: bool) -> Source:
     remote = None
     if not embedded and (name := remote_of(root)):
         remote = ask(root, name)
-    commit = commit_of(root, branch, remote)
+    if given and git(root, "cat-file", "-e", f"{given}^{{commit}}") is None:
+        return Source("", given, problems=(f"commit {given[:10]} is not in this clone: git fetch; --head runs what is checked out",))
+    commit = given or commit_of(root, branch, remote)
     problems = problems_of(root, commit, branch, remote, embedded)
     warnings = warnings_of(remote, commit) if remote and not problems else []
     if files := uncommitted(root) if commit == git(root, "rev-parse", "HEAD") else []:

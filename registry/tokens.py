@@ -1,19 +1,16 @@
-"""The arguments of each run, as `key=value` tokens: a sweep expanded, smoke steps read; and those of a task that is taken up again."""
+"""The arguments of each run, as `key=value` tokens: a sweep expanded, smoke steps read."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.edits import asked
 from harness.grammar import expand, token
 from harness.names import Names
 from harness.params import RESERVED, names_of
 from harness.settings import nearest
 from harness.workload import Declaration
 
-from .backends import Server, hyperparameters
 from .errors import UsageError
-from .lookup import find_task
 from .run import split
 from .workload import settings_of
 
@@ -69,18 +66,3 @@ def changed(tokens: Sequence[str], overrides: Sequence[str], names: Names) -> To
     """`tokens` with `overrides` in place of those of the same key."""
     replaced = set(map(names.key_of, keys_of(overrides)))
     return [given for given in tokens if split(given)[0] not in replaced] + list(overrides)
-
-
-def inherited(server: Server, reference: str, workload: Declaration) -> dict[str, str]:
-    """The arguments of an earlier task as they stand on it, continued from its last checkpoint.
-
-    Raises:
-        UsageError: there is no such task, or it ran another workload.
-        ParameterError: it was edited where that does not count.
-    """
-    task = find_task(server, reference)
-    script = (task.get("script") or {}).get("entry_point") or ""
-    if script != workload.script:
-        raise UsageError(f"--resume {reference}: that task ran {script or 'no script'}, not {workload.script}")
-    sections = {section: hyperparameters(task, section) for section in task.get("hyperparams") or {}}
-    return {**asked(workload, sections, server.configuration(task["id"])), "resume": task["id"]}

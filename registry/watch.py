@@ -64,7 +64,7 @@ def follow(server: Server, ids: Sequence[str], console: Console, poll: float) ->
                 cells = (task["name"], task["id"][:8], task["status"], age(task), str(task.get("last_iteration") or ""), numbers(task))
                 table.add_row(*map(Text, cells))
             running = [task["id"] for task in tasks if task["status"] == "in_progress"]
-            lines = [line for name in running for line in server.last_lines(name, 1)]
+            lines = [line for name in running for line in last_lines(server, name, 1)]
             news = (Text.from_ansi(line, style="dim", no_wrap=True, overflow="ellipsis") for line in lines)
             live.update(Group(table, *news), refresh=True)
 
@@ -87,7 +87,7 @@ def narrate(server: Server, ids: Sequence[str], console: Console, poll: float) -
 def obituary(server: Server, task: Mapping[str, Any]) -> str:
     """Why a task ended as it did, and the last lines of its log."""
     why = reason_of(task)
-    lines = server.last_lines(task["id"], LAST_LINES) if task["status"] != "deleted" else []
+    lines = last_lines(server, task["id"], LAST_LINES) if task["status"] != "deleted" else []
     return "\n".join([f"{task['name']} ({task['id']}): {task['status']}{f': {why}' if why else ''}", *(f"    {line}" for line in lines)])
 
 
@@ -133,10 +133,25 @@ def age(task: Mapping[str, Any]) -> str:
     return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
 
 
-def follow_log(server: Server, task: str, echo: Callable[[str], None], *, until_end: bool, poll: float = POLL) -> None:
-    """Print a task's console output, and with `until_end` what is added until the task ends."""
-    printed: set[tuple[float, str]] = set()
-    since, comeback = 0.0, Comeback()
+def last_lines(server: Server, task: str, count: int) -> list[str]:
+    """The end of a task's console output."""
+    return lines_of(server.log_end(task, count), count)
+
+
+def lines_of(events: Sequence[tuple[float, str]], count: int) -> list[str]:
+    """The last lines in these texts."""
+    lines = "\n".join(text.rstrip("\n") for _, text in events).splitlines()
+    return lines[max(len(lines) - count, 0) :]
+
+
+def follow_log(
+    server: Server, task: str, echo: Callable[[str], None], *, until_end: bool, tail: int | None = None, poll: float = POLL
+) -> None:
+    """Print a task's console output, or the last `tail` lines of it, and with `until_end` what is added until the task ends."""
+    end = server.log_end(task, tail) if tail else []
+    for text in lines_of(end, tail or 0):
+        echo(text)
+    printed, since, comeback = set(end), max((moment for moment, _ in end), default=0.0), Comeback()
     while True:
         found = server.task(task)
         goes_on = found["status"] in PENDING or comeback.awaited(found)

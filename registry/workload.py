@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
+
 from harness.errors import WorkloadError
 from harness.workload import Command, Declaration, load
 
@@ -18,16 +20,20 @@ if TYPE_CHECKING:
 
 
 def clone_root() -> Path:
-    """The clone that the commands are about: the one around the current folder, else the one this file belongs to.
+    """The clone that the commands are about: the one around `--root`, else around the current folder, else the one this file belongs to.
 
     Its src/ comes first on the import path, so that settings are those of the code that will run.
     """
-    for folder in (Path.cwd(), *Path.cwd().parents, ROOT):
+    context = click.get_current_context(silent=True)
+    given: Path | None = context.find_root().params.get("root") if context else None
+    start = (given or Path()).resolve()
+    for folder in (start, *start.parents, *([] if given else [ROOT])):
         if any(folder.glob("clearml_tasks/*/workload.yaml")):
             if str(folder / "src") not in sys.path[:1]:
                 sys.path.insert(0, str(folder / "src"))
             return folder
-    raise RegistryError(f"there is no workload: neither {Path.cwd()} nor a folder above it has clearml_tasks/*/workload.yaml")
+    how = "" if given else "; --root or REGISTRY_ROOT leads to a clone elsewhere"
+    raise RegistryError(f"there is no workload: neither {start} nor a folder above it has clearml_tasks/*/workload.yaml{how}")
 
 
 def discover(root: Path) -> dict[str, Declaration]:
@@ -62,6 +68,11 @@ def settings_of(command: Command) -> list[Setting]:
     from harness.settings import describe
 
     return describe(settings_class(command))
+
+
+def configs_of(found: Declaration) -> list[str]:
+    """The names of a workload's files of settings."""
+    return sorted(path.relative_to(found.configs).with_suffix("").as_posix() for path in found.configs.rglob("*.yaml"))
 
 
 def queues_of(root: Path) -> list[str]:

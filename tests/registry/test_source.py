@@ -183,7 +183,7 @@ class TestTheRemoteIsAsked:
         where = f"remote origin is the path {path.format(tmp_path)} on this machine, from which no agent elsewhere can fetch"
         assert problem == f"{where}: git remote set-url origin URL"
         assert source.read(pushed, None, embedded=True) == source.Source(pushed.as_uri(), git(pushed, "rev-parse", "HEAD"))
-        assert source.read_for_nobody(pushed, None).repository == pushed.as_uri()
+        assert source.read_for(None, pushed, None).repository == pushed.as_uri()
 
 
 def test_no_remote_and_no_repository(clone: Path, tmp_path: Path) -> None:
@@ -193,9 +193,9 @@ def test_no_remote_and_no_repository(clone: Path, tmp_path: Path) -> None:
 
 
 def test_without_a_server_the_remote_is_named_if_it_has_the_commit(pushed: Path, tmp_path: Path) -> None:
-    assert source.read_for_nobody(pushed, None).repository == url(tmp_path)
+    assert source.read_for(None, pushed, None).repository == url(tmp_path)
     commit(pushed, "new.txt")
-    assert source.read_for_nobody(pushed, None).repository == pushed.as_uri()
+    assert source.read_for(None, pushed, None).repository == pushed.as_uri()
 
 
 @pytest.mark.parametrize(

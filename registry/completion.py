@@ -1,0 +1,167 @@
+"""What a shell offers at Tab: workloads, keys, values, tasks. The shells' side is click's: `_REGISTRY_COMPLETE=bash_source registry`.
+
+Nothing here may print, fail, or wait for a server that does not answer: where something cannot be told, nothing is offered.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import io
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import click
+from click.shell_completion import BashComplete, CompletionItem, ZshComplete, add_completion_class
+
+from . import workload
+
+Offer = tuple[str, str]
+"""A word and what it means."""
+Completer = Callable[[click.Context, click.Parameter, str], list[CompletionItem[str]]]
+
+TASKS = 100
+"""The newest, among which a task is offered."""
+PRINTED_OF_AN_ID = 8
+
+
+def offering(offers: Callable[[click.Context, str], Iterable[Offer]]) -> Completer:
+    """A click completer of what begins as the word at the cursor does."""
+
+    @functools.wraps(offers)
+    def complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+        with contextlib.suppress(Exception), context.scope(cleanup=False), silence():
+            return [CompletionItem(word, help=help or None) for word, help in offers(context, incomplete) if word.startswith(incomplete)]
+        return []
+
+    return complete
+
+
+@contextlib.contextmanager
+def silence() -> Iterator[None]:
+    logging.disable(logging.CRITICAL)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+@offering
+def workloads(context: click.Context, incomplete: str) -> Iterator[Offer]:
+    yield from ((name, found.summary) for name, found in workload.discover(workload.clone_root()).items())
+
+
+@offering
+def images(context: click.Context, incomplete: str) -> Iterator[Offer]:
+    from .environment import image_names
+
+    yield from ((name, "") for name in image_names(workload.clone_root()))
+
+
+@offering
+def queues(context: click.Context, incomplete: str) -> Iterator[Offer]:
+    yield from ((name, "") for name in workload.queues_of(workload.clone_root()))
+
+
+@offering
+def datasets(context: click.Context, incomplete: str) -> Iterator[Offer]:
+    yield from known_datasets()
+
+
+@offering
+def tasks(context: click.Context, incomplete: str) -> Iterator[Offer]:
+    yield from known_tasks()
+
+
+@offering
+def stoppable(context: click.Context, incomplete: str) -> Iterator[Offer]:
+    from .stopping import STOPPABLE
+
+    yield from known_tasks(status=list(STOPPABLE))
+
+
+@offering
+def arguments(context: click.Context, incomplete: str) -> Iterator[Offer]:
+    """`key=`, and behind the sign what the key's value may be; in a sweep what the next one may be.
+
+    bash takes `key=value` for three words, of which the last is the one at the cursor; the other shells leave it whole.
+    """
+    from .values import keys_of, values_of
+
+    declaration = workload.named(context.params["name"], workload.discover(workload.clone_root()))
+    *before, last = rejoined([*(context.params.get("arguments") or ()), ""])
+    if not last and before and "=" not in before[-1]:
+        last = f"{before.pop()}="  # bash, right behind the sign
+    key, sign, value = (last + incomplete).partition("=")
+    if not sign:
+        given = {argument.partition("=")[0] for argument in before}
+        yield from ((f"{name}=", help) for name, help in keys_of(declaration, before) if name not in given)
+        return
+    earlier, comma, _ = value.rpartition(",")
+    begin = f"{'' if last else f'{key}='}{earlier}{comma}"
+    for offered, help in values_of(declaration, before, key, known_datasets, known_tasks):
+        yield f"{begin}{offered}", help
+
+
+def rejoined(words: Sequence[str]) -> list[str]:
+    """Arguments as they were typed: bash breaks them before and behind `=`. The last word is what comes before the one at the cursor."""
+    whole: list[str] = []
+    glued = False
+    for word in words:
+        if whole and (word == "=" or glued):
+            whole[-1] += word
+        else:
+            whole.append(word)
+        glued = word == "="
+    return whole
+
+
+def known_datasets() -> Iterator[Offer]:
+    from . import catalog
+
+    yield from ((alias, entry.summary) for alias, entry in catalog.load(workload.clone_root()).items())
+
+
+def known_tasks(**filters: Any) -> Iterator[Offer]:
+    """IDs as `registry status` prints them."""
+    from .backends import connect
+
+    found = connect().tasks(page=0, page_size=TASKS, system_tags=["-dataset"], only_fields=["id", "name", "status"], **filters)
+    yield from ((task["id"][:PRINTED_OF_AN_ID], f"{task['name']}, {task['status']}") for task in found)
+
+
+def changed(template: str, *changes: tuple[str, str]) -> str:
+    """A shell's script with other text in some places."""
+    for before, after in changes:
+        assert before in template
+        template = template.replace(before, after)
+    return template
+
+
+class Bash(BashComplete):
+    """click's, but that no space comes between a key's `=` and its value."""
+
+    source_template = changed(
+        BashComplete.source_template, ("    return 0\n", "    [[ ${COMPREPLY[0]} == *= ]] && compopt -o nospace\n    return 0\n")
+    )
+
+
+class Zsh(ZshComplete):
+    """The same for zsh."""
+
+    source_template = changed(
+        ZshComplete.source_template,
+        ("    local -a response\n", "    local -a response glue\n"),
+        (
+            "    for type key descr in ${response}; do\n",
+            '    for type key descr in ${response}; do\n        [[ "$key" == *= ]] && glue=(-S "")\n',
+        ),
+        ("completions_with_descriptions -U\n", 'completions_with_descriptions -U "${glue[@]}"\n'),
+        ("compadd -U", 'compadd "${glue[@]}" -U'),
+    )
+
+
+for shell in (Bash, Zsh):
+    add_completion_class(shell)

@@ -1,0 +1,86 @@
+"""The table of `registry status`, a line for each task: what matters most at 80 columns, all of it where there is room."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from harness import requeue
+from harness.reasons import reason_of
+
+from .metrics import declared, not_finite, reported
+from .watch import age, duration, numbers
+
+Task = Mapping[str, Any]
+
+ROOMY = 140
+"""Columns of a terminal from which on all is shown."""
+CUT = ("task", "main metric", "last scalars", "reason")
+"""Columns that give way where a line is too long."""
+
+
+def table(tasks: Sequence[Task], queues: Mapping[str, str], width: int | None) -> tuple[list[str], list[list[str]]]:
+    """The columns and the rows for a terminal of `width` columns, or for a file. A column in which nobody has anything is left out."""
+    roomy = width is None or width >= ROOMY
+    rows = [
+        {
+            "ID": task["id"][:8],
+            "task": task["name"],
+            "status": state_of(task),
+            **({"queue": queue_of(task, queues)} if roomy else {}),
+            **({"last scalars": numbers(task)} if roomy else {"main metric": main_number(task)}),
+            "time": age(task),
+            "reason": why_ended(task),
+        }
+        for task in tasks
+    ]
+    always = ("ID", "task", "status")
+    columns = [name for name in (rows[0] if rows else always) if name in always or any(row[name] for row in rows)]
+    return columns, [[row[name] for name in columns] for row in rows]
+
+
+def objects(tasks: Sequence[Task], queues: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The same for a program: one object per task, numbers unrounded."""
+    stated = ("id", "name", "status", "status_reason", "started", "completed", "last_iteration")
+    return [
+        {key: task.get(key) for key in stated}
+        | {
+            "reason": reason_of(task),
+            "requeued": requeue.count(task),
+            "duration_s": duration(task),
+            "queue": queue_of(task, queues),
+            "main": main_of(task),
+            "not_finite": not_finite(task),
+        }
+        for task in tasks
+    ]
+
+
+def state_of(task: Task) -> str:
+    """A task's status, and how often it has been requeued."""
+    return f"{task['status']} ({requeued})" if (requeued := requeue.told(task)) else str(task["status"])
+
+
+def queue_of(task: Task, queues: Mapping[str, str]) -> str:
+    return queues.get((task.get("execution") or {}).get("queue", ""), "")
+
+
+def why_ended(task: Task) -> str:
+    """Of a task that ended badly the first line of the reason."""
+    why = reason_of(task) if task["status"] in ("failed", "stopped") else ""
+    return why.partition("\n")[0]
+
+
+def main_of(task: Task) -> dict[str, Any] | None:
+    """Name and last value of the scalar that a task is judged by: no value where it is not finite, nothing if there is none."""
+    found = reported(task)
+    main = declared([task]).main_of(found)
+    return {"name": main, "last": None if found[main].diverged else found[main].last} if main else None
+
+
+def main_number(task: Task) -> str:
+    """What a task is judged by, the number first: where room is short, the name is cut."""
+    main = main_of(task)
+    if main is None:
+        return numbers(task, 1)
+    return f"{'not finite' if main['last'] is None else format(main['last'], '.4g')} {main['name']}"

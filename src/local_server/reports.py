@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 from . import curves
 from .answers import Room, Text, encode
 from .documents import TASKS, Json
-from .endpoints import endpoint
 from .errors import InvalidRequestError
 from .events import IMAGE, LOG, PLOT, SCALAR, VECTOR
 
@@ -21,7 +20,6 @@ _OTHERS = """SELECT timestamp AS time, id AS place, doc, NULL, NULL, NULL, NULL
     FROM event WHERE owner = :owner"""
 
 
-@endpoint("events.get_task_log")
 def get_task_log(
     db: sqlite3.Connection,
     task: str,
@@ -48,7 +46,6 @@ def get_task_log(
     return {"events": events, "returned": events.count, "total": total}
 
 
-@endpoint("events.get_task_events")
 def get_task_events(
     db: sqlite3.Connection,
     task: str,
@@ -76,12 +73,10 @@ def _scalar(task: str, row: Sequence[Any]) -> bytes:
     return encode(event)
 
 
-@endpoint("events.clear_scroll")
 def clear_scroll(db: sqlite3.Connection, scroll_id: str) -> Json:
     return {}
 
 
-@endpoint("events.get_task_metrics")
 def get_task_metrics(db: sqlite3.Connection, tasks: list[str], event_type: str | None = None) -> Json:
     """Per task the names of the metrics that have events of a type (of any, if none is named)."""
     answer = []
@@ -93,7 +88,6 @@ def get_task_metrics(db: sqlite3.Connection, tasks: list[str], event_type: str |
     return {"metrics": answer}
 
 
-@endpoint("events.get_vector_metrics_and_variants")
 def get_vector_metrics_and_variants(db: sqlite3.Connection, task: str, model_events: bool = False) -> Json:
     """The metrics, with their variants, of which vectors were reported."""
     found: dict[str, list[str]] = {}
@@ -103,7 +97,6 @@ def get_vector_metrics_and_variants(db: sqlite3.Connection, task: str, model_eve
     return {"metrics": [{"metric": metric, "variants": variants} for metric, variants in found.items()]}
 
 
-@endpoint("events.get_task_plots")
 def get_task_plots(
     db: sqlite3.Connection,
     task: str,
@@ -119,7 +112,6 @@ def get_task_plots(
     return {"plots": _documents(db, ids, Room()), "returned": len(ids), "total": len(ids), "scroll_id": str(start + len(ids))}
 
 
-@endpoint("events.get_multi_task_plots")
 def get_multi_task_plots(db: sqlite3.Connection, tasks: list[str], iters: int = 1, scroll_id: str | None = None) -> Json:
     """{metric: {variant: {task: {iteration: {name, plots}}}}}"""
     answer: Json = {}
@@ -161,7 +153,6 @@ def _documents(db: sqlite3.Connection, ids: Iterable[int], room: Room) -> Text:
     return Text((db.execute("SELECT doc FROM event WHERE id = ?", (id,)).fetchone()[0] for id in ids), room)
 
 
-@endpoint("events.debug_images")
 def debug_images(
     db: sqlite3.Connection,
     metrics: list[dict[str, Any]],
@@ -175,7 +166,6 @@ def debug_images(
     return _by_iteration(db, IMAGE, metrics, iters, navigate_earlier, None if refresh else scroll_id)
 
 
-@endpoint("events.plots")
 def plots(
     db: sqlite3.Connection,
     metrics: list[dict[str, Any]],

@@ -22,7 +22,8 @@ from training.trainer import make_trainer
 from training.workers import loaders
 
 from ..config import RESUMABLE, ModelConfig, TrainConfig
-from ..data.reader import Source, open_demonstrations
+from ..data.reader import open_demonstrations
+from ..data.source import Source
 from .agent import Agent, make
 from .batch import Batch
 from .checkpoint import config_in, description, description_of, share, weights_in

@@ -10,7 +10,7 @@ SHELL := bash
 IMAGES := $(sort $(notdir $(patsubst %/Dockerfile,%,$(wildcard docker/*/Dockerfile))))
 WORKLOADS := $(sort $(notdir $(patsubst %/workload.yaml,%,$(wildcard clearml_tasks/*/workload.yaml))))
 TESTED := $(sort $(notdir $(patsubst %/,%,$(wildcard tests/workloads/*/))))
-NO_BENCHMARKS := %/__init__.py %/table.py %/programs.py
+NO_BENCHMARKS := %/__init__.py %/page.py %/table.py %/programs.py
 BENCHMARKS := $(sort $(patsubst tests/benchmarks/%.py,%,$(filter-out $(NO_BENCHMARKS),$(wildcard tests/benchmarks/*.py))) \
     $(patsubst tests/benchmarks/%/__main__.py,%,$(wildcard tests/benchmarks/*/__main__.py)))
 VENV := .venv/bin/python

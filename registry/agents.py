@@ -10,19 +10,14 @@ import shutil
 import socket
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import processes
-from .git import repository_of
-from .home import home, private_folder, remove
+from . import container, processes
+from .git import allow_local
+from .home import harness_cache, home, private_folder, remove
 
-STORE = (
-    *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
-    *("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_REGION", "AWS_DEFAULT_REGION"),
-)
-"""Variables by which a run finds its S3 store."""
 OF_A_TASK = ("TASK_ID", "PROC_MASTER_ID", "WORKER_ID", "CONFIG_FILE")
 """Ends of the variables that would make an agent believe that it is inside a task, or lead it to another configuration."""
 EXTRA_ARGUMENTS = "CLEARML_AGENT_EXTRA_DOCKER_ARGS"
@@ -39,6 +34,10 @@ class Source:
     embedded: bool = False
     docker_arguments: tuple[str, ...] = ()
     """What the user's own configuration adds to `docker run`."""
+    docker_script: tuple[str, ...] = ()
+    """The commands that it has run in each container."""
+    docker_setup: tuple[str, ...] = ()
+    """The commands that it has run in place of the agent's own preparation of a container."""
 
 
 @dataclass(frozen=True)
@@ -60,24 +59,36 @@ def agents_folder() -> Path:
 
 
 def prepare(
-    name: str, root: Path, queues: Sequence[str], source: Source, *, containers: bool, gpus: str | None = None, poll: float | None = None
+    name: str,
+    root: Path,
+    queues: Sequence[str],
+    source: Source,
+    *,
+    containers: bool,
+    services: bool = False,
+    gpus: str | None = None,
+    poll: float | None = None,
 ) -> Agent:
     """Write the files of an agent that runs each task in its image's environment below `root`, or in a container of its image.
 
     Args:
+        services: whether it runs many tasks at the same time, in containers without GPUs.
         gpus: those that its tasks may use, as `clearml-agent --gpus` takes them; by default all.
         poll: seconds between two looks at the queues; by default the agent's own.
     """
     folder = private_folder(agents_folder() / name)
-    argv = [sys.executable, "-m", "clearml_agent", "daemon", "--foreground", *(["--docker"] if containers else []), "--queue", *queues]
-    if gpus is not None:
+    docker = ["--docker", "--force-current-version"] if containers else []  # the images have it
+    argv = [sys.executable, "-m", "clearml_agent", "daemon", "--foreground", *docker, "--queue", *queues]
+    if services:
+        argv.append("--services-mode")
+    elif gpus is not None:
         argv += ["--gpus", gpus]
     elif shutil.which("nvidia-smi") is None:
         argv.append("--cpu-only")
     temporary = temporary_folder(folder)
-    arguments = container_arguments(root, source) if containers else []
+    of_containers = container_configuration(folder, root, source) if containers else ""
     environment = dict(source.environment) | {
-        "CLEARML_CONFIG_FILE": str(agent_configuration(folder, source.configuration, arguments)),
+        "CLEARML_CONFIG_FILE": str(agent_configuration(folder, source.configuration, of_containers)),
         "CLEARML_WORKER_ID": worker_id(name),
         "GIT_CONFIG_GLOBAL": str(git_configuration(folder)),
         "PYTHONUNBUFFERED": "1",
@@ -122,35 +133,20 @@ def in_containers(queue: str) -> bool:
     return any(agent.containers and agent.is_alive and queue in agent.queues for agent in processes.recorded(agents_folder()))
 
 
-def harness_cache() -> Path:
-    """Where runs keep what they fetch."""
-    return Path(os.environ.get("HARNESS_CACHE", home() / "cache" / "harness"))
-
-
-def container_arguments(root: Path, source: Source) -> list[str]:
-    """What `docker run` is given beside the agent's own: the user's, and the cache of this machine; for the embedded server the clone."""
-    harness_cache().mkdir(parents=True, exist_ok=True)
-    own = [
-        "--network=host",  # the embedded server listens on this machine's loopback alone; several machines meet by their addresses
-        "--ipc=host",  # loaders' workers pass tensors through shared memory
-        *([f"--volume={place}:{place}:ro" for place in dict.fromkeys([root, repository_of(root)])] if source.embedded else []),
-        f"--volume={harness_cache()}:{harness_cache()}",
-        f"--env=HARNESS_CACHE={harness_cache()}",
-        "--env=GIT_CONFIG_COUNT=1",  # the clone belongs to another user than the container's
-        "--env=GIT_CONFIG_KEY_0=safe.directory",
-        "--env=GIT_CONFIG_VALUE_0=*",
-        *(f"--env={name}" for name in STORE if name in os.environ),  # their values stay out of the command line, which the log shows
-    ]
-    chosen = {argument.partition("=")[0] for argument in source.docker_arguments}
-    return [argument for argument in own if argument.partition("=")[0] not in chosen & {"--network", "--ipc"}] + [*source.docker_arguments]
-
-
 def worker_id(name: str) -> str:
     """A name that no other agent on this machine bears, one of another state folder included."""
     return f"{socket.gethostname()}:{hashlib.sha256(str(home()).encode()).hexdigest()[:6]}-{name}"
 
 
-def agent_configuration(folder: Path, text: str, arguments: Sequence[str]) -> Path:
+def container_configuration(folder: Path, root: Path, source: Source) -> str:
+    """What an agent's clearml.conf says of containers; those of the embedded server fetch their tasks from the clone at `root`."""
+    own = source.docker_arguments
+    arguments = container.arguments(folder, own, clone=root if source.embedded else None)
+    text = container.configuration(folder, own, source.docker_script, source.docker_setup)
+    return f"extra_docker_arguments: {json.dumps(arguments)}\n    {text}"
+
+
+def agent_configuration(folder: Path, text: str, of_containers: str = "") -> Path:
     """The agent's own clearml.conf: the server's keys, caches that are not the user's, and what containers are started with."""
     path = folder / "clearml.conf"
     text = f"""{text}
@@ -160,7 +156,7 @@ agent {{
     venvs_cache {{ path: "{folder}/venvs-cache" }}
     vcs_cache {{ enabled: true, path: "{folder}/vcs-cache" }}
     pip_download_cache {{ enabled: false, path: "{folder}/pip-download-cache" }}
-    extra_docker_arguments: {json.dumps(list(arguments))}
+    {of_containers}
     docker_install_opencv_libs: false
     docker_pip_cache: "{folder}/pip-cache"
     docker_apt_cache: "{folder}/apt-cache"
@@ -173,24 +169,28 @@ sdk {{ storage {{ cache {{ default_base_dir: "{home()}/cache/clearml", disk_spac
 
 
 def git_configuration(folder: Path) -> Path:
-    """What git may do for the agent: clone a local repository, also one of another user's. The agent writes into this file."""
+    """What git may do for the agent, which writes into this file."""
     path = folder / "gitconfig"
-    own = os.environ.get("GIT_CONFIG_GLOBAL") or str(Path.home() / ".gitconfig")
-    path.write_text(f'[include]\n\tpath = "{own}"\n[safe]\n\tdirectory = *\n[protocol "file"]\n\tallow = always\n')
+    allow_local(path, os.environ.get("GIT_CONFIG_GLOBAL") or str(Path.home() / ".gitconfig"))
     return path
 
 
-def configured(docker_arguments: Sequence[str], *, embedded: bool) -> Source:
-    """The server that this process uses, for an agent: its clearml.conf and its variables."""
+def configured(setting: Callable[[str], Sequence[str]], *, embedded: bool) -> Source:
+    """The server that this process uses, for an agent: its clearml.conf and its variables.
+
+    Args:
+        setting: reads the values of a key of clearml.conf.
+    """
     path = Path(os.environ.get("CLEARML_CONFIG_FILE") or "~/clearml.conf").expanduser()
     dropped = {f"{prefix}_{end}" for prefix in ("CLEARML", "TRAINS") for end in OF_A_TASK} | {EXTRA_ARGUMENTS}
     environment = {name: value for name, value in os.environ.items() if name not in dropped}
     given = os.environ.get(EXTRA_ARGUMENTS)
-    arguments = shlex.split(given) if given else docker_arguments
+    arguments = shlex.split(given) if given else setting("agent.extra_docker_arguments")
+    script, setup = setting("agent.extra_docker_shell_script"), setting("agent.docker_init_bash_script")
     text = path.read_text().strip() if path.exists() else ""
     if text.startswith("{") and text.endswith("}"):
         text = text[1:-1]  # more is to come
-    return Source(text, environment, embedded, tuple(arguments))
+    return Source(text, environment, embedded, tuple(arguments), tuple(script), tuple(setup))
 
 
 def client_settings() -> list[str]:

@@ -10,6 +10,7 @@ from .engine import Engine
 from .errors import EngineError, StoreError
 from .findings import Findings
 from .image import Image
+from .reference import split
 from .store import ImageStore
 
 BASE = "org.opencontainers.image.base.name"
@@ -45,15 +46,6 @@ def labels_of(reference: str, here: bool) -> dict[str, str] | None:
     if "/" not in repository:
         return None
     return ImageStore(repository).labels(tag)
-
-
-def split(reference: str) -> tuple[str, str]:
-    """Repository and tag (or digest) of a reference."""
-    if "@" in reference:
-        repository, _, digest = reference.partition("@")
-        return repository, digest
-    head, _, tail = reference.rpartition(":")
-    return (head, tail) if head and "/" not in tail else (reference, "latest")
 
 
 def other_environment(labels: dict[str, str], needed: Image, root: Path) -> str | None:

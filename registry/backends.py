@@ -26,7 +26,7 @@ LOG_PAGE = 1000
 GPUS = "gpus="  # begins the tag that says how many GPUs the machines of a queue have
 TASK_FIELDS = [
     *("id", "name", "type", "status", "status_reason", "status_message", "project", "tags", "created", "started", "completed"),
-    *("last_update", "last_iteration", "active_duration", "last_metrics", "hyperparams", "execution.queue", "script"),
+    *("last_update", "last_iteration", "active_duration", "last_metrics", "hyperparams", "execution.queue", "script", "runtime"),
 ]
 
 Json = dict[str, Any]
@@ -225,9 +225,10 @@ class Server:
         events = sorted(answer.get("events") or [], key=lambda event: float(event["timestamp"]))
         return "\n".join(str(event.get("msg", "")).rstrip("\n") for event in events).splitlines()[-count:]
 
-    def docker_arguments(self) -> list[str]:
-        """What the user's own clearml.conf has agents add to `docker run`."""
-        return [str(argument) for argument in self.session.config.get("agent.extra_docker_arguments", None) or []]
+    def setting(self, name: str) -> list[str]:
+        """The values of a key of the user's own clearml.conf, none where it is not there."""
+        found = self.session.config.get(name, None) or []
+        return [str(value) for value in ([found] if isinstance(found, str) else found)]
 
 
 def created(run: Run, project: str) -> Json:

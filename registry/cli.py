@@ -12,7 +12,19 @@ import click
 
 from harness.errors import HarnessError
 
-from . import cmd_agent, cmd_dataset, cmd_enqueue, cmd_image, cmd_queue, cmd_runs, cmd_services, cmd_workloads
+from . import (
+    cmd_agent,
+    cmd_compose,
+    cmd_dataset,
+    cmd_enqueue,
+    cmd_image,
+    cmd_queue,
+    cmd_runs,
+    cmd_sbom,
+    cmd_services,
+    cmd_upkeep,
+    cmd_workloads,
+)
 from .errors import RegistryError, UsageError
 
 
@@ -21,9 +33,11 @@ def cli() -> None:
     """One way to run every workload: enqueue it, watch it, compare it."""
 
 
-for module in (cmd_workloads, cmd_enqueue, cmd_image, cmd_runs, cmd_dataset, cmd_queue, cmd_services, cmd_agent):
+for module in (cmd_workloads, cmd_enqueue, cmd_image, cmd_compose, cmd_runs, cmd_dataset, cmd_queue, cmd_services, cmd_agent):
     for command in module.COMMANDS:
         cli.add_command(command)
+for command in (*cmd_upkeep.COMMANDS, *cmd_sbom.COMMANDS):
+    cmd_image.image.add_command(command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import zoneinfo
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,13 +11,14 @@ import click
 
 from . import workload
 from .console import print_json, print_table, say
+from .context import Context, commit_in
+from .dotenv import setting
 from .errors import ImageCheckError, UsageError
 from .git import git
 from .image import Image, images_named
-from .source import uncommitted
 
 if TYPE_CHECKING:
-    from .engine import LocalImage
+    from .engine import Engine, LocalImage
     from .store import ImageStore, Stored
 
 Command = Callable[..., Any]
@@ -24,7 +26,7 @@ Command = Callable[..., Any]
 
 @click.group()
 def image() -> None:
-    """Build, push, list and check images."""
+    """Build, push, list, check and remove images, and fix what they stand on."""
 
 
 def of_images(command: Command) -> Command:
@@ -51,35 +53,60 @@ NETWORK = click.option("--network", metavar="NETWORK", help="Network of the cont
 def build(names: tuple[str, ...], every: bool, base: str | None, place: str | None, network: str | None, force: bool) -> None:
     """Build images; prints reference, size and ID of each.
 
-    An image whose environment the image registry has already is not built again: its code comes with each run.
+    An image whose environment the image registry has already is not built again: its code comes with each run. A base is named with
+    its digest (registry image pin), unless it is this engine's alone.
     """
+    from . import bases
     from .engine import Engine
 
     root = workload.clone_root()
     images = images_named(root, names, every, base, place)
-    if outdated := [problem for each in images for problem in each.layer.outdated()]:
-        raise UsageError(*outdated)
+    contexts = {each: Context(root, each.dockerfile) for each in images}
+    if problems := [problem for each in images for problem in (*each.layer.outdated(), contexts[each].problem()) if problem]:
+        raise UsageError(*problems)
+    arguments = time_zone(root)
     engine = Engine()
+    found = [bases.problem_of(each, engine) for each in images]
+    stored = {each: None if force else stored_image(each) for each in images}
+    found += [None if force else bases.moved(each, labels_of(each, engine), engine) for each in images]
+    if problems := [problem for problem in found if problem]:
+        raise UsageError(*problems)
     rows = []
     for each in images:
-        stored = None if force else stored_image(each)
-        if stored:
+        if there := stored[each]:
             say(f"{each.reference()}: the image registry has this environment already; --force builds it all the same")
-            rows.append((each.reference(), f"{readable(stored.size)} packed", stored.digest))
-            continue
-        say(f"{each.reference()}: building on {each.base_name}")
-        arguments = {"BASE_IMAGE": each.base_name, "COMMIT": git(root, "rev-parse", "HEAD") or "unknown", "ENVIRONMENT": each.environment}
-        engine.build(each.dockerfile, root, [each.reference(), *extra_names(each)], arguments, network, say)
-        local = engine.find(each.reference())
-        assert local is not None
-        rows.append((each.reference(), readable(local.size), local.id))
+            rows.append((each.reference(), f"{readable(there.size)} packed", there.digest))
+        else:
+            local = built(each, contexts[each], arguments, {bases.DIGEST: bases.identity(each, engine)}, engine, network)
+            rows.append((each.reference(), readable(local.size), local.id))
     print_table(("image", "size", "digest"), rows)
+
+
+def built(
+    each: Image, context: Context, arguments: Mapping[str, str], labels: Mapping[str, str], engine: Engine, network: str | None
+) -> LocalImage:
+    """Build an image under its environment, `latest`, and the commit where it holds one's code."""
+    say(f"{each.reference()}: building on {each.base_name}")
+    for note in context.notes():
+        say(f"warning: {each.name}: {note}")
+    if engine.find(each.base_name) is None:
+        engine.pull(each.base_name, say)  # the builder of older engines reaches fewer registries than the engine itself
+    origin = {"BASE_IMAGE": each.base_name, "COMMIT": context.commit or "unknown", "ENVIRONMENT": each.environment}
+    tags = [each.environment, "latest", *([context.commit] if context.commit else [])]
+    engine.build(context, [each.reference(tag) for tag in tags], {**origin, **arguments}, labels, network, say)
+    local = engine.find(each.reference())
+    assert local is not None
+    return local
 
 
 @image.command()
 @of_images
-def push(names: tuple[str, ...], every: bool, base: str | None, place: str | None) -> None:
-    """Push images under their environment, their commit and `latest`; prints size and digest of each."""
+@click.option("--force", is_flag=True, help="Replace another image that the image registry has under the same environment.")
+def push(names: tuple[str, ...], every: bool, base: str | None, place: str | None, force: bool) -> None:
+    """Push images under their environment, the commit whose code they hold, and `latest`, each with its SBOM.
+
+    Prints size and digest of each, and what was done.
+    """
     from .engine import Engine
     from .store import ImageStore
 
@@ -87,20 +114,67 @@ def push(names: tuple[str, ...], every: bool, base: str | None, place: str | Non
     if local_only := [each.name for each in images if not each.is_kept_remotely]:
         raise UsageError(f"where to push {', '.join(local_only)}? --registry HOST/NAMESPACE, or set IMAGE_REGISTRY")
     engine = Engine()
-    stored = {each: ImageStore(each.repository).find(each.environment) for each in images}
-    if missing := [each.name for each in images if not stored[each] and not engine.find(each.reference())]:
-        raise UsageError(*(f"{name} is not built in its present environment: registry image build {name}" for name in missing))
+    stores = {each: ImageStore(each.repository) for each in images}
+    before = {each: (engine.find(each.reference()), store.find(each.environment)) for each, store in stores.items()}
+    if problems := [problem for each in images if (problem := objection(each, *before[each], force))]:
+        raise UsageError(*problems)
     rows = []
-    for each in images:
-        store = ImageStore(each.repository)
-        if not stored[each]:
+    for each, store in stores.items():
+        local, stored = before[each]
+        if same := stored is not None and (local is None or is_same(local, stored)):
+            say(f"{each.reference()}: already there")
+        else:
             say(f"{each.reference()}: pushing")
             engine.push(each.reference(), say)
-        store.add_tags(each.environment, [name.rpartition(":")[2] for name in extra_names(each)])
         now = store.find(each.environment)
         assert now is not None
-        rows.append((each.reference(), f"{readable(now.size)} packed", now.digest))
-    print_table(("image", "size", "digest"), rows)
+        store.add_tags(each.environment, ["latest", *commit_tag(each, store)])
+        describe(each, store, now, engine)
+        done = "already there" if same else f"replaced {stored.digest}" if stored else "pushed"
+        rows.append((each.reference(), f"{readable(now.size)} packed", now.digest, done))
+    print_table(("image", "size", "digest", "done"), rows)
+
+
+def objection(each: Image, local: LocalImage | None, stored: Stored | None, force: bool) -> str | None:
+    """Why an image may not be pushed."""
+    build = f"registry image build {each.name}"
+    if local is None:
+        return (
+            None if stored and not force else f"{each.name} is not built in its present environment: {build}{' --force' if stored else ''}"
+        )
+    if stored is None or force or is_same(local, stored):
+        return None
+    return (
+        f"{each.reference()}: the image registry has another image under this environment, {stored.digest}; "
+        f"the one here is {local.digest_at(each.repository) or local.id}: push --force replaces it"
+    )
+
+
+def commit_tag(each: Image, store: ImageStore) -> list[str]:
+    """The tag by commit of an image in its registry: that of the code it holds, be it the present commit's or an earlier one's."""
+    held, head = commit_in(store.labels(each.environment) or {}), git(each.root, "rev-parse", "HEAD")
+    if held != head:
+        code = f"the code of {held}" if held else "code that was not committed"
+        say(f"{each.reference()}: no tag by commit {head}: the image holds {code}")
+    return [held] if held else []
+
+
+def describe(each: Image, store: ImageStore, stored: Stored, engine: Engine) -> None:
+    """Lay the SBOM of an image beside it, if it is not there yet."""
+    from . import attachments, sbom
+
+    local = engine.find(each.reference())
+    if store.digest(attachments.tag_of(stored.digest)):
+        return
+    if local is None or not is_same(local, stored):
+        say(f"warning: {each.reference()} has no SBOM, and is not here to be looked into: docker pull, then push again")
+        return
+    attachments.attach(store, stored.digest, sbom.of_image(engine, each, local, stored.digest))
+
+
+def is_same(local: LocalImage, stored: Stored) -> bool:
+    """Whether the engine's image is the one that the image registry has."""
+    return local.id in stored.identities
 
 
 @image.command("list")
@@ -151,17 +225,24 @@ def stored_image(each: Image) -> Stored | None:
     return store.find(each.environment) if store else None
 
 
-def extra_names(each: Image) -> list[str]:
-    """The names beside the environment's: `latest`, and the commit where the environment's files are those of the commit."""
-    commit = git(each.root, "rev-parse", "HEAD")
-    folders = tuple(f"docker/{name}/" for name in (each.name, "harness", "setup"))
-    changed = [name for name in uncommitted(each.root) if name.startswith(folders)]
-    tags = ["latest", *([commit] if commit and not changed else [])]
-    return [each.reference(tag) for tag in tags]
+def time_zone(root: Path) -> dict[str, str]:
+    """The build argument for the local time of the images' logs: TZ, of the environment or of .env; nothing leaves the Dockerfile's.
+
+    Raises:
+        UsageError: for a name that no time zone has.
+    """
+    zone, known = setting(root, "TZ"), zoneinfo.available_timezones()
+    if not zone:
+        return {}
+    if known and zone not in known:
+        raise UsageError(f"TZ={zone}: must be a time zone by its name, such as Asia/Tokyo; unset, the images have their Dockerfile's")
+    return {"TZ": zone}
 
 
 def state_of(each: Image) -> dict[str, Any]:
     """What `image list` tells of one image."""
+    from . import attachments
+
     local = local_image(each)
     store = store_of(each)
     stored, tags = (store.find(each.environment), store.tags()) if store else (None, [])
@@ -173,21 +254,33 @@ def state_of(each: Image) -> dict[str, Any]:
         "local": readable(local.size) if local else None,
         "pushed": f"{readable(stored.size)} packed" if stored else None,
         "digest": stored.digest if stored else None,
-        "other_tags": " ".join(tag for tag in tags if tag != each.environment),
+        "other_tags": " ".join(tag for tag in tags if tag != each.environment and not attachments.TAG.fullmatch(tag)),
     }
 
 
-def local_image(each: Image) -> LocalImage | None:
-    """The image as this machine's engine has it; a machine without an engine has none."""
+def labels_of(each: Image, engine: Engine) -> Mapping[str, str] | None:
+    """The labels of the image in its present environment: the image registry's, else the engine's."""
+    store = store_of(each)
+    local = engine.find(each.reference())
+    return (store.labels(each.environment) if store else None) or (local.labels if local else None)
+
+
+def engine_here() -> Engine | None:
+    """This machine's engine; where there is none, a warning says so."""
     from .engine import Engine
     from .errors import EngineError
 
     try:
-        engine = Engine()
+        return Engine()
     except EngineError as error:
         say(f"warning: {error}")
         return None
-    return engine.find(each.reference())
+
+
+def local_image(each: Image) -> LocalImage | None:
+    """The image as this machine's engine has it; a machine without an engine has none."""
+    engine = engine_here()
+    return engine.find(each.reference()) if engine else None
 
 
 def packages_of(root: Path, name: str) -> list[str]:

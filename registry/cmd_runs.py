@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from harness import requeue
 from harness.reasons import reason_of
 
 from .console import print_json, print_table, say
@@ -60,7 +61,13 @@ def status(tasks: tuple[str, ...], as_json: bool) -> None:
         print_json(
             [
                 {key: task.get(key) for key in keys}
-                | {"reason": reason_of(task), "duration_s": duration(task), "queue": queue_of(task, queues), "not_finite": not_finite(task)}
+                | {
+                    "reason": reason_of(task),
+                    "requeued": requeue.count(task),
+                    "duration_s": duration(task),
+                    "queue": queue_of(task, queues),
+                    "not_finite": not_finite(task),
+                }
                 for task in found
             ]
         )
@@ -80,7 +87,8 @@ def recent(server: Any) -> list[dict[str, Any]]:
 def told(task: dict[str, Any], width: int | None = 80) -> str:
     """A task's status; of one that ended badly also why, cut to its first line and to `width` unless that is None."""
     why = reason_of(task) if task["status"] in ("failed", "stopped") else ""
-    return f"{task['status']}: {why.splitlines()[0][:width] if width else why}" if why else str(task["status"])
+    status = f"{task['status']} ({requeued})" if (requeued := requeue.told(task)) else str(task["status"])
+    return f"{status}: {why.splitlines()[0][:width] if width else why}" if why else status
 
 
 def queue_of(task: dict[str, Any], queues: dict[str, str]) -> str:
@@ -121,7 +129,7 @@ def stop(task: str) -> None:
     was = stopping.stop(server, found)
     if was != "queued" and orphans.end(server, found):
         was = "orphan"
-    elif found["status"] not in stopping.STOPPABLE:
+    elif found["status"] not in stopping.STOPPABLE and not requeue.goes_back(found):
         raise UsageError(f"task {found['id']} ({found['name']}) is {found['status']}; there is nothing to stop")
     outcomes = {
         "queued": "taken off its queue",

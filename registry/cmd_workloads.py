@@ -37,7 +37,9 @@ def list_command(as_json: bool) -> None:
 @click.command()
 @click.argument("name")
 def show(name: str) -> None:
-    """Show a workload: image, queue, datasets, and every setting of every command."""
+    """Show a workload: image, queue, datasets, every setting of every command, and the keys that all commands have."""
+    from harness.params import RESERVED
+
     found = workload.named(name, workload.discover(workload.clone_root()))
     click.echo(f"{found.name}: {found.summary}\nimage    {found.image}\nqueue    {found.queue}")
     for key, what in found.datasets.items():
@@ -55,6 +57,11 @@ def show(name: str) -> None:
             ("setting", "type", "default", "unit", "meaning"),
             [(each.key, each.allowed, shown(each.default), each.unit, each.help) for each in settings],
         )
+    click.echo("\nevery command")
+    print_table(
+        ("key", "type", "default", "meaning"),
+        [(key, each.allowed, "" if each.default is None else str(each.default), each.help) for key, each in RESERVED.items()],
+    )
 
 
 def shown(default: object) -> str:

@@ -6,12 +6,14 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+from .context import Context
 from .errors import EngineError
+from .reference import read
 
 LINES_IN_ERROR = 8
 
@@ -28,6 +30,12 @@ class LocalImage:
     """`repository@sha256:..` of each image registry that it was pushed to or pulled from."""
     labels: Mapping[str, str]
 
+    def digest_at(self, name: str) -> str | None:
+        """The digest that the image had in a repository when it was last pushed there or pulled from there."""
+        wanted = read(name)
+        found = [read(digest) for digest in self.digests]
+        return next((each.tag for each in found if (each.host, each.path) == (wanted.host, wanted.path)), None)
+
 
 class Engine:
     """Commands of `docker`; which engine answers them, DOCKER_HOST and the docker context decide."""
@@ -38,7 +46,12 @@ class Engine:
         """
         if shutil.which("docker") is None:
             raise EngineError("there is no docker command: apt-get install docker.io, or see https://docs.docker.com/engine/install/")
-        done = docker("version", "--format", "{{.Server.Version}}")
+        done = docker("version", "--format", "{{json .}}")
+        if is_podman(done.stdout):
+            raise EngineError(
+                "the docker command, or the engine that answers it, is Podman: clearml-agent is made for Docker's own; "
+                "apt-get install docker.io, or put its docker first on the path"
+            )
         if done.returncode:
             where = os.environ.get("DOCKER_HOST", "its default socket")
             raise EngineError(f"the container engine at {where} does not answer: {last_line(done.stderr)}; start it, or set DOCKER_HOST")
@@ -54,10 +67,10 @@ class Engine:
 
     def build(
         self,
-        dockerfile: Path,
-        context: Path,
+        context: Context,
         tags: Sequence[str],
         arguments: Mapping[str, str],
+        labels: Mapping[str, str],
         network: str | None,
         say: Callable[[str], None],
     ) -> None:
@@ -67,14 +80,28 @@ class Engine:
             EngineError: with the last lines of what the builder said.
         """
         options = [f"--tag={tag}" for tag in tags] + [f"--build-arg={key}={value}" for key, value in arguments.items()]
+        options += [f"--label={key}={value}" for key, value in labels.items()]
         options += [f"--network={network}"] if network else []
         options += ["--progress=plain"] if os.environ.get("DOCKER_BUILDKIT") == "1" else []
-        self.follow(["build", *options, f"--file={dockerfile}", str(context)], say)
+        with tempfile.TemporaryFile() as archive:
+            context.write(archive)
+            archive.seek(0)
+            self.follow(["build", *options, f"--file={context.dockerfile.relative_to(context.root)}", "-"], say, archive)
 
-    def tag(self, reference: str, name: str) -> None:
-        done = docker("tag", reference, name)
+    def tags(self, repository: str) -> list[str]:
+        """The tags under which the engine has images of a repository."""
+        done = docker("image", "ls", "--format", "{{.Tag}}", repository)
+        return sorted(tag for tag in done.stdout.split() if tag != "<none>")
+
+    def remove(self, reference: str) -> None:
+        """Take a name from an image; the image goes with its last one.
+
+        Raises:
+            EngineError: a container uses it.
+        """
+        done = docker("image", "rm", reference)
         if done.returncode:
-            raise EngineError(f"{reference} cannot be tagged {name}: {last_line(done.stderr)}")
+            raise EngineError(f"{reference} stays: {last_line(done.stderr)}")
 
     def push(self, reference: str, say: Callable[[str], None]) -> None:
         self.follow(["push", reference], say)
@@ -82,11 +109,11 @@ class Engine:
     def pull(self, reference: str, say: Callable[[str], None]) -> None:
         self.follow(["pull", reference], say)
 
-    def follow(self, arguments: Sequence[str], say: Callable[[str], None]) -> None:
-        """Run a long command and pass on its lines as they come."""
+    def follow(self, arguments: Sequence[str], say: Callable[[str], None], given: IO[bytes] | None = None) -> None:
+        """Run a long command and pass on its lines as they come. `given` is its standard input."""
         lines = []
         with subprocess.Popen(
-            ["docker", *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+            ["docker", *arguments], stdin=given, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
         ) as process:
             assert process.stdout is not None
             for line in process.stdout:
@@ -99,6 +126,16 @@ class Engine:
     def run(self, reference: str, command: Sequence[str], options: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
         """Run a command in a container that is removed afterwards."""
         return docker("run", "--rm", *options, reference, *command)
+
+
+def is_podman(version: str) -> bool:
+    """Whether Podman answers `docker version`: as the command itself, or as the engine that Docker's command reaches."""
+    try:
+        told = json.loads(version)
+    except ValueError:
+        return False
+    parts = [part.get("Name", "") for part in (told.get("Server") or {}).get("Components") or []]
+    return "APIVersion" in told.get("Client", {}) or any(name.startswith("Podman") for name in parts)  # Docker's says ApiVersion
 
 
 def docker(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -122,5 +159,6 @@ HINTS = {
     "no basic auth credentials": "docker login is needed first",
     "unauthorized": "docker login is needed first",
     "denied:": "docker login is needed first, or a namespace that you may write to",
+    "x509:": "the registry's certificate is not trusted: its CA belongs into /etc/docker/certs.d/HOST:PORT/ca.crt",
     "server gave http response to https client": "the image registry has no TLS: add it to the engine's insecure-registries",
 }

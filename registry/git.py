@@ -11,6 +11,11 @@ class NotACloneError(Exception):
     """The folder is not a repository that could be cloned."""
 
 
+def allow_local(settings: Path, include: str) -> None:
+    """Write a file of git's settings: those of another one, and that local repositories are cloned, also another user's."""
+    settings.write_text(f'[include]\n\tpath = "{include}"\n[safe]\n\tdirectory = *\n[protocol "file"]\n\tallow = always\n')
+
+
 def git(root: Path, *arguments: str, strip: bool = True, given: str = "") -> str | None:
     """What git prints, or None when it fails. `given` is its standard input."""
     done = run_git(root, *arguments, given=given)

@@ -20,6 +20,11 @@ def home() -> Path:
     return Path(data) / "clearml-workloads"
 
 
+def harness_cache() -> Path:
+    """Where runs keep what they fetch."""
+    return Path(os.environ.get("HARNESS_CACHE", home() / "cache" / "harness"))
+
+
 @contextlib.contextmanager
 def private() -> Iterator[None]:
     """Let what is written meanwhile, and all that processes started meanwhile write, be this user's alone."""

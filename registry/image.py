@@ -38,6 +38,11 @@ class Image:
         return self.base or os.environ.get("BASE_IMAGE") or default_base(self.root, self.name)
 
     @property
+    def has_other_base(self) -> bool:
+        """Whether it stands on something else than its Dockerfile says."""
+        return bool(self.base or os.environ.get("BASE_IMAGE"))
+
+    @property
     def repository(self) -> str:
         """The name without its tag."""
         place = os.environ.get("IMAGE_REGISTRY", "") if self.place is None else self.place
@@ -79,7 +84,7 @@ def images_named(root: Path, names: tuple[str, ...], every: bool, base: str | No
     if names and every:
         problems.append("name images or take --all, not both")
     place = os.environ.get("IMAGE_REGISTRY", "") if place is None else place
-    if place and not re.fullmatch(r"[\w.-]+(:\d+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*/?", place):
+    if place and not re.fullmatch(r"([\w.-]+|\[[0-9A-Fa-f:]+\])(:\d+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*/?", place):
         problems.append(
             f"--registry {place!r} (IMAGE_REGISTRY): must be HOST or HOST/NAMESPACE, without https://, the namespace in lower case"
         )

@@ -123,7 +123,7 @@ OWNERS = {module: {normal(name) for name in names} for module, names in importli
 def problems_of(
     run: Callable[..., subprocess.CompletedProcess[str]], reference: str, name: str, packages: Iterable[str], options: list[str]
 ) -> list[str]:
-    """Check an image: as root the way the agent starts it, and as somebody who is not root.
+    """Check an image: as root, and as somebody who is not root and can write nowhere but into /tmp.
 
     Args:
         run: `Engine.run`.
@@ -132,7 +132,8 @@ def problems_of(
     program = Path(__file__).read_text()
     script = f"${{LOCAL_PYTHON:-python3}} - {name} {' '.join(packages)} <<'PROGRAM'\n{program}\nPROGRAM"
     found = []
-    for who, added in (("", []), ("as user 65534: ", ["--user=65534:65534", "--env=HOME=/tmp"])):
+    somebody = ["--user=65534:65534", "--env=HOME=/tmp", "--read-only", "--tmpfs=/tmp"]
+    for who, added in (("", []), ("as user 65534, read-only: ", somebody)):
         done = run(reference, ["bash", "-c", script], [*options, *added])
         lines = [line for line in done.stdout.splitlines() if line.startswith(RESULT)]
         if lines:

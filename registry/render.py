@@ -11,6 +11,7 @@ import yaml
 from harness.workload import Declaration
 
 from . import catalog
+from .dotenv import stated
 from .environment import image_names
 from .errors import UsageError
 from .image import service_name
@@ -35,15 +36,22 @@ queue=${{QUEUE:-{queue}}}
 
 COMPOSE_HEAD = """\
 # Rendered by `registry render`; change docker/<image>/ or the workloads instead.
-# One service per image, typed in the repository's root, where .env names this file:
-#   docker-compose build clip;  docker-compose up -d clip;  docker-compose exec clip /bin/bash
-# The environment or .env may set each variable below; IMAGE_REGISTRY is HOST/NAMESPACE.
+# One service per image, to try things out by hand:
+#   registry compose build clip;  registry compose up -d clip;  registry compose exec clip /bin/bash
+# That is docker-compose (or docker compose) with what it cannot find out itself: who you are, the commit, the environments.
+# Typed without `registry`, in the root or in this folder, it has the defaults below; the environment or .env may set each variable:
+#   IMAGE_REGISTRY          HOST/NAMESPACE; without it the images have no host in their names, on this machine alone
+#   CONTAINER_PREFIX        before the containers' names; .env there says whose they are. Empty, the repositories' own names are left
+#   UID, GID                whom the processes are, as `id` tells; a shell passes its own on after: export UID GID=$(id -g)
+#   .._COMMIT, .._ENVIRONMENT    what the images say of themselves, and their tag; unknown without `registry`
 """
 
 PYTORCH = "nvcr.io/nvidia/pytorch"
 DEFAULT_BASE = re.compile(rf"(?P<comment>(?:^#.*\n)*)^ARG BASE_IMAGE={re.escape(PYTORCH)}:\S*", re.MULTILINE)
 ARGUMENT = re.compile(r"^ARG (\w+)=([^\s\"'$}]+)$", re.MULTILINE)
 MOUNTED = ("clearml_tasks", "configs", "src", "data")
+HOME = "/tmp"
+"""For a user whom the image does not know."""
 GPU = {"resources": {"reservations": {"devices": [{"driver": "nvidia", "capabilities": ["gpu"]}]}}}
 
 
@@ -100,19 +108,17 @@ def dockerfiles_in_step(root: Path) -> dict[str, str]:
 
 
 def pytorch_tag(root: Path) -> str | None:
-    """PYTORCH_TAG of the clone's `.env`; None where it is not stated.
+    """PYTORCH_TAG of the clone's `.env`, with the digest that fixes it where there is one; None where it is not stated.
 
     Raises:
         UsageError: for what cannot be an image's tag.
     """
-    settings = root / ".env"
-    stated = re.findall(r"^PYTORCH_TAG=(.*)$", settings.read_text(), re.MULTILINE) if settings.exists() else []
-    if not stated:
+    tag = stated(root, "PYTORCH_TAG")
+    if tag is None:
         return None
-    tag = stated[-1].strip()
-    if not re.fullmatch(r"\w[\w.-]{0,127}", tag):
-        raise UsageError(f"{settings}: PYTORCH_TAG={tag}: must be a tag of {PYTORCH}, such as 26.02-py3")
-    return str(tag)
+    if not re.fullmatch(r"\w[\w.-]{0,127}(@sha256:[0-9a-f]{64})?", tag):
+        raise UsageError(f"{root / '.env'}: PYTORCH_TAG={tag}: must be a tag of {PYTORCH}, such as 26.02-py3, alone or with @sha256:..")
+    return tag
 
 
 def on_pytorch(dockerfile: str, tag: str) -> str:
@@ -143,18 +149,28 @@ def service(name: str, repository: str, dockerfile: str) -> dict[str, object]:
     set, and an empty variable would replace the default by nothing.
     """
     arguments = dict(ARGUMENT.findall(dockerfile))
+    own = {key: variable(name, key) for key in ("COMMIT", "ENVIRONMENT")}
     return {
-        "container_name": repository,
-        "image": f"${{IMAGE_REGISTRY:-localhost}}/{name.lower()}:latest",
+        "container_name": f"${{CONTAINER_PREFIX-}}{repository}",
+        # An image without a host in its name is one of docker.io/library to the engine
+        "image": f"${{IMAGE_REGISTRY:-docker.io/library}}/{name.lower()}:${{{own['ENVIRONMENT']}:-latest}}",
         "build": {
             "context": "..",
             "dockerfile": f"docker/{name}/Dockerfile",
-            "args": {key: f"${{{key}:-{default}}}" for key, default in arguments.items()},
+            "args": {key: f"${{{own.get(key, key)}:-{default}}}" for key, default in arguments.items()},
         },
+        "user": "${UID:-1000}:${GID:-1000}",
+        "environment": {"HOME": HOME, "USER": "${USER:-nobody}"},
         "init": True,  # the shell alone would not end when it is told to
         "shm_size": "8gb",
         "working_dir": "/workspace",
-        "volumes": [f"../{folder}:/workspace/{folder}" for folder in MOUNTED],
+        # In the long form, in which a missing folder is an error: in the short one it becomes root's
+        "volumes": [{"type": "bind", "source": f"../{folder}", "target": f"/workspace/{folder}"} for folder in MOUNTED],
         "command": '/bin/sh -c "while sleep 1000; do :; done"',
         **({"deploy": GPU} if re.search("nvidia|cuda", arguments.get("BASE_IMAGE", "")) else {}),
     }
+
+
+def variable(name: str, key: str) -> str:
+    """The variable of docker/compose.yaml that is one image's alone: PADDLE_DETECTION_ENVIRONMENT."""
+    return f"{service_name(name).upper()}_{key}"

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from . import processes, supervisor
+from . import container, processes, supervisor
 from .agents import Source, agents_folder, clean_environment, client_settings, prepare, worker_id
 from .backends import Server, connect, import_sdk
 from .engine import Engine
@@ -155,15 +155,18 @@ def recorded_agents() -> list[Process]:
 
 
 def clear_dead(agents: Sequence[Process], say: Callable[[str], None]) -> None:
-    """End what agents that are gone left running, and remove what they left of keys and, as far as they are known, of containers."""
+    """End what agents that are gone left running, in containers too, and remove what they left of keys."""
     alive = {agent.name for agent in recorded_agents() if agent.is_alive}
     names = {folder.name for folder in agents_folder().glob("*/")} - alive
     marks = {str(agents_folder() / name) for name in names}
     if supervisor.left(marks):
         say(f"ending what is left of {', '.join(sorted(names))}")
         supervisor.end_left(marks)
-    supervisor.clear([agent.name for agent in agents if agent.containers and agent.name not in alive], containers=True)
-    supervisor.clear(names, containers=False)
+    with_containers = {agent.name for agent in agents if agent.containers and agent.name not in alive}
+    if container.of([worker_id(name) for name in with_containers]):
+        say(f"ending the containers of {', '.join(sorted(with_containers))}")
+    supervisor.clear(with_containers, containers=True)
+    supervisor.clear(names - with_containers, containers=False)
 
 
 def start_agent(name: str, root: Path, queues: Sequence[str], source: Source, containers: bool) -> Process:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import ipaddress
-import re
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import requests
-from oras.auth import AuthenticationException, get_auth_backend
-from oras.container import Container
 
+from . import manifests
+from .connection import Connection
 from .errors import StoreError
+from .manifests import Manifest
+from .reference import read
 
-KINDS = ("application/vnd.docker.distribution.manifest.v2+json", "application/vnd.oci.image.manifest.v1+json")
 PAGE = 1000  # tags asked for at once
-TIMEOUT = (5, 60)  # seconds to connect, and to wait for a piece of the answer
 
 
 @dataclass(frozen=True)
@@ -23,41 +23,59 @@ class Stored:
     """An image in the registry."""
 
     digest: str
+    """What the tag names: an image's manifest, or the index of several."""
     size: int
-    """Bytes to fetch: its packed layers."""
+    """Bytes to fetch: the packed layers of the image for this machine."""
+    configuration: str
+    """Digest of that image's configuration."""
+    members: tuple[str, ...] = ()
+    """Digests of what an index lists."""
+
+    @property
+    def identities(self) -> frozenset[str]:
+        """By one of these an engine knows the image: by its configuration, or by its manifest or index."""
+        return frozenset({self.digest, self.configuration, *self.members})
 
 
 class ImageStore:
-    """One repository of an image registry (HOST/NAMESPACE/NAME), with the credentials that `docker login` left.
+    """One repository of an image registry (HOST/NAMESPACE/NAME).
 
     The requests are those of the OCI distribution specification, version 1.1.
     """
 
     def __init__(self, repository: str) -> None:
         self.repository = repository
-        self.host, _, self.name = repository.partition("/")
-        self.url = f"{'http' if is_loopback(self.host) else 'https'}://{self.host}/v2/{self.name}"
-        self.session = requests.Session()
+        named = read(repository)
+        self.host, self.name = named.host, named.path
+        self.connection = Connection(self.host)
 
     def find(self, tag: str) -> Stored | None:
-        """The image of that tag, or None.
+        """The image of that tag (or digest), or None.
 
         Raises:
             StoreError: when the registry does not answer or refuses.
         """
-        answer = self.ask("GET", f"manifests/{tag}", Accept=", ".join(KINDS))
-        if answer.status_code == 404:
+        answer = self.manifest(tag)
+        if answer is None:
             return None
-        manifest: dict[str, Any] = answer.json()
-        return Stored(answer.headers["Docker-Content-Digest"], sum(layer["size"] for layer in manifest["layers"]))
+        top = self.document(answer)
+        image = self.image_of(top)
+        members = tuple(entry["digest"] for entry in manifests.listed(top))
+        return Stored(digest_of(answer), manifests.size_of(image), image["config"]["digest"], members)
+
+    def digest(self, tag: str) -> str | None:
+        """What a tag names at the moment, or None."""
+        answer = self.manifest(tag)
+        return None if answer is None else digest_of(answer)
 
     def labels(self, tag: str) -> dict[str, str] | None:
         """The labels of the image of that tag (or digest), or None if there is none."""
-        manifest = self.ask("GET", f"manifests/{tag}", Accept=", ".join(KINDS))
-        if manifest.status_code == 404:
+        answer = self.manifest(tag)
+        if answer is None:
             return None
-        configuration = self.ask("GET", f"blobs/{manifest.json()['config']['digest']}").json()
-        return configuration.get("config", {}).get("Labels") or {}
+        image = self.image_of(self.document(answer))
+        configuration = self.document(self.ask("GET", f"blobs/{image['config']['digest']}"))
+        return (configuration.get("config") or {}).get("Labels") or {}
 
     def tags(self) -> list[str]:
         """Every tag of the repository, sorted; none where the repository is not there yet."""
@@ -67,57 +85,74 @@ class ImageStore:
             answer = self.ask("GET", page)
             if answer.status_code == 404:
                 return []
-            found += answer.json().get("tags") or []
+            found += self.document(answer).get("tags") or []
             following = answer.links.get("next", {}).get("url", "")
             page = f"tags/list?{following.partition('?')[2]}" if following else ""
         return sorted(found)
 
-    def add_tags(self, tag: str, others: list[str]) -> None:
+    def add_tags(self, tag: str, others: Sequence[str]) -> None:
         """Let other tags name what `tag` names."""
-        answer = self.ask("GET", f"manifests/{tag}", Accept=", ".join(KINDS))
+        answer = self.manifest(tag)
+        assert answer is not None
         for other in others:
             self.ask("PUT", f"manifests/{other}", answer.content, **{"Content-Type": answer.headers["Content-Type"]})
 
+    def upload(self, content: bytes) -> str:
+        """Store a blob, which a manifest then names, and give its digest."""
+        digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+        begun = self.ask("POST", "blobs/uploads/").headers["Location"]
+        path = begun.partition(f"/v2/{self.name}/")[2]
+        self.ask("PUT", f"{path}{'&' if '?' in path else '?'}digest={digest}", content, **{"Content-Type": "application/octet-stream"})
+        return digest
+
+    def delete(self, digest: str) -> None:
+        """Delete what a digest names, with all of its tags: registries delete by digest alone."""
+        self.ask("DELETE", f"manifests/{digest}")
+
+    def manifest(self, tag: str) -> requests.Response | None:
+        """The manifest or the index of a tag or a digest, as it is kept."""
+        answer = self.ask("GET", f"manifests/{tag}", Accept=manifests.ACCEPTED)
+        return None if answer.status_code == 404 else answer
+
+    def image_of(self, manifest: Manifest) -> Manifest:
+        """The manifest of one image: itself, or that which an index lists for this machine."""
+        while manifests.is_index(manifest):
+            digest = manifests.for_this_machine(manifest)
+            answer = self.manifest(digest) if digest else None
+            if answer is None:
+                raise StoreError(f"{self.repository} holds an index that lists no image for Linux")
+            manifest = self.document(answer)
+        if "config" not in manifest:
+            raise StoreError(f"{self.repository} holds a manifest that is no image's: {manifest.get('mediaType', 'of no media type')}")
+        return manifest
+
+    def document(self, answer: requests.Response) -> dict[str, Any]:
+        """An answer's JSON object."""
+        try:
+            found = answer.json()
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            kind = answer.headers.get("Content-Type", "something else")
+            raise StoreError(f"{self.host} is no image registry: it answers with {kind} where JSON is due")
+        return found
+
     def ask(self, method: str, path: str, data: bytes | None = None, **headers: str) -> requests.Response:
         """The answer, which may be that there is no such thing (404)."""
-        try:
-            answer = self.session.request(method, f"{self.url}/{path}", data=data, headers=headers, timeout=TIMEOUT)
-            if answer.status_code == 401:
-                allowed, changed = self.authentication(answer).authenticate_request(answer, dict(headers))
-                if changed:
-                    answer = self.session.request(method, f"{self.url}/{path}", data=data, headers=allowed, timeout=TIMEOUT)
-        except requests.RequestException as error:
-            raise StoreError(f"the image registry at {self.host} does not answer: {reason(error)}") from error
-        except (AuthenticationException, AttributeError) as error:  # the second is how oras ends without a name and a password
-            raise StoreError(f"the image registry at {self.host} asks for a name and a password: docker login {self.host}") from error
-        if answer.ok or (method == "GET" and answer.status_code == 404):
+        answer = self.connection.ask(method, f"{self.name}/{path}", data, headers)
+        if answer.ok or (method in {"GET", "DELETE"} and answer.status_code == 404):
             return answer
+        if method == "DELETE" and answer.status_code == 405:
+            raise StoreError(
+                f"the image registry at {self.host} deletes nothing (HTTP 405): its deletion is switched off; "
+                "a docker-registry needs REGISTRY_STORAGE_DELETE_ENABLED=true"
+            )
         raise StoreError(
             f"the image registry at {self.host} refuses {method} of {self.name}/{path}: HTTP {answer.status_code} {answer.reason}"
-            + (f"; docker login {self.host}" if answer.status_code in {401, 403} else "")
+            + (f"; {self.connection.advice}" if answer.status_code == 403 else "")
         )
 
-    def authentication(self, refusal: requests.Response) -> Any:
-        """The way that the registry asks for: name and password themselves, or a token that they are exchanged for."""
-        asked = refusal.headers.get("WWW-Authenticate", "").lower()
-        way = get_auth_backend("basic" if asked.startswith("basic") else "token", self.session, is_loopback(self.host))
-        way.load_configs(Container(self.repository, registry=self.host))
-        return way
 
-
-def reason(error: BaseException) -> str:
-    """The innermost cause of a failed request, in words."""
-    while inner := getattr(error, "reason", None) or (error.args[0] if error.args and isinstance(error.args[0], BaseException) else None):
-        if not isinstance(inner, BaseException):
-            return str(inner)
-        error = inner
-    return str(error).rpartition(": ")[2]
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a registry is on this machine, where engines speak plain HTTP to it."""
-    name = host.rpartition(":")[0] if re.search(r":\d+$", host) else host
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return name == "localhost"
+def digest_of(answer: requests.Response) -> str:
+    """The digest of a manifest; not every registry states it."""
+    return answer.headers.get("Docker-Content-Digest") or f"sha256:{hashlib.sha256(answer.content).hexdigest()}"

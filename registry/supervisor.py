@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import re
@@ -17,8 +18,11 @@ import time
 from collections.abc import Callable, Collection
 from pathlib import Path
 
+from harness.errors import HarnessError
+
+from . import container
 from .agents import Agent, agents_folder, forget_keys, worker_id
-from .engine import docker
+from .environment import locked
 from .errors import RegistryError, ServiceError
 from .home import private, started_at
 from .processes import marked, parent_of, tell
@@ -26,8 +30,8 @@ from .processes import marked, parent_of, tell
 MARK = "REGISTRY_AGENT"
 """The variable that an agent and all that it starts have in their environment: the agent's folder."""
 POLL = 0.1
-PATIENCE = 30.0
-"""Seconds that a run has to end after SIGTERM. Its ranks have 20 of them, then it says on the server why it ended."""
+PATIENCE = float(container.PATIENCE)
+SETTLING = 1.0  # seconds in which the engine makes a container for a client that has just been killed
 GOODBYE = 15.0  # seconds that an idle agent has to take leave of the server
 LEAVE = PATIENCE + GOODBYE + 15.0
 """Seconds after which a supervisor that was told to end has ended, if nothing is amiss."""
@@ -40,7 +44,7 @@ libc = ctypes.CDLL(None)
 def supervise(agent: Agent) -> int:
     """Run an agent until it is told to end by SIGTERM, SIGINT or SIGHUP; a second signal ends at once what is still running.
 
-    The agent is told to end should this process be killed. Returns the exit code.
+    The agent is told to end should this process be killed, and what runs in its containers ends too. Returns the exit code.
 
     Raises:
         ServiceError: the agent ended by itself.
@@ -49,44 +53,56 @@ def supervise(agent: Agent) -> int:
     for number in SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, lambda number, _: told.append(number))
+    mark, hurry = {str(agent.folder)}, lambda: len(told) > 1
+    with locked(container.lifeline(agent.folder)) if agent.containers else contextlib.nullcontext():
+        child = start(agent)
+        try:
+            while child.poll() is None and not told:
+                time.sleep(POLL)
+            if told:
+                end(agent, child, hurry)
+        finally:
+            child.kill()
+            ended = in_words(child.wait())
+            tasks = tasks_of(tops(mark))
+            end_runs(agent, mark, hurry)
+            settle(agent, tasks, f"its agent ended: {ended}")
+            if tasks and agent.containers:
+                time.sleep(SETTLING)
+            clear([agent.name], containers=agent.containers)
+    if not told:
+        raise ServiceError(f"{agent.name} ended by itself: {ended}")
+    return 128 + signal.SIGINT if told[0] == signal.SIGINT else 0
+
+
+def start(agent: Agent) -> subprocess.Popen[bytes]:
     with private():
-        child = subprocess.Popen(
+        return subprocess.Popen(
             agent.argv,
             env=dict(agent.environment) | {MARK: str(agent.folder)},
             stdin=subprocess.DEVNULL,
             start_new_session=True,  # what is typed at the terminal reaches this process alone
             preexec_fn=die_with_parent,  # noqa: PLW1509  one system call, its library loaded before
         )
-    mark, hurry = {str(agent.folder)}, lambda: len(told) > 1
-    try:
-        while child.poll() is None and not told:
-            time.sleep(POLL)
-        if told:
-            end(agent, child, hurry)
-    finally:
-        child.kill()
-        ended = in_words(child.wait())
-        task = task_of(tops(mark))
-        ask_containers(agent)
-        end_left(mark, hurry)
-        settle(agent, task, f"its agent ended: {ended}")
-        clear([agent.name], containers=agent.containers)
-    if not told:
-        raise ServiceError(f"{agent.name} ended by itself: {ended}")
-    return 128 + signal.SIGINT if told[0] == signal.SIGINT else 0
 
 
 def end(agent: Agent, child: subprocess.Popen[bytes], hurry: Callable[[], bool]) -> None:
-    """End an agent's task, if it has one, and let an idle agent take leave of the server."""
-    task = task_of(children_of(child.pid))
-    if task:
+    """End an agent's tasks, if it has any, and let an idle agent take leave of the server."""
+    tasks = tasks_of(children_of(child.pid))
+    if tasks:
         child.send_signal(signal.SIGSTOP)  # it would take the next task, and tell of this one's end in its own words
-        ask_containers(agent)
-        end_left({str(agent.folder)}, hurry, but=child.pid)
-        settle(agent, task, "its agent was ended")
+        end_runs(agent, {str(agent.folder)}, hurry, but=child.pid)
+        settle(agent, tasks, "its agent was ended")
     else:
         child.terminate()
         wait_until(lambda: child.poll() is not None or hurry(), GOODBYE)
+
+
+def end_runs(agent: Agent, mark: Collection[str], hurry: Callable[[], bool], but: int = 0) -> None:
+    """End what an agent's tasks run in: containers, whose clients end with them, then processes."""
+    if agent.containers:
+        container.end([worker_id(agent.name)], hurry)
+    end_left(mark, hurry, but)
 
 
 def end_left(marks: Collection[str], hurry: Callable[[], bool] = lambda: False, but: int = 0) -> None:
@@ -115,6 +131,11 @@ def children_of(parent: int) -> list[int]:
     return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit() and parent_of(int(entry.name)) == parent]
 
 
+def tasks_of(pids: Collection[int]) -> set[str]:
+    """The tasks that processes run: one, or as many as a service's agent has started."""
+    return {task for pid in pids if (task := task_of([pid]))}
+
+
 def task_of(pids: Collection[int]) -> str | None:
     """The task that processes run, by their command lines and environments."""
     for pid in pids:
@@ -128,35 +149,26 @@ def task_of(pids: Collection[int]) -> str | None:
     return None
 
 
-def settle(agent: Agent, task: str | None, reason: str) -> None:
-    """Tell the server that a task has ended with its agent, unless the task has said so itself; and that the agent is gone."""
-    if task is None:
+def settle(agent: Agent, tasks: Collection[str], reason: str) -> None:
+    """Tell the server that tasks have ended with their agent, unless they have said so themselves; and that the agent is gone."""
+    if not tasks:
         return
     from .backends import connect  # its import takes seconds
     from .stopping import give_up
 
     try:
-        give_up(connect(), task, agent.environment["CLEARML_WORKER_ID"], reason)
-    except RegistryError as error:
-        print(f"warning: the end of task {task} could not be told: {error}", file=sys.stderr)
-
-
-def containers_of(name: str) -> list[str]:
-    """The containers that an agent's tasks run in: they are the engine's children, not the agent's."""
-    return docker("ps", "--quiet", "--filter", f"label=clearml-parent-worker-id={worker_id(name)}").stdout.split()
-
-
-def ask_containers(agent: Agent) -> None:
-    """Tell the run in each container to end: its first process, or the child of that one if it is a shell, which no signal reaches."""
-    for container in containers_of(agent.name) if agent.containers else ():
-        docker("exec", container, "sh", "-c", "kill -TERM 1 $(cat /proc/1/task/1/children)")
+        server = connect()
+        for task in tasks:
+            give_up(server, task, agent.environment["CLEARML_WORKER_ID"], reason)
+    except (RegistryError, HarnessError) as error:
+        print(f"warning: the end of {', '.join(sorted(tasks))} could not be told: {error}", file=sys.stderr)
 
 
 def clear(names: Collection[str], *, containers: bool) -> None:
     """Remove what agents that have ended leave behind: containers, and files with keys."""
+    if containers:
+        container.end([worker_id(name) for name in names])
     for name in names:
-        if containers and (found := containers_of(name)):
-            docker("rm", "--force", *found)
         forget_keys(agents_folder() / name)
 
 

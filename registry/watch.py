@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.reasons import reason_of
+from harness.requeue import Comeback
 
 from .backends import Server
 from .errors import RunFailedError
@@ -43,11 +44,12 @@ def wait(server: Server, ids: Sequence[str], console: Console, poll: float = POL
 
 def ended(server: Server, ids: Sequence[str], poll: float, show: Callable[[list[Task]], None]) -> list[Task]:
     """Ask for the tasks until none is pending, showing each answer."""
+    comeback = Comeback()
     while True:
         known = {task["id"]: task for task in server.tasks(id=list(ids))}
         tasks = [known.get(name, {"id": name, "name": name, "status": "deleted"}) for name in ids]
         show(tasks)
-        if not any(task["status"] in PENDING for task in tasks):
+        if not any(task["status"] in PENDING or comeback.awaited(task) for task in tasks):
             return tasks
         sleep(poll)
 
@@ -134,15 +136,16 @@ def age(task: Mapping[str, Any]) -> str:
 def follow_log(server: Server, task: str, echo: Callable[[str], None], *, until_end: bool, poll: float = POLL) -> None:
     """Print a task's console output, and with `until_end` what is added until the task ends."""
     printed: set[tuple[float, str]] = set()
-    since = 0.0
+    since, comeback = 0.0, Comeback()
     while True:
-        status = server.task(task)["status"]
+        found = server.task(task)
+        goes_on = found["status"] in PENDING or comeback.awaited(found)
         for line in server.log_lines(task, since):
             if line not in printed:
                 printed.add(line)
                 echo(line[1].rstrip("\n"))
             since = max(since, line[0])
         printed = {line for line in printed if line[0] >= since}
-        if not until_end or status not in PENDING:
+        if not until_end or not goes_on:
             return
         sleep(poll)

@@ -8,6 +8,7 @@ sed -e '/^#/d' -- "$@" | xargs apt-get install -y --no-install-recommends
 if [ -n "${TZ:-}" ]; then
     [ -e "/usr/share/zoneinfo/$TZ" ] || { echo "TZ=$TZ: there is no such time zone; one of them is Asia/Tokyo" >&2; exit 1; }
     ln -sf "/usr/share/zoneinfo/$TZ" /etc/localtime
+    echo "$TZ" > /etc/timezone
 fi
 apt-get clean
 rm -rf /var/lib/apt/lists/*

@@ -29,6 +29,11 @@ class Agent:
         """Remember the `descent`: each process's parent, from this one up to the agent; nothing to watch if there is none."""
         self.descent, self.gone = dict(descent), False
 
+    @property
+    def pid(self) -> int | None:
+        """The agent's process; None where none is seen."""
+        return next(reversed(self.descent.values()), None)
+
     def watch(self) -> None:
         """From now on: if the agent goes, this process gets a SIGTERM."""
         if self.descent:

@@ -79,6 +79,11 @@ class Checkpoints:
         return None
 
 
+def step_of(path: Path) -> int:
+    """The step of a checkpoint, by its name."""
+    return int(path.stem.partition("=")[2])
+
+
 def damage_of(path: Path) -> str | None:
     """What is wrong with a checkpoint according to its manifest, or None."""
     try:

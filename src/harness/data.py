@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from . import requeue
 from .cache import Dataset, cache_folder, once
 from .errors import DataError, StoreError
 from .manifest import inside
@@ -102,7 +103,7 @@ def finished_task(tasks: Any, task_id: str) -> Any:
     Raises:
         DataError: when there is no such task, or it failed or was stopped.
     """
-    told = False
+    told, comeback = False, requeue.Comeback()
     while True:
         try:
             task = tasks.get_task(task_id=task_id)
@@ -111,7 +112,7 @@ def finished_task(tasks: Any, task_id: str) -> Any:
         status = str(task.get_status())
         if status in {"completed", "published", "closed"}:
             return task
-        if status not in {"queued", "in_progress"}:
+        if status not in {"queued", "in_progress"} and not comeback.awaited(requeue.look(task, task_id)):
             raise DataError(f"task:{task_id}: the task {task.name!r} is {status}, so what it should have made is missing")
         if not told:
             log.warning("waiting for the task %s (%s), which is %s", task.name, task_id, status)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -47,11 +48,23 @@ def default_base(root: Path, name: str) -> str:
 
 
 def files_of(folder: Path) -> Iterator[Path]:
-    """Its files in an order of their own. Hidden files and caches do not count: they do not reach the image either."""
-    for path in sorted(folder.rglob("*")):
+    """Its files in an order of their own: those that git tracks, or all where git tracks none, as in an image.
+
+    Hidden files and caches do not count: they do not reach the image either.
+    """
+    for path in sorted(tracked(folder) or folder.rglob("*")):
         parts = path.relative_to(folder).parts
         if path.is_file() and "__pycache__" not in parts and not any(part.startswith(".") for part in parts):
             yield path
+
+
+def tracked(folder: Path) -> list[Path]:
+    """What git tracks below a folder, a file that an editor left beside them not; nothing where git cannot tell."""
+    try:
+        done = subprocess.run(["git", "-C", str(folder), "ls-files", "-z"], capture_output=True)
+    except FileNotFoundError:
+        return []
+    return [folder / os.fsdecode(name) for name in done.stdout.split(b"\0") if name]
 
 
 def check_image(root: Path, name: str, baked_root: Path = BAKED_ROOT, variables: Mapping[str, str] = os.environ) -> None:

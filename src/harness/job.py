@@ -19,8 +19,10 @@ from typing import Any
 from . import workload
 from .checkpoint import Checkpoints
 from .data import PUBLIC_PROJECT, publish
+from .errors import HarnessError
 from .failure import write_failure
 from .params import settings_class
+from .place import settle_home
 from .plan import PLAN, Plan
 from .report import ClearMLReport, Report, Silent, TerminalReport
 from .settings import merge
@@ -70,8 +72,13 @@ def main(script: str, **commands: Callable[[Job], None]) -> None:
     if os.environ.get(PLAN):
         run_rank(declaration, commands)
     else:
-        from .parent import run
+        from .parent import BAD_INPUT, run
 
+        try:
+            settle_home(os.environ)
+        except HarnessError as error:
+            print(f"error: {error}", file=sys.stderr)
+            sys.exit(BAD_INPUT)
         sys.exit(run(declaration, sys.argv[1:], script))
 
 
@@ -109,10 +116,10 @@ def make_job(declaration: workload.Declaration, plan: Plan, rank: int) -> tuple[
         if plan.task is None:
             report = TerminalReport(output)
         else:
-            from .tracking import UploadedCheckpoints, attach
+            from .tracking import UploadedCheckpoints, attach, reported
 
             task = attach()
-            report, uploads = ClearMLReport(task), UploadedCheckpoints(task)
+            report, uploads = ClearMLReport(task, reported(task) if plan.requeued else None), UploadedCheckpoints(task)
     job = Job(
         name=plan.name,
         settings=merge(settings_class(declaration.commands[plan.command]), None, plan.settings.items()),

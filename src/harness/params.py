@@ -31,6 +31,11 @@ class Reserved:
     least: int = 0
     """Of a number."""
 
+    @property
+    def allowed(self) -> str:
+        """Type and limit in words."""
+        return f"{self.type.__name__} >= {self.least}" if self.type is int else self.type.__name__
+
 
 RESERVED: Mapping[str, Reserved] = {
     "command": Reserved(str, None, "which of the workload's commands to run"),
@@ -42,6 +47,7 @@ RESERVED: Mapping[str, Reserved] = {
     "nnodes": Reserved(int, 1, "machines; each runs a task of its own, which ClearML clones from the first", 1),
     "resume": Reserved(str, None, "continue a run: a task ID, a folder or a checkpoint file, also s3://bucket/file"),
     "init_from": Reserved(str, None, "start from the weights of a task, a folder or a file, also s3://bucket/file"),
+    "requeue": Reserved(int, 0, "times that an agent's run goes back to its queue, and on from its checkpoint, when its machine ends it"),
     "seed": Reserved(int, 0, "where all random numbers come from"),
     "output_dir": Reserved(str, "outputs", "folder below which a run's files are written"),
 }
@@ -195,4 +201,8 @@ def problems_of_run(declaration: Declaration, command: Command, reserved: Mappin
         problems.append(f"command={command.name} starts its processes itself, on one machine; leave out nnodes")
     if reserved["nnodes"] > 1 and reserved["standalone"]:
         problems.append(f"standalone=True means one machine, nnodes={reserved['nnodes']} several; write standalone=False or leave it out")
+    if reserved["nnodes"] > 1 and reserved["requeue"]:
+        problems.append(
+            f"requeue={reserved['requeue']} is for runs on one machine, nnodes={reserved['nnodes']} means several; leave one out"
+        )
     return problems

@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from . import requeue
 from .agent import Agent, descent
 from .checkpoint import find
 from .data import materialise
@@ -20,9 +21,11 @@ from .image import check_image
 from .launch import Launch, image_python, problems_of_meeting
 from .nodes import STOPPED, Nodes, choose_interface, join
 from .params import Arguments, path_key, resolve
+from .place import check_output
 from .plan import PLAN, Plan
 from .ranks import supervise
 from .s3 import SCHEME
+from .sidecar import Sidecar
 from .tracking import Tracked, check_server, checkpoint_of, has_server, is_remote, stored_checkpoint
 from .workload import Declaration
 
@@ -47,6 +50,7 @@ def run(declaration: Declaration, argv: Sequence[str], script: str) -> int:
     """Run the workload here, for the agent's task or for a person's command line, and return the exit code."""
     agent = Agent(descent() if is_remote(os.environ) else {})
     tracked, nodes = Tracked(declaration, None) if is_remote(os.environ) else None, Nodes()
+    sidecar = None
     try:
         check_image(declaration.root, declaration.image)
         arguments = resolve(declaration, [], tracked.asked(declaration)) if tracked else resolve(declaration, argv)
@@ -55,6 +59,8 @@ def run(declaration: Declaration, argv: Sequence[str], script: str) -> int:
         if tracked is None and has_server(os.environ):
             check_server()
             tracked = Tracked(declaration, arguments.command)
+        if arguments.reserved[requeue.KEY]:
+            sidecar = beside(declaration, arguments, tracked, agent)
         if tracked:
             tracked.settle_output()
         signal.signal(signal.SIGTERM, stop)  # after Task.init, whose own handler would swallow it
@@ -68,27 +74,46 @@ def run(declaration: Declaration, argv: Sequence[str], script: str) -> int:
         execute(declaration, plan, ranks)
         nodes.close()
     except LaunchError as error:
-        return end(tracked, nodes, agent, str(error), error.code)
+        return end(tracked, nodes, agent, sidecar, str(error), error.code)
     except HarnessError as error:
-        return end(tracked, nodes, agent, str(error), BAD_INPUT)
+        return end(tracked, nodes, agent, sidecar, str(error), BAD_INPUT)
     except Stopped:
-        return end(tracked, nodes, agent, "stopped by SIGTERM before the first step", 128 + signal.SIGTERM)
+        return end(tracked, nodes, agent, sidecar, "stopped by SIGTERM before the first step", 128 + signal.SIGTERM)
     if tracked:
         tracked.close()
     return 0
 
 
-def end(tracked: Tracked | None, nodes: Nodes, agent: Agent, reason: str, code: int) -> int:
-    """Say why the run ended badly: on the terminal, in the log and in the task's status."""
+def beside(declaration: Declaration, arguments: Arguments, tracked: Tracked | None, agent: Agent) -> Sidecar | None:
+    """What brings the run back to its queue if its machine ends it; None where there is no queue, or where its agent is out of sight."""
+    if tracked is None or not is_remote(os.environ):
+        print("requeue is for runs by an agent: this one has no queue to go back to", flush=True)
+        return None
+    if agent.pid is None:
+        return None
+    output = output_of(declaration, arguments, tracked.id)
+    check_output(arguments.reserved["output_dir"], output)
+    left = arguments.reserved[requeue.KEY] - tracked.requeued
+    return Sidecar(tracked.id, agent.pid, left, declaration.root / "src", output / "requeue.log")
+
+
+def end(tracked: Tracked | None, nodes: Nodes, agent: Agent, sidecar: Sidecar | None, reason: str, code: int) -> int:
+    """Say why the run ended badly: on the terminal, in the log and in the task's status. A `sidecar` is told if its machine ended it."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it ends already
     reason, code = nodes.end(reason, code)
     stopped, reason = reason.startswith(STOPPED), agent.why(reason)
+    by_machine = requeue.BY_MACHINE.match(reason)
+    if by_machine and sidecar:
+        sidecar.say(reason)
+        reason = reason if sidecar.left > 0 or tracked is None else requeue.used_up(reason, tracked.requeued)
     if is_remote(os.environ) and stopped:
         code = INTERRUPTED
     print(f"error: {reason}", file=sys.stderr, flush=True)
     if tracked:
         (tracked.stop if stopped else tracked.fail)(reason)
         tracked.close()
+        if by_machine and sidecar:
+            sidecar.leave()
         sys.stdout.flush()
         os._exit(code)  # the SDK's own exit handler would call a stopped task completed
     return code
@@ -113,16 +138,18 @@ def settle(declaration: Declaration, arguments: Arguments, tracked: Tracked | No
     """Bring data and checkpoint to this machine, write down what the run depends on, and plan it.
 
     Raises:
-        HarnessError: for data or a checkpoint that cannot be had.
+        HarnessError: for data or a checkpoint that cannot be had, or a folder that cannot be written.
     """
     reserved = arguments.reserved
     name = tracked.id if tracked else f"{arguments.command.name}-{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:4]}"
-    output = Path(reserved["output_dir"]).absolute() / declaration.name / name
+    output = output_of(declaration, arguments, name)
+    check_output(reserved["output_dir"], output)
     wanted = {key: (arguments.datasets.get(key), reserved.get(path_key(key))) for key in declaration.datasets}
     datasets = {key: materialise(source, path) for key, (source, path) in wanted.items() if source or path}
     if tracked:
         tracked.record(arguments, {key: dataset.identity for key, dataset in datasets.items()})
         tracked.note(declaration.metrics)
+    own = str(tracked.own_checkpoint(output) or "") if tracked and tracked.requeued else ""
     plan = Plan(
         workload=declaration.name,
         command=arguments.command.name,
@@ -131,14 +158,20 @@ def settle(declaration: Declaration, arguments: Arguments, tracked: Tracked | No
         datasets={key: str(dataset.folder) for key, dataset in datasets.items()},
         output_dir=str(output),
         seed=reserved["seed"],
-        resume=checkpoint(reserved["resume"], output),
+        resume=own or checkpoint(reserved["resume"], output),
         init_from=checkpoint(reserved["init_from"], output),
         task=tracked.id if tracked else None,
+        requeued=tracked.requeued if tracked else 0,
     )
     plan.write()
     if tracked is None:
         print(f"results go to {output}; to send them to a server: registry up, or set CLEARML_API_HOST and its keys", flush=True)
     return plan
+
+
+def output_of(declaration: Declaration, arguments: Arguments, name: str) -> Path:
+    """The folder of a run's files."""
+    return Path(arguments.reserved["output_dir"]).absolute() / declaration.name / name
 
 
 def checkpoint(source: str | None, output: Path) -> str | None:

@@ -33,6 +33,8 @@ class Plan:
     """File to take weights from."""
     task: str | None
     """ID of the ClearML task; None without a server."""
+    requeued: int = 0
+    """How often the run has gone back to its queue."""
 
     @property
     def file(self) -> Path:

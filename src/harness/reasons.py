@@ -47,6 +47,11 @@ def reason_of(task: Mapping[str, Any]) -> str:
     return f"{ended(code_of(int(code[1])))} ({said})" if code else said
 
 
+def is_by_agent(task: Mapping[str, Any]) -> bool:
+    """Whether a task's agent has said last how it ended."""
+    return bool(BY_AGENT.match(str(task.get("status_message") or "")))
+
+
 def origin(task: Mapping[str, Any]) -> str:
     """Which run of which task a reason belongs to: clones and tasks that are enqueued anew keep their properties."""
     return f"of task {task['id']}, started {task.get('started')}"

@@ -11,7 +11,7 @@ import re
 import shutil
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
@@ -158,8 +158,10 @@ class TerminalReport(Report):
 class ClearMLReport(Report):
     """To the ClearML task of this run. Texts go to standard output, which the task's console log follows."""
 
-    def __init__(self, task: Any) -> None:
+    def __init__(self, task: Any, reported: Mapping[tuple[str, str], int] | None = None) -> None:
+        """Report to `task`. A curve that has reached a step already, `reported` by title and series, is not given it a second time."""
         self.task = task
+        self.reported = reported or {}
         self.logger = task.get_logger()
         self.noting: Future[None] | None = None
         self.pool = ThreadPoolExecutor(1, thread_name_prefix="notes")
@@ -170,7 +172,7 @@ class ClearMLReport(Report):
         return gaps.Gaps(gaps.read(notes.read(self.task, gaps.PROPERTY)))
 
     def point(self, title: str, series: str, value: float | None, step: int) -> None:
-        if value is not None:  # the SDK would make it 0
+        if value is not None and step > self.reported.get((title, series), -1):  # without a value the SDK would make it 0
             self.logger.report_scalar(title, series, value=value, iteration=step)
 
     def note_gaps(self) -> None:

@@ -10,7 +10,9 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from . import gaps, notes, reasons
+from . import gaps, notes, reasons, requeue
+from .api import request
+from .checkpoint import Checkpoints, step_of
 from .data import finished_task
 from .edits import ASKED, MADE, NOTE, USED, asked, note
 from .errors import CheckpointError, ServerError, StoreError
@@ -87,6 +89,7 @@ class Tracked:
             auto_connect_frameworks=False,
         )
         self.id = str(self.task.id)
+        self.requeued = requeue.count({"id": self.id, "runtime": self.task.data.runtime})
 
     def asked(self, declaration: Declaration) -> dict[str, str]:
         """The arguments that the task asks for, edits included.
@@ -151,6 +154,18 @@ class Tracked:
         if not self.task.data.last_metrics and notes.read(self.task, gaps.PROPERTY) is not None:
             notes.write(self.task, gaps.PROPERTY, None)
 
+    def own_checkpoint(self, output: Path) -> Path | None:
+        """Where this very task goes on after it was requeued: its newest checkpoint, in its folder here or as uploaded from elsewhere.
+
+        Raises:
+            CheckpointError: there are newer ones than here, none of which can be had.
+        """
+        here = Checkpoints(output / "checkpoints").latest()
+        try:
+            return checkpoint_of(self.id, output / "resumed", beyond=-1 if here is None else step_of(here))
+        except NoCheckpointError:
+            return here
+
     def fail(self, reason: str) -> None:
         reasons.tell(self.task, self.id, reason)
         self.task.mark_failed(ignore_errors=True, status_reason=reason, status_message=reason, force=True)
@@ -179,18 +194,27 @@ def attach() -> Any:
     return task
 
 
+def reported(task: Any) -> dict[tuple[str, str], int]:
+    """The last step of each curve of a task, by title and series."""
+    found = request(task, "events.scalar_metrics_iter_histogram", task=task.id, key="iter", samples=0)
+    return {(title, series): max(curve["x"]) for title, curves in found.items() for series, curve in curves.items() if curve["x"]}
+
+
 class UploadedCheckpoints:
     """Takes saved checkpoints to the task's output models, in the background: all of them, or the newest that a slow store can take."""
 
     def __init__(self, task: Any) -> None:
+        """Upload for `task`. If it ran before, its newest checkpoint is the last to be overwritten."""
         from clearml import OutputModel
 
-        self.models = [OutputModel(task=task, name=f"checkpoint-{slot}") for slot in range(SLOTS)]
+        self.task, names = task, [f"checkpoint-{slot}" for slot in range(SLOTS)]
+        steps = {model.name: (manifest_of(model) or {}).get("step", -1) for model in task.models["output"] if model.name in names}
+        self.models = [OutputModel(task=task, name=name) for name in names]
         folder = f"{task.output_uri}/{task._get_output_destination_suffix('models')}"  # as the SDK calls it, beside the artifacts
         self.place = place(folder) if folder.startswith(SCHEME) else None
         self.pool = ThreadPoolExecutor(1, thread_name_prefix="checkpoint-upload")
         self.pending: list[tuple[Future[None], Path]] = []
-        self.count = 0
+        self.count = names.index(max(steps, key=lambda name: steps[name])) + 1 if steps else 0
 
     def __call__(self, path: Path, manifest: Mapping[str, Any]) -> None:
         kept = path.with_name(f".{path.name}.upload")  # a second name: the first may be pruned before its turn comes
@@ -203,9 +227,13 @@ class UploadedCheckpoints:
                 waiting.unlink(missing_ok=True)
 
     def upload(self, path: Path, manifest: Mapping[str, Any]) -> None:
-        """Store a checkpoint in the slot of the oldest. A manifest follows its file, so that one of the two models fits at any moment."""
+        """Store a checkpoint in the slot of the oldest. A manifest follows its file, so that one of the two models fits at any moment.
+
+        What was reported up to its step arrives first: who goes on from it reports the steps after it alone.
+        """
         slot = self.count % SLOTS
         try:
+            self.task.flush(wait_for_uploads=True)
             self.store(self.models[slot], path, f"checkpoint-{slot}.ckpt", manifest)
             self.models[slot].update_design(config_dict=dict(manifest))
             self.count += 1
@@ -226,8 +254,12 @@ class UploadedCheckpoints:
         wait(job for job, _ in self.pending)
 
 
-def checkpoint_of(task_id: str, folder: Path) -> Path:
-    """Fetch the newest whole checkpoint of a task into `folder`.
+class NoCheckpointError(CheckpointError):
+    """A task that has uploaded none, or none that is new enough."""
+
+
+def checkpoint_of(task_id: str, folder: Path, beyond: int = -1) -> Path:
+    """Fetch the newest whole checkpoint of a task, of those after step `beyond`, into `folder`.
 
     Raises:
         CheckpointError: when the task has none.
@@ -238,14 +270,16 @@ def checkpoint_of(task_id: str, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     manifests = [(model, manifest_of(model)) for model in task.models["output"]]
     problems = [f"model {model.id} was removed" for model, manifest in manifests if manifest is None]
-    there = [(manifest.get("step", -1), model) for model, manifest in manifests if manifest is not None]
+    problems += [f"model {model.id} was never whole" for model, manifest in manifests if manifest == {}]
+    there = [(manifest["step"], model) for model, manifest in manifests if manifest and manifest.get("step", -1) > beyond]
     for _, model in sorted(there, key=lambda entry: entry[0], reverse=True):
         try:
             return fetched(model, folder)
         except (CheckpointError, StoreError) as error:
             problems.append(f"{model.name}: {error}")
             log.warning("model %s of task %s is passed over: %s", model.name, task_id, error)
-    raise CheckpointError("; ".join([f"task {task_id} ({task.name!r}) has no whole checkpoint among its models", *problems]))
+    kind = CheckpointError if there else NoCheckpointError
+    raise kind("; ".join([f"task {task_id} ({task.name!r}) has no whole checkpoint among its models", *problems]))
 
 
 def manifest_of(model: Any) -> dict[str, Any] | None:

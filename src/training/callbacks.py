@@ -54,6 +54,7 @@ class ReportTraining(Callback):
         self.bar: Iterator[int] = iter(())
 
     def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        self.losses = [loss.to(module.device) for loss in self.losses]
         total = int(trainer.estimated_stepping_batches)
         self.bar = iter(self.report.progress(range(trainer.global_step, total), total=total - trainer.global_step, description="steps"))
         self.since = time.perf_counter()
@@ -85,6 +86,13 @@ class ReportTraining(Callback):
         for _ in self.bar:
             break
         self.report.flush()
+
+    def state_dict(self) -> dict[str, Any]:
+        """The losses since the last point: the next one is their mean with those that follow, in whatever life of the run."""
+        return {"losses": list(self.losses)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.losses = list(state["losses"])
 
 
 def peak_memory() -> dict[tuple[str, str], float]:
@@ -126,6 +134,8 @@ class SaveAndStop(Callback):
         if self.stopped or last or trainer.global_step % self.every == 0:
             self.save(trainer)
         trainer.should_stop = trainer.should_stop or self.stopped
+        if self.stopped and not last:
+            trainer.limit_val_batches = 0  # Lightning would validate before it stops: a point that an unbroken run has not, and no time
 
     def save(self, trainer: lightning.Trainer) -> None:
         """Write a checkpoint, which every rank takes part in."""

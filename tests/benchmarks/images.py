@@ -1,26 +1,29 @@
-"""Images: their size, how long a build takes cold and warm, and how soon a task runs in one under the agent in docker mode.
+"""Images: their size by layer, how long a build takes cold and warm, and how soon a task runs in one under the agent in docker mode.
 
 The bases are the tests' stand-ins (Debian; Debian with torch), so sizes and times are those of what stands on them. The
-alternative for the start-up is a plain image with Python, pip and git in which the agent makes the environment, as it does by
-itself, for a task that needs no more than the SDK.
+alternative for the start-up is a plain image as its maker gives it away: Python and pip, as in python:3.11-slim. There the agent
+installs git and makes the environment, as it does by itself, for a task that needs no more than the SDK.
 
-    PYTHONPATH=tests python -m benchmarks.images
+    PYTHONPATH=tests python -m benchmarks.images         # also writes docs/benchmarks/images.md; IMAGE=clip: of that one alone
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from support.engine import Containers, base_for, containers, debian_base
 from support.toy import make_repository
 
+from benchmarks.page import write_page
 from benchmarks.table import Row, less_is_better, publish
 from harness.image import environment
 from registry.environment import ROOT, image_names
@@ -28,28 +31,71 @@ from registry.environment import ROOT, image_names
 ROUNDS = 3
 PATIENCE = 600.0
 SCRIPT = 'import time\n\nimport clearml\n\nprint("script runs at", time.time(), clearml.__version__, flush=True)\n'
+LAYERS = {
+    "Debian's packages": r"debian\.sh",
+    "the harness's": r"python\.sh /setup/requirements\.lock",
+    "its own": r"python\.sh /setup/(?!requirements\.)[\w.-]+\.lock",
+    "code": r"COPY (configs|src|clearml_tasks|docker/\w+) ",
+}
+"""The steps of a Dockerfile that take room, by what `docker history` says of each."""
+PLAIN = "stand-in-plain:latest"
+TEXT = """
+Sizes in MB, unpacked; times in s. The bases are stand-ins, Debian and Debian with torch, for python:3.11-slim and NVIDIA's PyTorch
+image. A cold build has its base and nothing else, a warm one follows a change of the code. The start-up is from the agent's
+`docker run` to the first line of a script that imports the SDK, median of {rounds}. Beside it is a plain image, with Python and pip
+alone: there the agent installs git and the SDK at every start, the first time with all downloads, afterwards (median of {rounds}) with
+those in its cache. The ratio is that of the latter.
+"""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One image."""
+
+    image: str
+    sizes: dict[str, int]
+    """Bytes by layer."""
+    cold: float
+    warm: float
+    start: float
 
 
 def main() -> None:
-    rows = []
-    with tempfile.TemporaryDirectory() as scratch, containers(Path(scratch)) as there:
-        for image in image_names():
-            rows += build_rows(image, there)
-        rows.append(start_up_row(there, Path(scratch)))
-    publish("images", rows)
+    images = [chosen] if (chosen := os.environ.get("IMAGE")) else image_names()
+    with tempfile.TemporaryDirectory() as scratch, containers(Path(scratch)) as there, Starts(there, Path(scratch)) as starts:
+        found = [measured(image, there, starts) for image in images]
+        first, *later = [starts.plain() for _ in range(ROUNDS + 1)]
+    plain = statistics.median(later)
+    publish("images", [row for each in found for row in rows_of(each, plain)])
+    times = ["build, cold", "build, warm", "start-up", "plain image, first", "plain image, later", "ratio"]
+    columns = ["image", "size", "base", *LAYERS, *times]
+    lines = [
+        [
+            each.image,
+            *(f"{size / 1e6:,.0f}" for size in (sum(each.sizes.values()), *each.sizes.values())),
+            *(f"{seconds:.3g}" for seconds in (each.cold, each.warm, each.start, first, plain, plain / each.start)),
+        ]
+        for each in found
+    ]
+    write_page("images", TEXT.format(rounds=ROUNDS), columns, lines)
 
 
-def build_rows(image: str, there: Containers) -> list[Row]:
-    """Size, and seconds to build from nothing but the base, and again after a change of the code."""
+def rows_of(each: Measured, plain: float) -> list[Row]:
+    size, base = sum(each.sizes.values()), each.sizes["base"]
+    return [
+        less_is_better(f"{each.image}: size", size / 1e9, None, f"GB, of which {base / 1e9:.2f} the stand-in base"),
+        less_is_better(f"{each.image}: build, cold", each.cold, None, "s, the base being there"),
+        less_is_better(f"{each.image}: build after a change of the code", each.warm, each.cold, "s; the alternative is the cold build"),
+        less_is_better(f"{each.image}: start-up", each.start, plain, "s to the script's first line; the alternative is a plain image"),
+    ]
+
+
+def measured(image: str, there: Containers, starts: Starts) -> Measured:
+    """Bytes by layer, seconds to build from nothing but the base and again after a change of the code, and to start a task."""
     base = base_for(image, there)
     name = f"bench/{image.lower()}:env"
-    command = [
-        "build",
-        "--network=host",
-        f"--file={ROOT / 'docker' / image / 'Dockerfile'}",
-        f"--build-arg=BASE_IMAGE={base}",
-        f"--tag={name}",
-    ]
+    command = ["build", "--network=host", f"--file={ROOT / 'docker' / image / 'Dockerfile'}", f"--build-arg=BASE_IMAGE={base}"]
+    command += [f"--tag={name}"]
     cold = timed(there, [*command, "--no-cache", str(ROOT)])
     probe = ROOT / "configs" / "bench.tmp"
     probe.write_text(str(time.time()))  # stands for a change of the code: the layers from there on are made again
@@ -57,14 +103,21 @@ def build_rows(image: str, there: Containers) -> list[Row]:
         warm = timed(there, [*command, str(ROOT)])
     finally:
         probe.unlink()
-    size, below = (int(there.docker("image", "inspect", "--format", "{{.Size}}", each)) for each in (name, base))
+    sizes = sizes_of(name, base, there)
     there.docker("image", "rm", name)
-    what = "stand-in base with torch" if "torch" in base else "stand-in base"
-    return [
-        less_is_better(f"{image}: size", size / 1e9, None, f"GB, of which {below / 1e9:.2f} the {what}"),
-        less_is_better(f"{image}: build, cold", cold, None, "s, the base being there"),
-        less_is_better(f"{image}: build after a change of the code", warm, cold, "s; the alternative is the cold build"),
-    ]
+    return Measured(image, sizes, cold, warm, starts.of(image, base))
+
+
+def sizes_of(name: str, base: str, there: Containers) -> dict[str, int]:
+    """Bytes by layer, the base's first."""
+    told = there.docker("history", "--no-trunc", "--human=false", "--format", "{{.Size}} {{.CreatedBy}}", name)
+    steps = [line.partition(" ")[::2] for line in told.splitlines()]
+    sizes = {"base": int(there.docker("image", "inspect", "--format", "{{.Size}}", base))}
+    for layer, pattern in LAYERS.items():
+        sizes[layer] = sum(int(size) for size, made_by in steps if re.search(pattern, made_by))
+    whole = int(there.docker("image", "inspect", "--format", "{{.Size}}", name))
+    assert abs(whole - sum(sizes.values())) < 1e6, f"{name}: {whole} bytes, of which {sizes} are accounted for"
+    return sizes
 
 
 def timed(there: Containers, command: list[str]) -> float:
@@ -73,34 +126,43 @@ def timed(there: Containers, command: list[str]) -> float:
     return time.perf_counter() - started
 
 
-def start_up_row(there: Containers, scratch: Path) -> Row:
-    """Seconds from the agent's `docker run` to the first line of the script, median; both images in turn."""
-    root = scratch / "clone"
-    make_repository(root)
-    (root / "hello.py").write_text(SCRIPT)
-    for arguments in (["add", "hello.py"], ["-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "hello"]):
-        subprocess.run(["git", "-C", root, *arguments], check=True)
-    variables = there.environment | {"REGISTRY_HOME": str(scratch / "home"), "BASE_IMAGE": debian_base(there)}
-    registry = [sys.executable, "-m", "registry"]
-    subprocess.run(
-        [*registry, "image", "build", "tabletop", "--network", "host", "--force"], cwd=ROOT, env=variables, check=True, capture_output=True
-    )
-    prepared = f"{there.place}/tabletop:{environment(ROOT, 'tabletop', variables['BASE_IMAGE'])}"
-    subprocess.run([*registry, "up", "--docker", "--port", "0"], cwd=root, env=variables, check=True, capture_output=True)
-    variables["CLEARML_CONFIG_FILE"] = str(scratch / "home/server/clearml.conf")
-    ready = ["--skip-task-init", "--force-no-requirements", "--skip-python-env-install"]
-    bare = ["--skip-task-init", "--packages", "clearml"]
-    try:
-        seconds: dict[str, list[float]] = {"ours": [], "bare": []}
-        for _ in range(ROUNDS):
-            seconds["ours"].append(start_up(root, prepared, ready, variables))
-            seconds["bare"].append(start_up(root, variables["BASE_IMAGE"], bare, variables))
-    finally:
-        subprocess.run([*registry, "down"], cwd=root, env=variables, check=True, capture_output=True)
-    ours, alternative = (statistics.median(each) for each in (seconds["ours"], seconds["bare"]))
-    return less_is_better(
-        "agent in docker mode: start-up", ours, alternative, "s to the script's first line; the alternative is a bare image"
-    )
+class Starts:
+    """An embedded server and an agent in docker mode, by which a script is started; a context manager."""
+
+    def __init__(self, there: Containers, scratch: Path) -> None:
+        self.there = there
+        self.root = scratch / "clone"
+        make_repository(self.root)
+        (self.root / "hello.py").write_text(SCRIPT)
+        for arguments in (["add", "hello.py"], ["-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "hello"]):
+            subprocess.run(["git", "-C", self.root, *arguments], check=True)
+        self.variables = there.environment | {"REGISTRY_HOME": str(scratch / "home")}
+
+    def __enter__(self) -> Starts:
+        self.registry(self.root, "up", "--docker", "--port", "0")
+        self.variables["CLEARML_CONFIG_FILE"] = str(Path(self.variables["REGISTRY_HOME"]) / "server/clearml.conf")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.registry(self.root, "down")
+
+    def registry(self, folder: Path, *arguments: str, **variables: str) -> None:
+        command = [sys.executable, "-m", "registry", *arguments]
+        subprocess.run(command, cwd=folder, env=self.variables | variables, check=True, capture_output=True)
+
+    def of(self, image: str, base: str) -> float:
+        """Seconds from the agent's `docker run` to the first line of the script, median."""
+        self.registry(ROOT, "image", "build", image, "--network", "host", "--force", BASE_IMAGE=base)
+        name = f"{self.there.place}/{image.lower()}:{environment(ROOT, image, base)}"
+        ready = ["--skip-task-init", "--force-no-requirements", "--skip-python-env-install"]
+        return statistics.median(start_up(self.root, name, ready, self.variables) for _ in range(ROUNDS))
+
+    def plain(self) -> float:
+        """The same in a plain image."""
+        dockerfile = f"FROM {debian_base(self.there)}\nRUN apt-get purge -y git && apt-get autoremove -y\n"
+        command = ["docker", "build", "--network=host", f"--tag={PLAIN}", "-"]
+        subprocess.run(command, input=dockerfile, text=True, check=True, capture_output=True, env=self.there.environment)
+        return start_up(self.root, PLAIN, ["--skip-task-init", "--packages", "clearml"], self.variables)
 
 
 def start_up(root: Path, image: str, options: list[str], variables: dict[str, str]) -> float:

@@ -6,6 +6,8 @@ Slow throughout: whole environments are installed and moved, and smoke runs lear
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,6 +19,7 @@ from support.engine import Containers, base_for
 from support.events import wait_for
 
 from harness.workload import Declaration
+from registry.context import Context
 from registry.environment import ROOT
 
 from .conftest import Registry
@@ -34,17 +37,61 @@ def state(registry: Registry, image: str) -> dict[str, str]:
 def test_built_and_pushed_under_its_environment_its_commit_and_latest(
     registry: Registry, built: Built, there: Containers, image: str
 ) -> None:
+    """The commit is named where the image holds its code, and nowhere else."""
     built(image)
     now = state(registry, image)
-    commit = git(ROOT, "rev-parse", "HEAD")
-    uncommitted = git(ROOT, "status", "--porcelain", "docker")
+    commit = Context(ROOT, ROOT / "docker" / image / "Dockerfile").commit
     assert now["image"] == f"{there.place}/{image.lower()}"
     assert now["digest"].startswith("sha256:")
-    assert {"latest"} | (set() if uncommitted else {commit}) <= set(now["other_tags"].split())
+    assert {"latest", *([commit] if commit else [])} <= set(now["other_tags"].split())
     labels = json.loads(there.docker("image", "inspect", "--format", "{{json .Config.Labels}}", f"{now['image']}:{now['environment']}"))
     assert labels["org.opencontainers.image.title"] == image
     assert labels["org.opencontainers.image.version"] == now["environment"]
-    assert labels["org.opencontainers.image.revision"] == commit
+    assert labels["org.opencontainers.image.revision"] == (commit or "unknown")
+
+
+def test_its_bill_of_materials_names_what_is_locked(registry: Registry, built: Built, image: str) -> None:
+    built(image)
+    stated = json.loads(registry(image, "image", "sbom", image).stdout)
+    assert stated["metadata"]["component"]["version"] == state(registry, image)["digest"]
+    found = {each["purl"] for each in stated["components"]}
+    locks = [ROOT / "docker" / name / "requirements.lock" for name in ("harness", image)]
+    pinned = [line.split("==") for lock in locks for line in lock.read_text().splitlines() if re.fullmatch(r"[\w.-]+==[\w.]+", line)]
+    assert {f"pkg:pypi/{name}@{version}" for name, version in pinned} <= found
+    assert any(url.startswith("pkg:deb/debian/libegl1@") for url in found)
+
+
+def test_an_image_that_serves_a_later_commit_is_not_tagged_by_it(
+    registry: Registry, built: Built, there: Containers, tmp_path: Path
+) -> None:
+    """Its environment is that commit's, its code is not."""
+    built("tabletop")
+    clone = tmp_path / "clone"
+    git(tmp_path, "clone", "--quiet", str(ROOT), str(clone))
+    shutil.copytree(ROOT / "docker", clone / "docker", dirs_exist_ok=True)
+    (clone / "src/later.py").write_text("")
+    git(clone, "add", "--all")
+    git(clone, "commit", "--quiet", "--message", "later")
+    later = git(clone, "rev-parse", "HEAD")
+    pushed = registry("tabletop", "image", "push", "tabletop", cwd=clone, PYTHONPATH="")
+    assert f"no tag by commit {later}: the image holds " in pushed.stderr
+    assert later not in state(registry, "tabletop")["other_tags"].split()
+
+
+def test_a_plain_build_in_a_clone_that_is_its_owner_s_alone_is_for_all(built: Built, there: Containers, tmp_path: Path) -> None:
+    """As docker-compose builds it, under umask 077; and it has the local time that was asked for, by both of its names."""
+    built("tabletop")
+    clone = tmp_path / "clone"
+    names = subprocess.run(["git", "-C", ROOT, "ls-files"], capture_output=True, text=True, check=True).stdout.splitlines()
+    for name in names:
+        (clone / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, clone / name)
+    subprocess.run(["chmod", "-R", "go=", clone / "src"], check=True)
+    base = f"--build-arg=BASE_IMAGE={base_for('tabletop', there)}"
+    there.docker("build", "--network=host", base, "--tag=private:1", f"--file={clone}/docker/tabletop/Dockerfile", str(clone))
+    hidden = "find /setup /workspace ! -perm -o=r -o -type d ! -perm -o=x"
+    told = there.docker("run", "--rm", "--network=host", "private:1", "sh", "-c", f"{hidden}; cat /etc/timezone; readlink /etc/localtime")
+    assert told.splitlines() == ["Asia/Tokyo", "/usr/share/zoneinfo/Asia/Tokyo"]
 
 
 def test_what_the_registry_has_is_not_built_again(registry: Registry, built: Built, image: str) -> None:

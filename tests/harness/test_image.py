@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,18 @@ def test_a_change_of_the_code_is_no_change_of_the_environment(clone: Path, baked
     (clone / "src").mkdir()
     (clone / "src/train.py").write_text("new code")
     check_image(clone, "clip", baked, INSIDE)
+
+
+def test_what_git_does_not_track_is_no_part_of_the_environment(clone: Path, baked: Path) -> None:
+    """What an editor leaves beside a file, nor who may read it. In an image there is no git, and no such file."""
+    subprocess.run(["git", "init", "--quiet", str(clone)], check=True)
+    subprocess.run(["git", "-C", str(clone), "add", "."], check=True)
+    (clone / "docker/clip/requirements.txt~").write_text("torch==1")
+    (clone / "docker/clip/requirements.txt").chmod(0o600)
+    check_image(clone, "clip", baked, INSIDE)
+    subprocess.run(["git", "-C", str(clone), "add", "."], check=True)
+    with pytest.raises(ImageError):
+        check_image(clone, "clip", baked, INSIDE)
 
 
 @pytest.mark.parametrize("changed", ["clip/Dockerfile", "clip/requirements.txt", "harness/requirements.lock", "setup/debian.sh"])

@@ -116,7 +116,7 @@ class Cluster:
         place = self.folder / namespace
         place.mkdir()
         mine = {
-            "CLEARML_CONFIG_FILE": str(agent_configuration(place, self.server.conf.read_text(), [])),
+            "CLEARML_CONFIG_FILE": str(agent_configuration(place, self.server.conf.read_text())),
             "CLEARML_WORKER_ID": namespace,
             "CLEARML_AGENT_QUEUE_POLL_FREQ_SEC": "1",
             "CLEARML_AGENT_SKIP_PIP_VENV_INSTALL": sys.executable,

@@ -17,14 +17,19 @@ from harness.report import ClearMLReport
 from harness.tracking import UploadedCheckpoints
 
 pytestmark = pytest.mark.filterwarnings("ignore::pyparsing.warnings.PyparsingDeprecationWarning")  # of the SDK's
-TASK = SimpleNamespace(output_uri="http://127.0.0.1:9", _get_output_destination_suffix=lambda name: name)
+TASK = SimpleNamespace(
+    output_uri="http://127.0.0.1:9",
+    _get_output_destination_suffix=lambda name: name,
+    models={"output": []},
+    flush=lambda wait_for_uploads: Model.stored.append(("what was reported", "")) if Model.noted else None,
+)
 
 
 class Model:
     """An output model of the SDK's that keeps what it is given; `stored` lists every upload, newest last."""
 
     stored: ClassVar[list[tuple[str, str]]] = []
-    failing = False
+    failing = noted = False
     open = threading.Event()
 
     def __init__(self, task: Any, name: str) -> None:
@@ -61,6 +66,25 @@ def test_the_slots_are_filled_in_turn(uploads: UploadedCheckpoints, tmp_path: Pa
     uploads.close()
     assert Model.stored == [("checkpoint-0", "1"), ("checkpoint-1", "2")]
     assert [model.manifest["step"] for model in uploads.models] == [1, 2]
+
+
+def test_what_was_reported_arrives_before_the_checkpoint(
+    uploads: UploadedCheckpoints, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Model, "noted", True)
+    Model.open.set()
+    save(Checkpoints(tmp_path, uploaded=uploads), 1)
+    uploads.close()
+    assert Model.stored == [("what was reported", ""), ("checkpoint-0", "1")]
+
+
+def test_a_task_that_ran_before_keeps_its_newest_to_the_last(uploads: UploadedCheckpoints, tmp_path: Path) -> None:
+    Model.open.set()
+    held = [SimpleNamespace(name="checkpoint-0", config_dict={"step": 3}), SimpleNamespace(name="checkpoint-1", config_dict={"step": 2})]
+    again = UploadedCheckpoints(SimpleNamespace(**{**vars(TASK), "models": {"output": held}}))
+    save(Checkpoints(tmp_path, uploaded=again), 4, 5)
+    again.close()
+    assert Model.stored == [("checkpoint-1", "4"), ("checkpoint-0", "5")]
 
 
 def test_a_failed_upload_is_told_and_leaves_the_newest_that_is_whole(

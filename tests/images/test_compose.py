@@ -9,6 +9,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +21,17 @@ from harness.image import default_base
 from registry import render
 from registry.cli import cli
 from registry.environment import ROOT, image_names
-from registry.image import service_name
+from registry.image import Image, service_name
+from registry.render import MOUNTED
 from registry.supervisor import LEAVE
 
 UNIT = ROOT / "docker/agent/clearml-workloads-agent.service"
 SERVER = "docker/clearml-server/compose.yaml"
 AGENT = "docker/agent/compose.yaml"
 FILES = ["docker/compose.yaml", SERVER, AGENT, "a larger clone"]
-SETTINGS = re.compile("BASE_IMAGE|TZ|COMMIT|ENVIRONMENT|(AGENT|AWS|IMAGE|CLEARML|COMPOSE|ELASTICSEARCH|MONGO|REDIS)_.*")
+SETTINGS = re.compile(
+    "BASE_IMAGE|TZ|USER|SUDO_USER|UID|GID|.*_(COMMIT|ENVIRONMENT)|(AGENT|CONTAINER|AWS|IMAGE|CLEARML|COMPOSE|ELASTICSEARCH|MONGO|REDIS)_.*"
+)
 REPOSITORIES = {
     "PaddleDetection": "ARG BASE_IMAGE=nvcr.io/nvidia/paddlepaddle:24.12-py3",
     "DAB-DETR": "# CUDA 11.3, for its extensions\nARG BASE_IMAGE=nvcr.io/nvidia/pytorch:21.06-py3",
@@ -124,16 +128,42 @@ class TestImages:
             assert service["build"]["context"] == str(larger_clone)
             assert (larger_clone / service["build"]["dockerfile"]).is_file()
             for volume in service["volumes"]:
-                outside, inside, _ = volume.split(":")
-                assert outside == str(larger_clone / Path(inside).relative_to("/workspace"))
+                assert volume["source"] == str(larger_clone / Path(volume["target"]).relative_to("/workspace"))
+
+    def test_no_folder_is_left_for_the_engine_to_make(self, larger_clone: Path) -> None:
+        """It would be root's. In the long form a bind mount of nothing is an error; and git brings every folder."""
+        for service in resolved(larger_clone)["services"].values():
+            assert {volume["type"] for volume in service["volumes"]} == {"bind"}
+        tracked = subprocess.run(["git", "-C", ROOT, "ls-files", *MOUNTED], capture_output=True, text=True, check=True).stdout
+        assert {name.partition("/")[0] for name in tracked.splitlines()} == set(MOUNTED)
 
     def test_services_are_named_for_typing_and_containers_as_their_repositories(self, larger_clone: Path) -> None:
-        services = resolved(larger_clone)["services"]
+        services = resolved(larger_clone, CONTAINER_PREFIX="")["services"]
         for name in REPOSITORIES:
             assert services[service_name(name)]["container_name"] == name
-            assert services[service_name(name)]["image"] == f"localhost/{name.lower()}:latest"
+            assert services[service_name(name)]["image"] == f"docker.io/library/{name.lower()}:latest"
 
-    @pytest.mark.parametrize("unset", [{}, {"BASE_IMAGE": "", "TZ": "", "COMMIT": "", "ENVIRONMENT": "", "IMAGE_REGISTRY": ""}])
+    @pytest.mark.parametrize(
+        ("folder", "who", "prefix"),
+        [
+            ("docker", {"USER": "ada"}, "ada-"),
+            (".", {"USER": "root", "SUDO_USER": "bob"}, "rootbob-"),
+            (".", {}, "nobody-"),
+            (".", {"USER": "ada", "CONTAINER_PREFIX": "ci-7-"}, "ci-7-"),
+        ],
+    )
+    def test_containers_bear_the_name_of_whose_they_are(self, larger_clone: Path, folder: str, who: dict[str, str], prefix: str) -> None:
+        """In the root and beside the file, each with its .env. Under sudo everybody is root, so both names stand there."""
+        services = resolved(larger_clone / folder, **who)["services"]
+        assert {service["container_name"].removesuffix(name) for name in REPOSITORIES for service in [services[service_name(name)]]} == {
+            prefix
+        }
+
+    @pytest.mark.parametrize(("who", "user"), [({}, "1000:1000"), ({"UID": "2001", "GID": "2000"}, "2001:2000")])
+    def test_its_processes_are_a_person_s(self, larger_clone: Path, who: dict[str, str], user: str) -> None:
+        assert {service["user"] for service in resolved(larger_clone, **who)["services"].values()} == {user}
+
+    @pytest.mark.parametrize("unset", [{}, {"BASE_IMAGE": "", "TZ": "", "CLIP_COMMIT": "", "CLIP_ENVIRONMENT": "", "IMAGE_REGISTRY": ""}])
     def test_what_is_unset_or_empty_leaves_the_dockerfiles_defaults(self, larger_clone: Path, unset: dict[str, str]) -> None:
         services = resolved(larger_clone, **unset)["services"]
         for name in [*image_names(), *REPOSITORIES]:
@@ -142,13 +172,16 @@ class TestImages:
             assert arguments["BASE_IMAGE"] == default_base(larger_clone, name)
             assert arguments["TZ"] == "Asia/Tokyo"
             assert arguments.get("COMMIT", "unknown") == arguments.get("ENVIRONMENT", "unknown") == "unknown"
-            assert service["image"] == f"localhost/{name.lower()}:latest"
+            assert service["image"] == f"docker.io/library/{name.lower()}:latest"
 
     def test_the_environment_decides(self) -> None:
         chosen = {"BASE_IMAGE": "base.example.org/torch:1", "TZ": "UTC", "COMMIT": "abc", "ENVIRONMENT": "env-0123456789ab"}
-        for service in resolved(ROOT, **chosen, IMAGE_REGISTRY="registry.example.org:5000/team")["services"].values():
-            assert service["build"]["args"] == chosen
-            assert re.fullmatch("registry.example.org:5000/team/[a-z0-9_.-]+:latest", service["image"])
+        given = {"BASE_IMAGE": chosen["BASE_IMAGE"], "TZ": "UTC", "CLIP_COMMIT": "abc", "CLIP_ENVIRONMENT": chosen["ENVIRONMENT"]}
+        services = resolved(ROOT, **given, IMAGE_REGISTRY="registry.example.org:5000/team")["services"]
+        assert services["clip"]["build"]["args"] == chosen
+        assert services["clip"]["image"] == "registry.example.org:5000/team/clip:env-0123456789ab"
+        assert services["tabletop"]["build"]["args"]["ENVIRONMENT"] == "unknown"
+        assert services["tabletop"]["image"] == "registry.example.org:5000/team/tabletop:latest"
 
     def test_the_settings_file_decides_where_the_environment_does_not(self, larger_clone: Path, tmp_path: Path) -> None:
         clone = shutil.copytree(larger_clone, tmp_path / "clone")
@@ -157,6 +190,29 @@ class TestImages:
         for service in resolved(clone, TZ="UTC")["services"].values():
             assert service["build"]["args"]["TZ"] == "UTC"
             assert service["image"].startswith("registry.example.org/team/")
+
+    def test_the_command_tells_it_who_types_and_what_the_images_are(self, tmp_path: Path) -> None:
+        """`registry compose`, under sudo, in a clone of this one as it is committed, and with a change."""
+        clone = tmp_path / "clone"
+        subprocess.run(["git", "clone", "--quiet", ROOT, clone], check=True)
+        commit = subprocess.run(["git", "-C", ROOT, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+        variables = {key: value for key, value in os.environ.items() if not SETTINGS.fullmatch(key)}
+        variables |= {"USER": "root", "SUDO_USER": "Ada.L", "SUDO_UID": "61234", "SUDO_GID": "61000"}
+
+        def told() -> Compose:
+            command = [sys.executable, "-m", "registry", "compose", "config"]
+            done = subprocess.run(command, cwd=clone, env=variables, capture_output=True, text=True, timeout=60)
+            assert done.returncode == 0, done.stderr
+            service: Compose = yaml.safe_load(done.stdout)["services"]["clip"]
+            return service
+
+        clip, version = told(), Image("clip", clone).environment
+        assert (clip["user"], clip["container_name"]) == ("61234:61000", "user-61234-clip")
+        assert (clip["build"]["args"]["COMMIT"], clip["build"]["args"]["ENVIRONMENT"]) == (commit, version)
+        assert clip["image"] == f"docker.io/library/{Image('clip', clone, place='').reference()}"
+        (clone / "src/new.py").write_text("")  # docker-compose sends the folder as it is
+        changed = told()["build"]["args"]
+        assert (changed["COMMIT"], changed["ENVIRONMENT"]) == ("unknown", "unknown")
 
     def test_gpus_are_reserved_for_the_bases_that_use_them(self, larger_clone: Path) -> None:
         services = resolved(larger_clone)["services"]
@@ -174,14 +230,33 @@ class TestServer:
         return found
 
     def test_all_parts_are_there(self) -> None:
+        """Those of ClearML's own docker/compose.yaml at 3a88c850; its agent has a profile, since it is given this machine's engine."""
         parts = {"apiserver", "webserver", "fileserver", "async_delete", "elasticsearch", "mongo", "redis"}
-        assert parts <= self.services().keys()
+        assert self.services().keys() == parts | {"elasticsearch_folder", "agent_services"}
+        assert [name for name, service in self.services().items() if service.get("profiles")] == ["agent_services"]
+
+    def test_the_agent_of_services_has_the_keys_that_the_server_is_told_and_a_command_that_the_registry_takes(self) -> None:
+        services = self.services(CLEARML_AGENT_ACCESS_KEY="a", CLEARML_AGENT_SECRET_KEY="b")
+        agent, server = services["agent_services"], services["apiserver"]["environment"]
+        told = [server[f"CLEARML__secure__credentials__services_agent__user_{kind}"] for kind in ("key", "secret")]
+        assert [agent["environment"][f"CLEARML_API_{kind}_KEY"] for kind in ("ACCESS", "SECRET")] == told == ["a", "b"]
+        home = agent["environment"]["REGISTRY_HOME"]
+        assert f"{home}:{home}:rw" in agent["volumes"]
+        (line,) = shlex.split(agent["command"])[2:]
+        for program in line.split("; "):
+            name, *options = shlex.split(program.removeprefix("exec ").removeprefix("python3 -m registry "))
+            command = cli.commands[name]
+            if name == "queue":
+                assert options[0] in command.commands  # type: ignore[attr-defined]
+            else:
+                taken = command.make_context(name, options).params
+                assert taken == {"containers": True, "services": True, "queues": ("services",), "gpus": None}
 
     def test_images_are_pinned_and_each_version_is_one_setting(self) -> None:
-        images = {service["image"] for service in self.services().values()}
+        images = {service["image"] for service in self.services().values() if "build" not in service}
         assert all(re.search(r":\d+\.\d+\.\d+$", image) for image in images)
         tags = {"CLEARML_SERVER_TAG": "a", "ELASTICSEARCH_TAG": "b", "MONGO_TAG": "c", "REDIS_TAG": "d"}
-        changed = {service["image"] for service in self.services(**tags).values()}
+        changed = {service["image"] for service in self.services(**tags).values() if "build" not in service}
         assert {image.rpartition(":")[0] for image in images} == {image.rpartition(":")[0] for image in changed}
         assert {image.rpartition(":")[2] for image in changed} == set(tags.values())
 
@@ -196,11 +271,11 @@ class TestServer:
         for name in ("elasticsearch", "mongo", "redis"):
             assert stated["services"][name]["networks"].keys() == {"inside"}
 
-    @pytest.mark.parametrize(
-        ("variables", "folder"), [({}, f"{ROOT}/data/clearml-server"), ({"CLEARML_DATA": "/srv/clearml"}, "/srv/clearml")]
-    )
+    @pytest.mark.parametrize(("variables", "folder"), [({}, "/var/lib/clearml-server"), ({"CLEARML_DATA": "/srv/clearml"}, "/srv/clearml")])
     def test_everything_is_kept_below_one_folder(self, variables: dict[str, str], folder: str) -> None:
-        volumes = [volume for service in self.services(**variables).values() for volume in service.get("volumes", [])]
+        """It is the machine's, in no clone: not in `data`, which containers of workloads mount, and where `git clean` could reach it."""
+        parts = [service for name, service in self.services(**variables).items() if name != "agent_services"]
+        volumes = [volume for service in parts for volume in service.get("volumes", [])]
         assert all(volume.startswith(f"{folder}/") for volume in volumes)
         assert {volume.split(":")[1] for volume in volumes} >= {"/data/db", "/mnt/fileserver", "/usr/share/elasticsearch/data", "/data"}
 
@@ -232,7 +307,7 @@ class TestAgent:
         python, _, program, name, *options = shlex.split(self.service(**given)["command"])
         assert (python, program, name) == ("python3", "registry", "agent")
         taken = cli.commands[name].make_context(name, options).params
-        assert taken == {"containers": True, "queues": tuple(queues), "gpus": gpus}
+        assert taken == {"containers": True, "services": False, "queues": tuple(queues), "gpus": gpus}
 
     @pytest.mark.parametrize(("given", "folder"), [({}, "/var/lib/clearml-workloads"), ({"AGENT_HOME": "/srv/agent"}, "/srv/agent")])
     def test_what_it_keeps_has_one_path_inside_and_outside(self, given: dict[str, str], folder: str) -> None:

@@ -33,6 +33,7 @@ WORKDIR /workspace
 COPY docker/toolbox docker/toolbox
 COPY src src
 COPY clearml_tasks clearml_tasks
+RUN find /setup /workspace ! -perm -o=r -exec chmod a+rX {{}} +
 ARG BASE_IMAGE
 ENV WORKLOAD_IMAGE=toolbox WORKLOAD_BASE=${{BASE_IMAGE}}
 ARG COMMIT=unknown
@@ -113,12 +114,18 @@ def what_changes_least_comes_first(file: Dockerfile) -> bool:
         file.places("ARG", "^(COMMIT|ENVIRONMENT)="),
     )
     in_order = all(order) and all(max(above) < min(below) for above, below in pairwise(order))
-    return in_order and max(file.places("RUN")) < min(order[2])
+    return in_order and max(file.places("RUN", "^(?!find )")) < min(order[2])
+
+
+def everybody_may_read_it(file: Dockerfile) -> bool:
+    """A clone under umask 077 is its owner's alone; the processes of a container may be anybody's."""
+    last = file.instructions[max(file.places("RUN"))][1]
+    return last == "find /setup /workspace ! -perm -o=r -exec chmod a+rX {} +" and max(file.places("COPY")) < max(file.places("RUN"))
 
 
 def requirements_are_copied_apart(file: Dockerfile) -> bool:
     """A change of the code, or of another image, must not install everything again: a step's files come alone, right before it."""
-    copied = [given for name, given in file.instructions[: max(file.places("RUN"))] if name == "COPY"]
+    copied = [given for name, given in file.instructions[: max(file.places("RUN", r"python\.sh"))] if name == "COPY"]
     return not any(re.match(r"(\.|docker(/[^/ ]+)?|src|configs|clearml_tasks)/? ", given) for given in copied)
 
 
@@ -146,6 +153,7 @@ CONVENTIONS: list[Callable[[Dockerfile], bool]] = [
     the_agent_takes_the_images_interpreter,
     it_says_what_it_is,
     what_changes_least_comes_first,
+    everybody_may_read_it,
     requirements_are_copied_apart,
     what_is_installed_is_locked,
     hadolint_is_content,
@@ -171,6 +179,8 @@ BREACHES: list[tuple[Callable[[Dockerfile], bool], str, str]] = [
     (what_changes_least_comes_first, INSTALL, f"{COPY_CODE}{INSTALL}"),
     (what_changes_least_comes_first, "ARG TZ", "ARG COMMIT=unknown\nARG TZ"),
     (what_changes_least_comes_first, "RUN bash /setup/debian.sh", f"{INSTALL}RUN bash /setup/debian.sh"),
+    (everybody_may_read_it, "RUN find", "RUN true #"),
+    (everybody_may_read_it, "ARG BASE_IMAGE\nENV", "COPY example example\nARG BASE_IMAGE\nENV"),
     (requirements_are_copied_apart, INSTALL, f"COPY docker docker\n{INSTALL}"),
     (requirements_are_copied_apart, INSTALL, f"COPY . /workspace\n{INSTALL}"),
     (what_is_installed_is_locked, "harness/requirements.lock", "harness/requirements.txt"),

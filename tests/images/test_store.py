@@ -1,26 +1,21 @@
-"""The image registry, asked directly: Debian's docker-registry, with and without a password."""
+"""The image registry, asked directly: Debian's docker-registry."""
 
 from __future__ import annotations
 
-import base64
-import ctypes
-import hashlib
-import json
-from collections.abc import Callable, Iterator
+import platform
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import requests
 from support.engine import free_port, image_registry
+from support.images import DOCKER, DOCKER_LIST, OCI, OCI_INDEX, Json, Repository, for_platform
 
 from registry.available import check_image
 from registry.errors import StoreError
 from registry.findings import Findings
 from registry.image import Image
-from registry.store import ImageStore, is_loopback
-
-KIND = "application/vnd.docker.distribution.manifest.v2+json"
-Push = Callable[..., str]
+from registry.manifests import MACHINES, for_this_machine
+from registry.store import ImageStore
 
 
 @pytest.fixture(scope="module")
@@ -30,23 +25,9 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield f"127.0.0.1:{port}"
 
 
-def push(repository: str, tag: str, labels: dict[str, str], **request: object) -> str:
-    """Push an image of one small layer by plain requests, and return its digest."""
-    host, _, name = repository.partition("/")
-
-    def blob(content: bytes, kind: str) -> dict[str, object]:
-        digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
-        place = requests.post(f"http://{host}/v2/{name}/blobs/uploads/", timeout=10, **request).headers["Location"]
-        sent = requests.put(f"{place}&digest={digest}", data=content, timeout=10, **request)
-        assert sent.status_code == 201, sent.text
-        return {"mediaType": kind, "size": len(content), "digest": digest}
-
-    configuration = blob(json.dumps({"config": {"Labels": labels}}).encode(), "application/vnd.docker.container.image.v1+json")
-    layer = blob(b"layer" * 100, "application/vnd.docker.image.rootfs.diff.tar.gzip")
-    manifest = json.dumps({"schemaVersion": 2, "mediaType": KIND, "config": configuration, "layers": [layer]}).encode()
-    url = f"http://{host}/v2/{name}/manifests/{tag}"
-    assert requests.put(url, data=manifest, headers={"Content-Type": KIND}, timeout=10, **request).status_code == 201
-    return f"sha256:{hashlib.sha256(manifest).hexdigest()}"
+def push(repository: str, tag: str, labels: dict[str, str], **options: object) -> str:
+    """Push an image of one small layer, and return its digest."""
+    return str(Repository(repository, options=options).image(tag, labels)["digest"])
 
 
 def test_what_is_there_and_what_is_not(host: str) -> None:
@@ -85,53 +66,89 @@ def test_a_registry_that_does_not_answer() -> None:
         ImageStore(f"127.0.0.1:{port}/team/a").find("latest")
 
 
-@pytest.fixture
-def locked_host(tmp_path: Path) -> Iterator[str]:
-    """A registry that knows ada with her password alone."""
-    crypt = ctypes.CDLL("libcrypt.so.1").crypt
-    crypt.restype = ctypes.c_char_p
-    hashed: bytes = crypt(b"secret", b"$2b$04$abcdefghijklmnopqrstuu")
-    (tmp_path / "htpasswd").write_bytes(b"ada:" + hashed + b"\n")
-    port = free_port()
-    with image_registry(tmp_path / "data", port, tmp_path, htpasswd=tmp_path / "htpasswd"):
-        yield f"127.0.0.1:{port}"
+@pytest.fixture(scope="module", params=[(OCI, OCI_INDEX), (DOCKER, DOCKER_LIST)], ids=["OCI", "Docker"])
+def pushed(host: str, request: pytest.FixtureRequest) -> tuple[Repository, str, Json]:
+    """A repository, the digest of its index `env-1`, and the image for this machine in it."""
+    kind, index = request.param
+    repository = Repository(f"{host}/indices/{kind.split('.')[1]}")
+    here = MACHINES[platform.machine()]
+    image = repository.image(None, {"for": here}, kind=kind, layer=b"a" * 300)
+    other = repository.image(None, {"for": "another machine"}, kind=kind, layer=b"b" * 700)
+    attached = [repository.attestation(each) for each in (other, image)] if kind == OCI else []
+    entries = [*attached, for_platform(other, "riscv64"), for_platform(image, here)]
+    return repository, repository.index("env-1", entries, index), image
 
 
-def log_in(folder: Path, host: str, name: str, password: str) -> None:
-    """What `docker login` leaves."""
-    folder.mkdir(exist_ok=True)
-    code = base64.b64encode(f"{name}:{password}".encode()).decode()
-    (folder / "config.json").write_text(json.dumps({"auths": {host: {"auth": code}}}))
+class TestIndices:
+    """What Docker 29 pushes, and builders of several platforms: an index in place of an image.
+
+    The forms are those of image-index.md and manifest.md of the OCI image specification 1.1, of Docker's manifest list, and of BuildKit's
+    attestations. They are pushed as they are: Debian's engine makes none of them.
+    """
+
+    def test_the_image_for_this_machine_is_looked_at(self, pushed: tuple[Repository, str, Json]) -> None:
+        repository, digest, image = pushed
+        store = ImageStore(repository.name)
+        found = store.find("env-1")
+        assert found is not None
+        assert (found.digest, found.size) == (digest, 300)
+        assert store.labels("env-1") == {"for": MACHINES[platform.machine()]}
+        assert image["digest"] in found.identities
+
+    def test_more_names_are_names_of_the_index(self, pushed: tuple[Repository, str, Json]) -> None:
+        repository, digest, _ = pushed
+        store = ImageStore(repository.name)
+        store.add_tags("env-1", ["latest"])
+        assert store.digest("latest") == digest
+        assert store.tags() == ["env-1", "latest"]
+
+    def test_without_one_for_this_machine_another_tells_the_labels(self, host: str) -> None:
+        repository = Repository(f"{host}/indices/other")
+        image = repository.image(None, {"k": "v"}, kind=OCI)
+        repository.index("v1", [for_platform(image, "riscv64")])
+        assert ImageStore(repository.name).labels("v1") == {"k": "v"}
+
+    def test_an_index_of_attestations_alone_is_no_image(self, host: str) -> None:
+        repository = Repository(f"{host}/indices/empty")
+        image = repository.image(None, {}, kind=OCI)
+        repository.index("v1", [repository.attestation(image)])
+        with pytest.raises(StoreError, match=r"indices/empty holds an index that lists no image for Linux"):
+            ImageStore(repository.name).find("v1")
+
+    def test_an_entry_of_an_unknown_media_type_is_ignored(self) -> None:
+        """As image-index.md demands of whoever reads an index."""
+        here = {"os": "linux", "architecture": MACHINES[platform.machine()]}
+        entries = [{"mediaType": kind, "digest": kind, "platform": here} for kind in ("application/vnd.example.later+json", OCI)]
+        assert for_this_machine({"manifests": entries}) == OCI
+
+    def test_the_engine_knows_it_by_its_index_or_by_its_configuration(self, pushed: tuple[Repository, str, Json]) -> None:
+        """By the first where it keeps images the new way, by the second where it keeps them the old one."""
+        repository, digest, image = pushed
+        found = ImageStore(repository.name).find("env-1")
+        manifest = ImageStore(repository.name).manifest(image["digest"])
+        assert found is not None
+        assert manifest is not None
+        assert {digest, manifest.json()["config"]["digest"]} <= found.identities
 
 
-def test_the_password_of_docker_login_is_used(locked_host: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    digest = push(f"{locked_host}/team/a", "v1", {}, auth=("ada", "secret"))
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.delenv("DOCKER_CONFIG", raising=False)
-    log_in(tmp_path / ".docker", locked_host, "ada", "secret")
-    found = ImageStore(f"{locked_host}/team/a").find("v1")
-    assert found is not None
-    assert found.digest == digest
+class TestDeletion:
+    def test_what_a_digest_names_goes_with_its_tags(self, tmp_path: Path) -> None:
+        port = free_port()
+        with image_registry(tmp_path / "data", port, tmp_path, storage={"delete": {"enabled": True}}):
+            repository = Repository(f"127.0.0.1:{port}/team/a")
+            first, second = (repository.image(tag, {"tag": tag})["digest"] for tag in ("env-1", "env-2"))
+            store = ImageStore(repository.name)
+            store.add_tags("env-1", ["latest"])
+            store.delete(first)
+            assert store.tags() == ["env-2"]
+            assert store.digest("env-2") == second
+            store.delete(first)  # somebody else was faster
 
-
-@pytest.mark.parametrize("password", [None, "wrong"])
-def test_without_the_right_password_it_says_to_log_in(
-    locked_host: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, password: str | None
-) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.delenv("DOCKER_CONFIG", raising=False)
-    if password:
-        log_in(tmp_path / ".docker", locked_host, "ada", password)
-    with pytest.raises(StoreError, match=f"docker login {locked_host}"):
-        ImageStore(f"{locked_host}/team/a").find("v1")
-
-
-@pytest.mark.parametrize(
-    ("host", "here"),
-    [("127.0.0.1:5000", True), ("localhost", True), ("localhost:5000", True), ("registry.example.org:5000", False), ("10.0.0.1", False)],
-)
-def test_only_on_this_machine_plain_http_is_spoken(host: str, here: bool) -> None:
-    assert is_loopback(host) is here
+    def test_a_registry_that_deletes_nothing_says_so(self, host: str) -> None:
+        digest = push(f"{host}/team/kept", "env-1", {})
+        with pytest.raises(StoreError, match=r"deletes nothing \(HTTP 405\): .* REGISTRY_STORAGE_DELETE_ENABLED=true"):
+            ImageStore(f"{host}/team/kept").delete(digest)
+        assert ImageStore(f"{host}/team/kept").digest("env-1") == digest
 
 
 class TestImageOfARun:

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import os
-import shlex
 import socket
 import stat
-import subprocess
 from pathlib import Path
 
 import pytest
-from support import hollow
-from support.command_line import git
-from support.engine import engine, missing, search_path
 
-from registry.agents import LONGEST, Source, agent_configuration, configured, container_arguments, forget_keys, prepare
+from registry import container
+from registry.agents import LONGEST, Source, agent_configuration, configured, forget_keys, prepare
 from registry.readiness import problems_of_gpus
-from registry.source import read
 
 EMBEDDED = Source("", {}, embedded=True)
 
@@ -27,46 +22,12 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HARNESS_CACHE", raising=False)
 
 
-def test_a_container_sees_the_clone_but_cannot_write_into_it(tmp_path: Path) -> None:
-    arguments = container_arguments(tmp_path / "clone", EMBEDDED)
-    assert f"--volume={tmp_path}/clone:{tmp_path}/clone:ro" in arguments
-    assert f"--volume={tmp_path}/home/cache/harness:{tmp_path}/home/cache/harness" in arguments
-    assert (tmp_path / "home/cache/harness").is_dir()
-
-
-@pytest.mark.skipif(bool(missing()), reason="an engine cannot be started here")
-def test_a_container_can_clone_the_commit_of_a_worktree(clone: Path, tmp_path: Path) -> None:
-    """With a real engine, which takes 3 s to start: a worktree's .git is a file that names a folder outside of it."""
-    tree = tmp_path / "worktree"
-    git(clone, "worktree", "add", "-q", "-b", "idea", str(tree))
-    git(tree, "commit", "-q", "--allow-empty", "-m", "idea")
-    code = read(tree, None, embedded=True)
-    script = f"git clone -q {shlex.quote(code.repository)} /tmp/code && git -C /tmp/code log -1 --format=%s {code.commit}"
-    with engine(tmp_path / "engine", tmp_path) as address:
-        environment = {**os.environ, "DOCKER_HOST": f"unix://{address}", "PATH": search_path()}
-        hollow.make(tmp_path, environment)
-        seen = [*container_arguments(tree, EMBEDDED), *hollow.mounts()]
-        run = ["docker", "run", "--rm", *seen, hollow.IMAGE, "/bin/bash", "-c", script]
-        done = subprocess.run(run, env=environment, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (0, "idea\n"), done.stderr
-
-
-def test_a_store_of_s3_is_found_in_containers_too_and_its_secret_is_not_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9000")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "a secret")
-    monkeypatch.delenv("AWS_SESSION_TOKEN", raising=False)
-    arguments = container_arguments(tmp_path, EMBEDDED)
-    assert {"--env=AWS_ENDPOINT_URL", "--env=AWS_SECRET_ACCESS_KEY"} <= set(arguments)
-    assert "--env=AWS_SESSION_TOKEN" not in arguments
-    assert "secret" not in " ".join(arguments)
-
-
 def test_what_a_team_adds_to_docker_run_stays_and_replaces_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLEARML_AGENT_EXTRA_DOCKER_ARGS", "--network=team --shm-size 8g")
     monkeypatch.setenv("CLEARML_API_HOST", "https://api.example.org")
     monkeypatch.setenv("CLEARML_TASK_ID", "of a task that this is started from")
-    source = configured(["--ignored-beside-the-variable"], embedded=False)
-    arguments = container_arguments(tmp_path / "clone", source)
+    source = configured(lambda _: ["--ignored-beside-the-variable"], embedded=False)
+    arguments = container.arguments(tmp_path, source.docker_arguments, clone=None)
     assert arguments[-3:] == ["--network=team", "--shm-size", "8g"]
     assert "--network=host" not in arguments
     assert "--ipc=host" in arguments
@@ -127,6 +88,7 @@ def test_a_clearml_conf_in_either_form_is_gone_on_with(tmp_path: Path, monkeypat
     monkeypatch.setenv("CLEARML_CONFIG_FILE", str(tmp_path / "clearml.conf"))
     folder = tmp_path / "agent"
     folder.mkdir()
-    read = ConfigFactory.parse_file(str(agent_configuration(folder, configured([], embedded=False).configuration, ["--ipc=host"])))
+    more = 'extra_docker_arguments: ["--ipc=host"]'
+    read = ConfigFactory.parse_file(str(agent_configuration(folder, configured(lambda _: [], embedded=False).configuration, more)))
     assert read["api.web_server"] == "https://a.example.org"
     assert read["agent.extra_docker_arguments"] == ["--ipc=host"]

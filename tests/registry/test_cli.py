@@ -14,6 +14,7 @@ import pytest
 from support.command_line import Registry, parse_clearml_task
 from support.toy import forget_settings
 
+from harness.params import RESERVED
 from registry.cli import cli
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -71,6 +72,8 @@ def test_show_tells_every_setting(clone: Path, registry: Registry) -> None:
         ["pause", "float >= 0", "0.0", "s", "time per step"],
         ["command make (data_processing, launcher inline)"],
         ["n", "int >= 1", "5", "numbers"],
+        ["every command"],
+        ["requeue", "int >= 0", "0", RESERVED["requeue"].help],
     ):
         assert expected in rows
 

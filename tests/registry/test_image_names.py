@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from registry.cmd_image import time_zone
 from registry.errors import UsageError
 from registry.image import Image, images_named, service_name
 
@@ -46,6 +47,18 @@ def test_what_does_not_reach_an_image_does_not_change_its_name(image: Image) -> 
     (image.root / "docker/other").mkdir()
     (image.root / "docker/other/Dockerfile").write_text("")
     assert image.environment == before
+
+
+def test_the_local_time_is_the_environment_s_else_that_of_the_settings_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TZ", raising=False)
+    assert time_zone(tmp_path) == {}  # the Dockerfile's
+    (tmp_path / ".env").write_text("#TZ=UTC\nTZ=Europe/Berlin\n")
+    assert time_zone(tmp_path) == {"TZ": "Europe/Berlin"}
+    monkeypatch.setenv("TZ", "America/Lima")
+    assert time_zone(tmp_path) == {"TZ": "America/Lima"}
+    monkeypatch.setenv("TZ", "JST-9")
+    with pytest.raises(UsageError, match="TZ=JST-9: must be a time zone by its name, such as Asia/Tokyo"):
+        time_zone(tmp_path)
 
 
 @pytest.mark.parametrize("place", ["https://registry.example.org", "registry.example.org/Team", "a b", "/team"])

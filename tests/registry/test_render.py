@@ -118,18 +118,19 @@ class TestCompose:
 
     def test_a_service_per_image(self, rendered: Path) -> None:
         toy = self.service(rendered, "toy")
-        assert toy["container_name"] == "toy"
+        assert toy["container_name"] == "${CONTAINER_PREFIX-}toy"  # alone, without .env: toy
         assert (rendered / "docker" / toy["build"]["context"] / toy["build"]["dockerfile"]).resolve() == rendered / "docker/toy/Dockerfile"
         assert toy["deploy"]["resources"]["reservations"]["devices"] == [{"driver": "nvidia", "capabilities": ["gpu"]}]
-        assert all(volume.startswith("../") for volume in toy["volumes"])
+        assert all(volume["source"].startswith("../") for volume in toy["volumes"])
 
     def test_it_is_called_as_its_repository(self, rendered: Path, registry: Registry) -> None:
         write_dockerfile(rendered, "PaddleDetection", "ARG BASE_IMAGE=nvcr.io/nvidia/paddlepaddle:24.12-py3\n")
         registry("render")
         service = self.service(rendered, "paddle_detection")
-        assert service["container_name"] == "PaddleDetection"
+        assert service["container_name"] == "${CONTAINER_PREFIX-}PaddleDetection"
         assert service["build"]["dockerfile"] == "docker/PaddleDetection/Dockerfile"
-        assert service["image"] == "${IMAGE_REGISTRY:-localhost}/paddledetection:latest"  # references are in lower case
+        repository, tag = "${IMAGE_REGISTRY:-docker.io/library}/paddledetection", "${PADDLE_DETECTION_ENVIRONMENT:-latest}"
+        assert service["image"] == f"{repository}:{tag}"  # references are in lower case
 
     def test_an_image_of_several_workloads_bears_its_own_name(self, rendered: Path, registry: Registry) -> None:
         for name in ("mmdetection", "DAB-DETR"):
@@ -137,14 +138,14 @@ class TestCompose:
             (folder / "workload.yaml").write_text((folder / "workload.yaml").read_text() + "image: openmmlab\n")
         write_dockerfile(rendered, "openmmlab", "ARG BASE_IMAGE=nvcr.io/nvidia/pytorch:26.02-py3\n")
         registry("render")
-        assert self.service(rendered, "openmmlab")["container_name"] == "openmmlab"
+        assert self.service(rendered, "openmmlab")["container_name"] == "${CONTAINER_PREFIX-}openmmlab"
 
     def test_the_one_workload_of_an_image_gives_it_its_name(self, rendered: Path, registry: Registry) -> None:
         folder = shutil.copytree(rendered / "clearml_tasks/toy", rendered / "clearml_tasks/openseg.pytorch")
         (folder / "workload.yaml").write_text((folder / "workload.yaml").read_text() + "image: openseg\n")
         write_dockerfile(rendered, "openseg", "ARG BASE_IMAGE=nvcr.io/nvidia/pytorch:26.02-py3\n")
         registry("render")
-        assert self.service(rendered, "openseg_pytorch")["container_name"] == "openseg.pytorch"
+        assert self.service(rendered, "openseg_pytorch")["container_name"] == "${CONTAINER_PREFIX-}openseg.pytorch"
 
     @pytest.mark.parametrize(
         ("base", "reserved"),

@@ -18,8 +18,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-
-import requests
+from typing import Any
 
 from registry.environment import ROOT, cache_folder, locked, on_torch
 
@@ -97,11 +96,11 @@ def tidy(there: Containers) -> None:
 
 
 @contextlib.contextmanager
-def engine(data: Path, folder: Path) -> Iterator[Path]:
-    """A dockerd without a bridge; gives its socket."""
+def engine(data: Path, folder: Path, **settings: object) -> Iterator[Path]:
+    """A dockerd without a bridge, with further `settings` of daemon.json; gives its socket."""
     configuration = folder / "daemon.json"
     limits = {name: {"Name": name, "Hard": value, "Soft": value} for name, value in LIMITS.items()}
-    configuration.write_text(json.dumps({"default-ulimits": limits}))
+    configuration.write_text(json.dumps({"default-ulimits": limits, **settings}))
     run = folder / "run"
     address = folder / "docker.sock"
     command = [
@@ -122,20 +121,23 @@ def engine(data: Path, folder: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def image_registry(data: Path, port: int, folder: Path, *, htpasswd: Path | None = None) -> Iterator[subprocess.Popen[bytes]]:
-    """Debian's docker-registry on loopback; with `htpasswd` it asks for a name and a password."""
-    settings: dict[str, object] = {
+def image_registry(
+    data: Path, port: int, folder: Path, *, htpasswd: Path | None = None, address: str = "127.0.0.1", **settings: Any
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Debian's docker-registry; with `htpasswd` it asks for a name and a password. `settings` go into its configuration file."""
+    log_in = {"auth": {"htpasswd": {"realm": "test", "path": str(htpasswd)}}} if htpasswd else {}
+    stated = {
         "version": 0.1,
-        "storage": {"filesystem": {"rootdirectory": str(data)}},
-        "http": {"addr": f"127.0.0.1:{port}"},
         "log": {"level": "warn"},
+        **log_in,
+        **settings,
+        "storage": {"filesystem": {"rootdirectory": str(data)}, **settings.get("storage", {})},
+        "http": {"addr": f"{address}:{port}", **settings.get("http", {})},
     }
-    if htpasswd:
-        settings["auth"] = {"htpasswd": {"realm": "test", "path": str(htpasswd)}}
     configuration = folder / "registry.yml"
-    configuration.write_text(json.dumps(settings))  # JSON is YAML
+    configuration.write_text(json.dumps(stated))  # JSON is YAML
     with started(["docker-registry", "serve", str(configuration)], folder / "registry.log") as process:
-        wait(process, lambda: answers(port))
+        wait(process, lambda: listens(address.strip("[]"), port))
         yield process
 
 
@@ -164,11 +166,12 @@ def wait(process: subprocess.Popen[bytes], ready: object) -> None:
         time.sleep(0.1)
 
 
-def answers(port: int) -> bool:
+def listens(address: str, port: int) -> bool:
     try:
-        return requests.get(f"http://127.0.0.1:{port}/v2/", timeout=5).status_code in {200, 401}
-    except requests.ConnectionError:
+        socket.create_connection((address, port), timeout=5).close()
+    except OSError:
         return False
+    return True
 
 
 def free_port() -> int:

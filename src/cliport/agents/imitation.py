@@ -96,6 +96,15 @@ class ReportParts(Callback):
                 self.training.report.scalar(f"{name}/loss", self.training.series, mean, trainer.global_step)
                 losses.clear()
 
+    def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        self.losses = {name: [loss.to(module.device) for loss in losses] for name, losses in self.losses.items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {name: list(losses) for name, losses in self.losses.items()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.losses = {name: list(losses) for name, losses in state.items()}
+
 
 class Validate(Callback):
     """Validates every so many steps, at `keep_at` and at the end, and keeps parameters by the original's file names.

@@ -8,7 +8,9 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -98,6 +100,27 @@ def test_sigterm_saves_where_it_stands_and_says_so(
     assert find(tmp_path).name == "step=00000007.ckpt"
     assert any("continue with resume=" in text for text in report.texts)
     assert same(run(squares, tmp_path, tiny_model, resume=find(tmp_path)), unbroken)
+
+
+def test_stopped_and_resumed_it_draws_the_curves_of_an_unbroken_run(squares: Path, tiny_model: Path, tmp_path: Path) -> None:
+    """Stopped between two points, in an epoch at whose end it validates."""
+
+    class Terminated(Recorder):
+        def progress(self, items: Iterable[Any], total: int | None = None, description: str = "") -> Iterator[Any]:
+            for step, item in enumerate(items, 1):
+                if step == 7:
+                    os.kill(os.getpid(), signal.SIGTERM)
+                yield item
+
+    whole, first, second = Recorder(), Terminated(), Recorder()
+    run(squares, tmp_path / "whole", tiny_model, whole, train__report_every=5)
+    with pytest.raises(SystemExit):
+        run(squares, tmp_path, tiny_model, first, train__report_every=5)
+    assert find(tmp_path).name == "step=00000007.ckpt"
+    run(squares, tmp_path, tiny_model, second, resume=find(tmp_path), train__report_every=5)
+    for key, curve in whole.scalars.items():
+        if key[0] not in {"samples per second", "memory (GiB)"}:
+            assert first.scalars.get(key, []) + second.scalars.get(key, []) == curve, key
 
 
 def test_another_runs_checkpoint_is_refused(squares: Path, tiny_model: Path, tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from harness.names import Names
+
 from . import workload
 from .console import print_json, print_table, say
 from .errors import RegistryError
@@ -38,7 +40,7 @@ def list_command(as_json: bool) -> None:
 @click.argument("name")
 def show(name: str) -> None:
     """Show a workload: image, queue, datasets, every setting of every command, and the keys that all commands have."""
-    from harness.params import RESERVED
+    from harness.params import RESERVED, names_of  # the grammar's parser is slow to import, and a list needs none
 
     found = workload.named(name, workload.discover(workload.clone_root()))
     click.echo(f"{found.name}: {found.summary}\nimage    {found.image}\nqueue    {found.queue}")
@@ -48,6 +50,7 @@ def show(name: str) -> None:
         click.echo(f"metrics  {' or '.join(found.metrics.main)}; less is better in {', '.join(found.metrics.lower) or 'none'}")
     configs = sorted(path.relative_to(found.configs).with_suffix("").as_posix() for path in found.configs.rglob("*.yaml"))
     click.echo(f"configs  {', '.join(configs) or 'none'}")
+    click.echo("a dotted setting may be called by its last part where no other one of the command ends so")
     for command in found.commands.values():
         needs = f", needs {', '.join(command.needs)}" if command.needs else ""
         needs += f" or {' or '.join(command.instead)}" if command.instead else ""
@@ -57,11 +60,29 @@ def show(name: str) -> None:
             ("setting", "type", "default", "unit", "meaning"),
             [(each.key, each.allowed, shown(each.default), each.unit, each.help) for each in settings],
         )
+        show_names(names_of(found, command))
     click.echo("\nevery command")
     print_table(
         ("key", "type", "default", "meaning"),
         [(key, each.allowed, "" if each.default is None else str(each.default), each.help) for key, each in RESERVED.items()],
     )
+
+
+def show_names(names: Names) -> None:
+    """An original's names that a command understands."""
+    stood_for: dict[str, list[str]] = {}
+    for name, alias in names.aliases.items():
+        if name != alias.key.rpartition(".")[2]:
+            stood_for.setdefault(alias.key, []).append(name)
+    fixed = [(name, " or ".join(map(str, entry.values or ["any value"])), entry.why) for name, entry in names.fixed.items()]
+    for columns, rows in (
+        (("other names", "stand for"), [(", ".join(others), key) for key, others in stood_for.items()]),
+        (("changes nothing", "accepted", "why"), fixed),
+        (("there is no", "instead"), list(names.refused.items())),
+    ):
+        if rows:
+            click.echo()
+            print_table(columns, rows)
 
 
 def shown(default: object) -> str:

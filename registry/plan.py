@@ -97,6 +97,7 @@ def plan(request: Request, root: Path, server: Server | None) -> Plan:
         for arguments, label in lists:
             run = checked_run(base, request, arguments, earlier, label, references, queue)
             runs += [run] if run else []
+        findings.add(problems_of_repetition(runs))
     if server and queue:
         findings.warnings += warnings_of_machines(runs, queue, server)
     findings.settle()
@@ -123,9 +124,11 @@ def checked_run(
     """One run, or None with what is wrong with it among the findings. `earlier` are the arguments of the task that is taken up again."""
     findings, workload = references.findings, references.workload
     arguments = findings.attempt(lambda: resolve(workload, typed, earlier))
-    values = references.resolved({**earlier, **{key: argument.text for key, argument in read(typed)[0].items()}})  # also beside wrong keys
     if arguments is None:
+        references.resolved({**earlier, **{key: argument.text for key, argument in read(typed)[0].items()}})  # also beside wrong keys
         return None
+    values = references.resolved(arguments.texts)
+    findings.warnings += [note for note in arguments.notes if note not in findings.warnings]
     findings.add(problems_of_gpus(arguments, queue))
     findings.add(references.place.problems_of_inputs(workload, arguments.reserved))
     command = arguments.command.name
@@ -138,6 +141,13 @@ def checked_run(
     references.steps.append(command)
     findings.add(run.problems())
     return run
+
+
+def problems_of_repetition(runs: Sequence[Run]) -> Sequence[str]:
+    """Runs of a sweep that are the same one: what differs between them, by their names, changes nothing."""
+    first = {run.arguments: run for run in reversed(runs)}
+    again = [(first[run.arguments], run) for run in runs if first[run.arguments] is not run]
+    return [f"a sweep makes the same run twice, as {before.name!r} and as {run.name!r}" for before, run in again[:1]]
 
 
 def name_of(request: Request, workload: Declaration, arguments: Arguments) -> str:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from harness.edits import asked
 from harness.grammar import expand, token
-from harness.params import RESERVED
+from harness.names import Names
+from harness.params import RESERVED, names_of
 from harness.settings import nearest
 from harness.workload import Declaration
 
@@ -47,14 +48,15 @@ def smoke(workload: Declaration, extra: Sequence[str]) -> list[tuple[Tokens, str
     """
     if not workload.smoke:
         raise UsageError(f"{workload.name} declares no smoke steps")
-    known = [known_keys(workload, step["command"]) for step in workload.smoke]
+    names = [names_of(workload, workload.commands[step["command"]]) for step in workload.smoke]
+    known = [known_keys(workload, step["command"]) | {*each} for step, each in zip(workload.smoke, names, strict=True)]
     every = {key for keys in known for key in keys}
     unknown = [key for key in keys_of(extra) if key not in every]
     if unknown:
         raise UsageError(*(f"{key}: no smoke step of {workload.name} knows this key{nearest(key, every)}" for key in unknown))
     return [
-        (changed([token(key, value) for key, value in step.items()], [given for given in extra if split(given)[0] in keys]), "")
-        for step, keys in zip(workload.smoke, known, strict=True)
+        (changed([token(key, value) for key, value in step.items()], [given for given in extra if split(given)[0] in keys], each), "")
+        for step, keys, each in zip(workload.smoke, known, names, strict=True)
     ]
 
 
@@ -63,9 +65,9 @@ def known_keys(workload: Declaration, command: str) -> set[str]:
     return settings | (set(RESERVED) - {"command"}) | set(workload.datasets)
 
 
-def changed(tokens: Sequence[str], overrides: Sequence[str]) -> Tokens:
+def changed(tokens: Sequence[str], overrides: Sequence[str], names: Names) -> Tokens:
     """`tokens` with `overrides` in place of those of the same key."""
-    replaced = set(keys_of(overrides))
+    replaced = set(map(names.key_of, keys_of(overrides)))
     return [given for given in tokens if split(given)[0] not in replaced] + list(overrides)
 
 

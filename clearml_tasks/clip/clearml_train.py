@@ -6,44 +6,42 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "src"))  # the clone's own code, not one baked into an image
 
 import harness
-from training.run import Run
 
 
 def train(job: harness.Job) -> None:
     from clip_training.train import train  # torch is imported by ranks only
 
-    train(job.settings, job.dataset, Run.of(job))
+    train(job)
 
 
 def finetune(job: harness.Job) -> None:
     from clip_training.finetune import finetune
 
-    finetune(job.settings, job.dataset, Run.of(job))
+    finetune(job)
 
 
 def finetune_vpt(job: harness.Job) -> None:
     from clip_training.finetune_vpt import finetune_vpt
 
-    finetune_vpt(job.settings, job.dataset, Run.of(job))
+    finetune_vpt(job)
 
 
 def make_npz(job: harness.Job) -> None:
     from clip_training.npz import make_npz
 
-    folder = make_npz(job.settings, job.dataset, Run.of(job))
-    job.publish(folder, "clip-npz", tags=("clip", job.settings.model.name))
+    job.publish(make_npz(job), "clip-npz", tags=("clip", job.settings.model.name))
 
 
 def evaluate(job: harness.Job) -> None:
     from clip_training.evaluate import evaluate
 
-    evaluate(job.settings, job.dataset, Run.of(job))
+    evaluate(job)
 
 
 def export(job: harness.Job) -> None:
     from clip_training.export import export
 
-    export(job.settings, None, Run.of(job))
+    export(job)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from harness.report import Report
-from training.distributed import gather_rows, rank, world_size
+from harness.world import rank, world_size
+from training.distributed import gather_rows
 from training.resume import check_identity
 from training.schedule import scheduled
 from training.scores import first

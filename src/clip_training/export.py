@@ -5,6 +5,11 @@ python -m clip_training.export init_from=RN50.pt
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before PyTorch is imported: what is wrong with a line is told at once
+    from harness.door import enter
+
+    enter("clip", "export", __doc__)
+
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,9 +18,9 @@ import open_clip
 import torch
 from torch import Tensor
 
+from harness import Job
 from harness.errors import CheckpointError, ParameterError
 from harness.files import replaced
-from training.run import Run
 from training.weights import check_fit, check_numbers
 
 from .checkpoint import Description, blocks, fitted, load
@@ -23,25 +28,26 @@ from .config import ExportConfig
 from .model import registered, without_hints
 
 
-def export(settings: ExportConfig, _folder: Path | None, run: Run) -> Path:
+def export(job: Job) -> Path:
     """Write the weights in the run's `init_from` to its folder, say what they were and how open_clip loads them, and return the file.
 
     Raises:
         ParameterError: without a file, or for a name of no model.
         CheckpointError: for a file without a CLIP, with weights that are no numbers, or with a CLIP that open_clip has no model for.
     """
-    if run.init_from is None:
+    settings: ExportConfig = job.settings
+    if job.init_from is None:
         raise ParameterError(["init_from is required: the file to export, a run's folder, or a task"])
-    state, description = load(run.init_from)
-    check_numbers(state, run.init_from)
-    run.report.text(str(description))
+    state, description = load(job.init_from)
+    check_numbers(state, job.init_from)
+    job.report.text(str(description))
     name, argument = chosen(settings.name, state, description)
-    path = run.output / f"weights.{settings.format}"
-    run.output.mkdir(parents=True, exist_ok=True)
+    path = job.output_dir / f"weights.{settings.format}"
+    job.output_dir.mkdir(parents=True, exist_ok=True)
     write(path, fitted(state, on_meta(name)))
-    run.report.artifact("weights", path)
+    job.report.artifact("weights", path)
     added = f"open_clip.add_model_config({argument!r}); " if argument != name else ""
-    run.report.text(f"{len(state)} tensors are in {path}: {added}open_clip.create_model({name!r}, pretrained={str(path)!r})")
+    job.report.text(f"{len(state)} tensors are in {path}: {added}open_clip.create_model({name!r}, pretrained={str(path)!r})")
     return path
 
 
@@ -129,9 +135,3 @@ def write(path: Path, state: Mapping[str, Tensor]) -> None:
             save_file(plain, beside)
         else:
             torch.save(plain, beside)
-
-
-if __name__ == "__main__":
-    from .options import main
-
-    main("export", ExportConfig, export, __doc__ or "")

@@ -1,9 +1,7 @@
-"""Images that were cropped and normalised ahead: .npz files with `data`, float16 (3, S, S); how they are read and made."""
+"""Images that were cropped and normalised ahead: .npz files with `data`, float16 (3, S, S); `npz` makes them."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,14 +13,11 @@ from PIL import Image
 from torch import Tensor
 
 from harness.errors import DataError
-from harness.files import replaced
-from training.run import Run
 
-from .config import NpzConfig
 from .formats import drawn
-from .lists import LISTS, by_lists, tell
+from .lists import by_lists, tell
 from .loading import datasets
-from .model import Clip, make_clip, normalised
+from .model import Clip
 from .pairing import paired
 from .pairs import HeldOut, Pair, Pairs, Unusable
 from .sources import Folder
@@ -129,66 +124,3 @@ def picture(data: Tensor, clip: Clip) -> Image.Image:
     """The image that was normalised."""
     pixels = (data.float() * clip.std.view(3, 1, 1) + clip.mean.view(3, 1, 1)).clamp(0, 1) * 255
     return Image.fromarray(pixels.round().byte().permute(1, 2, 0).numpy())
-
-
-def make_npz(settings: NpzConfig, folder: Path | None, run: Run) -> Path:
-    """Write img/, text/, npz/, train_set.txt and val_set.txt, and return their folder. Pairs that cannot be used are left out.
-
-    Args:
-        settings: model, data, crop and place.
-        folder: image-text pairs in any form; the same place as `settings.out` keeps its img/ and text/.
-        run: whose folder is written to where the settings name none.
-
-    Raises:
-        HarnessError: for settings or data that do not do.
-    """
-    clip = make_clip(settings.model)
-    training, heldout = datasets(clip, settings, folder, run.seed)
-    out = Path(settings.out) if settings.out else run.output / "data"
-    in_place = folder is not None and out.resolve() == folder.resolve()
-    for name in FOLDERS:
-        (out / name).mkdir(parents=True, exist_ok=True)
-    twice = Counter(pair.stem for pair in [*training.pairs, *heldout.pairs])
-    unusable: list[str] = []
-    for data, name in zip((training, heldout), LISTS, strict=True):
-        stems = []
-        for index in run.report.progress(range(len(data)), len(data), name.partition("_")[0]):
-            pair = data.pairs[index]
-            stem = pair.stem if twice[pair.stem] == 1 or in_place else f"{name[0]}{index:07d}-{pair.stem}"
-            try:
-                write(data, index, stem, out, clip, random=settings.crop == "random", copy=not in_place)
-            except Unusable as error:
-                unusable.append(str(error))
-            else:
-                stems.append(stem)
-        write_list(out / name, stems)
-    if unusable:
-        run.report.text(f"{len(unusable)} pairs cannot be used and were left out, e.g. {unusable[0]}")
-    count = len(training) + len(heldout) - len(unusable)
-    run.report.text(f"{count} pairs for {clip.name}, {clip.size} pixels, are in {out}: finetune_vpt takes it as its data")
-    return out
-
-
-def write(data: Pairs, index: int, stem: str, out: Path, clip: Clip, *, random: bool, copy: bool) -> None:
-    """One pair's files, each of which appears whole or not at all."""
-    image, captions = data.read(index)
-    rng = np.random.default_rng([data.seed, 0, index])
-    pixels = data.prepared(image) if isinstance(data, HeldOut) else centre_or_random(data, image, clip, rng if random else None)
-    values = normalised(pixels, clip.mean.view(3, 1, 1), clip.std.view(3, 1, 1)).half().numpy()
-    with replaced(out / "npz" / f"{stem}.npz") as beside, beside.open("wb") as file:
-        np.savez(file, data=values)
-    if copy:
-        pair = data.pairs[index]
-        (out / "img" / f"{stem}{pair.image.suffix}").write_bytes(pair.image.read_bytes())
-        (out / "text" / f"{stem}.txt").write_text("\n".join(captions) + "\n")
-
-
-def centre_or_random(data: Pairs, image: Image.Image, clip: Clip, rng: np.random.Generator | None) -> Tensor:
-    if rng is not None:
-        return data.augmented(image, rng)
-    return torch.from_numpy(np.array(clip.transform(image))).permute(2, 0, 1)
-
-
-def write_list(path: Path, stems: Sequence[str]) -> None:
-    with replaced(path) as beside:
-        beside.write_text("\n".join(stems) + "\n")

@@ -7,20 +7,88 @@ An .npz file holds `data`, float16 (3, S, S): the image, cropped and normalised 
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before PyTorch is imported: what is wrong with a line is told at once
+    from harness.door import enter
+
+    enter("clip", "make_npz", __doc__)
+
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
-from training.run import Run
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
 
-from .config import NpzConfig
-from .options import main
+from harness import Job
+from harness.files import replaced
+
+from .frozen import FOLDERS
+from .lists import LISTS
+from .loading import datasets
+from .model import Clip, make_clip, normalised
+from .pairs import HeldOut, Pairs, Unusable
 
 
-def make_npz(settings: NpzConfig, folder: Path | None, run: Run) -> Path:
-    """See `frozen.make_npz`, which needs PyTorch: a wrong line is told before that is imported."""
-    from .frozen import make_npz
+def make_npz(job: Job) -> Path:
+    """Write img/, text/, npz/, train_set.txt and val_set.txt, and return their folder. Pairs that cannot be used are left out.
 
-    return make_npz(settings, folder, run)
+    Args:
+        job: its settings are an NpzConfig, and its dataset is pairs in any form, which keep their img/ and text/ where the same place is
+            `out`; without one it is written to the run's folder.
+
+    Raises:
+        HarnessError: for settings or data that do not do.
+    """
+    settings, folder = job.settings, job.dataset
+    clip = make_clip(settings.model)
+    training, heldout = datasets(clip, settings, folder, job.seed)
+    out = Path(settings.out) if settings.out else job.output_dir / "data"
+    in_place = folder is not None and out.resolve() == folder.resolve()
+    for name in FOLDERS:
+        (out / name).mkdir(parents=True, exist_ok=True)
+    twice = Counter(pair.stem for pair in [*training.pairs, *heldout.pairs])
+    unusable: list[str] = []
+    for data, name in zip((training, heldout), LISTS, strict=True):
+        stems = []
+        for index in job.report.progress(range(len(data)), len(data), name.partition("_")[0]):
+            pair = data.pairs[index]
+            stem = pair.stem if twice[pair.stem] == 1 or in_place else f"{name[0]}{index:07d}-{pair.stem}"
+            try:
+                write(data, index, stem, out, clip, random=settings.crop == "random", copy=not in_place)
+            except Unusable as error:
+                unusable.append(str(error))
+            else:
+                stems.append(stem)
+        write_list(out / name, stems)
+    if unusable:
+        job.report.text(f"{len(unusable)} pairs cannot be used and were left out, e.g. {unusable[0]}")
+    count = len(training) + len(heldout) - len(unusable)
+    job.report.text(f"{count} pairs for {clip.name}, {clip.size} pixels, are in {out}: finetune_vpt takes it as its data")
+    return out
 
 
-if __name__ == "__main__":
-    main("make_npz", NpzConfig, make_npz, __doc__ or "")
+def write(data: Pairs, index: int, stem: str, out: Path, clip: Clip, *, random: bool, copy: bool) -> None:
+    """One pair's files, each of which appears whole or not at all."""
+    image, captions = data.read(index)
+    rng = np.random.default_rng([data.seed, 0, index])
+    pixels = data.prepared(image) if isinstance(data, HeldOut) else centre_or_random(data, image, clip, rng if random else None)
+    values = normalised(pixels, clip.mean.view(3, 1, 1), clip.std.view(3, 1, 1)).half().numpy()
+    with replaced(out / "npz" / f"{stem}.npz") as beside, beside.open("wb") as file:
+        np.savez(file, data=values)
+    if copy:
+        pair = data.pairs[index]
+        (out / "img" / f"{stem}{pair.image.suffix}").write_bytes(pair.image.read_bytes())
+        (out / "text" / f"{stem}.txt").write_text("\n".join(captions) + "\n")
+
+
+def centre_or_random(data: Pairs, image: Image.Image, clip: Clip, rng: np.random.Generator | None) -> Tensor:
+    if rng is not None:
+        return data.augmented(image, rng)
+    return torch.from_numpy(np.array(clip.transform(image))).permute(2, 0, 1)
+
+
+def write_list(path: Path, stems: Sequence[str]) -> None:
+    with replaced(path) as beside:
+        beside.write_text("\n".join(stems) + "\n")

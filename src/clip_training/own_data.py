@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.utils.data import DistributedSampler, SequentialSampler
 
 from harness.errors import DataError, ParameterError
-from training.distributed import rank, world_size
+from harness.world import rank, world_size
 from training.seeds import seed_everything
 
 from .batches import Batches

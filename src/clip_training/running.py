@@ -9,14 +9,14 @@ from typing import Any
 import lightning.pytorch as lightning
 import torch
 
+from harness import Job
 from harness.errors import ParameterError
 from harness.files import replaced
+from harness.world import rank, world_size
 from training.batchnorm import normalises_batches
 from training.callbacks import ReportTraining, SaveAndStop, SeedEachStep
-from training.distributed import rank, world_size
 from training.finite import Finite
 from training.resume import stated
-from training.run import Run
 from training.trainer import make_trainer
 
 from .batches import Batches
@@ -45,10 +45,10 @@ def total_steps(batches: Batches, settings: Any) -> int:
     return total
 
 
-def warn_of_batch_norm(clip: Clip, settings: Any, run: Run) -> None:
+def warn_of_batch_norm(clip: Clip, job: Job) -> None:
     """Say of what gradient caching cannot make exact."""
-    if settings.train.micro_batch and normalises_batches(clip.model):
-        run.report.text(
+    if job.settings.train.micro_batch and normalises_batches(clip.model):
+        job.report.text(
             f"train.micro_batch: {clip.name} normalises over batches, here over micro-batches: its gradients are not the whole batch's"
         )
 
@@ -64,61 +64,55 @@ def identity_of(clip: Clip, training: Pairs, heldout: HeldOut, settings: Any) ->
     return {"model": clip.name, "pairs": len(training), **data, **micro_batch}
 
 
-def fit(
-    module: Any,
-    training: Pairs,
-    heldout: HeldOut,
-    batches: Batches,
-    settings: Any,
-    run: Run,
-) -> lightning.Trainer:
+def fit(module: Any, training: Pairs, heldout: HeldOut, batches: Batches, job: Job) -> lightning.Trainer:
     """Train `module` to the end, evaluated before, at times, and after.
 
     Raises:
         NotFiniteError: when it diverges.
         SystemExit: with 143, after a SIGTERM and a last checkpoint.
     """
-    finite = Finite(run, settings.train.non_finite)
-    saving = SaveAndStop(run.checkpoints, settings.train.checkpoint_every, finite, stated(settings, run))
+    settings = job.settings
+    finite = Finite(job, settings.train.non_finite)
+    saving = SaveAndStop(job.checkpoints, settings.train.checkpoint_every, finite, stated(job))
     together = settings.train.batch_size * world_size()
     trainer = make_trainer(
         epochs=settings.train.epochs,
         validate_every=settings.train.validate_every,
         precision=settings.train.precision,
         deterministic=settings.train.deterministic,
-        output=run.output,
+        output=job.output_dir,
         callbacks=[
-            SeedEachStep(run.seed),
+            SeedEachStep(job.seed),
             finite,
-            ReportTraining(run.report, settings.train.report_every, together, finite),
-            ListSkipped(run.report, run.output, training.left_out),
+            ReportTraining(job.report, settings.train.report_every, together, finite),
+            ListSkipped(job.report, job.output_dir, training.left_out),
             saving,
         ],
     )
     batches.step = lambda: trainer.global_step
-    run.report.text(
+    job.report.text(
         f"{len(training)} pairs to train on, {len(heldout)} held out; {len(batches)} steps of {together} pairs per epoch, "
         f"{len(batches) * settings.train.epochs} in all"
     )
     loaders = make_loaders(training, heldout, batches, settings)
-    if run.resume is None:
+    if job.resume is None:
         trainer.validate(module, loaders[1], verbose=False)
-    trainer.fit(module, *loaders, ckpt_path=run.resume, weights_only=True)
-    saving.exit_if_stopped(trainer, run)
+    trainer.fit(module, *loaders, ckpt_path=job.resume, weights_only=True)
+    saving.exit_if_stopped(trainer, job)
     finite.check_published(trainer)
     if module.validated_at != trainer.global_step:
         trainer.validate(module, loaders[1], verbose=False)
     return trainer
 
 
-def publish(trainer: lightning.Trainer, weights: Mapping[str, Any], result: Mapping[str, Any], run: Run) -> Path:
+def publish(trainer: lightning.Trainer, weights: Mapping[str, Any], result: Mapping[str, Any], job: Job) -> Path:
     """Write the final weights, and report them with what they reached. On every rank the file is there when this returns."""
-    path = run.output / "weights.pt"
+    path = job.output_dir / "weights.pt"
     if rank() == 0:
         with replaced(path) as beside:
             torch.save(dict(weights), beside)
-        run.report.artifact("weights", path)
-        run.report.artifact("result", dict(result))
-    run.report.flush()
+        job.report.artifact("weights", path)
+        job.report.artifact("result", dict(result))
+    job.report.flush()
     trainer.strategy.barrier()
     return path

@@ -12,7 +12,7 @@ from torch import distributed as dist
 
 from harness.files import replaced
 from harness.report import Report
-from training.distributed import rank, world_size
+from harness.world import rank, world_size
 
 from .pairs import Skipped
 

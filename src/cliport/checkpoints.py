@@ -29,7 +29,10 @@ def to_evaluate(settings: EvalConfig, folder: Path, results: Path, evaluated: Co
     if folder.is_file():
         chosen = [folder]
     else:
-        there = sorted(path.name for path in folder.glob("*.ckpt"))
+        files = sorted(path.name for path in folder.glob("*.ckpt"))
+        there = [
+            name for name in files if not name.startswith("step=")
+        ] or files  # those are the state of training, whose last is last.ckpt
         if not there:
             raise CheckpointError(
                 f"{folder}: there are no checkpoints (*.ckpt); is model_task, agent, train_demos or exp_folder another one? "

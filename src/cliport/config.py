@@ -20,12 +20,11 @@ AGENTS = tuple(agents())
 RESUMABLE = Resumable(
     length="train.n_steps",
     free=frozenset({
-        "dataset.cache", "dataset.cache_mib", "finetune.checkpoint", "train.exp_folder", "train.train_dir", "train.data_dir", "train.gpu",
-        "train.log", "train.save_steps", "train.load_from_last_ckpt", "train.seed", "train.workers", "train.deterministic",
-        "train.non_finite", "train.report_every", "train.validate_every", "train.checkpoint_every", "train.debug_images",
+        "dataset.cache", "dataset.cache_mib", "train.save_steps", "train.workers", "train.deterministic", "train.non_finite",
+        "train.report_every", "train.validate_every", "train.checkpoint_every", "train.debug_images",
     }),
 )  # fmt: skip
-"""Of `train` and `finetune`. Where fine-tuning starts and the seed are compared as the run has them."""
+"""Of `train` and `finetune`."""
 
 
 @dataclass
@@ -39,8 +38,6 @@ class AugmentConfig:
 class DatasetConfig:
     """How demonstrations are read."""
 
-    type: str = setting("single", "known to the original; here it follows from the task", choices=("single", "multi"))
-    images: bool = setting(True, "known to the original; agents learn from height maps", choices=(True,))
     cache: bool = setting(True, "keep episodes in memory, up to cache_mib")
     cache_mib: int = setting(512, "memory that a process gives to the episodes it keeps", unit="MiB", ge=0)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
@@ -51,7 +48,7 @@ class RecordConfig:
     """Videos of episodes."""
 
     save_video: bool = setting(False, "an mp4 per episode; every frame is rendered, which is slow")
-    save_video_path: str = setting("", "their folder; empty is videos/ beside the data or the checkpoints")
+    save_video_path: str = setting("", "their folder; empty is videos/ beside the data or the checkpoints, or in the run's folder")
     add_text: bool = setting(True, "write the instruction below the picture")
     fps: int = setting(20, "of the video; a second of it is a second of the simulation", unit="frames/s", ge=1, le=120)
     video_height: int = setting(640, "of the picture", unit="pixels", ge=16, le=4096)
@@ -62,10 +59,9 @@ class RecordConfig:
 class DemosConfig:
     """Settings of `command=demos`."""
 
-    data_dir: str = setting("", "where `<task>-<mode>` is written; empty is $CLIPORT_ROOT/data, in a run on the queue its own folder")
+    data_dir: str = setting("", "where `<task>-<mode>` is written; empty is data/ in the run's folder, by hand in $CLIPORT_ROOT")
     assets_root: str = setting("", "folder of the robot's meshes; empty is the package's own")
     disp: bool = setting(False, "show PyBullet's window")
-    shared_memory: bool = setting(False, "known to the original; here the simulator is always in the process", choices=(False,))
     task: str = setting("packing-boxes-pairs-seen-colors", "a task, or a group for each of its tasks", choices=TASKS + GROUPS)
     mode: str = setting("train", "which seeds: even from 0, odd from 1, odd from 10001", choices=MODES)
     n: int = setting(1000, "demonstrations that there shall be in the end", unit="episodes", ge=1)
@@ -78,7 +74,6 @@ class DemosConfig:
         "auto", "of the cameras: EGL where it works, else PyBullet's software renderer", choices=("auto", "egl", "tiny")
     )
     debug_images: int = setting(12, "episodes whose height maps are shown beside the run", ge=0, le=100)
-    dataset: DatasetConfig = field(default_factory=DatasetConfig)
     record: RecordConfig = field(default_factory=lambda: RecordConfig(add_text=False))
 
 
@@ -123,9 +118,6 @@ class LoopConfig:
     n_demos: int = setting(1000, "demonstrations to learn from; of a group: of each task", unit="episodes", ge=1)
     n_val: int = setting(100, "demonstrations to validate on, one scene of each", unit="episodes", ge=1)
     n_steps: int = setting(201000, "of training in all", unit="optimizer steps", ge=1)
-    exp_folder: str = setting("exps", "folder of the experiments")
-    train_dir: str = setting("", "the run's folder; empty is <exp_folder>/<task>-<agent>-n<n_demos>-train")
-    data_dir: str = setting("", "folder of the demonstrations; empty is $CLIPORT_ROOT/data, in a run on the queue its dataset")
     n_rotations: int | None = setting(None, "angles of the place: 36 or 12 by model.size", ge=1, le=360)
     batchnorm: bool = setting(False, "batch normalisation in the residual blocks; with larger batches only")
     lr: float = setting(1e-4, "Adam's learning rate", gt=0)
@@ -133,14 +125,10 @@ class LoopConfig:
     attn_stream_fusion_type: str = setting("add", "of the two streams, for the pick", choices=STREAM_FUSIONS)
     trans_stream_fusion_type: str = setting("conv", "of the two streams, for the place", choices=STREAM_FUSIONS)
     lang_fusion_type: str = setting("mult", "of the instruction with the image's features", choices=FUSIONS)
-    gpu: list[int] = setting([0], "the GPU to use, where there is one; in a run on the queue the launcher's")
-    log: bool = setting(False, "also write the curves to <train_dir>/scalars.jsonl; in a run on the queue they go to the task anyway")
     val_repeats: int = setting(1, "scenes taken of every demonstration of the validation", ge=1)
     save_steps: list[int] = setting(
         [1000 * step for step in SAVE_STEPS], "steps after which a checkpoint is kept for good, with its validation loss", ge=1
     )
-    load_from_last_ckpt: bool = setting(True, "go on from the run's last checkpoint where there is one")
-    seed: int = setting(0, "where all random numbers come from; in a run on the queue: seed", ge=0)
     batch_size: int = setting(1, "of each process", unit="samples", ge=1)
     workers: int = setting(4, "loader processes of each rank; 0 loads in the rank itself", ge=0, le=64)
     augment: bool = setting(True, "turn and shift every sample by dataset.augment")
@@ -156,25 +144,11 @@ class LoopConfig:
 
 @dataclass
 class TrainConfig:
-    """All settings of `command=train`."""
+    """All settings of `command=train` and `command=finetune`."""
 
     dataset: DatasetConfig = field(default_factory=DatasetConfig)
     train: LoopConfig = field(default_factory=LoopConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
-
-
-@dataclass
-class StartConfig:
-    """What finetuning starts from."""
-
-    checkpoint: str = setting("", "a checkpoint, ours or the original's, or a run's folder; in a run on the queue: init_from")
-
-
-@dataclass
-class FinetuneConfig(TrainConfig):
-    """All settings of `command=finetune`."""
-
-    finetune: StartConfig = field(default_factory=StartConfig)
 
 
 @dataclass
@@ -202,16 +176,18 @@ class EvalConfig:
     val_on_heldout: bool = setting(True, "with a group: its held-out tasks; False takes those that it trains on")
     eval_task: str = setting("packing-boxes-pairs-seen-colors", "a task, or a group", choices=TASKS + GROUPS)
     model_task: str = setting("", "what the agent was trained on; empty is eval_task", choices=("", *TASKS, *GROUPS))
-    type: str = setting("single", "known to the original; here it follows from eval_task", choices=("single", "multi"))
-    model_dir: str = setting("", "folder that holds exp_folder; empty is $CLIPORT_ROOT")
+    model_dir: str = setting("", "folder that holds exp_folder; by hand $CLIPORT_ROOT")
     exp_folder: str = setting("exps", "folder of the experiments")
-    data_dir: str = setting("", "folder of the demonstrations; empty is $CLIPORT_ROOT/data, in a run on the queue its dataset")
     assets_root: str = setting("", "folder of the robot's meshes; empty is the package's own")
     disp: bool = setting(False, "show PyBullet's window")
-    shared_memory: bool = setting(False, "known to the original; here the simulator is always in the process", choices=(False,))
-    model_path: str = setting("", "checkpoints' folder, or one file; empty is <exp>/<model_task>-<agent>-n<train_demos>-train/checkpoints")
+    model_path: str = setting(
+        "", "checkpoints' folder, or one file; empty is init_from, or <exp>/<model_task>-<agent>-n<train_demos>-train/checkpoints"
+    )
     train_config: str = setting("", "settings of the original's training, for its checkpoints; empty is .hydra/config.yaml of the run")
-    save_path: str = setting("", "folder of the results; empty is <exp>/<eval_task>-<agent>-n<train_demos>-train/checkpoints")
+    save_path: str = setting(
+        "",
+        "folder of the results; empty is results/ in the run's folder, by hand <exp>/<eval_task>-<agent>-n<train_demos>-train/checkpoints",
+    )
     results_path: str = setting("", "folder of the validation's results for test_best; empty is save_path")
     renderer: str = setting(
         "auto", "of the cameras: EGL where it works, else PyBullet's software renderer", choices=("auto", "egl", "tiny")

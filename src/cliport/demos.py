@@ -8,13 +8,20 @@ for testing. Stopped at any time, it leaves whole demonstrations and continues w
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before PyTorch is imported: what is wrong with a line is told at once
+    from harness.door import enter
+
+    enter("cliport", "demos", __doc__)
+
 import itertools
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from harness import Job
 from harness.report import Report
 from training.pictures import Line, captioned
 
@@ -23,8 +30,6 @@ from .config import DemosConfig
 from .data.codec import decode
 from .data.episode import Episode
 from .data.store import Store, opened
-from .options import main, terminal
-from .places import data_folder
 from .tasks import groups
 
 
@@ -93,9 +98,20 @@ def picture_of(episode: Episode, solved: bool | None = None) -> Image.Image:
     return captioned(Image.fromarray(np.concatenate([first, last])), [Line(text, mark=solved) for text in said])
 
 
-def run(settings: DemosConfig) -> None:
-    make_demos(settings, data_folder(settings.data_dir), terminal())
+def demos(job: Job) -> None:
+    """Make demonstrations in `data_dir`, or in the run's own folder, and publish what was made as a dataset."""
+    settings: DemosConfig = job.settings
+    data_dir = Path(settings.data_dir or job.output_dir / "data")
+    folders = make_demos(settings, data_dir, job.report)
+    if settings.save_data:
+        job.publish(alone(folders, data_dir, job.output_dir / "made"), f"cliport-{settings.task}", tags=("cliport", settings.task))
 
 
-if __name__ == "__main__":
-    main(DemosConfig, run, __doc__)
+def alone(folders: Sequence[Path], data_dir: Path, links: Path) -> Path:
+    """A folder with these folders and nothing else: the one that they are in, or one of links to them where others are beside them."""
+    if {path.name for path in data_dir.iterdir()} == {folder.name for folder in folders}:
+        return data_dir
+    links.mkdir()
+    for folder in folders:
+        (links / folder.name).symlink_to(folder.absolute())
+    return links

@@ -1,58 +1,59 @@
 """Train an agent on from a checkpoint, ours or the original's.
 
-python -m cliport.finetune finetune.checkpoint=PATH train.task=put-block-in-bowl-seen-colors train.exp_folder=finetuned
+python -m cliport.finetune init_from=PATH train.task=put-block-in-bowl-seen-colors train.exp_folder=finetuned
 
-Parameters that the agent has by the same name and shape are kept, the others begin anew and are listed. Sizes and frozen weights
-that are not stated are the checkpoint's. Options (key=value):
+Without a checkpoint it is that of the same task's and agent's training with the most demonstrations in the same folder. Parameters
+that the agent has by the same name and shape are kept, the others begin anew and are listed. Sizes and frozen weights that are not
+stated are the checkpoint's. Options (key=value):
 """
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before PyTorch is imported: what is wrong with a line is told at once
+    from harness.door import enter
+
+    enter("cliport", "finetune", __doc__)
+
+import re
 from dataclasses import replace
 from pathlib import Path
 
-from harness.checkpoint import find
-from harness.errors import ParameterError
-from training.run import Run
+from harness import Job
+from harness.checkpoint import find_weights
+from harness.errors import CheckpointError, ParameterError
 
-from .config import FinetuneConfig
-from .options import main
-from .train import run as train_here
 from .train import train
 
 
-def finetune(settings: FinetuneConfig, folder: Path, run: Run) -> Path:
-    """As `train`, from the run's `init_from` or `finetune.checkpoint`.
+def finetune(job: Job) -> Path:
+    """As `train`, from the job's `init_from`, or from where `start_of` finds a training.
 
     Raises:
         HarnessError: as `train`, and when there is no checkpoint to start from.
     """
-    return train(settings, folder, replace(run, init_from=run.init_from or start_of(settings)))
+    return train(job if job.init_from else replace(job, init_from=start_of(job)))
 
 
-def start_of(settings: FinetuneConfig) -> Path:
-    """The checkpoint's file: as named, or the best, else the newest, of a run's folder.
+def start_of(job: Job) -> Path:
+    """The weights of the same task's and agent's training, of those beside the job's own folder the one with the most demonstrations.
 
     Raises:
-        ParameterError: when none is named.
-        CheckpointError: when there is none.
+        ParameterError: when there is none.
     """
-    stated = settings.finetune.checkpoint
-    if not stated:
-        raise ParameterError(["finetune.checkpoint is required: a checkpoint, or a run's folder (in a run on the queue: init_from)"])
-    path = Path(stated)
-    for folder in (path, path / "checkpoints"):
-        for name in ("best.ckpt", "last.ckpt"):
-            if (folder / name).is_file():
-                return folder / name
-    return find(path)
-
-
-def start(settings: FinetuneConfig) -> Path:
-    return train_here(settings, start_of(settings))
-
-
-if __name__ == "__main__":
-    import training  # noqa: F401  before torch: see there
-
-    main(FinetuneConfig, start, __doc__ or "")
+    loop = job.settings.train
+    name = re.compile(rf"{re.escape(loop.task)}-{re.escape(loop.agent)}-n(\d+)-train")
+    beside = [(match, path) for path in job.output_dir.parent.glob("*-train") if (match := name.fullmatch(path.name))]
+    trained = {int(match[1]): path for match, path in beside if path != job.output_dir}
+    for _, folder in sorted(trained.items(), reverse=True):
+        try:
+            found = find_weights(folder)
+        except CheckpointError:
+            continue  # it was broken off before its first checkpoint
+        job.report.text(f"starts from {found}; init_from says which other checkpoint to take")
+        return found
+    raise ParameterError(
+        [
+            f"init_from is required: a checkpoint, a run's folder or a task; {job.output_dir.parent} has no training of {loop.task} by "
+            f"{loop.agent}"
+        ]
+    )

@@ -1,4 +1,4 @@
-"""Where data and experiments are, by the original's layout, for who names no folder."""
+"""Where data and experiments are by the original's layout."""
 
 from __future__ import annotations
 
@@ -16,6 +16,6 @@ def data_folder(stated: str = "") -> Path:
     return Path(stated) if stated else root() / "data"
 
 
-def experiment(task: str, agent: str, n_demos: int, exp_folder: str = "exps", model_dir: str = "") -> Path:
-    """The folder of one training run; `checkpoints/` is in it."""
-    return Path(model_dir or root()) / exp_folder / f"{task}-{agent}-n{n_demos}-train"
+def experiment(task: str, agent: str, n_demos: int, exp_folder: str, model_dir: str) -> Path:
+    """The folder of one training run; `checkpoints/` is in it. workload.yaml says the same of `train`."""
+    return Path(model_dir) / exp_folder / f"{task}-{agent}-n{n_demos}-train"

@@ -7,85 +7,185 @@ A run that was broken off goes on where its last checkpoint stands. Options (key
 
 from __future__ import annotations
 
-import os
-import shutil
+if __name__ == "__main__":  # before PyTorch is imported: what is wrong with a line is told at once
+    from harness.door import enter
+
+    enter("cliport", "train", __doc__)
+
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-from harness.checkpoint import Checkpoints
-from harness.errors import CheckpointError, ParameterError
-from harness.report import Report, Silent, TerminalReport
-from training.run import Run
+import lightning.pytorch as lightning
+import torch
+from torch.utils.data import DataLoader
 
+from harness import Job
+from harness.report import Report
+from harness.world import rank, world_size
+from training.callbacks import ReportTraining, SaveAndStop, SeedEachStep
+from training.distributed import share_of_rank
+from training.finite import Finite
+from training.resume import check, stated
+from training.seeds import seed_everything
+from training.trainer import make_trainer
+from training.workers import loaders
+
+from .agents.agent import Agent, make
+from .agents.batch import Batch
+from .agents.checkpoint import config_in, description, description_of, share, weights_in
 from .agents.config import asked_for
-from .config import TrainConfig
-from .options import main
-from .places import data_folder, experiment
+from .agents.frozen import Weights
+from .agents.imitation import Imitation, KeepLast, ReportParts, Validate
+from .agents.samples import Draws, Fixed, Steps
+from .config import RESUMABLE, ModelConfig, TrainConfig
+from .data.reader import open_demonstrations
+from .data.source import Source
 
 
-def train(settings: TrainConfig, folder: Path, run: Run) -> Path:
-    """See `agents.learning.train`, which needs PyTorch."""
-    from .agents.learning import train
+def train(job: Job) -> Path:
+    """Train an agent and return the folder of its checkpoints, `checkpoints` in the run's.
 
-    return train(settings, folder, run)
-
-
-class Printing(TerminalReport):
-    """Also prints every point of a curve."""
-
-    def scalar(self, title: str, series: str, value: float, step: int) -> None:
-        super().scalar(title, series, value, step)
-        self.text(f"{step:>7} {series}/{title} {value:.6g}")
-
-
-def run(settings: TrainConfig, init_from: Path | None = None) -> Path:
-    """What the command line does: train in the experiment's folder, and go on there if it has a checkpoint.
+    Args:
+        job: its settings are a TrainConfig, its dataset is the folder of the demonstrations `<task>-train` and `<task>-val`, and its
+            `init_from` a checkpoint, ours or the original's, whose parameters are kept where the agent has them too.
 
     Raises:
-        HarnessError: for settings, demonstrations or weights that do not do.
+        HarnessError: for settings, demonstrations or weights that do not do, and when training diverges.
+        SystemExit: with 143, after a SIGTERM and a last checkpoint.
     """
+    settings: TrainConfig = job.settings
+    check(job, RESUMABLE, description_of)
+    seed_everything(job.seed)
     loop = settings.train
-    asked_for(settings)  # what is wrong is told before anything is loaded
-    choose_gpu(loop.gpu)
-    output = Path(loop.train_dir) if loop.train_dir else experiment(loop.task, loop.agent, loop.n_demos, loop.exp_folder)
-    report: Report = reporter(output, loop.log)
-    checkpoints = Checkpoints(output / "state")
-    if not loop.load_from_last_ckpt and isinstance(report, TerminalReport):
-        shutil.rmtree(checkpoints.folder, ignore_errors=True)  # of several ranks the first
-    last = checkpoints.latest()
-    if last is not None:
-        report.text(f"going on from {last}")
-    try:
-        return train(settings, data_folder(loop.data_dir), Run(loop.seed, output, report, checkpoints, last, init_from))
-    except CheckpointError as error:
-        if last is None:
-            raise
-        hint = "take another train.exp_folder, or begin anew there with train.load_from_last_ckpt=False"
-        raise CheckpointError(f"{output} holds another run: {error}; {hint}") from error
+    assert job.dataset is not None  # it is needed
+    demonstrations, validation = sources(settings, job.dataset)
+    agent, weights = make_agent(settings, job.seed, job.report, job.init_from)
+    about = description(agent, weights)
+    together = loop.batch_size * world_size()
+    job.report.text(
+        f"{loop.agent}: {sum(parameter.numel() for parameter in agent.parameters()):,} parameters; {agent.origin}; "
+        f"{len(demonstrations)} demonstrations of {loop.task}, {loop.n_val} to validate on; {loop.n_steps} steps of {together} samples"
+    )
+    position, kept = Position(), job.output_dir / "checkpoints"
+    loader = training_loader(settings, agent, demonstrations, job.seed, position)
+    finite = Finite(job, loop.non_finite, series="tr")
+    progress = ReportTraining(job.report, loop.report_every, together, finite)
+    validate = make_validation(settings, agent, validation, kept, progress)
+    saving = SaveAndStop(job.checkpoints, loop.checkpoint_every, finite, stated(job))
+    parts = ReportParts(progress)
+    trainer = make_trainer(
+        epochs=1,
+        validate_every=1,
+        precision=loop.precision,
+        deterministic=loop.deterministic,
+        output=job.output_dir,
+        callbacks=[SeedEachStep(job.seed), finite, progress, parts, validate, saving, KeepLast(saving, job.checkpoints, kept)],
+    )
+    position.trainer = trainer
+    identity = identity_of(about, demonstrations, validation)
+    module = Imitation(agent, lr=loop.lr, decay=loop.lr_decay, steps=loop.n_steps, identity=identity, description=about, report=job.report)
+    trainer.fit(module, loader, ckpt_path=job.resume, weights_only=True)
+    saving.exit_if_stopped(trainer, job)
+    finite.check_published(trainer)
+    if rank() == 0 and validate.result is not None:
+        job.report.artifact("result", {"agent": loop.agent, "task": loop.task, "frozen weights": agent.origin, **validate.result.scalars()})
+    job.report.flush()
+    trainer.strategy.barrier()  # for every rank the files are there
+    return kept
 
 
-def reporter(output: Path, log: bool) -> Report:
-    """Rank 0 reports to terminal and files, the others nowhere."""
-    if int(os.environ.get("RANK", "0")) > 0:
-        return Silent()
-    return Printing(output) if log else TerminalReport(output)
+class Position:
+    """Where the run stands, for the samples: known once there is a trainer."""
+
+    trainer: lightning.Trainer | None = None
+
+    def __call__(self) -> int:
+        return self.trainer.global_step if self.trainer else 0
 
 
-def choose_gpu(gpus: list[int]) -> None:
-    """Show PyTorch the GPU that was asked for; processes for several are a launcher's to start.
+def sources(settings: TrainConfig, folder: Path) -> tuple[Source, Source]:
+    """The demonstrations to learn from and to validate on."""
+    cache = settings.dataset.cache_mib * 2**20 if settings.dataset.cache else 0
+    loop = settings.train
+    return (
+        open_demonstrations(folder, loop.task, "train", loop.n_demos, cache=cache),
+        open_demonstrations(folder, loop.task, "val", loop.n_val, cache=cache),
+    )
 
-    Raises:
-        ParameterError: when several are asked for without a launcher.
+
+def make_agent(settings: TrainConfig, seed: int, report: Report, init_from: Path | None) -> tuple[Agent, Weights]:
+    """The agent to train, and where its frozen weights come from.
+
+    With a checkpoint, sizes and frozen weights that the settings do not state are the checkpoint's.
     """
-    if "RANK" in os.environ:
-        return
-    if len(gpus) != 1 or gpus[0] < 0:
-        raise ParameterError(
-            [f"train.gpu={gpus}: one process takes one GPU; for several: torchrun --nproc_per_node=N -m cliport.train ..."]
-        )
-    os.environ.setdefault("CUDA_VISIBLE_DEVICES", str(gpus[0]))
+    model = settings.model
+    weights = Weights(model.clip_weights, model.bert, model.resnet_weights)
+    base = None
+    if init_from is not None:
+        base = config_in(init_from)
+        unstated = (model.clip_weights, model.bert, model.resnet_weights) == (ModelConfig.clip_weights, "", "")
+        weights = (weights_in(init_from) if unstated else None) or weights
+    agent = make(asked_for(settings, base), weights, seed, report.text)
+    if init_from is not None:
+        share(agent, init_from, report.text)
+    return agent, weights
 
 
-if __name__ == "__main__":
-    import training  # noqa: F401  before torch: see there
+def identity_of(about: dict[str, Any], demonstrations: Source, validation: Source) -> dict[str, Any]:
+    """What a resumed run must share with the one that it continues, beside its settings; `about` is the agent's description."""
+    return {
+        **{f"agent's {name}": value for name, value in about["agent"].items()},
+        "training data": demonstrations.contents,
+        "validation data": validation.contents,
+        "frozen weights": about["trunk"] and f"{about['trunk']['fingerprint']} ({about['trunk']['origin']})",
+    }
 
-    main(TrainConfig, run, __doc__ or "")
+
+def training_loader(settings: TrainConfig, agent: Agent, source: Source, seed: int, position: Position) -> Any:
+    loop = settings.train
+    draws = Draws(
+        source,
+        agent.config,
+        seed=seed,
+        goal=agent.design.goal,
+        sigma=settings.dataset.augment.theta_sigma if loop.augment else None,
+        shuffled=loop.instructions == "shuffled",
+    )
+    return DataLoader(
+        draws,
+        batch_sampler=Steps(loop.n_steps, loop.batch_size, rank(), position),
+        collate_fn=Batch.stack,
+        num_workers=loaders(loop.workers),
+        pin_memory=torch.cuda.is_available(),
+    )
+
+
+def make_validation(settings: TrainConfig, agent: Agent, source: Source, kept: Path, progress: ReportTraining) -> Validate:
+    """What validates during the run, and keeps parameters in `kept`."""
+    loop = settings.train
+    samples = Fixed(source, agent.config, count=loop.n_val, repeats=loop.val_repeats, goal=agent.design.goal)
+    return Validate(
+        partial(validation_batches, samples, settings),
+        kept,
+        progress,
+        every=loop.validate_every or max(1, loop.n_steps // 50),
+        keep_at=loop.save_steps,
+        pictures=loop.debug_images,
+    )
+
+
+def validation_batches(samples: Fixed, settings: TrainConfig) -> Iterator[tuple[list[int], Batch]]:
+    """This rank's samples with their numbers, a batch at a time."""
+    mine = list(share_of_rank(range(len(samples))))
+    loader = DataLoader(
+        samples,
+        batch_size=settings.train.batch_size,
+        sampler=mine,
+        collate_fn=Batch.stack,
+        num_workers=loaders(min(settings.train.workers, 2)),
+    )
+    size = settings.train.batch_size
+    for start, batch in zip(range(0, len(mine), size), loader, strict=True):
+        yield mine[start : start + size], batch

@@ -98,6 +98,23 @@ def damage_of(path: Path) -> str | None:
     return None if sha256(path) == digest else "its contents differ from its manifest's SHA-256"
 
 
+PUBLISHED = ("weights.pt", "best.ckpt", "last.ckpt")
+"""What runs call the files of weights that others shall take, the first choice first."""
+
+
+def find_weights(source: Path) -> Path:
+    """The file of weights that a person means by a file or a folder: of a run's what it published, else its newest checkpoint.
+
+    Raises:
+        CheckpointError: as `find`.
+    """
+    for folder in (source, source / "checkpoints"):
+        for name in PUBLISHED:
+            if (folder / name).is_file():
+                return folder / name
+    return find(source)
+
+
 def find(source: Path) -> Path:
     """The checkpoint that a person means by a file or a folder (a run's, or its `checkpoints/`).
 

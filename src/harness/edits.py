@@ -10,6 +10,7 @@ parameter that it is not given, leaves it alone. A later run compares:
   noted still holds.
 - `Datasets` and `as_run` itself only tell what was: a change there is refused with the place where it would count, and so are other
   configuration objects, `General`, and keys of ours in other sections.
+- An original's name for a key, which no run writes, stands for the key, whose value it takes the place of unless that was edited, too.
 - Without a note no run has written on the task: all that stands in `Args` and `Settings` has been asked for.
 """
 
@@ -22,8 +23,10 @@ from typing import Any
 
 from .errors import ParameterError
 from .grammar import on_task
-from .params import keys_of
+from .names import Names
+from .params import chosen_command, keys_of, names_of
 from .settings import nearest
+from .translation import meant_by
 from .workload import Declaration
 
 NOTE = "as_run"
@@ -78,11 +81,14 @@ def asked(declaration: Declaration, sections: Sections, configuration: Mapping[s
     Raises:
         ParameterError: naming every edit that would not count, and those that contradict each other.
     """
-    before = noted(configuration.get(NOTE))
+    command = chosen_command(declaration, sections.get(ASKED, {}).get("command") or None, [])
+    names = names_of(declaration, command) if command else Names()
+    ran = noted(configuration.get(NOTE))
+    before = None if ran is None else {name: by_keys(ran[name], {}, names) for name in SECTIONS}
     known = keys_of(declaration)
     problems = [f"configuration object {name!r}: a run reads none; edit Args/ or Settings/" for name in configuration if name != NOTE]
     problems += elsewhere(sections, known)
-    now = {name: dict(sections.get(name, {})) for name in SECTIONS}
+    now = {name: by_keys(sections.get(name, {}), ran[name] if ran else {}, names) for name in SECTIONS}
     if before is not None:
         if any(before[name] and not now[name] for name in SECTIONS):
             now = {name: {**before[name], **now[name]} for name in SECTIONS}
@@ -96,6 +102,19 @@ def asked(declaration: Declaration, sections: Sections, configuration: Mapping[s
     if problems:
         raise ParameterError(problems)
     return {**now[ASKED], **edits[MADE]}
+
+
+def by_keys(held: Mapping[str, str], before: Mapping[str, str], names: Names) -> dict[str, str]:
+    """A section with keys in place of other names for them. Of a name and its key that which was edited counts; if both were, both stay."""
+    found = dict(held)
+    for name in held.keys() & names.aliases.keys():
+        meant = meant_by(on_task(name, held[name]), names.aliases[name])
+        if meant.key not in held or held[meant.key] == before.get(meant.key):
+            found[meant.key] = meant.text
+        elif held[name] != before.get(name):
+            continue
+        del found[name]
+    return found
 
 
 def edited(now: Mapping[str, str], before: Mapping[str, str] | None) -> dict[str, str]:

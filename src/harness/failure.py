@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 
-def write_failure(folder: Path, rank: int, error: BaseException) -> None:
-    (folder / f"failure-{rank}.txt").write_text(f"rank {rank}: {type(error).__name__}: {error}")
+def write_failure(folder: Path, number: int, error: BaseException) -> None:
+    (folder / f"failure-{number}.txt").write_text(f"rank {number}: {type(error).__name__}: {error}")
 
 
 def read_failure(folder: Path) -> str | None:

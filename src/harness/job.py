@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,12 @@ from typing import Any
 from . import workload
 from .checkpoint import Checkpoints
 from .data import PUBLIC_PROJECT, publish
-from .errors import HarnessError
 from .failure import write_failure
 from .params import settings_class
-from .place import settle_home
 from .plan import PLAN, Plan
 from .report import ClearMLReport, Report, Silent, TerminalReport
 from .settings import merge
+from .world import local_rank, rank, world_size
 
 
 @dataclass(frozen=True)
@@ -35,16 +34,20 @@ class Job:
     name: str
     settings: Any
     """An instance of the command's settings class."""
-    datasets: dict[str, Path]
+    datasets: Mapping[str, Path]
     """Folder of each dataset key."""
     output_dir: Path
+    """The run's folder."""
     seed: int
+    """Where all random numbers come from."""
     report: Report
+    """Where results go."""
     checkpoints: Checkpoints
-    resume: Path | None
-    """Checkpoint file to continue from."""
-    init_from: Path | None
-    """File to take weights from."""
+    """Where the whole state is saved."""
+    resume: Path | None = None
+    """A checkpoint to continue from, as if the run had never stopped."""
+    init_from: Path | None = None
+    """A file to take weights from."""
     rank: int = 0
     local_rank: int = 0
     world_size: int = 1
@@ -72,23 +75,18 @@ def main(script: str, **commands: Callable[[Job], None]) -> None:
     if os.environ.get(PLAN):
         run_rank(declaration, commands)
     else:
-        from .parent import BAD_INPUT, run
+        from . import door
 
-        try:
-            settle_home(os.environ)
-        except HarnessError as error:
-            print(f"error: {error}", file=sys.stderr)
-            sys.exit(BAD_INPUT)
-        sys.exit(run(declaration, sys.argv[1:], script))
+        door.run(declaration, sys.argv[1:], Path(script))
 
 
 def run_rank(declaration: workload.Declaration, commands: dict[str, Callable[[Job], None]]) -> None:
     """Call the planned command in this process; what goes wrong is written beside the plan for the parent."""
     plan = Plan.read(Path(os.environ[PLAN]))
-    rank = int(os.environ.get("RANK", os.environ.get("PADDLE_TRAINER_ID", "0")))
+    number = rank()
     signal.signal(signal.SIGTERM, leave)
     try:
-        job, uploads = make_job(declaration, plan, rank)
+        job, uploads = make_job(declaration, plan, number)
         try:
             commands[plan.command](job)
         finally:  # also after SIGTERM, whose last checkpoint is the one that counts
@@ -97,7 +95,7 @@ def run_rank(declaration: workload.Declaration, commands: dict[str, Callable[[Jo
             job.report.flush()
     except Exception as error:
         traceback.print_exc()
-        write_failure(Path(plan.output_dir), rank, error)
+        write_failure(Path(plan.output_dir), number, error)
         sys.stderr.flush()
         sys.exit(1)
 
@@ -108,11 +106,11 @@ def leave(number: int, _frame: object) -> None:
     sys.exit(128 + number)
 
 
-def make_job(declaration: workload.Declaration, plan: Plan, rank: int) -> tuple[Job, Any]:
-    """The job of one rank, and what uploads its checkpoints."""
+def make_job(declaration: workload.Declaration, plan: Plan, number: int) -> tuple[Job, Any]:
+    """The job of the rank of a number, and what uploads its checkpoints."""
     output, task, uploads = Path(plan.output_dir), None, None
     report: Report = Silent()
-    if rank == 0:
+    if number == 0:
         if plan.task is None:
             report = TerminalReport(output)
         else:
@@ -130,9 +128,9 @@ def make_job(declaration: workload.Declaration, plan: Plan, rank: int) -> tuple[
         checkpoints=Checkpoints(output / "checkpoints", uploaded=uploads),
         resume=Path(plan.resume) if plan.resume else None,
         init_from=Path(plan.init_from) if plan.init_from else None,
-        rank=rank,
-        local_rank=int(os.environ.get("LOCAL_RANK", "0")),
-        world_size=int(os.environ.get("WORLD_SIZE", os.environ.get("PADDLE_TRAINERS_NUM", "1"))),
+        rank=number,
+        local_rank=local_rank(),
+        world_size=world_size(),
         task=task,
     )
     return job, uploads

@@ -8,17 +8,20 @@ defaults < config file < arguments, and are checked as a whole: a person who mad
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, is_dataclass
 from pathlib import Path
 from typing import Any
 
 from .errors import ParameterError, WorkloadError
-from .grammar import Argument, expand, on_tasks, read
-from .settings import Setting, describe, flat, leaves_of, merge, nearest, problem_of_text, setting
-from .workload import Command, Declaration
+from .grammar import Argument, expand, on_tasks, read, text_on_task
+from .here import folder_of, names_in, places
+from .names import Alias, Names
+from .settings import Setting, describe, flat, leaves_of, merge, nearest, problem_of_text, setting, stated_in
+from .translation import Translation, translate
+from .workload import FOLDER, Command, Declaration
 
-__all__ = ["RESERVED", "Arguments", "Setting", "describe", "expand", "nearest", "resolve", "setting", "settings_class"]
+__all__ = ["RESERVED", "Arguments", "Setting", "describe", "expand", "names_of", "nearest", "resolve", "setting", "settings_class"]
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,11 @@ class Arguments:
     settings: Any
     """An instance of the command's settings class."""
     texts: Mapping[str, str] = field(default_factory=dict)
-    """Every argument that was given, as it is written on a task."""
+    """Every argument that was given, under its key, as it is written on a task."""
+    notes: tuple[str, ...] = ()
+    """What there is to say of names that were given and change nothing."""
+    folder: Path | None = None
+    """The run's own folder, where it has one whenever the same is asked for by hand."""
 
     def flat_settings(self) -> dict[str, Any]:
         """Every setting in dotted form, as shown beside the run."""
@@ -88,46 +95,110 @@ def settings_class(command: Command) -> type:
     return found
 
 
-def resolve(declaration: Declaration, tokens: Iterable[str], inherited: Mapping[str, str] | None = None) -> Arguments:
-    """Turn the tokens of one run into checked arguments.
+def resolve(
+    declaration: Declaration, tokens: Iterable[str], inherited: Mapping[str, str] | None = None, home: Path | None = None
+) -> Arguments:
+    """Turn the tokens of one run into checked arguments. An original's names mean what the workload says that they mean.
 
     Args:
         declaration: the workload.
         tokens: `key=value` each, as typed.
         inherited: what a task holds, by key; a token takes the place of the one of its key.
+        home: of a run by hand, the folder that its declared places are in.
 
     Raises:
         ParameterError: with every problem of command, keys, types, ranges and required values.
         WorkloadError: the command's settings cannot be imported.
     """
     read_here, problems = read(tokens)
-    given = {**on_tasks(inherited or {}), **read_here}
-    paths = {key: path_key(key) for key in declaration.datasets}
-    own = {*RESERVED, *paths, *paths.values()}
+    on_task = on_tasks(inherited or {})
+    command = chosen_command(declaration, text_of({**on_task, **read_here}, "command"), problems)
+    names = names_of(declaration, command) if command else Names()
+    earlier, typed = translate(names, on_task.values()), translate(names, read_here.values())
+    given = {**earlier.arguments, **typed.arguments}
+    file = config_file(declaration, text_of(given, "config"), problems)
+    stated = translate(names, stated_by(command, file, problems), f"{file.name}: ") if command and file else Translation()
+    own = own_keys(declaration)
+    given = {**{key: stated.arguments.pop(key) for key in [*stated.arguments] if key in own - {"command", "config"}}, **given}
+    all_given = {**by_hand(declaration, command, home, {*given, *stated.arguments}), **given}
     reserved = {key: entry.default for key, entry in RESERVED.items()}
-    for key in given.keys() & own:
-        reserved[key] = read_reserved(given[key], problems)
-    command = chosen_command(declaration, reserved["command"], problems)
-    file = config_file(declaration, reserved["config"], problems)
-    settings = None
+    reserved |= {key: read_reserved(item, problems) for key, item in all_given.items() if key in own}
+    settings: Any = None
     if command is not None:
         try:
-            settings = typed_settings(command, file, [item for key, item in given.items() if key not in own], own)
+            settings = typed_settings(command, file, stated, [item for key, item in all_given.items() if key not in own], {*own, *names})
         except ParameterError as error:
             problems += error.problems
-        stated = {key: item.value for key, item in given.items()} if settings is None else flat(settings)
-        problems += problems_of_run(declaration, command, reserved, stated)
+        found = {key: item.value for key, item in given.items()} if settings is None else flat(settings)
+        problems += problems_of_run(declaration, command, reserved, found)
+    parts = (earlier, typed, stated)
+    problems += [problem for part in parts for problem in part.problems]
     if problems or command is None:
         raise ParameterError(problems)
-    texts = {key: item.text for key, item in given.items()}
-    return Arguments(command, reserved, {key: reserved[key] for key in paths if reserved.get(key)}, settings, texts)
+    return Arguments(
+        command,
+        reserved,
+        {key: reserved[key] for key in declaration.datasets if reserved.get(key)},
+        settings,
+        {key: item.text for key, item in given.items()},
+        tuple(note for part in parts for note in part.notes),
+        folder_of(command, reserved["output_dir"], flat(settings), home) if home else None,
+    )
+
+
+def by_hand(declaration: Declaration, command: Command | None, home: Path | None, said: Collection[str]) -> dict[str, Argument]:
+    """The declared places of a run by hand, as far as nothing else is said: a dataset of its own takes the place of a folder, too."""
+    if command is None or home is None:
+        return {}
+    settled = {*said, *(path_key(key) for key in declaration.datasets if key in said)}
+    return on_tasks({key: place for key, place in places(command, home).items() if key not in settled})
+
+
+def own_keys(declaration: Declaration) -> set[str]:
+    """The keys that are no settings: the harness's, and those of datasets."""
+    return {*RESERVED, *declaration.datasets, *map(path_key, declaration.datasets)}
+
+
+def names_of(declaration: Declaration, command: Command) -> Names:
+    """Every other name of what a command knows: those that the workload declares, and of a dotted key its last part where no other ends so.
+
+    Raises:
+        WorkloadError: a declared name is a key itself, is declared twice, or stands for a key that there is not.
+    """
+    leaves = leaves_of(settings_class(command))
+    keys = {*leaves, *own_keys(declaration)}
+    common, own = declaration.names, command.names
+    aliases = {**{name: alias for name, alias in common.aliases.items() if alias.key in keys}, **own.aliases}
+    stated = Names(aliases, {**common.fixed, **own.fixed}, {**common.refused, **own.refused})
+    if problems := list(problems_of_declared(declaration, command, keys)):
+        raise WorkloadError("\n".join(f"{declaration.folder / 'workload.yaml'}: {problem}" for problem in problems))
+    ends = [key.rpartition(".")[2] for key in leaves]
+    short = {end: Alias(key) for key, end in zip(leaves, ends, strict=True) if ends.count(end) == 1 and end not in {*keys, *stated}}
+    return Names({**short, **aliases}, stated.fixed, stated.refused)
+
+
+def problems_of_declared(declaration: Declaration, command: Command, keys: set[str]) -> Iterator[str]:
+    """What is wrong with the names that hold for a command, whose own keys are known."""
+    common, own = declaration.names, command.names
+    where = f"commands.{command.name}: "
+    yield from (f"{where}{name} is a key itself, and no other name for one" for name in {*common, *own} & keys)
+    holding = {name for name in common if name not in common.aliases or common.aliases[name].key in keys}
+    yield from (f"{where}{name} is declared for all commands already" for name in holding & {*own})
+    yield from (f"{where}aliases.{name}: there is no key {alias.key}" for name, alias in own.aliases.items() if alias.key not in keys)
+    yield from (f"{where}here.{key}: there is no such key" for key in command.here if key != FOLDER and key not in keys)
+    yield from (f"{where}here.{FOLDER}: there is no setting {name}" for name in names_in(command) if name not in keys)
+    every = {leaf for each in declaration.commands.values() for leaf in leaves_of(settings_class(each))} | keys
+    yield from (f"aliases.{name}: no command has a key {alias.key}" for name, alias in common.aliases.items() if alias.key not in every)
 
 
 def keys_of(declaration: Declaration) -> dict[str, bool]:
-    """Every key that a workload knows, of whatever command, and whether it holds a text."""
-    settings = {leaf.key: leaf.holds_text for command in declaration.commands.values() for leaf in describe(settings_class(command))}
+    """Every key that a workload knows, of whatever command, and every other name; and whether it holds a text."""
+    commands = declaration.commands.values()
+    settings = {leaf.key: leaf.holds_text for command in commands for leaf in describe(settings_class(command))}
     datasets = dict.fromkeys([*declaration.datasets, *map(path_key, declaration.datasets)], True)
-    return {**settings, **datasets, **{key: entry.type is str for key, entry in RESERVED.items()}}
+    keys = {**settings, **datasets, **{key: entry.type is str for key, entry in RESERVED.items()}}
+    names = [(name, each.key_of(name)) for each in (names_of(declaration, command) for command in commands) for name in each]
+    return {**{name: keys.get(key, True) for name, key in names}, **keys}
 
 
 def path_key(dataset_key: str) -> str:
@@ -179,10 +250,27 @@ def config_file(declaration: Declaration, name: str | None, problems: list[str])
     return None
 
 
-def typed_settings(command: Command, file: Path | None, arguments: Iterable[Argument], own: Iterable[str]) -> Any:
+def text_of(given: Mapping[str, Argument], key: str) -> str | None:
+    """The text of an argument; an empty one is as good as none."""
+    return given[key].text or None if key in given else None
+
+
+def stated_by(command: Command, file: Path, problems: list[str]) -> list[Argument]:
+    """What a config file states."""
+    try:
+        pairs = stated_in(file, leaves_of(settings_class(command)))
+    except ParameterError as error:
+        problems += error.problems
+        return []
+    return [Argument(key, text_on_task(value), value) for key, value in pairs]
+
+
+def typed_settings(command: Command, file: Path | None, stated: Translation, arguments: Iterable[Argument], known: Iterable[str]) -> Any:
+    """The command's settings from what a file states and, above it, arguments."""
     schema = settings_class(command)
     leaves = leaves_of(schema)
-    return merge(schema, file, [(item.key, item.meant(item.key in leaves and leaves[item.key].holds_text)) for item in arguments], own)
+    values = [(item.key, item.meant(item.key in leaves and leaves[item.key].holds_text)) for item in arguments]
+    return merge(schema, file, values, known, [(key, item.value) for key, item in stated.arguments.items()])
 
 
 def problems_of_run(declaration: Declaration, command: Command, reserved: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:

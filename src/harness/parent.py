@@ -7,12 +7,12 @@ import signal
 import sys
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from . import requeue
+from . import here, requeue
 from .agent import Agent, descent
-from .checkpoint import find
+from .checkpoint import find, find_weights
 from .data import materialise
 from .errors import HarnessError, LaunchError, ParameterError
 from .failure import read_failure
@@ -53,7 +53,7 @@ def run(declaration: Declaration, argv: Sequence[str], script: str) -> int:
     sidecar = None
     try:
         check_image(declaration.root, declaration.image)
-        arguments = resolve(declaration, [], tracked.asked(declaration)) if tracked else resolve(declaration, argv)
+        arguments = resolve(declaration, [], tracked.asked(declaration)) if tracked else by_hand(declaration, argv)
         launch = launch_of(arguments)
         python = image_python(declaration.image, declaration.root, os.environ)
         if tracked is None and has_server(os.environ):
@@ -95,6 +95,19 @@ def beside(declaration: Declaration, arguments: Arguments, tracked: Tracked | No
     check_output(arguments.reserved["output_dir"], output)
     left = arguments.reserved[requeue.KEY] - tracked.requeued
     return Sidecar(tracked.id, agent.pid, left, declaration.root / "src", output / "requeue.log")
+
+
+def by_hand(declaration: Declaration, argv: Sequence[str]) -> Arguments:
+    """The arguments of a command line.
+
+    Raises:
+        ParameterError: also for data or a checkpoint that is not there.
+    """
+    arguments = resolve(declaration, argv, home=here.home(declaration, os.environ))
+    paths = {path_key(key): key for key in declaration.datasets}
+    if problems := list(here.problems_of_inputs(arguments.reserved, paths, has_server=has_server(os.environ))):
+        raise ParameterError(problems)
+    return arguments
 
 
 def end(tracked: Tracked | None, nodes: Nodes, agent: Agent, sidecar: Sidecar | None, reason: str, code: int) -> int:
@@ -140,10 +153,13 @@ def settle(declaration: Declaration, arguments: Arguments, tracked: Tracked | No
     Raises:
         HarnessError: for data or a checkpoint that cannot be had, or a folder that cannot be written.
     """
+    for note in arguments.notes:
+        print(note, flush=True)
     reserved = arguments.reserved
     name = tracked.id if tracked else f"{arguments.command.name}-{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:4]}"
     output = output_of(declaration, arguments, name)
     check_output(reserved["output_dir"], output)
+    last = here.last_checkpoint(arguments.folder, reserved["resume"]) if arguments.folder else None
     wanted = {key: (arguments.datasets.get(key), reserved.get(path_key(key))) for key in declaration.datasets}
     datasets = {key: materialise(source, path) for key, (source, path) in wanted.items() if source or path}
     if tracked:
@@ -158,8 +174,8 @@ def settle(declaration: Declaration, arguments: Arguments, tracked: Tracked | No
         datasets={key: str(dataset.folder) for key, dataset in datasets.items()},
         output_dir=str(output),
         seed=reserved["seed"],
-        resume=own or checkpoint(reserved["resume"], output),
-        init_from=checkpoint(reserved["init_from"], output),
+        resume=own or (str(last) if last else checkpoint(reserved["resume"], output, find)),
+        init_from=checkpoint(reserved["init_from"], output, find_weights),
         task=tracked.id if tracked else None,
         requeued=tracked.requeued if tracked else 0,
     )
@@ -171,12 +187,12 @@ def settle(declaration: Declaration, arguments: Arguments, tracked: Tracked | No
 
 def output_of(declaration: Declaration, arguments: Arguments, name: str) -> Path:
     """The folder of a run's files."""
-    return Path(arguments.reserved["output_dir"]).absolute() / declaration.name / name
+    return arguments.folder or Path(arguments.reserved["output_dir"]).absolute() / declaration.name / name
 
 
-def checkpoint(source: str | None, output: Path) -> str | None:
-    """The checkpoint file that `resume` or `init_from` names: a file, a folder, a task, or a file in S3."""
-    if source is None:
+def checkpoint(source: str | None, output: Path, find: Callable[[Path], Path]) -> str | None:
+    """The checkpoint file that `resume` or `init_from` names: a file, a folder, where `find` finds it, a task, or a file in S3."""
+    if source is None or source == here.ANEW:
         return None
     if source.startswith(SCHEME):
         return str(stored_checkpoint(source, output / "resumed"))

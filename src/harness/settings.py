@@ -128,17 +128,26 @@ def nearest(word: str, words: Iterable[str]) -> str:
     return f" (did you mean {by_letters[close[0]]}?)" if close else ""
 
 
-def merge(schema: type, file: Path | None, arguments: Iterable[tuple[str, Any]], known: Iterable[str] = ()) -> Any:
+def merge(
+    schema: type,
+    file: Path | None,
+    arguments: Iterable[tuple[str, Any]],
+    known: Iterable[str] = (),
+    stated: Sequence[tuple[str, Any]] | None = None,
+) -> Any:
     """An instance of `schema` from defaults < file < arguments (dotted keys and values).
 
-    `known` are right names beyond the schema's, for hints.
+    Args:
+        known: right names beyond the schema's, for hints.
+        stated: by the file, where it has been read already.
 
     Raises:
         ParameterError: with every unknown key, wrong type, value out of range and missing value.
     """
     leaves, config = leaves_of(schema), OmegaConf.structured(schema)
-    stated = [] if file is None else list(flatten(read_config(file), leaves))
-    problems = given_twice(stated, file)
+    if stated is None:
+        stated = [] if file is None else stated_in(file, leaves)
+    problems: list[str] = []
     where: dict[str, str] = {}
     for key, value, source in [*((*item, f"{file.name}: " if file else "") for item in stated), *((*item, "") for item in arguments)]:
         if key not in leaves:
@@ -163,10 +172,17 @@ def merge(schema: type, file: Path | None, arguments: Iterable[tuple[str, Any]],
     return OmegaConf.to_object(config)
 
 
-def given_twice(stated: Sequence[tuple[str, Any]], file: Path | None) -> list[str]:
-    """Settings that a file states both ways, as `optim.lr` and as `lr` below `optim`."""
+def stated_in(file: Path, leaves: Mapping[str, Setting]) -> list[tuple[str, Any]]:
+    """Dotted keys and values of a YAML file.
+
+    Raises:
+        ParameterError: it cannot be read, or states a setting both ways, as `optim.lr` and as `lr` below `optim`.
+    """
+    stated = list(flatten(read_config(file), leaves))
     keys = [key for key, _ in stated]
-    return [f"{file}: {key} is given {keys.count(key)} times" for key in dict.fromkeys(keys) if keys.count(key) > 1]
+    if twice := [key for key in dict.fromkeys(keys) if keys.count(key) > 1]:
+        raise ParameterError([f"{file}: {key} is given {keys.count(key)} times" for key in twice])
+    return stated
 
 
 def problem_of_text(value: Any) -> str | None:

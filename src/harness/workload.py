@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from .errors import WorkloadError
 from .metrics import Metrics, problems_of_metrics
+from .names import TABLES, Names, problems_of_names
 from .yaml_file import read_yaml
 
+FOLDER = "folder"
+"""Of a command's `here`, what names the run's own folder; the others are keys."""
 LAUNCHERS = ("inline", "torchrun", "paddle", "own")
 TASK_TYPES = (
     "training",
@@ -41,6 +44,10 @@ class Command:
     """Keys of the datasets without which the command cannot start."""
     instead: tuple[str, ...] = ()
     """Settings that name the data in place of those datasets."""
+    names: Names = Names()
+    """An original's names that this command knows beside those of the workload."""
+    here: Mapping[str, str] = field(default_factory=dict)
+    """Places of a run by hand, see `here`."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +64,10 @@ class Declaration:
     commands: Mapping[str, Command] = field(default_factory=dict)
     metrics: Metrics = Metrics()
     smoke: tuple[Mapping[str, Any], ...] = ()
+    names: Names = Names()
+    """An original's names for what is called otherwise here."""
+    home: str = ""
+    """The environment variable that names the folder of the places of runs by hand."""
 
     @property
     def root(self) -> Path:
@@ -88,7 +99,6 @@ def load(folder: Path) -> Declaration:
     if problems:
         raise WorkloadError("\n".join(f"{path}: {problem}" for problem in problems))
     datasets = stated.get("datasets", {})
-    commands = {name: Command(name=name, **{"needs": list(datasets), **values}) for name, values in stated["commands"].items()}
     return Declaration(
         name=folder.name,
         folder=folder.resolve(),
@@ -96,9 +106,25 @@ def load(folder: Path) -> Declaration:
         image=stated.get("image", folder.name.lower()),
         queue=stated["queue"],
         datasets=datasets,
-        commands={name: replace(command, needs=tuple(command.needs), instead=tuple(command.instead)) for name, command in commands.items()},
+        commands={name: command_of(name, values, datasets) for name, values in stated["commands"].items()},
         metrics=Metrics.of(stated.get("metrics")),
         smoke=tuple(stated.get("smoke", ())),
+        names=Names.of(stated),
+        home=stated.get("home", ""),
+    )
+
+
+def command_of(name: str, stated: Mapping[str, Any], datasets: Mapping[str, str]) -> Command:
+    """A command as the checked contents of workload.yaml state it."""
+    return Command(
+        name,
+        stated["launcher"],
+        stated["type"],
+        stated["config"],
+        needs=tuple(stated.get("needs", datasets)),
+        instead=tuple(stated.get("instead", ())),
+        names=Names.of(stated),
+        here=stated.get("here", {}),
     )
 
 
@@ -106,13 +132,14 @@ def problems_of(stated: Any) -> list[str]:
     """Everything that is wrong in a workload.yaml's contents."""
     if not isinstance(stated, dict):
         return ["must be a mapping with summary, queue and commands"]
-    allowed = {"summary", "image", "queue", "datasets", "commands", "metrics", "smoke"}
+    allowed = {"summary", "image", "queue", "datasets", "commands", "metrics", "smoke", "home", *TABLES}
     problems = [f"unknown key {key!r}; allowed: {', '.join(sorted(allowed))}" for key in stated if key not in allowed]
     problems += [f"{key} is missing" for key in ("summary", "queue", "commands") if not stated.get(key)]
     commands = stated.get("commands") or {}
     for name, command in commands.items():
         problems += [f"commands.{name}: {problem}" for problem in problems_of_command(command, stated.get("datasets") or {})]
     problems += problems_of_metrics(stated.get("metrics"))
+    problems += problems_of_names(stated)
     for number, step in enumerate(stated.get("smoke") or [], 1):
         if not isinstance(step, dict) or step.get("command") not in commands:
             problems.append(f"smoke step {number}: command must be one of {', '.join(commands)}")
@@ -122,7 +149,11 @@ def problems_of(stated: Any) -> list[str]:
 def problems_of_command(command: Any, datasets: Mapping[str, str]) -> list[str]:
     if not isinstance(command, dict):
         return ["must be a mapping with launcher, type and config"]
-    problems = [f"unknown key {key!r}" for key in command if key not in {"launcher", "type", "config", "needs", "instead"}]
+    problems = [f"unknown key {key!r}" for key in command if key not in {"launcher", "type", "config", "needs", "instead", "here", *TABLES}]
+    problems += problems_of_names(command)
+    here = command.get("here", {})
+    if not isinstance(here, dict) or not all(isinstance(place, str) for place in here.values()):
+        problems.append(f"here is {here!r}; must be a mapping of keys to places")
     for key, valid in (("launcher", LAUNCHERS), ("type", TASK_TYPES)):
         if command.get(key) not in valid:
             problems.append(f"{key} is {command.get(key)!r}; must be one of {', '.join(valid)}")

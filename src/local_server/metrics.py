@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections.abc import Sequence
 from typing import Any
@@ -12,6 +13,7 @@ from .documents import TASKS, Json
 from .errors import InvalidRequestError
 from .fields import ITEM, check
 from .projects import with_descendants
+from .scrolls import keys
 
 SAMPLES = 6000
 LARGEST_COMPARISON = 100
@@ -120,18 +122,19 @@ def scalar_metrics_iter_raw(
 ) -> Json:
     """All points of a metric as they were reported, `batch_size` at a time over its variants."""
     check("events.scalar_metrics_iter_raw: metric", metric, ITEM)
-    start = int(scroll_id) if scroll_id and scroll_id.isdecimal() else 0
+    place = tuple(keys(scroll_id, 3)) if scroll_id else (0, 0, 0)
     chosen = {one.id: one.variant for one in curves.series(db, [task], [metric])}
-    marks = ", ".join("?" * len(chosen))
-    sql = f"SELECT series, iter, timestamp, value FROM point WHERE series IN ({marks}) ORDER BY series, iter, timestamp LIMIT ? OFFSET ?"
+    sql = "SELECT iter, timestamp, value FROM point WHERE series = ? AND (iter, timestamp) > (?, ?) ORDER BY iter, timestamp LIMIT ?"
     variants: Json = {}
-    returned = 0
-    for series, iteration, timestamp, value in db.execute(sql, (*chosen, batch_size, start)):
-        line = variants.setdefault(chosen[series], {"iter": [], "timestamp": [], "value": []})
-        for name, item in (("iter", iteration), ("timestamp", timestamp), ("value", value)):
-            line[name].append(item)
-        returned += 1
-    answer: Json = {"variants": variants, "returned": returned, "scroll_id": str(start + returned)}
+    returned, batch_size = 0, max(1, batch_size)
+    for series in sorted(id for id in chosen if id >= place[0]):
+        after = place[1:] if series == place[0] else (-math.inf, -math.inf)
+        if rows := db.execute(sql, (series, *after, batch_size - returned)).fetchall():
+            variants[chosen[series]] = dict(zip(("iter", "timestamp", "value"), map(list, zip(*rows, strict=True)), strict=True))
+            place = (series, *rows[-1][:2])
+            returned += len(rows)
+    answer: Json = {"variants": variants, "returned": returned, "scroll_id": ":".join(map(str, place))}
     if count_total:
+        marks = ", ".join("?" * len(chosen))
         answer["total"] = db.execute(f"SELECT count(*) FROM point WHERE series IN ({marks})", tuple(chosen)).fetchone()[0]
     return answer

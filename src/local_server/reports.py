@@ -1,4 +1,4 @@
-"""Log lines, plots and images as they are read, and all events of a run in the order of their times."""
+"""Log lines, plots and images as they are read."""
 
 from __future__ import annotations
 
@@ -8,16 +8,12 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 from . import curves
-from .answers import Room, Text, encode
+from .answers import Room, Text
 from .documents import TASKS, Json
 from .errors import InvalidRequestError
 from .events import IMAGE, LOG, PLOT, SCALAR, VECTOR
 
 _LATEST = 2**63 - 1
-_SCALARS = """SELECT point.timestamp AS time, point.iter AS place, NULL AS doc, metric, variant, point.iter, point.value
-    FROM series JOIN point ON point.series = series.id WHERE owner = :owner"""
-_OTHERS = """SELECT timestamp AS time, id AS place, doc, NULL, NULL, NULL, NULL
-    FROM event WHERE owner = :owner"""
 
 
 def get_task_log(
@@ -44,37 +40,6 @@ def get_task_log(
     sql = f"SELECT doc {lines} AND timestamp {until} ? ORDER BY timestamp {shown}, id {shown}"
     events = Text((doc for (doc,) in db.execute(sql, (task, LOG, start, end))), Room())
     return {"events": events, "returned": events.count, "total": total}
-
-
-def get_task_events(
-    db: sqlite3.Connection,
-    task: str,
-    event_type: str | None = None,
-    order: str = "asc",
-    batch_size: int = 500,
-    scroll_id: str | None = None,
-    model_events: bool = False,
-) -> Json:
-    """Events by time, `batch_size` at a time; `scroll_id` goes on where the last answer ended."""
-    start = _start(scroll_id)
-    direction = "DESC" if order == "desc" else "ASC"
-    # Of one type alone they lie in the order of their times.
-    union = _SCALARS if event_type == SCALAR else f"{_OTHERS} AND type = :type" if event_type else f"{_SCALARS} UNION ALL {_OTHERS}"
-    values = {"owner": task, "type": event_type, "batch": batch_size, "start": start}
-    total = db.execute(f"SELECT count(*) FROM ({union})", values).fetchone()[0]
-    sql = f"SELECT * FROM ({union}) ORDER BY time {direction}, place {direction} LIMIT :batch OFFSET :start"
-    events = Text((row[2] or _scalar(task, row) for row in db.execute(sql, values)), Room())
-    return {"events": events, "returned": events.count, "total": total, "scroll_id": str(start + events.count)}
-
-
-def _scalar(task: str, row: Sequence[Any]) -> bytes:
-    timestamp, _, _, metric, variant, iteration, value = row
-    event = {"task": task, "type": SCALAR, "metric": metric, "variant": variant, "iter": iteration, "timestamp": timestamp, "value": value}
-    return encode(event)
-
-
-def clear_scroll(db: sqlite3.Connection, scroll_id: str) -> Json:
-    return {}
 
 
 def get_task_metrics(db: sqlite3.Connection, tasks: list[str], event_type: str | None = None) -> Json:

@@ -71,7 +71,11 @@ _LEASES = [
         heard REAL NOT NULL)""",
     "CREATE TABLE lost (task TEXT NOT NULL, session TEXT NOT NULL, PRIMARY KEY (task, session)) WITHOUT ROWID",
 ]
-_STEPS = (_DATA, _LEASES)
+_TIMES = [
+    # Points in the order of their times, in which a run's events are paged.
+    "CREATE INDEX point_time ON point (series, timestamp, iter)",
+]
+_STEPS = (_DATA, _LEASES, _TIMES)
 """What each version of the format adds to the one before."""
 VERSION = len(_STEPS)
 

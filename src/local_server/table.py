@@ -18,6 +18,7 @@ from . import (
     projects,
     queues,
     reports,
+    scrolls,
     taskparts,
     tasks,
     transitions,
@@ -145,8 +146,8 @@ TABLE = Table(
     reads("projects.get_unique_metric_variants", metrics.get_unique_metric_variants),
     # Logs, plots and images
     reads("events.get_task_log", reports.get_task_log),
-    reads("events.get_task_events", reports.get_task_events),
-    reads("events.clear_scroll", reports.clear_scroll),
+    reads("events.get_task_events", scrolls.get_task_events),
+    reads("events.clear_scroll", scrolls.clear_scroll),
     reads("events.get_task_metrics", reports.get_task_metrics),
     reads("events.get_vector_metrics_and_variants", reports.get_vector_metrics_and_variants),
     reads("events.get_task_plots", reports.get_task_plots),

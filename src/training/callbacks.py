@@ -15,13 +15,13 @@ import lightning.pytorch as lightning
 import torch
 from lightning.pytorch.callbacks import Callback
 
+from harness import Job
 from harness.checkpoint import Checkpoints
 from harness.report import Report
+from harness.world import rank
 
-from .distributed import rank
 from .finite import Finite
 from .resume import SETTINGS
-from .run import Run
 from .seeds import seed_everything
 
 
@@ -156,15 +156,15 @@ class SaveAndStop(Callback):
     def on_exception(self, trainer: lightning.Trainer, module: lightning.LightningModule, exception: BaseException) -> None:
         self.restore()
 
-    def exit_if_stopped(self, trainer: lightning.Trainer, run: Run) -> None:
+    def exit_if_stopped(self, trainer: lightning.Trainer, job: Job) -> None:
         """End the process as a signal ends one, if there are steps left.
 
         Raises:
             SystemExit: with 143.
         """
         if self.stopped and trainer.global_step < trainer.estimated_stepping_batches:
-            run.report.text(f"stopped after SIGTERM; continue with resume={run.output}")
-            run.report.flush()
+            job.report.text(f"stopped after SIGTERM; continue with resume={job.output_dir}")
+            job.report.flush()
             sys.exit(128 + signal.SIGTERM)
 
     def restore(self) -> None:

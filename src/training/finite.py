@@ -14,10 +14,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
 
+from harness import Job
 from harness.errors import NotFiniteError
-
-from .distributed import world_size
-from .run import Run
+from harness.world import world_size
 
 
 class Finite(Callback):
@@ -31,13 +30,13 @@ class Finite(Callback):
     of two numbers, and one wait of the CPU for them.
 
     Args:
-        run: whose checkpoints are looked up for the last good one.
+        job: whose checkpoints are looked up for the last good one.
         policy: `stop`, `skip` or `warn`.
         series: under which the loss is reported.
     """
 
-    def __init__(self, run: Run, policy: str, series: str = "train") -> None:
-        self.run, self.policy, self.series = run, policy, series
+    def __init__(self, job: Job, policy: str, series: str = "train") -> None:
+        self.job, self.policy, self.series = job, policy, series
         self.left_out = 0
         self.warned = False
         self.loss: Tensor | None = None
@@ -63,7 +62,7 @@ class Finite(Callback):
             self.warn(f"step {trainer.global_step + 1}: {what} not finite; train.non_finite=warn goes on, and will not say so again")
         else:
             if bad_loss:
-                self.run.report.scalar("loss", self.series, float(self.loss), trainer.global_step + 1)
+                self.job.report.scalar("loss", self.series, float(self.loss), trainer.global_step + 1)
             raise self.error(trainer.global_step + 1, f"{what} not finite")
 
     def leave_out(self, trainer: lightning.Trainer, optimizer: Optimizer, gradients: list[Tensor], what: str) -> None:
@@ -79,9 +78,9 @@ class Finite(Callback):
         else:
             optimizer.zero_grad(set_to_none=True)
         if not self.left_out:
-            self.run.report.text(f"step {step}: {what}; its update is left out, as will be those of other such steps")
+            self.job.report.text(f"step {step}: {what}; its update is left out, as will be those of other such steps")
         self.left_out += 1
-        self.run.report.scalar("steps left out", "not finite", self.left_out, step)
+        self.job.report.scalar("steps left out", "not finite", self.left_out, step)
 
     def mean(self, losses: list[Tensor]) -> float:
         """The mean of some steps' losses; with `skip` of those that are finite, for the others' steps were left out."""
@@ -90,11 +89,11 @@ class Finite(Callback):
 
     def warn(self, message: str) -> None:
         if not self.warned:
-            self.run.report.text(message)
+            self.job.report.text(message)
         self.warned = True
 
     def error(self, step: int, what: str) -> NotFiniteError:
-        last = self.run.checkpoints.latest() or self.run.resume
+        last = self.job.checkpoints.latest() or self.job.resume
         return NotFiniteError(
             f"step {step}: {what}; training ends, and no weights are published; "
             f"{f'the last good checkpoint is {last}' if last else 'there is no checkpoint yet'}; "
@@ -130,7 +129,7 @@ class Finite(Callback):
 
     def on_train_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         if self.left_out:
-            self.run.report.text(f"{self.left_out} steps were left out, for their loss or gradient was not finite")
+            self.job.report.text(f"{self.left_out} steps were left out, for their loss or gradient was not finite")
 
     def state_dict(self) -> dict[str, Any]:
         return {"left_out": self.left_out}

@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from harness import Job
 from harness.errors import CheckpointError
 from harness.report import Report
 from harness.settings import flat
+from harness.world import world_size
 
 from .config import Resumable
-from .distributed import world_size
-from .run import Run
 from .weights import LIGHTNING, check_numbers, read_file
 
 SETTINGS = "settings"
@@ -20,31 +20,30 @@ SETTINGS = "settings"
 TOGETHER = "train.batch_size over all processes"
 
 
-def stated(settings: Any, run: Run) -> dict[str, Any]:
+def stated(job: Job) -> dict[str, Any]:
     """What a run is asked for, as its checkpoints keep it: every setting, the seed, and the file that it started from.
 
     Of the batch size the sum over all processes counts, however many there are.
     """
-    asked = flat(settings)
+    asked = flat(job.settings)
     together = asked.pop("train.batch_size") * world_size()
-    return {**asked, TOGETHER: together, "seed": run.seed, "init_from": run.init_from.name if run.init_from else ""}
+    return {**asked, TOGETHER: together, "seed": job.seed, "init_from": job.init_from.name if job.init_from else ""}
 
 
-def check(settings: Any, run: Run, resumable: Resumable, describe: Callable[[Path], str]) -> None:
+def check(job: Job, resumable: Resumable, describe: Callable[[Path], str]) -> None:
     """Whether the run may go on from its `resume`, if it has one; what differs and may is said in the log. Reads nothing but that file.
 
     Args:
-        settings: of the run, with `train.batch_size`.
-        run: says where it goes on from.
+        job: says where it goes on from; its settings have `train.batch_size`.
         resumable: which settings may differ.
         describe: says of a file what it is, where no run can go on from it.
 
     Raises:
         CheckpointError: for another kind of file, and naming every setting that makes it another run, as it was and as it is now.
     """
-    if run.resume is None:
+    if job.resume is None:
         return
-    before, now = settings_in(run.resume, describe), stated(settings, run)
+    before, now = settings_in(job.resume, describe), stated(job)
     changed = {key: f"{key} was {before.get(key)}, is now {value}" for key, value in now.items() if value != before.get(key)}
     if not now["init_from"]:
         changed.pop("init_from", None)  # its weights are in the checkpoint
@@ -52,9 +51,9 @@ def check(settings: Any, run: Run, resumable: Resumable, describe: Callable[[Pat
     allowed = resumable.free | ({resumable.length} if longer else set())
     refuse([text for key, text in changed.items() if key not in allowed])
     if longer:
-        run.report.text(f"resume: {changed.pop(resumable.length)}: from here on the learning rate follows the schedule of the longer run")
+        job.report.text(f"resume: {changed.pop(resumable.length)}: from here on the learning rate follows the schedule of the longer run")
     if changed:
-        run.report.text(f"resume: {'; '.join(changed.values())}: what is learned does not depend on it, but for rounding")
+        job.report.text(f"resume: {'; '.join(changed.values())}: what is learned does not depend on it, but for rounding")
 
 
 def settings_in(path: Path, describe: Callable[[Path], str]) -> Mapping[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 
-from .distributed import world_size
+from harness.world import local_world_size, world_size
 
 
 class Files(TorchCheckpointIO):
@@ -47,7 +46,7 @@ def make_trainer(
     warnings.filterwarnings("ignore", ".*`isinstance\\(treespec, LeafSpec\\)` is deprecated.*")
     torch.set_float32_matmul_precision("high")
     gpu = torch.cuda.is_available()
-    local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    local = local_world_size()
     strategy: str | Strategy = "auto"
     if world_size() > 1:
         strategy = DDPStrategy(process_group_backend="nccl" if gpu else "gloo", gradient_as_bucket_view=True)

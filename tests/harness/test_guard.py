@@ -109,11 +109,34 @@ def test_what_a_rank_leaves_at_a_good_end_is_killed_at_once(start: Start) -> Non
 
 
 def test_ranks_of_a_killed_parent_are_asked_first(start: Start, tmp_path: Path) -> None:
-    saves = f"import os, sys, signal, time; signal.signal(signal.SIGTERM, lambda *_: (open('{tmp_path}/saved', 'w'), sys.exit()))"
+    save = f"lambda *_: (time.sleep(1), open('{tmp_path}/saved', 'w'), sys.exit())"
+    saves = f"import os, sys, signal, time; signal.signal(signal.SIGTERM, {save})"
     parent, _, pids = start("others = []", grace=20, rank=saves)
     parent.kill()
     assert gone(pids)
     assert (tmp_path / "saved").exists()
+
+
+def test_a_guard_that_is_told_to_end_stays(start: Start) -> None:
+    """As by a closed terminal, or who tells every process of a machine."""
+    parent, mark, pids = start("others = []")
+    (guard,) = guards(mark)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        os.kill(guard, number)
+    parent.kill()
+    assert gone(pids)
+
+
+def test_a_rank_alone_asks_the_workers_that_it_has_in_other_sessions(start: Start, tmp_path: Path) -> None:
+    """They would end before it has saved what they hold."""
+    told = f"signal.signal(signal.SIGTERM, lambda *_: (open('{tmp_path}/' + str(os.getpid()), 'w'), sys.exit()))"
+    worker = f"import os, signal, sys, time; {told}; print(flush=True); time.sleep(300)"
+    others = f"child = subprocess.Popen([sys.executable, '-c', {worker!r}], stdout=subprocess.PIPE, start_new_session=True)"
+    others += "; child.stdout.readline(); others = [child.pid]"
+    _, mark, (rank, own) = start(others, rank=f"import os, subprocess, sys, signal, time; {told}")
+    Family(f"HARNESS_RANKS={mark}", rank).terminate()
+    wait_for((tmp_path / str(rank)).exists, 10)
+    assert not (tmp_path / str(own)).exists()
 
 
 def test_a_second_signal_asks_no_second_time(start: Start, tmp_path: Path) -> None:

@@ -94,15 +94,6 @@ def test_single_values_are_no_curves(server: LocalServer, new_task: NewTask) -> 
     assert server.call("tasks.get_by_id", task=task)["task"]["last_iteration"] == 0
 
 
-def test_raw_points_come_in_batches(server: LocalServer, new_task: NewTask) -> None:
-    task = new_task()
-    server.report(*(scalar(task, step, float(step)) for step in range(5)))
-    first = server.call("events.scalar_metrics_iter_raw", task=task, metric={"metric": "loss"}, batch_size=3, count_total=True)
-    rest = server.call("events.scalar_metrics_iter_raw", task=task, metric={"metric": "loss"}, batch_size=3, scroll_id=first["scroll_id"])
-    assert first["total"] == 5
-    assert first["variants"]["train"]["value"] + rest["variants"]["train"]["value"] == [0.0, 1.0, 2.0, 3.0, 4.0]
-
-
 @pytest.mark.parametrize("value", ["high", "NaN", "Infinity", [1]])
 def test_what_is_no_number_is_refused(server: LocalServer, new_task: NewTask, value: Any) -> None:
     answer = server.ask("events.add", **scalar(new_task(), 1, value))
@@ -182,16 +173,6 @@ def test_log_lines_of_one_millisecond_stay_together(server: LocalServer, new_tas
     first = server.call("events.get_task_log", task=task, navigate_earlier=False, batch_size=2)
     rest = server.call("events.get_task_log", task=task, navigate_earlier=False, from_timestamp=first["events"][-1]["timestamp"])
     assert texts(first) + texts(rest) == ["line 0", "line 1", "line 2", "line 3", "next"]
-
-
-def test_events_are_scrolled_by_time(server: LocalServer, new_task: NewTask) -> None:
-    task = new_task()
-    server.report(scalar(task, 1, 0.5, timestamp=2000), log_line(task, "before", 1000), log_line(task, "after", 3000))
-    first = server.call("events.get_task_events", task=task, batch_size=2)
-    rest = server.call("events.get_task_events", task=task, batch_size=2, scroll_id=first["scroll_id"])
-    assert [event["type"] for event in first["events"] + rest["events"]] == ["log", "training_stats_scalar", "log"]
-    assert first["total"] == 3
-    assert texts(server.call("events.get_task_events", task=task, event_type="log", order="desc")) == ["after", "before"]
 
 
 def picture(task: str, kind: str, iteration: int, name: str, **more: Any) -> dict[str, Any]:

@@ -220,10 +220,10 @@ def test_what_sqlite_refuses_in_one_change_is_no_fault_of_those_committed_with_i
 
 
 def test_a_file_of_the_first_version_is_brought_to_this_one(tmp_path: Path) -> None:
-    """It had no leases."""
+    """It had no leases, nor points in the order of their times."""
     Store(tmp_path / "server.db").close()
     older = sqlite3.connect(tmp_path / "server.db")
-    older.executescript("DROP TABLE lease; DROP TABLE lost; PRAGMA user_version=1")
+    older.executescript("DROP TABLE lease; DROP TABLE lost; DROP INDEX point_time; PRAGMA user_version=1")
     older.execute("INSERT INTO task (id, doc) VALUES ('kept', '{}')")
     older.commit()
     older.close()

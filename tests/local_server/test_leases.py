@@ -128,6 +128,18 @@ class TestUnstarted:
         assert second.start(task)
         assert not first.start(task)
 
+    def test_one_that_runs_and_is_handed_out_once_more_is_his_who_takes_it_then(self, site: Site, queue: str) -> None:
+        task, first, second = site.queued(queue), site.agent("machine:0", queue), site.agent("machine:1", queue)
+        assert first.take() == task
+        assert first.start(task)
+        assert site.ask("queues.add_task", queue=queue, task=task)[0] == 200
+        assert second.take() == task
+        assert not first.start(task)
+        assert first.ask("tasks.completed", task=task, force=True)[0] == 400
+        assert second.start(task)
+        assert first.ask("tasks.failed", task=task, force=True)[0] == 400
+        assert site.status(task) == "in_progress"
+
     def test_one_that_was_stopped_in_its_queue_does_not_come_back(self, site: Site, queue: str) -> None:
         """By force its status alone changes, and an agent gets it all the same (test_real_server.py)."""
         task = site.queued(queue)
@@ -217,10 +229,14 @@ class TestAbandoned:
         assert site.status(task) == "completed"
 
     def test_an_agent_that_died_before_its_first_report_is_named(self, site: Site, queue: str) -> None:
+        """Its time is counted from the start, not from the hand-out."""
         task, agent = site.queued(queue), site.agent("machine:0", queue)
         assert agent.take() == task
+        site.wait(START - 20)
         assert agent.ask("tasks.started", task=task, force=True)[0] == 200
-        site.wait(120)
+        site.wait(REPORT - 20)
+        assert site.status(task) == "in_progress"
+        site.wait(40)
         assert site.task(task)["status_reason"] == "worker machine:0 is gone: no report for 100 s"
 
     def test_an_agent_of_the_same_name_that_does_not_run_it_is_no_sign_of_life(self, site: Site, queue: str) -> None:
@@ -314,6 +330,14 @@ class TestAbandoned:
         agent.report(task)  # one that was under way
         site.wait(120)
         assert site.status(task) == "completed"
+
+    def test_a_late_report_of_an_ended_task_makes_its_agent_none_of_a_person_who_goes_on_with_it(self, site: Site, queue: str) -> None:
+        task, agent, person = site.queued(queue), site.agent("machine:0", queue), site.login(agent=False)
+        assert agent.work() == task
+        agent.report(task)
+        assert person("tasks.started", task=task, force=True)[0] == 200
+        site.wait(SILENCE - 10)
+        assert site.status(task) == "in_progress"
 
 
 def test_a_server_knows_how_long_it_has_listened(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -191,20 +191,6 @@ def test_a_long_curve_and_a_long_log_take_neither_long_nor_much_memory(own_serve
     assert peak(server) - before < 120
 
 
-def test_a_page_of_a_long_log_by_type_is_not_sorted_anew(own_server: OwnServer) -> None:
-    """500,000 lines were sorted for each page of a thousand."""
-    server = own_server()
-    task = server.call("tasks.create", name="some task", type="training")["id"]
-    sql = "INSERT INTO event (owner, type, timestamp, doc) VALUES (?, 'log', ?, ?)"
-    written(server, sql, ((task, index, json.dumps({"msg": str(index)})) for index in range(100_000)))
-    started = time.monotonic()
-    for page in range(5):
-        answer = server.call("events.get_task_events", task=task, event_type="log", batch_size=100, scroll_id=str(page * 100))
-        assert [event["msg"] for event in answer["events"]] == [str(page * 100 + index) for index in range(100)]
-    assert answer["total"] == 100_000
-    assert time.monotonic() - started < 2
-
-
 def test_a_sender_that_goes_away_in_the_middle_leaves_no_traceback(own_server: OwnServer) -> None:
     server = own_server()
     address = ("127.0.0.1", int(server.url.rpartition(":")[2]))

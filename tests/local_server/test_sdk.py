@@ -52,8 +52,9 @@ def test_a_runs_scalars_come_back(run: Run) -> None:
     assert curve["x"] == list(range(50))
     assert curve["y"] == pytest.approx([2 / (step + 1) for step in range(50)])
     assert seen["all_scalars"]["loss"]["train"]["x"] == list(range(50))
+    assert seen["all_scalars"]["long"]["curve"] == {"name": "curve", "x": list(range(1100)), "y": list(range(1100))}
     assert seen["last"]["loss"]["train"] == {"last": pytest.approx(0.02), "min": pytest.approx(0.02), "max": 1.0}
-    assert (seen["iteration"], seen["single"]) == (49, {"score": 0.875})
+    assert (seen["iteration"], seen["single"]) == (1099, {"score": 0.875})
 
 
 def test_a_runs_plots_images_and_text_come_back(run: Run, server: LocalServer) -> None:

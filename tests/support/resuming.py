@@ -8,12 +8,12 @@ from typing import Any
 
 import torch
 
+from harness import Job
 from harness.errors import CheckpointError
 from harness.report import Recorder
 from harness.settings import flat
 from training.config import Resumable
 from training.resume import check
-from training.run import Run
 
 
 def other(value: Any) -> Any:
@@ -30,13 +30,13 @@ def with_setting(settings: Any, key: str, value: Any) -> Any:
     return replace(settings, **{first: with_setting(getattr(settings, first), rest, value) if rest else value})
 
 
-def refused(settings: Any, resumable: Resumable, run: Run) -> tuple[set[str], set[str]]:
+def refused(job: Job, resumable: Resumable) -> tuple[set[str], set[str]]:
     """Of all settings, changed one at a time against a checkpoint of them, those that are refused by name, and those that are told."""
     first, told = set(), set()
-    for key, value in flat(settings).items():
+    for key, value in flat(job.settings).items():
         report = Recorder()
         try:
-            check(with_setting(settings, key, other(value)), replace(run, report=report), resumable, str)
+            check(replace(job, settings=with_setting(job.settings, key, other(value)), report=report), resumable, str)
         except CheckpointError as error:
             if f"{key}{' over all processes' * (key == 'train.batch_size')} was {value}, is now {other(value)};" in str(error):
                 first.add(key)

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from harness import Job
 from harness.checkpoint import Checkpoints
 from harness.report import Recorder
 from harness.workload import load
-from training.run import Run
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -34,10 +34,13 @@ def ignore_warnings(config: pytest.Config) -> None:
         config.addinivalue_line("filterwarnings", line)
 
 
-def run_in(folder: Path, report: Recorder | None = None, seed: int = 0, **paths: Path | None) -> Run:
-    """A run whose files are in `folder`; `paths` are `resume` and `init_from`."""
+def job_in(
+    folder: Path, settings: Any = None, data: Path | None = None, report: Recorder | None = None, seed: int = 0, **paths: Path | None
+) -> Job:
+    """A job whose files are in `folder`; `paths` are `resume` and `init_from`."""
     folder.mkdir(parents=True, exist_ok=True)
-    return Run(seed, folder, report or Recorder(), Checkpoints(folder / "checkpoints"), **paths)
+    datasets = {"dataset_id": data} if data else {}
+    return Job("test", settings, datasets, folder, seed, report or Recorder(), Checkpoints(folder / "checkpoints"), **paths)
 
 
 def judged_by(workload: str, report: Recorder) -> tuple[str | None, set[str]]:

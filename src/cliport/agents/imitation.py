@@ -18,8 +18,9 @@ from harness.errors import CheckpointError
 from harness.files import replaced
 from harness.numbers import finite
 from harness.report import Report
+from harness.world import rank
 from training.callbacks import ReportTraining, SaveAndStop
-from training.distributed import gather_rows, rank
+from training.distributed import gather_rows
 from training.resume import check_identity
 from training.schedule import scheduled
 

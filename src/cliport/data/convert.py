@@ -11,12 +11,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.command_line import main
 from harness.errors import DataError, ParameterError
-from harness.report import Report
+from harness.report import Report, TerminalReport
 from harness.settings import setting
 
-from ..options import main, terminal
-from ..places import data_folder
+from ..places import data_folder, root
 from ..tasks import MODES
 from .codec import encode
 from .errors import EpisodeError
@@ -73,4 +73,4 @@ def convert_folder(folder: Path, output: Path, report: Report) -> Path:
 
 
 if __name__ == "__main__":
-    main(ConvertConfig, lambda settings: convert(settings, terminal()) and None, __doc__)
+    main(ConvertConfig, lambda settings: convert(settings, TerminalReport(root() / "outputs" / "cliport")), __doc__)

@@ -45,7 +45,7 @@ class Bench:
 
     def clip(self, command: str, name: str, data: Path, **settings: object) -> float:
         """Run a command of clip with its files in `name`; returns its CPU minutes."""
-        stated = {"folder": data, "output_dir": self.folder / name, **settings}
+        stated = {"dataset_path": data, "output_dir": self.folder / name, **settings}
         tokens = [f"{key.replace('__', '.')}={value}" for key, value in stated.items()]
         usage = used([PYTHON, "-m", f"clip_training.{command}", *tokens], self.folder / f"{name}.log", environment())
         said = (self.folder / f"{name}.log").read_text().splitlines()
@@ -56,12 +56,17 @@ class Bench:
         classes = f"[{','.join(CLASSES.values())}]"
         options = {"data.workers": 0, "evaluate.debug_images": 0, "zero_shot.classes": classes, "zero_shot.templates": "name"}
         self.clip("evaluate", name, data, **options, **settings)
-        found: dict[str, Any] = json.loads((self.folder / name / "results.json").read_text())
+        found: dict[str, Any] = json.loads(self.file(name, "results.json").read_text())
+        return found
+
+    def file(self, name: str, file: str) -> Path:
+        """A file that a command has left in `name`."""
+        (found,) = (self.folder / name).glob(f"clip/*/{file}")
         return found
 
     def first_and_last(self, name: str, title: str, series: str) -> tuple[float, float]:
         """Ends of a run's curve."""
-        points = [json.loads(line) for line in (self.folder / name / "scalars.jsonl").read_text().splitlines()]
+        points = [json.loads(line) for line in self.file(name, "scalars.jsonl").read_text().splitlines()]
         values = [point["value"] for point in points if (point["title"], point["series"]) == (title, series)]
         return values[0], values[-1]
 
@@ -87,7 +92,7 @@ def dimmed(pairs: Path) -> Path:
 def training(bench: Bench, pairs: Path) -> list[Row]:
     loop = {"optim.lr": 1e-3, "optim.warmup": 50 if not TRIAL else 2, "train.epochs": EPOCHS, "train.batch_size": 64 if not TRIAL else 16}
     minutes = bench.clip("train", "trained", pairs, **{"model.name": "tabletop-tiny"}, **loop, **COMMON)
-    found = bench.evaluated("evaluated", pairs, **{"model.name": "tabletop-tiny"}, init_from=bench.folder / "trained/weights.pt")
+    found = bench.evaluated("evaluated", pairs, **{"model.name": "tabletop-tiny"}, init_from=bench.file("trained", "weights.pt"))
     retrieved = found["retrieval"]
     unit = f"over {retrieved['pairs']} unseen scenes, the alternative is chance"
     made = [
@@ -104,7 +109,7 @@ def training(bench: Bench, pairs: Path) -> list[Row]:
 
 
 def prompt_tuning(bench: Bench, dim: Path) -> list[Row]:
-    weights = bench.folder / "trained/weights.pt"
+    weights = bench.file("trained", "weights.pt")
     loop = {"train.epochs": EPOCHS, "train.batch_size": 64 if not TRIAL else 16, "optim.lr": 1e-2, "optim.warmup": 20 if not TRIAL else 1}
     minutes = bench.clip("finetune_vpt", "prompts", dim, **{"model.name": "tabletop-tiny"}, init_from=weights, **loop, **COMMON)
     return [improved(bench, "prompts", "prompt tuning for dim light", "the trained CLIP without prompts", minutes)]
@@ -113,7 +118,7 @@ def prompt_tuning(bench: Bench, dim: Path) -> list[Row]:
 def fine_tuning(bench: Bench, pairs: Path) -> list[Row]:
     text = bench.folder / "bert"
     used([PYTHON, "-m", "benchmarks.clip.learning", text, pairs], bench.folder / "bert.log", environment())
-    options = {**TINY, "image.pretrained": bench.folder / "trained/weights.pt", "text.encoder": text, "width": 128}
+    options = {**TINY, "image.pretrained": bench.file("trained", "weights.pt"), "text.encoder": text, "width": 128}
     loop = {"train.epochs": EPOCHS, "train.batch_size": 64 if not TRIAL else 16, "optim.lr": 0.01, "optim.warmup": 50 if not TRIAL else 2}
     minutes = bench.clip("finetune", "finetuned", pairs, **options, **loop, **COMMON)
     return [

@@ -25,7 +25,7 @@ def step(folder: Path, name: str, batch_size: int, **loop: object) -> Usage:
     place.mkdir()
     settings = {
         "model.name": MODEL,
-        "folder": draw_pairs(place / "pairs", batch_size).parent,
+        "dataset_path": draw_pairs(place / "pairs", batch_size).parent,
         "output_dir": place,
         "data.workers": 1,
         "optim.lr": 1e-4,

@@ -80,7 +80,7 @@ def draw_pairs(folder: Path, count: int) -> Path:
 def ours(case: Case, epochs: int, table: Path, folder: Path, python: Path) -> Usage:
     settings = {
         "model.name": case.model,
-        "folder": table.parent,
+        "dataset_path": table.parent,
         "output_dir": folder,
         "data.workers": 1,
         "optim.lr": 1e-4,

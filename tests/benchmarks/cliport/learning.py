@@ -95,7 +95,7 @@ class Bench:
         place = self.folder / "agents" / task / kind
         model = {"model_path": self.checkpoint(task, kind), "model__clip_weights": self.clip, "train_demos": TASKS[task]}
         scenes = {"dataset_path": self.data, "eval_task": task, "mode": "test", "n_demos": SCENES, "debug_images": 0}
-        self.run("cliport", place, "eval", **model, **scenes)
+        self.run("cliport", place, "eval", **model, **scenes, save_path=place / "eval" / "results")
         found = [float(reward) for reward, _ in results_in(place / "eval")["episodes"]]
         print(f"{task}, {kind}: mean reward {sum(found) / len(found):.3f}", flush=True)
         return found

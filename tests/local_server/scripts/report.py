@@ -24,6 +24,8 @@ logger = task.get_logger()
 for step in range(50):
     logger.report_scalar("loss", "train", 1 / (step + 1), step)
     logger.report_scalar("loss", "val", 2 / (step + 1), step)
+for step in range(1100):  # the SDK reads a thousand at a time
+    logger.report_scalar("long", "curve", step, step)
 logger.report_single_value("score", 0.875)
 logger.report_text("a line of text with ünïcode")
 logger.report_image("samples", "noise", 1, image=np.zeros((8, 8, 3), np.uint8))

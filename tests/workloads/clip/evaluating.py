@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from support.training import run_in, taken
+from support.training import job_in, taken
 
 from clip_training.config import EvaluateConfig
 from clip_training.evaluate import evaluate
@@ -18,4 +18,4 @@ def evaluated(folder: Path, output: Path, model: Path, report: Recorder | None =
     paths = taken(options)
     stated = {"model.name": str(model), "data.workers": 0, **{key.replace("__", "."): value for key, value in options.items()}}
     settings = merge(EvaluateConfig, None, stated.items())
-    return evaluate(settings, folder, run_in(output, report, **paths))
+    return evaluate(job_in(output, settings, folder, report, **paths))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from support.training import run_in, taken
+from support.training import job_in, taken
 
 from clip_training.config import TrainConfig
 from clip_training.train import train
@@ -43,7 +43,7 @@ def run(folder: Path, output: Path, model: Path, report: Recorder | None = None,
     paths = taken(options)
     stated = {"model.name": str(model), **SHORT, **{key.replace("__", "."): value for key, value in options.items()}}
     settings = merge(TrainConfig, None, stated.items())
-    return read_weights(train(settings, folder, run_in(output, report, seed, **paths)))
+    return read_weights(train(job_in(output, settings, folder, report, seed, **paths)))
 
 
 def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:

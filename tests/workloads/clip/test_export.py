@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import open_clip
 import pytest
 import torch
 from safetensors.torch import load_file
-from support.training import run_in
+from support.lines import run_line
+from support.training import job_in
 
 from clip_training.config import ExportConfig, ModelConfig
 from clip_training.export import alike, export, names_of
@@ -35,7 +34,7 @@ def test_open_clip_loads_what_was_exported(format: str, model: torch.nn.Module, 
     torch.save(wrapped, tmp_path / "epoch_3.pt")
     report = Recorder()
     asked = ExportConfig(name=str(tiny_model), format=format)
-    path = export(asked, None, run_in(tmp_path / "out", report, init_from=tmp_path / "epoch_3.pt"))
+    path = export(job_in(tmp_path / "out", asked, report=report, init_from=tmp_path / "epoch_3.pt"))
 
     assert path == tmp_path / "out" / f"weights.{format}" == report.artifacts["weights"]
     plain = load_file(path) if format == "safetensors" else torch.load(path, weights_only=True)
@@ -53,7 +52,7 @@ def test_the_model_is_found_by_its_shapes_or_by_what_the_file_says(model: torch.
         {"state_dict": {f"model.{k}": v for k, v in model.state_dict().items()}, "identity": {"model": "test-tiny"}}, tmp_path / "a.ckpt"
     )
     report = Recorder()
-    export(ExportConfig(), None, run_in(tmp_path, report, init_from=tmp_path / "a.ckpt"))
+    export(job_in(tmp_path, ExportConfig(), report=report, init_from=tmp_path / "a.ckpt"))
     assert "create_model('test-tiny'" in report.texts[-1]
 
 
@@ -72,20 +71,19 @@ def test_what_is_no_model_of_open_clip_is_told(model: torch.nn.Module, tmp_path:
     state["visual.prompts"] = torch.zeros(3)
     torch.save(state, tmp_path / "prompted.pt")
     with pytest.raises(CheckpointError, match=r"no model of open_clip was found by these shapes: name=NAME"):
-        export(ExportConfig(), None, run_in(tmp_path, Recorder(), init_from=tmp_path / "prompted.pt"))
+        export(job_in(tmp_path, ExportConfig(), init_from=tmp_path / "prompted.pt"))
     with pytest.raises(CheckpointError, match=r"has visual\.prompts, which the model lacks.*vision transformer"):
-        export(ExportConfig(name="test-tiny"), None, run_in(tmp_path, Recorder(), init_from=tmp_path / "prompted.pt"))
+        export(job_in(tmp_path, ExportConfig(name="test-tiny"), init_from=tmp_path / "prompted.pt"))
     with pytest.raises(ParameterError, match="did you mean ViT-B-32"):
-        export(ExportConfig(name="ViT-B-23"), None, run_in(tmp_path, Recorder(), init_from=tmp_path / "prompted.pt"))
+        export(job_in(tmp_path, ExportConfig(name="ViT-B-23"), init_from=tmp_path / "prompted.pt"))
     with pytest.raises(ParameterError, match="init_from is required"):
-        export(ExportConfig(), None, run_in(tmp_path, Recorder(), init_from=None))
+        export(job_in(tmp_path, ExportConfig(), init_from=None))
     assert not (tmp_path / "weights.pt").exists()
 
 
 def test_the_command_line(model: torch.nn.Module, tiny_model: Path, tmp_path: Path) -> None:
     torch.save(model.state_dict(), tmp_path / "plain.pt")
-    program = [sys.executable, "-W", "ignore", "-m", "clip_training.export", f"init_from={tmp_path / 'plain.pt'}", f"name={tiny_model}"]
-    done = subprocess.run([*program, f"output_dir={tmp_path / 'out'}"], capture_output=True, text=True, check=False)
+    done = run_line("clip_training.export", f"init_from={tmp_path / 'plain.pt'}", f"name={tiny_model}", folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "tensors are in" in done.stdout
-    assert (tmp_path / "out" / "weights.pt").is_file()
+    assert len(list(tmp_path.glob("outputs/clip/export-*/weights.pt"))) == 1

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +12,8 @@ import torch
 from conftest import COLOURS
 from evaluating import evaluated
 from runs import BRIEF, same
-from support.training import broken_off_at, run_in, taken
+from support.lines import run_line, tells_before
+from support.training import broken_off_at, job_in, taken
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import BertConfig, BertModel, BertTokenizerFast
@@ -23,11 +21,9 @@ from transformers import BertConfig, BertModel, BertTokenizerFast
 from clip_training.config import FinetuneConfig, ImageEncoderConfig, ModelConfig, TextEncoderConfig
 from clip_training.distillation import targets
 from clip_training.encoders import image_encoder, make_encoders, masked_mean
-from clip_training.finetune import finetune
+from clip_training.finetune import SelfDistillation, finetune
 from clip_training.kinds import load_clip
 from clip_training.model import normalised
-from clip_training.options import main
-from clip_training.self_distillation import SelfDistillation
 from harness.checkpoint import find
 from harness.errors import CheckpointError, NotFiniteError, ParameterError
 from harness.report import Recorder
@@ -65,7 +61,7 @@ def tuned(folder: Path, output: Path, bert: Path | str, report: Recorder | None 
     """Fine-tune, and return the final weights."""
     paths = taken(options)
     stated = {"text.encoder": str(bert), **SHORT, **{key.replace("__", "."): value for key, value in options.items()}}
-    path = finetune(merge(FinetuneConfig, None, stated.items()), folder, run_in(output, report, **paths))
+    path = finetune(job_in(output, merge(FinetuneConfig, None, stated.items()), folder, report, **paths))
     return torch.load(path, weights_only=True)["state_dict"]
 
 
@@ -265,19 +261,17 @@ def test_a_custom_clip_wrappers_file(squares: Path, bert: Path, tmp_path: Path) 
         load_clip(ModelConfig(), tmp_path / "wrapper.ckpt", encoders=(ImageEncoderConfig("timm/test_vit.r160_in1k", "", 32), text))
 
 
-def test_it_has_a_command_line(squares: Path, bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_has_a_command_line(squares: Path, bert: Path, tmp_path: Path) -> None:
     line = [f"--folder={squares}", "--batch_size", "30", "--text.encoder", str(bert), f"output_dir={tmp_path}", "--max_epochs", "2"]
     line += [f"{key}={value}" for key, value in SHORT.items() if key not in ("train.batch_size", "train.epochs")]
-    monkeypatch.setattr(sys, "argv", ["finetune", *line])
-    main("finetune", FinetuneConfig, finetune, "")
-    assert (tmp_path / "weights.pt").is_file()
+    done = run_line("clip_training.finetune", *line, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert len(list(tmp_path.glob("clip/finetune-*/weights.pt"))) == 1
 
 
-@pytest.mark.parametrize("module", ["finetune", "finetune_vpt", "npz", "evaluate"])
+@pytest.mark.parametrize("module", ["train", "finetune", "finetune_vpt", "npz", "evaluate", "export"])
 def test_a_wrong_line_is_told_before_pytorch_is_imported(module: str) -> None:
-    code = f"import sys, clip_training.{module}; sys.exit(bool({{'torch', 'lightning', 'open_clip'}} & set(sys.modules)))"
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}
-    assert subprocess.run([sys.executable, "-c", code], env=environment).returncode == 0
+    assert tells_before(f"clip_training.{module}", "torch", "lightning", "open_clip")
 
 
 def test_a_fine_tuning_that_diverges_publishes_nothing(squares: Path, bert: Path, tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,8 @@ import torch
 from evaluating import evaluated
 from PIL import Image
 from runs import BRIEF, same
-from support.training import broken_off_at, run_in, taken
+from support.lines import run_line
+from support.training import broken_off_at, job_in, taken
 from torch import Tensor, nn
 
 from clip_training.config import ModelConfig, NpzConfig, VptConfig
@@ -22,7 +22,6 @@ from clip_training.frozen import frozen_datasets
 from clip_training.kinds import load_clip
 from clip_training.model import make_clip
 from clip_training.npz import make_npz
-from clip_training.options import main
 from clip_training.prompts import add_prompts
 from harness.checkpoint import find
 from harness.errors import CheckpointError, DataError, NotFiniteError, ParameterError
@@ -63,7 +62,7 @@ def tuned(folder: Path, output: Path, model: Path, report: Recorder | None = Non
     """Tune, and return the whole model's weights."""
     paths = taken(options)
     stated = {"model.name": str(model), **SHORT, **{key.replace("__", "."): value for key, value in options.items()}}
-    path = finetune_vpt(merge(VptConfig, None, stated.items()), folder, run_in(output, report, **paths))
+    path = finetune_vpt(job_in(output, merge(VptConfig, None, stated.items()), folder, report, **paths))
     return torch.load(path, weights_only=True)["state_dict"]
 
 
@@ -183,7 +182,7 @@ def test_tuning_goes_on_from_prompts(squares: Path, models: Path, base: Path, tm
 
 def frozen(folder: Path | None, output: Path, model: Path, **options: Any) -> Path:
     stated = {"model.name": str(model), "data.workers": 0, **{key.replace("__", "."): value for key, value in options.items()}}
-    return make_npz(merge(NpzConfig, None, stated.items()), folder, run_in(output))
+    return make_npz(job_in(output, merge(NpzConfig, None, stated.items()), folder))
 
 
 def test_frozen_images_are_those_that_the_model_takes(squares: Path, models: Path, base: Path, tmp_path: Path) -> None:
@@ -257,16 +256,15 @@ def test_frozen_images_of_another_size_are_told(squares: Path, models: Path, tmp
         tuned(data, tmp_path / "tuned", models / "test-deep.json")
 
 
-def test_both_have_a_command_line(squares: Path, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_both_have_a_command_line(squares: Path, models: Path, tmp_path: Path) -> None:
     """The fork's, with a model small enough."""
     model, data = str(models / "test-deep.json"), str(tmp_path / "data")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["npz", f"folder={squares}", f"out={data}", f"model_name={model}"])
-    main("make_npz", NpzConfig, make_npz, "")
+    made = run_line("clip_training.npz", f"folder={squares}", f"out={data}", f"model_name={model}", folder=tmp_path)
+    assert made.returncode == 0, made.stderr
     tuning = ["--model_name", model, "--folder", data, "--batch_size", "26", "epochs=1", "warmup=1", "num_workers=0", "debug_images=0"]
-    monkeypatch.setattr(sys, "argv", ["finetune_vpt", *tuning, f"output_dir={tmp_path / 'out'}"])
-    main("finetune_vpt", VptConfig, finetune_vpt, "")
-    assert (tmp_path / "out" / "weights.pt").is_file()
+    tuned = run_line("clip_training.finetune_vpt", *tuning, folder=tmp_path)
+    assert tuned.returncode == 0, tuned.stderr
+    assert len(list(tmp_path.glob("outputs/clip/finetune_vpt-*/weights.pt"))) == 1
 
 
 def test_a_tuning_that_diverges_publishes_nothing(squares: Path, models: Path, base: Path, tmp_path: Path) -> None:

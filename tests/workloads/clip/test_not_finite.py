@@ -14,7 +14,7 @@ from conftest import write_pair
 from evaluating import evaluated
 from runs import run
 from support.scores import PATTERNS
-from support.training import run_in
+from support.training import job_in
 from torch.utils.data import DataLoader
 
 from clip_training import evaluation
@@ -140,7 +140,7 @@ def test_weights_that_are_no_numbers_are_refused_by_name(where: str, squares: Pa
     use = {
         "evaluate": lambda: evaluated(squares, out, tiny_model, init_from=weights),
         "init_from": lambda: run(squares, out, tiny_model, init_from=weights),
-        "export": lambda: export(merge(ExportConfig, None, ()), None, run_in(out, init_from=weights)),
+        "export": lambda: export(job_in(out, merge(ExportConfig, None, ()), init_from=weights)),
     }
     with pytest.raises(CheckpointError, match=r"weights\.pt holds weights that are not finite, .*: visual\.proj"):
         use[where]()

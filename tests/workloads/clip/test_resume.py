@@ -16,7 +16,7 @@ import pytest
 import torch
 from runs import Talking, run, same
 from support.resuming import checkpoint_of, refused, without_identity
-from support.training import broken_off_at, run_in
+from support.training import broken_off_at, job_in
 
 from clip_training.config import RESUMABLE, FinetuneConfig, TrainConfig, VptConfig
 from harness.checkpoint import Checkpoints, find
@@ -165,9 +165,9 @@ def test_a_checkpoint_that_does_not_state_its_data_goes_on_and_that_is_said(
 
 @pytest.mark.parametrize("schema", [TrainConfig, FinetuneConfig, VptConfig])
 def test_every_setting_makes_another_run_but_for_those_listed_here(schema: type, tmp_path: Path) -> None:
-    settings, run_now = merge(schema, None, ()), run_in(tmp_path)
-    checkpoint = checkpoint_of(stated(settings, run_now), tmp_path / "step=00000001.ckpt")
-    no, told = refused(settings, RESUMABLE, run_in(tmp_path, resume=checkpoint))
+    settings = merge(schema, None, ())
+    checkpoint = checkpoint_of(stated(job_in(tmp_path, settings)), tmp_path / "step=00000001.ckpt")
+    no, told = refused(job_in(tmp_path, settings, resume=checkpoint), RESUMABLE)
     free = {"workers", "keep_in_memory", "cache_gb"}
     loop = {"micro_batch", "checkpointing", "channels_last", "compile", "deterministic", "non_finite"}
     loop |= {"report_every", "validate_every", "checkpoint_every", "debug_images", "epochs"}

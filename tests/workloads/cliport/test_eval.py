@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.training import judged_by
+from support.training import job_in, judged_by
 
 from cliport.config import DemosConfig, EvalConfig, RecordConfig
 from cliport.data.codec import HEIGHT_UNIT, encode
@@ -19,13 +19,14 @@ from cliport.data.reader import open_demonstrations
 from cliport.data.source import Source
 from cliport.data.store import opened
 from cliport.demos import make_demos
-from cliport.evaluate import evaluate
+from cliport.eval import evaluate
 from cliport.results import add, read
 from cliport.sim.action import Action
 from cliport.sim.environment import Environment
 from cliport.sim.fusion import fuse
 from cliport.sim.observation import HeightMap
 from cliport.tasks import make
+from harness import Job
 from harness.errors import CheckpointError, DataError
 from harness.report import Recorder
 
@@ -94,13 +95,14 @@ class Bench:
     data_dir: Path
     checkpoints: Path
 
-    def settings(self, **stated: Any) -> EvalConfig:
-        paths = {"data_dir": str(self.data_dir), "model_path": str(self.checkpoints), "save_path": str(self.checkpoints)}
-        return EvalConfig(**{"eval_task": TASK, "n_demos": 2, "debug_images": 0, **paths, **stated})
+    def job(self, data_dir: Path | None = None, **stated: Any) -> Job:
+        paths = {"model_path": str(self.checkpoints), "save_path": str(self.checkpoints)}
+        settings = EvalConfig(**{"eval_task": TASK, "n_demos": 2, "debug_images": 0, **paths, **stated})
+        return job_in(self.checkpoints.parent / "run", settings, data_dir or self.data_dir)
 
-    def run(self, **stated: Any) -> tuple[dict[str, dict[str, Any]], Recorder]:
-        settings, report = self.settings(**stated), Recorder()
-        return evaluate(settings, self.loader(settings), report), report
+    def run(self, **stated: Any) -> tuple[dict[str, dict[str, Any]], Any]:
+        job = self.job(**stated)
+        return evaluate(job, self.loader(job.settings)), job.report
 
     def loader(self, settings: EvalConfig) -> Callable[[Path], Any]:
         def load(path: Path) -> Any:
@@ -151,15 +153,15 @@ def test_what_has_results_is_left_out_unless_they_shall_be_made_anew(bench: Benc
 
 
 def test_what_another_evaluator_did_meanwhile_is_not_done_again(bench: Bench) -> None:
-    settings, report = bench.settings(), Recorder()
-    load, file = bench.loader(settings), bench.checkpoints / f"{TASK}-cliport-n2-results-val.json"
+    job = bench.job()
+    load, file = bench.loader(job.settings), bench.checkpoints / f"{TASK}-cliport-n2-results-val.json"
     theirs = {"episodes": [], "mean_reward": 0.125}
 
     def slow(path: Path) -> Any:
         add(file, LATE, theirs)
         return load(path)
 
-    assert list(evaluate(settings, slow, report)) == [EARLY]
+    assert list(evaluate(job, slow)) == [EARLY]
     found = read(file)
     assert found[LATE] == theirs
     assert rewards(found[EARLY]) == [0.0, 0.0]
@@ -209,7 +211,7 @@ def test_a_group_s_tasks_take_turns_and_the_names_say_multi(bench: Bench) -> Non
         model_task="multi-all",
         checkpoint_type="last",
         n_demos=1,
-        data_dir=str(shapes(bench.data_dir)),
+        data_dir=shapes(bench.data_dir),
     )
     assert len(found["last.ckpt"]["episodes"]) == 1
     assert any("last 1/1 packing-shapes seed 1:" in text for text in report.texts)
@@ -244,8 +246,8 @@ def test_what_is_missing_is_told_before_any_agent_is_made(bench: Bench) -> None:
         raise AssertionError(path)
 
     with pytest.raises(DataError, match="has 2 whole demonstrations where n=50 are wanted; make more"):
-        evaluate(bench.settings(n_demos=50), never, Recorder())
+        evaluate(bench.job(n_demos=50), never)
     with pytest.raises(DataError, match=f"align-rope-val: there are no demonstrations; .*{TASK}-test, {TASK}-val"):
-        evaluate(bench.settings(eval_task="align-rope"), never, Recorder())
+        evaluate(bench.job(eval_task="align-rope"), never)
     with pytest.raises(CheckpointError, match="checkpoint_type=0003: no such checkpoint"):
-        evaluate(bench.settings(checkpoint_type="0003"), never, Recorder())
+        evaluate(bench.job(checkpoint_type="0003"), never)

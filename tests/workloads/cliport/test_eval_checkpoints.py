@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from support.training import job_in
 
 from cliport.agents import AgentConfig
 from cliport.checkpoints import to_evaluate
 from cliport.config import EvalConfig
-from cliport.eval import original_config
-from cliport.evaluate import places_of
+from cliport.eval import original_config, places_of
 from cliport.results import add, file_name
 from harness.errors import CheckpointError, ParameterError
 
@@ -105,9 +105,9 @@ def test_the_form_of_the_original_s_agents_is_in_its_run_s_settings(folder: Path
         original_config(EvalConfig(train_config="nowhere.yaml"), folder / EARLY)
 
 
-def test_places_follow_cliport_root_and_the_original_s_layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CLIPORT_ROOT", str(tmp_path))
-    places = places_of(EvalConfig(eval_task=TASK, model_task="multi-all", n_demos=10, mode="test"))
+def test_places_follow_the_original_s_layout(tmp_path: Path) -> None:
+    settings = EvalConfig(eval_task=TASK, model_task="multi-all", n_demos=10, mode="test", model_dir=str(tmp_path))
+    places = places_of(job_in(tmp_path / "run", settings, tmp_path / "data"))
     assert places.data == tmp_path / "data"
     assert places.checkpoints == tmp_path / "exps/multi-all-cliport-n1000-train/checkpoints"
     assert places.results == tmp_path / f"exps/{TASK}-cliport-n1000-train/checkpoints/{TASK}-cliport-n10-multi-results-test.json"
@@ -115,11 +115,27 @@ def test_places_follow_cliport_root_and_the_original_s_layout(tmp_path: Path, mo
     assert places.videos == tmp_path / f"exps/{TASK}-cliport-n1000-train/videos"
 
 
-def test_stated_places_are_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("CLIPORT_ROOT", raising=False)
-    stated = {"data_dir": "d", "model_path": "m", "save_path": "s", "results_path": "r"}
-    places = places_of(EvalConfig(eval_task=TASK, model_task=TASK, exp_folder="e", **stated))
+def test_stated_places_are_taken(tmp_path: Path) -> None:
+    stated = {"model_path": "m", "save_path": "s", "results_path": "r", "model_dir": "x"}
+    job = job_in(tmp_path, EvalConfig(eval_task=TASK, exp_folder="e", **stated), Path("d"), init_from=Path("i.ckpt"))
+    places = places_of(job)
     assert (places.data, places.checkpoints, places.validation, places.results.parent) == tuple(map(Path, ("d", "m", "r", "s")))
-    assert places.videos == Path("e") / f"{TASK}-cliport-n1000-train/videos"
-    moved = places_of(EvalConfig(eval_task=TASK, model_task=TASK, model_dir=str(tmp_path), exp_folder="cliport_quickstart"))
-    assert moved.checkpoints == tmp_path / f"cliport_quickstart/{TASK}-cliport-n1000-train/checkpoints"
+    assert places.videos == Path("x/e") / f"{TASK}-cliport-n1000-train/videos"
+
+
+def test_a_run_of_an_agent_writes_to_its_own_folder(tmp_path: Path) -> None:
+    places = places_of(job_in(tmp_path, EvalConfig(eval_task=TASK), tmp_path / "data", init_from=tmp_path / "step=1.ckpt"))
+    assert (places.checkpoints, places.results.parent, places.videos) == (
+        tmp_path / "step=1.ckpt",
+        tmp_path / "results",
+        tmp_path / "videos",
+    )
+
+
+def test_the_state_of_training_is_no_checkpoint_of_its_own(folder: Path) -> None:
+    (folder / "step=00005000.ckpt").touch()
+    assert chosen(folder, "05000") == [EARLY]
+    alone = folder.parent / "alone"
+    alone.mkdir()
+    (alone / "step=00005000.ckpt").touch()
+    assert chosen(alone, "05000") == ["step=00005000.ckpt"]

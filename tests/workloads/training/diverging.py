@@ -12,17 +12,16 @@ from typing import Any
 import lightning.pytorch as lightning
 import torch
 from lightning.pytorch.plugins import MixedPrecision
-from support.training import run_in
+from support.training import job_in
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
 
+from harness import Job
 from harness.errors import NotFiniteError
-from harness.report import Recorder
+from harness.world import rank
 from training.callbacks import ReportTraining, SaveAndStop
-from training.distributed import rank
 from training.finite import Finite
-from training.run import Run
 from training.trainer import make_trainer
 
 NAN = float("nan")
@@ -70,17 +69,17 @@ class Line(lightning.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": LambdaLR(optimizer, lambda step: 1 / (1 + step)), "interval": "step"}}
 
 
-def fit(module: Line, run: Run, policy: str, scaler: torch.amp.GradScaler | None = None) -> lightning.Trainer:
+def fit(module: Line, job: Job, policy: str, scaler: torch.amp.GradScaler | None = None) -> lightning.Trainer:
     """As workloads do it; with a scaler as in fp16, which Lightning keeps for GPUs."""
-    finite = Finite(run, policy)
-    saving = SaveAndStop(run.checkpoints, 1, finite, {})
+    finite = Finite(job, policy)
+    saving = SaveAndStop(job.checkpoints, 1, finite, {})
     trainer = make_trainer(
         epochs=1,
         validate_every=1,
         precision="fp32",
         deterministic=False,
-        output=run.output,
-        callbacks=[finite, ReportTraining(run.report, 1, 8, finite), saving],
+        output=job.output_dir,
+        callbacks=[finite, ReportTraining(job.report, 1, 8, finite), saving],
     )
     if scaler is not None:
         trainer.strategy.precision_plugin = MixedPrecision("16-mixed", "cpu", scaler)
@@ -95,10 +94,10 @@ def weights_of(module: Line) -> dict[str, Tensor]:
 
 def main(output: Path) -> None:
     module = Line(loss=3 * rank(), alone=True)
-    fit(module, run_in(output / "skip", Recorder()), "skip")
+    fit(module, job_in(output / "skip"), "skip")
     torch.save(weights_of(module), output / f"rank-{rank()}.pt")
     try:
-        fit(Line(loss=3 * rank(), alone=True), run_in(output / "stop", Recorder()), "stop")
+        fit(Line(loss=3 * rank(), alone=True), job_in(output / "stop"), "stop")
     except NotFiniteError as error:
         (output / f"stopped-{rank()}.txt").write_text(str(error))
 

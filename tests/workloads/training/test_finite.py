@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from diverging import Line, fit, weights_of
-from support.training import run_in
+from support.training import job_in
 
 from harness.errors import NotFiniteError
 from harness.report import Recorder
@@ -37,7 +37,7 @@ def test_by_default_a_run_ends_before_the_weights_take_it_in(poison: str, tmp_pa
     with pytest.raises(
         NotFiniteError, match=rf"^step 3: {what} not finite; .*no weights are published; the last good checkpoint is .*step=0+2"
     ):
-        fit(module, run_in(tmp_path, report), "stop")
+        fit(module, job_in(tmp_path, report=report), "stop")
     before, after = unspoilt(2), weights_of(module)
     assert all(torch.equal(after[name], before[name]) for name in before)
     assert sorted(path.name for path in (tmp_path / "checkpoints").glob("*.ckpt")) == ["step=00000001.ckpt", "step=00000002.ckpt"]
@@ -50,7 +50,7 @@ def test_by_default_a_run_ends_before_the_weights_take_it_in(poison: str, tmp_pa
 def test_skip_leaves_a_step_out_and_nothing_else(poison: str, norm: bool, tmp_path: Path) -> None:
     """Weights, statistics of batch normalisation and the optimiser's are those of the same steps by hand without the third."""
     report, module = Recorder(), Line(norm=norm, **{poison: 3})
-    fit(module, run_in(tmp_path, report), "skip")
+    fit(module, job_in(tmp_path, report=report), "skip")
     by_hand, after = unspoilt(5, without=3, norm=norm), weights_of(module)
     assert all(torch.allclose(after[name], by_hand[name], rtol=1e-6) for name in by_hand)
     assert report.scalars["steps left out", "not finite"] == [(3, 1)]
@@ -61,7 +61,7 @@ def test_skip_leaves_a_step_out_and_nothing_else(poison: str, norm: bool, tmp_pa
 def test_warn_says_so_once_and_neither_saves_nor_publishes(tmp_path: Path) -> None:
     report = Recorder()
     with pytest.raises(NotFiniteError, match=r"step 5: the weights are not finite; .*the last good checkpoint is .*step=0+2"):
-        fit(Line(loss=3), run_in(tmp_path, report), "warn")
+        fit(Line(loss=3), job_in(tmp_path, report=report), "warn")
     assert [text.partition(":")[0] for text in report.texts if "train.non_finite=warn" in text] == ["step 3"]
     assert not (tmp_path / "checkpoints" / "step=00000003.ckpt").exists()
 
@@ -70,7 +70,7 @@ def test_warn_says_so_once_and_neither_saves_nor_publishes(tmp_path: Path) -> No
 def test_weights_that_an_update_broke_are_not_saved(policy: str, tmp_path: Path) -> None:
     """A finite gradient times a learning rate can be more than a float holds."""
     with pytest.raises(NotFiniteError, match=r"step 1: the weights are not finite; .*there is no checkpoint yet"):
-        fit(Line(lr=1e30, scale=1e30), run_in(tmp_path), policy)
+        fit(Line(lr=1e30, scale=1e30), job_in(tmp_path), policy)
     assert not list(tmp_path.rglob("*.ckpt"))
 
 
@@ -78,7 +78,7 @@ def test_weights_that_an_update_broke_are_not_saved(policy: str, tmp_path: Path)
 def test_half_precision_s_scaler_leaves_out_what_overflows(tmp_path: Path) -> None:
     """Its scale begins at 2^16, far too much for this loss, and falls until the gradient fits: no fault, and nothing to report."""
     report, scaler = Recorder(), torch.amp.GradScaler("cpu")
-    fit(Line(scale=1e4), run_in(tmp_path, report), "stop", scaler)
+    fit(Line(scale=1e4), job_in(tmp_path, report=report), "stop", scaler)
     assert scaler.get_scale() < 2**16
     assert ("steps left out", "not finite") not in report.scalars
 
@@ -88,7 +88,7 @@ def test_half_precision_s_scaler_leaves_out_what_overflows(tmp_path: Path) -> No
 def test_half_precision_does_not_hide_a_fault(options: dict[str, int], step: int, tmp_path: Path) -> None:
     """A loss that is no number, and a gradient that still is none when 2^16 has been halved sixteen times."""
     with pytest.raises(NotFiniteError, match=f"^step {step}: the"):
-        fit(Line(**options, steps=24), run_in(tmp_path), "stop", torch.amp.GradScaler("cpu"))
+        fit(Line(**options, steps=24), job_in(tmp_path), "stop", torch.amp.GradScaler("cpu"))
 
 
 @pytest.mark.parametrize("fused", [False, True])
@@ -96,7 +96,7 @@ def test_half_precision_does_not_hide_a_fault(options: dict[str, int], step: int
 def test_half_precision_can_leave_a_step_out(options: dict[str, Any], fused: bool, tmp_path: Path) -> None:
     """Also by an optimiser that looks at gradients itself, as fused ones do."""
     report, module, scaler = Recorder(), Line(**options, fused=fused), torch.amp.GradScaler("cpu", init_scale=2.0)
-    fit(module, run_in(tmp_path, report), "skip", scaler)
+    fit(module, job_in(tmp_path, report=report), "skip", scaler)
     assert report.scalars["steps left out", "not finite"] == [(3, 1)]
     after = weights_of(module)
     assert all(value.isfinite().all() for value in after.values())

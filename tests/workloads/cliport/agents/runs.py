@@ -11,10 +11,10 @@ from typing import Any
 
 import torch
 from scenes import TASK
-from support.training import run_in, taken
+from support.training import job_in, taken
 
-from cliport.agents.learning import train
 from cliport.config import TrainConfig
+from cliport.train import train
 from harness.report import Recorder
 from harness.settings import merge
 
@@ -56,7 +56,7 @@ def settings_of(options: dict[str, Any], schema: type = TrainConfig) -> Any:
 def run(data: Path, output: Path, report: Recorder | None = None, seed: int = 0, **options: Any) -> dict[str, torch.Tensor]:
     """Train, and return the final parameters. `options` are settings, and `resume` and `init_from`."""
     paths = taken(options)
-    kept = train(settings_of(options), data, run_in(output, report, seed, **paths))
+    kept = train(job_in(output, settings_of(options), data, report, seed, **paths))
     return torch.load(kept / "last.ckpt", weights_only=True)["state_dict"]
 
 

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import re
 import subprocess
-import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,18 +10,18 @@ import torch
 from PIL import Image
 from runs import SHORT, run, same, settings_of
 from scenes import TASK, write_demonstrations
-from support.training import judged_by, run_in
+from support.lines import run_line
+from support.training import job_in, judged_by
 
 from cliport.agents import load
 from cliport.agents.batch import Batch
 from cliport.agents.imitation import falling
 from cliport.agents.samples import batch_of
 from cliport.agents.validation import wrapped
-from cliport.config import FinetuneConfig, TrainConfig
+from cliport.config import TrainConfig
 from cliport.data.reader import open_demonstrations
 from cliport.finetune import finetune, start_of
-from cliport.train import run as command_line
-from harness.checkpoint import find
+from harness.checkpoint import find, find_weights
 from harness.errors import CheckpointError, DataError, ParameterError
 from harness.params import describe
 from harness.report import Recorder
@@ -125,10 +121,8 @@ class TestWhatARunLeaves:
     def test_finetuning_keeps_what_is_shared_and_lists_what_is_not(
         self, report: Recorder, output: Path, data: Path, tmp_path: Path
     ) -> None:
-        options = {**PART, "finetune__checkpoint": str(output), "train__trans_stream_fusion_type": "add", "train__lr": 1e-12}
-        settings = merge(FinetuneConfig, None, {**SHORT, **{k.replace("__", "."): v for k, v in options.items()}}.items())
-        again = Recorder()
-        kept = finetune(settings, data, run_in(tmp_path, again, seed=5))
+        settings, again = settings_of({**PART, "train__trans_stream_fusion_type": "add", "train__lr": 1e-12}), Recorder()
+        kept = finetune(job_in(tmp_path, settings, data, again, seed=5, init_from=find_weights(output)))
         before, after = load(output / "checkpoints" / "best.ckpt").state_dict(), load(kept / "last.ckpt").state_dict()
         assert after.keys() == before.keys() - {"transport.key.fusion.conv.1.weight", "transport.query.fusion.conv.1.weight"}
         assert all(torch.allclose(value, before[key], atol=1e-6) for key, value in after.items())
@@ -148,11 +142,18 @@ def test_finetuning_from_another_network_says_what_it_found(data: Path, tmp_path
         run(data, tmp_path, init_from=tmp_path / "last.ckpt")
 
 
-def test_finetuning_needs_a_checkpoint(tmp_path: Path) -> None:
-    with pytest.raises(ParameterError, match=r"finetune\.checkpoint is required"):
-        start_of(settings_of({}, FinetuneConfig))
-    with pytest.raises(CheckpointError, match="no whole checkpoint"):
-        start_of(settings_of({"finetune__checkpoint": str(tmp_path)}, FinetuneConfig))
+def test_finetuning_starts_where_the_same_task_and_agent_have_learned_from_most(data: Path, tmp_path: Path) -> None:
+    own, settings = tmp_path / f"{TASK}-transporter-n6-train", settings_of({})
+    with pytest.raises(ParameterError, match=rf"init_from is required: .*{tmp_path.name} has no training of {TASK} by transporter"):
+        start_of(job_in(own, settings))
+    for number in (3, 20, 100):
+        kept = tmp_path / f"{TASK}-transporter-n{number}-train" / "checkpoints"
+        kept.mkdir(parents=True)
+        for name in ("best.ckpt", "last.ckpt") if number < 100 else ():  # of the largest nothing is left
+            (kept / name).touch()
+    (tmp_path / f"{TASK}-cliport-n1000-train" / "checkpoints").mkdir(parents=True)
+    (tmp_path / f"{TASK}-cliport-n1000-train" / "checkpoints" / "best.ckpt").touch()
+    assert start_of(job_in(own, settings)) == tmp_path / f"{TASK}-transporter-n20-train/checkpoints/best.ckpt"
 
 
 def test_shuffled_instructions_are_another_run(data: Path, tmp_path: Path) -> None:
@@ -203,39 +204,39 @@ def test_a_short_run_still_validates(data: Path, tmp_path: Path) -> None:
     assert [step for step, _ in report.scalars["loss", "vl"]] == [0, 1, 2, 3]
 
 
-def test_the_command_line_trains_in_the_experiments_folder_and_goes_on_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CLIPORT_ROOT", str(tmp_path))
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+def line(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """`python -m cliport.train` with CLIPORT_ROOT at `folder`."""
+    return run_line("cliport.train", *arguments, folder=folder, CLIPORT_ROOT=str(folder))
+
+
+@pytest.mark.slow
+def test_the_command_line_trains_in_the_experiments_folder_and_goes_on_there(tmp_path: Path) -> None:
+    """Slow: two programs whose ranks import PyTorch."""
     write_demonstrations(tmp_path / "data", train=2, val=1)
-    options = {"n_demos": 2, "n_val": 1, "batch_size": 1, "debug_images": 1, "n_steps": 3, "save_steps": [2], "checkpoint_every": 1}
-    settings = settings_of({f"train__{key}": value for key, value in options.items()})
-    kept = command_line(settings)
-    assert kept == tmp_path / "exps" / f"{TASK}-transporter-n2-train" / "checkpoints"
-    names = {path.name for path in kept.iterdir()}
-    assert {"last.ckpt", "best.ckpt"} < names
-    assert any(re.fullmatch(r"steps=00002-val_loss=\d+\.\d{8}\.ckpt", name) for name in names)
+    changed = {"n_demos": 2, "n_val": 1, "batch_size": 1, "debug_images": 1, "n_steps": 3, "save_steps": "[2]", "checkpoint_every": 1}
+    given = [f"{key}={value}" for key, value in {**SHORT, **{f"train.{key}": value for key, value in changed.items()}}.items()]
+    first = line(tmp_path, *given)
+    assert first.returncode == 0, first.stdout + first.stderr
+    kept = tmp_path / "exps" / f"{TASK}-transporter-n2-train" / "checkpoints"
+    assert {"last.ckpt", "best.ckpt"} < {path.name for path in kept.iterdir()}
+    assert len(list(kept.glob("steps=00002-val_loss=*.ckpt"))) == 1
     assert list((kept.parent / "images").rglob("*.png"))
 
-    before = torch.load(kept / "last.ckpt", weights_only=True)["state_dict"]
-    assert same(torch.load(command_line(settings) / "last.ckpt", weights_only=True)["state_dict"], before)  # nothing was left to do
-    longer = replace(settings, train=replace(settings.train, n_steps=4))
-    assert torch.load(command_line(longer) / "last.ckpt", weights_only=True)["global_step"] == 4
-    other = replace(longer, train=replace(longer.train, lr=2e-3))
-    with pytest.raises(CheckpointError, match=r"holds another run: .*train\.lr was 0\.001, is now 0\.002.*load_from_last_ckpt=False"):
-        command_line(other)
-    anew = replace(other, train=replace(other.train, load_from_last_ckpt=False))
-    assert torch.load(command_line(anew) / "last.ckpt", weights_only=True)["global_step"] == 4
+    given.remove("train.n_steps=3")
+    longer = line(tmp_path, *given, "n_steps=4", "train.load_from_last_ckpt=True")
+    assert f"going on from {kept}/step=00000003.ckpt; resume=anew begins anew" in longer.stdout
+    assert torch.load(kept / "last.ckpt", weights_only=True)["global_step"] == 4
 
 
-def test_several_gpus_are_a_launchers_to_start(tmp_path: Path) -> None:
-    with pytest.raises(ParameterError, match=r"train\.gpu=\[0, 1\]: one process takes one GPU; for several: torchrun"):
-        command_line(settings_of({"train__gpu": [0, 1], "train__train_dir": str(tmp_path)}))
+def test_several_gpus_are_the_launchers_to_start(tmp_path: Path) -> None:
+    done = line(tmp_path, "train.gpu=[0,1]")
+    assert done.returncode == 2
+    assert "train.gpu=[0, 1]: here it is [0] or 0: each process has a GPU of its own" in done.stderr
 
 
 def test_all_that_is_wrong_with_a_command_line_is_told_at_once(tmp_path: Path) -> None:
     wrong = ["train.agent=clipport", "train.task=put-block-in-bowl", "trian.n_steps=5", "train.lang_fusion_type=mul", "train.lr=-1"]
-    program = [sys.executable, "-m", "cliport.train", *wrong]
-    done = subprocess.run(program, capture_output=True, text=True, check=False, env=os.environ | {"CLIPORT_ROOT": str(tmp_path)})
+    done = line(tmp_path, *wrong)
     assert done.returncode == 2
     for hint in ("did you mean cliport?", "did you mean put-block-in-bowl-", "did you mean train.n_steps?", "did you mean mult?", "> 0"):
         assert hint in done.stderr, hint
@@ -249,6 +250,5 @@ def test_a_config_opens_with_its_command_and_is_valid(config: Path) -> None:
     merge(TrainConfig, config, ())
 
 
-@pytest.mark.parametrize("schema", [TrainConfig, FinetuneConfig])
-def test_every_setting_says_what_it_means(schema: type) -> None:
-    assert all(setting.help for setting in describe(schema))
+def test_every_setting_says_what_it_means() -> None:
+    assert all(setting.help for setting in describe(TrainConfig))

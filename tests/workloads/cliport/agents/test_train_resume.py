@@ -14,9 +14,9 @@ import torch
 from runs import Talking, run, same, settings_of
 from scenes import TASK, episode
 from support.resuming import checkpoint_of, refused, without_identity
-from support.training import broken_off_at, run_in
+from support.training import broken_off_at, job_in
 
-from cliport.config import RESUMABLE, FinetuneConfig, TrainConfig
+from cliport.config import RESUMABLE
 from cliport.data.codec import encode
 from cliport.data.store import opened
 from harness.checkpoint import find
@@ -95,14 +95,12 @@ def test_another_runs_checkpoint_is_refused(data: Path, tmp_path: Path) -> None:
         run(data, tmp_path, resume=find(tmp_path), **QUICK, train__n_steps=1, model__width=4)
 
 
-@pytest.mark.parametrize("schema", [TrainConfig, FinetuneConfig])
-def test_every_setting_makes_another_run_but_for_those_listed_here(schema: type, tmp_path: Path) -> None:
-    settings = settings_of({}, schema)
-    checkpoint = checkpoint_of(stated(settings, run_in(tmp_path)), tmp_path / "step=00000001.ckpt")
-    no, told = refused(settings, RESUMABLE, run_in(tmp_path, resume=checkpoint))
-    free = "exp_folder train_dir data_dir gpu log save_steps load_from_last_ckpt seed workers deterministic non_finite report_every "
-    free += "validate_every checkpoint_every debug_images n_steps"
-    may = {f"train.{key}" for key in free.split()} | {"dataset.cache", "dataset.cache_mib", "finetune.checkpoint"}
+def test_every_setting_makes_another_run_but_for_those_listed_here(tmp_path: Path) -> None:
+    settings = settings_of({})
+    checkpoint = checkpoint_of(stated(job_in(tmp_path, settings)), tmp_path / "step=00000001.ckpt")
+    no, told = refused(job_in(tmp_path, settings, resume=checkpoint), RESUMABLE)
+    free = "save_steps workers deterministic non_finite report_every validate_every checkpoint_every debug_images n_steps"
+    may = {f"train.{key}" for key in free.split()} | {"dataset.cache", "dataset.cache_mib"}
     assert told == may & flat(settings).keys()
     assert no == flat(settings).keys() - told
     assert "train.lr_decay" in no

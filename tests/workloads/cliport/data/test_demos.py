@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.training import job_in
 
 import cliport.demos
 import cliport.rollout
@@ -19,7 +20,7 @@ from cliport.attempts import seeds_after
 from cliport.config import DemosConfig, RecordConfig
 from cliport.data.reader import Demonstrations
 from cliport.data.store import Manifest
-from cliport.demos import make_demos
+from cliport.demos import demos, make_demos
 from harness.errors import DataError
 from harness.report import Recorder
 
@@ -106,20 +107,22 @@ def test_a_run_goes_on_where_it_stopped_and_says_when_there_is_nothing_to_do(unb
 
 def test_a_killed_run_leaves_whole_demonstrations_and_goes_on(unbroken: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "cliport.demos", f"task={TASK}", f"data_dir={tmp_path}", "n=4", "debug_images=0"]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "CLIPORT_ROOT": str(tmp_path / "root")}
-    process = subprocess.Popen([*command, "workers=2"], stdout=subprocess.PIPE, text=True, env=environment)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "HOME": str(tmp_path)}
+    started: dict[str, Any] = {"env": environment, "cwd": tmp_path, "text": True}
+    process = subprocess.Popen([*command, "workers=2"], stdout=subprocess.PIPE, **started)
     try:
         assert process.stdout is not None
         next(line for line in process.stdout if line.startswith(f"{TASK}-train 2/4"))
+        (rank,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        os.kill(int(rank), signal.SIGKILL)
     finally:
-        process.send_signal(signal.SIGKILL)
         process.communicate()
     left = digests(tmp_path / f"{TASK}-train")
     assert left == digests(unbroken)[: len(left)]
     assert left
     assert len(Demonstrations(tmp_path / f"{TASK}-train")) == len(left)
 
-    again = subprocess.run([*command, "workers=1"], capture_output=True, text=True, env=environment)
+    again = subprocess.run([*command, "workers=1"], capture_output=True, **started)
     assert again.returncode == 0, again.stderr
     assert digests(tmp_path / f"{TASK}-train") == digests(unbroken)
 
@@ -149,6 +152,17 @@ def test_a_group_makes_each_of_its_tasks_by_mode(tmp_path: Path, monkeypatch: py
     assert len(asked) == 10
     assert asked[0] == ("align-rope", "train", 7)
     assert asked[-1] == ("packing-shapes", "val", 3)
+
+
+def test_of_a_folder_with_other_demonstrations_those_that_were_made_are_published(tmp_path: Path) -> None:
+    other = tmp_path / "data" / "align-rope-train"
+    other.mkdir(parents=True)
+    job = job_in(tmp_path / "run", DemosConfig(task=TASK, n=1, debug_images=0, data_dir=str(tmp_path / "data")))
+    demos(job)
+    (published,) = (tmp_path / "run" / "made").iterdir()
+    assert published.resolve() == tmp_path / "data" / f"{TASK}-train"
+    assert len(Demonstrations(published)) == 1
+    assert any(f"dataset_path={tmp_path / 'run' / 'made'}" in text for text in job.report.texts)
 
 
 def test_nothing_is_kept_when_data_is_not_to_be_saved(tmp_path: Path) -> None:

@@ -157,6 +157,15 @@ class TestDescent:
         assert len(links) == 3
         assert (links[0].partition(":")[0], links[-1].partition(":")[2]) == (own, str(agent.pid))
 
+    def test_who_started_an_agent_does_not_count_though_it_is_another_s_agent(self, start: Start, tmp_path: Path) -> None:
+        inner = tmp_path / "inner" / "clearml-agent"
+        inner.parent.mkdir()
+        inner.write_text("import subprocess, sys; subprocess.run(sys.argv[2:])")
+        shell = ["sh", "-c", '"$@"; exit $?', "sh", sys.executable, str(inner), "daemon"]
+        start("clearml-agent", [*shell, sys.executable, "-c", self.DESCENT])
+        (link, own) = self.told(tmp_path)
+        assert link.partition(":")[0] == own
+
     def test_without_an_agent_there_is_none(self, start: Start, tmp_path: Path) -> None:
         start("launcher", [sys.executable, "-c", self.DESCENT])
         assert len(self.told(tmp_path)) == 1
@@ -170,6 +179,7 @@ class TestDescent:
             (["sudo", "clearml-agent", "daemon"], False),
             (["bash", "-c", "python3 -u -m clearml_agent execute --id 1"], False),
             (["python3", "clearml_train.py", "output_dir=a/b/clearml-agent/c"], False),
+            (["python3", "train.py", "--epochs", "3", "--name", "clearml-agent"], False),
         ],
     )
     def test_it_is_told_by_its_command_line(self, argv: list[str], counts: bool) -> None:
@@ -182,7 +192,7 @@ def test_a_process_between_that_is_gone_counts_too(monkeypatch: pytest.MonkeyPat
     before = signal.signal(signal.SIGTERM, lambda number, _: told.append(number))
     try:
         with subprocess.Popen(["sleep", "300"]) as between:
-            agent = Agent({between.pid: os.getpid()})
+            agent = Agent({between.pid: os.getpid(), os.getpid(): os.getppid()})
             agent.watch()
             time.sleep(0.1)
             assert (agent.gone, told) == (False, [])
@@ -198,4 +208,5 @@ def test_its_words_replace_those_of_the_signal_and_no_others() -> None:
     assert agent.why("stopped by SIGTERM; the last checkpoint is kept") == "stopped by SIGTERM; the last checkpoint is kept"
     agent.gone = True
     assert agent.why("stopped by SIGTERM; the last checkpoint is kept") == "its agent is gone; the last checkpoint is kept"
-    assert agent.why("rank 0: ValueError: no") == "rank 0: ValueError: no"
+    for other in ("rank 0: ValueError: no", "rank 0: a process was stopped by SIGTERM"):
+        assert agent.why(other) == other

@@ -30,7 +30,8 @@ from .agents import AgentConfig, load
 from .checkpoints import to_evaluate
 from .config import EvalConfig
 from .data.episode import Episode
-from .data.reader import Mixture, Source, open_demonstrations
+from .data.reader import Mixture, open_demonstrations
+from .data.source import Source
 from .demos import picture_of
 from .places import experiment
 from .results import Outcome, add, file_name, read, summary

@@ -40,7 +40,8 @@ from .agents.frozen import Weights
 from .agents.imitation import Imitation, KeepLast, ReportParts, Validate
 from .agents.samples import Draws, Fixed, Steps
 from .config import RESUMABLE, ModelConfig, TrainConfig
-from .data.reader import Source, open_demonstrations
+from .data.reader import open_demonstrations
+from .data.source import Source
 
 
 def train(job: Job) -> Path:

@@ -19,6 +19,7 @@ from typing import Any
 from . import workload
 from .checkpoint import Checkpoints
 from .data import PUBLIC_PROJECT, publish
+from .failure import write_failure
 from .params import settings_class
 from .plan import PLAN, Plan
 from .report import ClearMLReport, Report, Silent, TerminalReport
@@ -133,13 +134,3 @@ def make_job(declaration: workload.Declaration, plan: Plan, number: int) -> tupl
         task=task,
     )
     return job, uploads
-
-
-def write_failure(folder: Path, number: int, error: BaseException) -> None:
-    (folder / f"failure-{number}.txt").write_text(f"rank {number}: {type(error).__name__}: {error}")
-
-
-def read_failure(folder: Path) -> str | None:
-    """What the rank that failed first said, or None."""
-    failures = sorted(folder.glob("failure-*.txt"), key=lambda path: path.stat().st_mtime_ns)
-    return failures[0].read_text() if failures else None

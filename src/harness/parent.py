@@ -15,9 +15,9 @@ from .agent import Agent, descent
 from .checkpoint import find, find_weights
 from .data import materialise
 from .errors import HarnessError, LaunchError, ParameterError
+from .failure import read_failure
 from .gpus import problems_of_processes
 from .image import check_image
-from .job import read_failure
 from .launch import Launch, image_python, problems_of_meeting
 from .nodes import STOPPED, Nodes, choose_interface, join
 from .params import Arguments, path_key, resolve

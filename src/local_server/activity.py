@@ -9,7 +9,6 @@ from typing import Any
 
 from . import queues
 from .documents import QUEUES, TASKS, WORKERS, Json
-from .endpoints import endpoint
 from .errors import InvalidRequestError
 
 MOST_POINTS = 10_000
@@ -33,7 +32,6 @@ def _seconds(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()
 
 
-@endpoint("workers.get_stats")
 def get_stats(
     db: sqlite3.Connection,
     from_date: float,
@@ -67,7 +65,6 @@ def _readings(stats: Json, date: int, items: Sequence[Json], split: bool) -> lis
     return readings
 
 
-@endpoint("workers.get_activity_report")
 def get_activity_report(db: sqlite3.Connection, from_date: float, to_date: float, interval: int) -> Json:
     """Per interval, how many workers there were, and how many of them ran a task."""
     dates = _dates(from_date, to_date, interval)
@@ -86,7 +83,6 @@ def _series(dates: range, spans: Sequence[tuple[str, float, float]]) -> Json:
     return {"dates": list(dates), "counts": counts}
 
 
-@endpoint("queues.get_queue_metrics")
 def get_queue_metrics(
     db: sqlite3.Connection, from_date: float, to_date: float, interval: int, queue_ids: list[str] | None = None, refresh: bool = False
 ) -> Json:

@@ -17,15 +17,16 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from . import activity, bulk, events, leases, metrics, models, organization, projects, queues, reports, scrolls, taskparts, workers  # noqa: F401  (their end points)
+from . import leases
 from .answers import envelope, pieces
 from .auth import API_VERSION, Guard
 from .bodies import Bodies
 from .callers import NOBODY, Caller
-from .endpoints import Answer, Endpoint, lookup
+from .endpoints import Answer, Endpoint
 from .errors import AnswerError, ForbiddenError, StorageError
 from .files import FileServer
 from .store import Store
+from .table import TABLE
 
 
 class EndpointConvertor(StringConvertor):
@@ -69,17 +70,17 @@ class Api:
             return envelope(name, version, status=500, message="internal error; the server's log has the details")
 
     async def _answer(self, name: str, version: str, request: Request) -> list[bytes]:
-        caller = NOBODY if name == "debug.ping" else self._guard.check(request)
+        caller = NOBODY if TABLE.is_keyless(name) else self._guard.check(request)
         if name == "auth.login":
             if caller.by_cookie:
                 raise ForbiddenError("the page's cookie is for the page alone")
-            async with self._bodies.parsed(request, name, batch=False) as (asked, _):
+            async with self._bodies.parsed(request, name) as (asked, _):
                 token = self._guard.token(request.query_params.get("expiration_sec", asked.get("expiration_sec")), caller)
             return pieces({"token": token})
-        endpoint = lookup(name, version)
+        endpoint = TABLE.find(name, version)
         if caller.by_cookie and endpoint.writes:
             self._guard.check_wish(request, "POST")
-        async with self._bodies.parsed(request, name, batch=endpoint.batch) as (body, large):
+        async with self._bodies.parsed(request, name, endpoint.takes) as (body, large):
             return await self._run(endpoint, body, large, caller)
 
     async def _run(self, endpoint: Endpoint, body: Any, large: bool, caller: Caller) -> list[bytes]:

@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -16,9 +17,6 @@ from starlette.requests import ClientDisconnect, Request
 
 from .errors import InvalidRequestError, TooLargeError
 
-LARGEST = {"events.add": 64 * 2**20, "events.add_batch": 128 * 2**20}
-LARGEST_OTHER = 16 * 2**20
-"""What one document of ClearML's own database can hold: no request but an event needs more."""
 MOST_VALUES = 1_000_000
 """Values in one JSON text, events in one batch: each takes up to 200 bytes, however short its text."""
 DEEPEST = 100
@@ -34,6 +32,23 @@ _STRING_OR_NO_NUMBER = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|-?Infinity|NaN|
 _PAIR_OR_HALF = re.compile(rb"\\u[dD][89abAB]..\\u[dD][c-fC-F]..|(\\u[dD][89a-fA-F]..)|\\.", re.DOTALL)
 
 
+@dataclass(frozen=True)
+class Body:
+    """What an end point takes: the fields of one request, or as `lines` a list of them, one JSON value per line."""
+
+    largest: int
+    """Bytes."""
+    lines: bool = False
+    long_texts: bool = False
+    """Long ones, such as plots, may stay as they are (msgspec.Raw)."""
+
+
+FIELDS = Body(16 * 2**20)
+"""As much as one document of ClearML's own database can hold: no request but an event needs more."""
+EVENT = Body(64 * 2**20, long_texts=True)
+EVENTS = Body(128 * 2**20, lines=True, long_texts=True)
+
+
 class Bodies:
     """Reads and parses; two large bodies are in work at once, the others wait before they are read."""
 
@@ -41,29 +56,27 @@ class Bodies:
         self._turns = asyncio.Semaphore(2)
 
     @asynccontextmanager
-    async def parsed(self, request: Request, name: str, *, batch: bool) -> AsyncIterator[tuple[Any, bool]]:
+    async def parsed(self, request: Request, name: str, form: Body = FIELDS) -> AsyncIterator[tuple[Any, bool]]:
         """The fields of a request to an end point, and whether they are many: its JSON body, else its query.
 
-        A batch is a list of them, one JSON value per line.
         A large body keeps its turn until the block ends.
 
         Raises:
             TooLargeError: the body is over the end point's limit, or holds too many values.
             InvalidRequestError: it is not JSON, or holds what cannot be stored.
         """
-        limit = LARGEST.get(name, LARGEST_OTHER)
         parts = request.stream().__aiter__()
         body = bytearray()
-        more = await _read(parts, body, min(_SMALL, limit))
+        more = await _read(parts, body, min(_SMALL, form.largest))
         if more:
             async with self._turns:
-                if await _read(parts, body, limit):
-                    raise TooLargeError(f"the request is over {limit >> 20} MiB, the most that {name} takes")
-                yield await run_in_threadpool(_fields, body, name, request.query_params, batch), True
+                if await _read(parts, body, form.largest):
+                    raise TooLargeError(f"the request is over {form.largest >> 20} MiB, the most that {name} takes")
+                yield await run_in_threadpool(_fields, body, form, request.query_params), True
         elif len(body) > _PARSED_AT_ONCE:
-            yield await run_in_threadpool(_fields, body, name, request.query_params, batch), False
+            yield await run_in_threadpool(_fields, body, form, request.query_params), False
         else:
-            yield _fields(body, name, request.query_params, batch), False
+            yield _fields(body, form, request.query_params), False
 
 
 async def _read(parts: AsyncIterator[bytes], body: bytearray, limit: int) -> bool:
@@ -81,13 +94,13 @@ async def _read(parts: AsyncIterator[bytes], body: bytearray, limit: int) -> boo
     return True
 
 
-def _fields(body: bytearray, name: str, query: Mapping[str, str], batch: bool) -> Any:
+def _fields(body: bytearray, form: Body, query: Mapping[str, str]) -> Any:
     text = bytes(body)
     body.clear()
     try:
-        if batch:
+        if form.lines:
             return _lines(text)
-        fields = parse(text, long_texts=name in LARGEST) if text.strip() else dict(query)
+        fields = parse(text, long_texts=form.long_texts) if text.strip() else dict(query)
     except (ValueError, RecursionError, msgspec.MsgspecError) as error:
         raise InvalidRequestError(f"the request is not JSON: {error}", subcode=0) from error
     if not isinstance(fields, dict):

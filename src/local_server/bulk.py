@@ -3,24 +3,36 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable, Iterable
 
-from . import deletion, tasks, transitions
+from . import deletion, models, tasks, transitions
 from .documents import Json
-from .endpoints import each, endpoint
-from .errors import InvalidRequestError
+from .errors import AnswerError, InvalidRequestError
 
 
-@endpoint("tasks.archive_many", writes=True)
+def each(db: sqlite3.Connection, ids: Iterable[str], act: Callable[[str], Json]) -> Json:
+    """Do one thing for each ID; one that is refused does not hold up the others."""
+    succeeded: list[Json] = []
+    failed: list[Json] = []
+    for id in ids:
+        db.execute("SAVEPOINT one")
+        try:
+            succeeded.append({"id": id, **act(id)})
+        except AnswerError as error:
+            db.execute("ROLLBACK TO one")
+            failed.append({"id": id, "error": {"codes": [error.status, error.subcode], "msg": str(error), "data": {}}})
+        db.execute("RELEASE one")
+    return {"succeeded": succeeded, "failed": failed}
+
+
 def archive_many(db: sqlite3.Connection, ids: list[str]) -> Json:
     return each(db, ids, lambda id: {"archived": bool(tasks.archive(db, id))})
 
 
-@endpoint("tasks.unarchive_many", writes=True)
 def unarchive_many(db: sqlite3.Connection, ids: list[str]) -> Json:
     return each(db, ids, lambda id: {"unarchived": bool(tasks.unarchive(db, id))})
 
 
-@endpoint("tasks.delete_many", writes=True)
 def delete_many(db: sqlite3.Connection, ids: list[str], force: bool = False, delete_output_models: bool = True) -> Json:
     def delete(id: str) -> Json:
         return deletion.delete_task(db, id, force=force, delete_output_models=delete_output_models)
@@ -28,12 +40,10 @@ def delete_many(db: sqlite3.Connection, ids: list[str], force: bool = False, del
     return each(db, ids, delete)
 
 
-@endpoint("tasks.stop_many", writes=True)
 def stop_many(db: sqlite3.Connection, ids: list[str], force: bool = False, status_reason: str = "", status_message: str = "") -> Json:
     return each(db, ids, lambda id: transitions.stop(db, id, force, status_reason, status_message))
 
 
-@endpoint("tasks.enqueue_many", writes=True)
 def enqueue_many(db: sqlite3.Connection, ids: list[str], queue: str | None = None, queue_name: str | None = None) -> Json:
     if not ids:
         raise InvalidRequestError("Validation error: ids is empty")
@@ -44,12 +54,10 @@ def enqueue_many(db: sqlite3.Connection, ids: list[str], queue: str | None = Non
     return each(db, ids, enqueue)
 
 
-@endpoint("tasks.dequeue_many", writes=True)
 def dequeue_many(db: sqlite3.Connection, ids: list[str]) -> Json:
     return each(db, ids, lambda id: transitions.dequeue(db, id) | {"dequeued": True})
 
 
-@endpoint("tasks.reset_many", writes=True)
 def reset_many(
     db: sqlite3.Connection, ids: list[str], force: bool = False, clear_all: bool = False, delete_output_models: bool = True
 ) -> Json:
@@ -60,13 +68,27 @@ def reset_many(
     return each(db, ids, reset)
 
 
-@endpoint("tasks.publish_many", writes=True)
 def publish_many(db: sqlite3.Connection, ids: list[str], force: bool = False, publish_model: bool = True) -> Json:
     return each(db, ids, lambda id: transitions.publish(db, id, force, publish_model))
 
 
-@endpoint("tasks.make_public", writes=True)
 def make_public(db: sqlite3.Connection, ids: list[str] | None = None) -> Json:
     """Every task is everybody's here, as there is one user: this only says how many of the tasks there are."""
     found = [id for id in ids or [] if db.execute("SELECT 1 FROM task WHERE id = ?", (id,)).fetchone()]
     return {"updated": len(found)}
+
+
+def archive_models(db: sqlite3.Connection, ids: list[str]) -> Json:
+    def archive(id: str) -> Json:
+        models.archive(db, id)
+        return {"archived": True}
+
+    return each(db, ids, archive)
+
+
+def unarchive_models(db: sqlite3.Connection, ids: list[str]) -> Json:
+    def unarchive(id: str) -> Json:
+        models.unarchive(db, id)
+        return {"unarchived": True}
+
+    return each(db, ids, unarchive)

@@ -6,11 +6,9 @@ import sqlite3
 
 from . import curves, leases, projects, queues
 from .documents import MODELS, PROJECTS, TASKS, Json, now
-from .endpoints import endpoint
 from .errors import IllegalStatusError, InvalidRequestError
 
 
-@endpoint("tasks.reset", writes=True)
 def reset(
     db: sqlite3.Connection,
     task: str,
@@ -50,7 +48,6 @@ def _kept(execution: Json) -> Json:
     return kept | {"artifacts": [artifact for artifact in execution.get("artifacts") or [] if artifact.get("mode") == "input"]}
 
 
-@endpoint("tasks.delete", writes=True)
 def delete_task(
     db: sqlite3.Connection, task: str, force: bool = False, return_file_urls: bool = False, delete_output_models: bool = True
 ) -> Json:
@@ -101,7 +98,6 @@ def _remove_models(db: sqlite3.Connection, document: Json) -> int:
     return deleted
 
 
-@endpoint("projects.delete", writes=True)
 def delete_project(db: sqlite3.Connection, project: str, force: bool = False, delete_contents: bool = False) -> Json:
     """Refused for a project with tasks, unless forced: they lose their project, or are deleted with it."""
     PROJECTS.get(db, project)

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from .answers import decode, encode
-from .endpoints import check
 from .errors import InvalidRequestError, UnknownFieldError, UnknownIDError
+from .fields import check
 from .query import Where, holds, order_by, where
 
 Json = dict[str, Any]

@@ -11,7 +11,6 @@ from typing import Any
 from . import curves
 from .answers import encode
 from .documents import TASKS, Json, now
-from .endpoints import endpoint
 from .errors import AnswerError, InvalidRequestError, UnknownIDError
 
 SCALAR, VECTOR, IMAGE, PLOT, LOG = "training_stats_scalar", "training_stats_vector", "training_debug_image", "plot", "log"
@@ -20,7 +19,6 @@ _LARGEST = 2**63
 _NOT_ADDED = 131
 
 
-@endpoint("events.add_batch", writes=True, batch=True)
 def add_batch(db: sqlite3.Connection, requests: list[Any]) -> Json:
     """Add events; bad ones are counted and told, the others are kept.
 
@@ -57,25 +55,21 @@ def add_batch(db: sqlite3.Connection, requests: list[Any]) -> Json:
     return {"added": added, "errors": errors.total(), "errors_info": dict(errors)}
 
 
-@endpoint("events.add", writes=True)
 def add(db: sqlite3.Connection, **event: Any) -> Json:
     return add_batch(db, requests=[event])
 
 
-@endpoint("events.delete_for_task", writes=True)
 def delete_for_task(db: sqlite3.Connection, task: str, allow_locked: bool = False) -> Json:
     _check_open(db, task, allow_locked)
     curves.forget(db, task)
     return {"deleted": True}
 
 
-@endpoint("events.delete_for_model", writes=True)
 def delete_for_model(db: sqlite3.Connection, model: str) -> Json:
     curves.forget(db, model)
     return {"deleted": True}
 
 
-@endpoint("events.clear_task_log", writes=True)
 def clear_task_log(db: sqlite3.Connection, task: str, threshold_sec: int | None = None, allow_locked: bool = False) -> Json:
     """Delete the log, or what in it is older than `threshold_sec` seconds."""
     _check_open(db, task, allow_locked)

@@ -10,8 +10,8 @@ from typing import Any
 from . import curves
 from .answers import Room
 from .documents import TASKS, Json
-from .endpoints import ITEM, check, endpoint
 from .errors import InvalidRequestError
+from .fields import ITEM, check
 from .projects import with_descendants
 from .scrolls import keys
 
@@ -20,7 +20,6 @@ LARGEST_COMPARISON = 100
 _KEYS = ("iter", "timestamp", "iso_time")
 
 
-@endpoint("events.scalar_metrics_iter_histogram")
 def scalar_metrics_iter_histogram(
     db: sqlite3.Connection,
     task: str,
@@ -40,7 +39,6 @@ def scalar_metrics_iter_histogram(
     return answer
 
 
-@endpoint("events.multi_task_scalar_metrics_iter_histogram")
 def multi_task_scalar_metrics_iter_histogram(
     db: sqlite3.Connection,
     tasks: list[str],
@@ -71,7 +69,6 @@ def _check(db: sqlite3.Connection, tasks: Sequence[str], key: str, model_events:
         TASKS.require(db, tasks)
 
 
-@endpoint("events.get_task_single_value_metrics")
 def get_task_single_value_metrics(db: sqlite3.Connection, tasks: list[str], model_events: bool = False) -> Json:
     answer: dict[str, list[Json]] = {task: [] for task in tasks}
     for one in curves.series(db, tasks):
@@ -82,12 +79,10 @@ def get_task_single_value_metrics(db: sqlite3.Connection, tasks: list[str], mode
     return {"tasks": [{"task": task, "values": values} for task, values in answer.items() if values]}
 
 
-@endpoint("events.get_scalar_metrics_and_variants")
 def get_scalar_metrics_and_variants(db: sqlite3.Connection, task: str) -> Json:
     return {"metrics": curves.variants(db, task)}
 
 
-@endpoint("projects.get_unique_metric_variants")
 def get_unique_metric_variants(db: sqlite3.Connection, project: str | None = None, include_subprojects: bool = True) -> Json:
     """The scalars that the tasks of a project, or of all, have reported."""
     condition, values = "1", []
@@ -100,7 +95,6 @@ def get_unique_metric_variants(db: sqlite3.Connection, project: str | None = Non
     return {"metrics": [dict(zip(columns, row, strict=True)) for row in db.execute(sql, values)]}
 
 
-@endpoint("events.get_task_latest_scalar_values")
 def get_task_latest_scalar_values(db: sqlite3.Connection, task: str) -> Json:
     document = TASKS.get(db, task)
     answer: dict[str, list[Json]] = {}
@@ -116,7 +110,6 @@ def get_task_latest_scalar_values(db: sqlite3.Connection, task: str) -> Json:
     }
 
 
-@endpoint("events.scalar_metrics_iter_raw")
 def scalar_metrics_iter_raw(
     db: sqlite3.Connection,
     task: str,

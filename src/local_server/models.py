@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from typing import Any
 
 from .documents import COMPANY, MODELS, PROJECTS, TASKS, USER, Json, check_name, expanded, now, pick, scroll
-from .endpoints import check, each, endpoint
 from .errors import InvalidRequestError
+from .fields import check
 
 _FIELDS: dict[str, Any] = {
     **dict.fromkeys(("name", "uri", "comment", "framework", "project", "parent", "task"), str),
     **dict.fromkeys(("tags", "system_tags"), list[str]),
     **{"design": dict[str, Any], "labels": dict[str, int], "ready": bool},
 }
+_ARCHIVED = "archived"
 
 
 def _fields(db: sqlite3.Connection, asked: Json) -> Json:
@@ -44,7 +46,6 @@ def _new(db: sqlite3.Connection, fields: Json) -> str:
     return MODELS.insert(db, made | fields)
 
 
-@endpoint("models.create", writes=True)
 def create(db: sqlite3.Connection, name: str, uri: str, **asked: Any) -> Json:
     """A model that says nothing of `ready` is published from the start."""
     fields = _fields(db, {"ready": True, "name": name, "uri": uri, **asked})
@@ -53,8 +54,6 @@ def create(db: sqlite3.Connection, name: str, uri: str, **asked: Any) -> Json:
     return {"id": _new(db, fields), "created": True}
 
 
-@endpoint("models.edit", writes=True)
-@endpoint("models.update", writes=True)
 def edit(db: sqlite3.Connection, model: str, iteration: int | None = None, **asked: Any) -> Json:
     document = MODELS.get(db, model)
     fields = _fields(db, asked)
@@ -62,12 +61,10 @@ def edit(db: sqlite3.Connection, model: str, iteration: int | None = None, **ask
     return {"updated": 1, "fields": fields}
 
 
-@endpoint("models.get_by_id")
 def get_by_id(db: sqlite3.Connection, model: str) -> Json:
     return {"model": MODELS.get(db, model)}
 
 
-@endpoint("models.get_by_task_id", until="2.13")
 def get_by_task_id(db: sqlite3.Connection, task: str = "") -> Json:
     made = TASKS.get(db, task)["models"].get("output") or []
     if not made:
@@ -75,26 +72,22 @@ def get_by_task_id(db: sqlite3.Connection, task: str = "") -> Json:
     return {"model": MODELS.get(db, made[-1]["model"])}
 
 
-@endpoint("models.get_all")
 def get_all(db: sqlite3.Connection, **asked: Any) -> Json:
     found = MODELS.find(db, asked, default_order=["-last_update"])
     return {"models": [pick(model, asked.get("only_fields")) for model in found], **scroll(asked, found)}
 
 
-@endpoint("models.get_all_ex")
 def get_all_ex(db: sqlite3.Connection, **asked: Any) -> Json:
     """As get_all; `only_fields` may also reach into what a model refers to: `project.name`, `task.name`, `user.name`."""
     found = MODELS.find(db, asked, default_order=["-last_update"])
     return {"models": [expanded(db, model, asked.get("only_fields")) for model in found], **scroll(asked, found)}
 
 
-@endpoint("models.get_frameworks")
 def get_frameworks(db: sqlite3.Connection) -> Json:
     rows = db.execute("SELECT DISTINCT doc ->> '$.framework' FROM model WHERE doc ->> '$.framework' != '' ORDER BY 1")
     return {"frameworks": [name for (name,) in rows]}
 
 
-@endpoint("models.update_for_task", writes=True, until="2.13")
 def update_for_task(
     db: sqlite3.Connection,
     task: str,
@@ -133,7 +126,6 @@ def publish(db: sqlite3.Connection, model: str) -> None:
     MODELS.save(db, MODELS.get(db, model) | {"ready": True, "last_update": now()})
 
 
-@endpoint("models.delete", writes=True)
 def delete(db: sqlite3.Connection, model: str, force: bool = False) -> Json:
     """Refused without force for a published model, or one that a task takes as input."""
     document = MODELS.get(db, model)
@@ -147,27 +139,20 @@ def delete(db: sqlite3.Connection, model: str, force: bool = False) -> Json:
     return {"deleted": True, "url": document.get("uri")}
 
 
-@endpoint("models.archive_many", writes=True)
-def archive_many(db: sqlite3.Connection, ids: list[str]) -> Json:
-    return _tag(db, ids, "archived", True)
+def archive(db: sqlite3.Connection, id: str) -> None:
+    """Set a model aside: system tag `archived`."""
+    _tag(db, id, lambda tags: {*tags, _ARCHIVED})
 
 
-@endpoint("models.unarchive_many", writes=True)
-def unarchive_many(db: sqlite3.Connection, ids: list[str]) -> Json:
-    return _tag(db, ids, "unarchived", False)
+def unarchive(db: sqlite3.Connection, id: str) -> None:
+    _tag(db, id, lambda tags: {*tags} - {_ARCHIVED})
 
 
-def _tag(db: sqlite3.Connection, ids: list[str], result: str, archived: bool) -> Json:
-    def act(id: str) -> Json:
-        document = MODELS.get(db, id)
-        tags = {*document["system_tags"]} - {"archived"} | ({"archived"} if archived else set())
-        MODELS.save(db, document | {"system_tags": sorted(tags), "last_update": now()})
-        return {result: True}
-
-    return each(db, ids, act)
+def _tag(db: sqlite3.Connection, id: str, changed: Callable[[list[str]], set[str]]) -> None:
+    document = MODELS.get(db, id)
+    MODELS.save(db, document | {"system_tags": sorted(changed(document["system_tags"])), "last_update": now()})
 
 
-@endpoint("models.add_or_update_metadata", writes=True)
 def add_or_update_metadata(db: sqlite3.Connection, model: str, metadata: list[dict[str, Any]], replace_metadata: bool = False) -> Json:
     document = MODELS.get(db, model)
     held = {} if replace_metadata else _metadata(document.get("metadata") or {})
@@ -175,7 +160,6 @@ def add_or_update_metadata(db: sqlite3.Connection, model: str, metadata: list[di
     return {"updated": 1}
 
 
-@endpoint("models.delete_metadata", writes=True)
 def delete_metadata(db: sqlite3.Connection, model: str, keys: list[str]) -> Json:
     document = MODELS.get(db, model)
     kept = {key: item for key, item in _metadata(document.get("metadata") or {}).items() if key not in keys}

@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from .documents import COMPANY, PROJECTS, USER, Json, check_name, now, pick, scroll
-from .endpoints import endpoint
 from .errors import DuplicateError, InvalidRequestError
 from .query import Where
 from .stats import project_stats
@@ -73,7 +72,6 @@ def with_descendants(db: sqlite3.Connection, ids: Iterable[str]) -> list[str]:
     return list(found)
 
 
-@endpoint("projects.create", writes=True)
 def create(
     db: sqlite3.Connection,
     name: str,
@@ -88,18 +86,15 @@ def create(
     return {"id": ensure(db, name, **given)}
 
 
-@endpoint("projects.get_by_id")
 def get_by_id(db: sqlite3.Connection, project: str) -> Json:
     return {"project": PROJECTS.get(db, project)}
 
 
-@endpoint("projects.get_all")
 def get_all(db: sqlite3.Connection, **asked: Any) -> Json:
     """Besides the common filters: `shallow_search`, `include_stats`, `include_dataset_stats`."""
     return _answered(db, asked)
 
 
-@endpoint("projects.get_all_ex")
 def get_all_ex(db: sqlite3.Connection, **asked: Any) -> Json:
     """As get_all, but `parent` asks for all that is below, not for the children alone."""
     parents = asked.pop("parent", None)
@@ -123,7 +118,6 @@ def _answered(db: sqlite3.Connection, asked: Json, *conditions: Where) -> Json:
     return {"projects": answers, **scroll(asked, found)}
 
 
-@endpoint("projects.update", writes=True)
 def update(
     db: sqlite3.Connection,
     project: str,
@@ -155,17 +149,14 @@ def _rename(db: sqlite3.Connection, document: Json, name: str) -> Json:
     return _place(db, name)
 
 
-@endpoint("projects.get_task_tags")
 def get_task_tags(db: sqlite3.Connection, projects: list[str] | None = None, include_system: bool = False) -> Json:
     return _tags(db, "task", projects, include_system)
 
 
-@endpoint("projects.get_model_tags")
 def get_model_tags(db: sqlite3.Connection, projects: list[str] | None = None, include_system: bool = False) -> Json:
     return _tags(db, "model", projects, include_system)
 
 
-@endpoint("projects.get_project_tags")
 def get_project_tags(db: sqlite3.Connection, projects: list[str] | None = None, include_system: bool = False) -> Json:
     return _tags(db, "project", projects, include_system)
 

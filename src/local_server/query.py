@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from . import patterns
-from .endpoints import conforms
 from .errors import InvalidRequestError, UnknownFieldError
+from .fields import conforms
 
 # What documents hold: only these filter. Others steer the answer, or are the SDK's own (`method`).
 _COMMON = {"id", "name", "user", "company", "created", "last_update", "last_change", "tags", "system_tags", "comment", "project", "parent"}

@@ -8,7 +8,6 @@ from typing import Any
 from . import leases, workers
 from .callers import NOBODY, Caller
 from .documents import COMPANY, QUEUES, TASKS, USER, Json, check_name, now, pick, scroll
-from .endpoints import endpoint
 from .errors import DuplicateError, InvalidRequestError
 
 DEFAULT = "default"
@@ -74,19 +73,16 @@ def entries(db: sqlite3.Connection, queue: str, limit: int = -1) -> list[Json]:
     return [{"task": task, "added": added} for task, added in rows]
 
 
-@endpoint("queues.create", writes=True)
 def create(db: sqlite3.Connection, name: str, tags: list[str] | None = None, system_tags: list[str] | None = None) -> Json:
     if named(db, name.strip()) is not None:
         raise DuplicateError(f"Value combination already exists (unique field already contains this value): name={name}")
     return {"id": ensure(db, name, tags=tags, system_tags=system_tags)}
 
 
-@endpoint("queues.get_by_id")
 def get_by_id(db: sqlite3.Connection, queue: str, max_task_entries: int = -1) -> Json:
     return {"queue": QUEUES.get(db, queue) | {"entries": entries(db, queue, max_task_entries)}}
 
 
-@endpoint("queues.get_all_ex")
 def get_all_ex(db: sqlite3.Connection, **asked: Any) -> Json:
     """As get_all, with the waiting tasks' names and the workers that serve each queue."""
     answer = get_all(db, **asked)
@@ -98,7 +94,6 @@ def get_all_ex(db: sqlite3.Connection, **asked: Any) -> Json:
     return answer
 
 
-@endpoint("queues.get_all")
 def get_all(db: sqlite3.Connection, **asked: Any) -> Json:
     found = QUEUES.find(db, asked)
     limit = int(asked.get("max_task_entries") or -1)
@@ -106,12 +101,10 @@ def get_all(db: sqlite3.Connection, **asked: Any) -> Json:
     return {"queues": answers, **scroll(asked, found)}
 
 
-@endpoint("queues.get_default", writes=True)
 def get_default(db: sqlite3.Connection) -> Json:
     return {"id": ensure(db, DEFAULT), "name": DEFAULT}
 
 
-@endpoint("queues.update", writes=True)
 def update(
     db: sqlite3.Connection, queue: str, name: str | None = None, tags: list[str] | None = None, system_tags: list[str] | None = None
 ) -> Json:
@@ -125,7 +118,6 @@ def update(
     return {"updated": 1, "fields": fields}
 
 
-@endpoint("queues.delete", writes=True)
 def delete(db: sqlite3.Connection, queue: str, force: bool = False) -> Json:
     """A queue with tasks is deleted only by force; they become drafts again."""
     QUEUES.get(db, queue)
@@ -146,7 +138,6 @@ def _make_draft(db: sqlite3.Connection, task: str, reason: str) -> None:
         leases.end(db, task)
 
 
-@endpoint("queues.get_next_task", writes=True)
 def get_next_task(db: sqlite3.Connection, queue: str, get_task_info: bool = False, caller: Caller = NOBODY) -> Json:
     """Hand out the first task: no other caller gets it, unless this one does not start it in time. No entry if the queue is empty."""
     QUEUES.get(db, queue)
@@ -158,20 +149,17 @@ def get_next_task(db: sqlite3.Connection, queue: str, get_task_info: bool = Fals
     return {"entry": first[0]} | ({"task_info": {"company": COMPANY["id"], "user": USER["id"]}} if get_task_info else {})
 
 
-@endpoint("queues.peek_task")
 def peek_task(db: sqlite3.Connection, queue: str) -> Json:
     QUEUES.get(db, queue)
     first = entries(db, queue, 1)
     return {"task": first[0]["task"]} if first else {}
 
 
-@endpoint("queues.get_num_entries")
 def get_num_entries(db: sqlite3.Connection, queue: str) -> Json:
     QUEUES.get(db, queue)
     return {"num": db.execute("SELECT count(*) FROM entry WHERE queue = ?", (queue,)).fetchone()[0]}
 
 
-@endpoint("queues.add_task", writes=True)
 def add_task(db: sqlite3.Connection, queue: str, task: str) -> Json:
     QUEUES.get(db, queue)
     TASKS.get(db, task)
@@ -179,7 +167,6 @@ def add_task(db: sqlite3.Connection, queue: str, task: str) -> Json:
     return {"added": 1}
 
 
-@endpoint("queues.remove_task", writes=True)
 def remove_task(db: sqlite3.Connection, queue: str, task: str, update_task_status: bool = False) -> Json:
     """Take a task out of the queue; by `update_task_status` it becomes a draft again."""
     _position(db, queue, task)
@@ -189,22 +176,18 @@ def remove_task(db: sqlite3.Connection, queue: str, task: str, update_task_statu
     return {"removed": 1}
 
 
-@endpoint("queues.move_task_to_front", writes=True)
 def move_task_to_front(db: sqlite3.Connection, queue: str, task: str) -> Json:
     return _move(db, queue, task, lambda place, last: 0)
 
 
-@endpoint("queues.move_task_to_back", writes=True)
 def move_task_to_back(db: sqlite3.Connection, queue: str, task: str) -> Json:
     return _move(db, queue, task, lambda place, last: last)
 
 
-@endpoint("queues.move_task_forward", writes=True)
 def move_task_forward(db: sqlite3.Connection, queue: str, task: str, count: int = 1) -> Json:
     return _move(db, queue, task, lambda place, last: max(0, place - count))
 
 
-@endpoint("queues.move_task_backward", writes=True)
 def move_task_backward(db: sqlite3.Connection, queue: str, task: str, count: int = 1) -> Json:
     return _move(db, queue, task, lambda place, last: min(last, place + count))
 

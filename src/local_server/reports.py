@@ -10,14 +10,12 @@ from typing import Any, NamedTuple
 from . import curves
 from .answers import Room, Text
 from .documents import TASKS, Json
-from .endpoints import endpoint
 from .errors import InvalidRequestError
 from .events import IMAGE, LOG, PLOT, SCALAR, VECTOR
 
 _LATEST = 2**63 - 1
 
 
-@endpoint("events.get_task_log")
 def get_task_log(
     db: sqlite3.Connection,
     task: str,
@@ -44,7 +42,6 @@ def get_task_log(
     return {"events": events, "returned": events.count, "total": total}
 
 
-@endpoint("events.get_task_metrics")
 def get_task_metrics(db: sqlite3.Connection, tasks: list[str], event_type: str | None = None) -> Json:
     """Per task the names of the metrics that have events of a type (of any, if none is named)."""
     answer = []
@@ -56,7 +53,6 @@ def get_task_metrics(db: sqlite3.Connection, tasks: list[str], event_type: str |
     return {"metrics": answer}
 
 
-@endpoint("events.get_vector_metrics_and_variants")
 def get_vector_metrics_and_variants(db: sqlite3.Connection, task: str, model_events: bool = False) -> Json:
     """The metrics, with their variants, of which vectors were reported."""
     found: dict[str, list[str]] = {}
@@ -66,7 +62,6 @@ def get_vector_metrics_and_variants(db: sqlite3.Connection, task: str, model_eve
     return {"metrics": [{"metric": metric, "variants": variants} for metric, variants in found.items()]}
 
 
-@endpoint("events.get_task_plots")
 def get_task_plots(
     db: sqlite3.Connection,
     task: str,
@@ -82,7 +77,6 @@ def get_task_plots(
     return {"plots": _documents(db, ids, Room()), "returned": len(ids), "total": len(ids), "scroll_id": str(start + len(ids))}
 
 
-@endpoint("events.get_multi_task_plots")
 def get_multi_task_plots(db: sqlite3.Connection, tasks: list[str], iters: int = 1, scroll_id: str | None = None) -> Json:
     """{metric: {variant: {task: {iteration: {name, plots}}}}}"""
     answer: Json = {}
@@ -124,7 +118,6 @@ def _documents(db: sqlite3.Connection, ids: Iterable[int], room: Room) -> Text:
     return Text((db.execute("SELECT doc FROM event WHERE id = ?", (id,)).fetchone()[0] for id in ids), room)
 
 
-@endpoint("events.debug_images")
 def debug_images(
     db: sqlite3.Connection,
     metrics: list[dict[str, Any]],
@@ -138,7 +131,6 @@ def debug_images(
     return _by_iteration(db, IMAGE, metrics, iters, navigate_earlier, None if refresh else scroll_id)
 
 
-@endpoint("events.plots")
 def plots(
     db: sqlite3.Connection,
     metrics: list[dict[str, Any]],

@@ -17,7 +17,6 @@ from typing import Any, NamedTuple, Self
 from . import curves
 from .answers import Room, Text, encode
 from .documents import Json
-from .endpoints import endpoint
 from .errors import InvalidRequestError
 from .events import SCALAR, TYPES
 
@@ -61,7 +60,6 @@ def keys(scroll_id: str, count: int) -> list[int]:
     return [int(number) for number in scroll_id.split(":")]
 
 
-@endpoint("events.get_task_events")
 def get_task_events(
     db: sqlite3.Connection,
     task: str,
@@ -123,6 +121,5 @@ def _scalar(one: curves.Series, timestamp: int, iteration: int, value: float) ->
     return encode(event | {"timestamp": timestamp, "value": value})
 
 
-@endpoint("events.clear_scroll")
 def clear_scroll(db: sqlite3.Connection, scroll_id: str) -> Json:
     return {}

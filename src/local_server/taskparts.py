@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from .documents import MODELS, TASKS, Json, now
-from .endpoints import endpoint
 from .errors import IllegalStatusError, InvalidRequestError
 
 # Users annotate finished runs in this section.
@@ -38,14 +37,12 @@ def _save(db: sqlite3.Connection, document: Json) -> None:
     TASKS.save(db, document | {"last_change": time, "last_update": time})
 
 
-@endpoint("tasks.get_hyper_params")
 def get_hyper_params(db: sqlite3.Connection, tasks: list[str]) -> Json:
     found = [TASKS.get(db, id) for id in tasks]
     items = ([item for section in (task["hyperparams"] or {}).values() for item in section.values()] for task in found)
     return {"params": [{"task": task["id"], "hyperparams": each} for task, each in zip(found, items, strict=True)]}
 
 
-@endpoint("tasks.edit_hyper_params", writes=True)
 def edit_hyper_params(
     db: sqlite3.Connection, task: str, hyperparams: list[dict[str, Any]], replace_hyperparams: str = "none", force: bool = False
 ) -> Json:
@@ -66,7 +63,6 @@ def edit_hyper_params(
     return {"updated": 1}
 
 
-@endpoint("tasks.delete_hyper_params", writes=True)
 def delete_hyper_params(db: sqlite3.Connection, task: str, hyperparams: list[dict[str, Any]], force: bool = False) -> Json:
     """A key without a name stands for its whole section. A section that is left empty stays; what was asked for is counted."""
     sections = {key.get("section") for key in hyperparams}
@@ -82,14 +78,12 @@ def delete_hyper_params(db: sqlite3.Connection, task: str, hyperparams: list[dic
     return {"deleted": len(hyperparams)}
 
 
-@endpoint("tasks.get_configurations")
 def get_configurations(db: sqlite3.Connection, tasks: list[str], names: list[str] | None = None) -> Json:
     found = [TASKS.get(db, id) for id in tasks]
     chosen = ([item for name, item in (task["configuration"] or {}).items() if names is None or name in names] for task in found)
     return {"configurations": [{"task": task["id"], "configuration": items} for task, items in zip(found, chosen, strict=True)]}
 
 
-@endpoint("tasks.get_configuration_names")
 def get_configuration_names(db: sqlite3.Connection, tasks: list[str], skip_empty: bool = True) -> Json:
     found = [TASKS.get(db, id) for id in tasks]
     return {
@@ -103,7 +97,6 @@ def get_configuration_names(db: sqlite3.Connection, tasks: list[str], skip_empty
     }
 
 
-@endpoint("tasks.edit_configuration", writes=True)
 def edit_configuration(
     db: sqlite3.Connection, task: str, configuration: list[dict[str, Any]], replace_configuration: bool = False, force: bool = False
 ) -> Json:
@@ -117,7 +110,6 @@ def edit_configuration(
     return {"updated": 1}
 
 
-@endpoint("tasks.delete_configuration", writes=True)
 def delete_configuration(db: sqlite3.Connection, task: str, configuration: list[str], force: bool = False) -> Json:
     document = _open(db, task, _by_force(force))
     held: Json = document["configuration"] or {}
@@ -125,7 +117,6 @@ def delete_configuration(db: sqlite3.Connection, task: str, configuration: list[
     return {"deleted": len(set(configuration) & set(held))}
 
 
-@endpoint("tasks.set_requirements", writes=True)
 def set_requirements(db: sqlite3.Connection, task: str, requirements: dict[str, Any]) -> Json:
     document = TASKS.get(db, task)
     document["script"] = (document["script"] or {}) | {"requirements": requirements}
@@ -133,7 +124,6 @@ def set_requirements(db: sqlite3.Connection, task: str, requirements: dict[str, 
     return {"updated": 1, "fields": {"script.requirements": requirements}}
 
 
-@endpoint("tasks.add_or_update_artifacts", writes=True)
 def add_or_update_artifacts(db: sqlite3.Connection, task: str, artifacts: list[dict[str, Any]], force: bool = False) -> Json:
     """An artifact is known by its key and mode."""
     document = _open(db, task, _UNFINISHED)
@@ -146,7 +136,6 @@ def add_or_update_artifacts(db: sqlite3.Connection, task: str, artifacts: list[d
     return {"updated": 1}
 
 
-@endpoint("tasks.delete_artifacts", writes=True)
 def delete_artifacts(db: sqlite3.Connection, task: str, artifacts: list[dict[str, Any]], force: bool = False) -> Json:
     document = _open(db, task, _UNFINISHED)
     held = document["execution"].get("artifacts") or []
@@ -160,7 +149,6 @@ def _key(artifact: Json) -> tuple[str, str]:
     return artifact.get("key") or "", artifact.get("mode") or "output"
 
 
-@endpoint("tasks.add_or_update_model", writes=True)
 def add_or_update_model(db: sqlite3.Connection, task: str, name: str, model: str, type: str, iteration: int | None = None) -> Json:
     """Enter a model under a name as the task's input or output."""
     if type not in ("input", "output"):
@@ -175,7 +163,6 @@ def add_or_update_model(db: sqlite3.Connection, task: str, name: str, model: str
     return {"updated": 1}
 
 
-@endpoint("tasks.delete_models", writes=True)
 def delete_models(db: sqlite3.Connection, task: str, models: list[dict[str, Any]]) -> Json:
     document = TASKS.get(db, task)
     unwanted: Iterable[tuple[Any, Any]] = {(item.get("type"), item.get("name")) for item in models}

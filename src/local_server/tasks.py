@@ -7,8 +7,8 @@ from typing import Any
 
 from . import curves, projects, transitions
 from .documents import COMPANY, INVALID_FIELD, PROJECTS, TASKS, USER, Json, check_name, expanded, now, pick, scroll
-from .endpoints import check, endpoint
 from .errors import IllegalStatusError, InvalidRequestError
+from .fields import check
 from .query import Where
 
 FIELDS: dict[str, Any] = {
@@ -69,19 +69,16 @@ def _check_fields(name: str, fields: Json) -> None:
             )
 
 
-@endpoint("tasks.create", writes=True)
 def create(db: sqlite3.Connection, name: str, type: str, **asked: Any) -> Json:
     _check_fields("tasks.create", {"type": type, **asked})
     return {"id": new(db, {"name": name, "type": type} | {key: asked[key] for key in FIELDS if key in asked})}
 
 
-@endpoint("tasks.validate")
 def validate(db: sqlite3.Connection, name: str, type: str, **asked: Any) -> Json:
     check_name("task", name)
     return {}
 
 
-@endpoint("tasks.get_by_id")
 def get_by_id(db: sqlite3.Connection, task: str) -> Json:
     """All of a task but `active_duration`, which only lists tell."""
     document = TASKS.get(db, task)
@@ -89,21 +86,18 @@ def get_by_id(db: sqlite3.Connection, task: str) -> Json:
     return {"task": document | {"last_metrics": curves.last_metrics(db, [task])[task]}}
 
 
-@endpoint("tasks.get_all")
 def get_all(db: sqlite3.Connection, **asked: Any) -> Json:
     """Every filter of query.py; `only_fields` may reach into nested fields, `last_metrics` included."""
     found = _found(db, asked)
     return {"tasks": [pick(task, asked.get("only_fields")) for task in found], **scroll(asked, found)}
 
 
-@endpoint("tasks.get_all_ex")
 def get_all_ex(db: sqlite3.Connection, **asked: Any) -> Json:
     """As get_all; `only_fields` may also reach into what a task refers to: `project.name`, `parent.name`, `user.name`."""
     found = _found(db, asked)
     return {"tasks": [expanded(db, task, asked.get("only_fields")) for task in found], **scroll(asked, found)}
 
 
-@endpoint("reports.get_all_ex")
 def get_reports(db: sqlite3.Connection, **asked: Any) -> Json:
     """ClearML's reports are tasks of a type of their own."""
     return get_all_ex(db, **(asked | {"type": ["report"]}))
@@ -123,13 +117,11 @@ def _found(db: sqlite3.Connection, asked: Json) -> list[Json]:
     return found
 
 
-@endpoint("tasks.get_types")
 def get_types(db: sqlite3.Connection, projects: list[str] | None = None) -> Json:
     condition, values = ("1", []) if not projects else (f"doc ->> '$.project' IN ({', '.join('?' * len(projects))})", projects)
     return {"types": [row[0] for row in db.execute(f"SELECT DISTINCT doc ->> '$.type' FROM task WHERE {condition} ORDER BY 1", values)]}
 
 
-@endpoint("tasks.edit", writes=True)
 def edit(db: sqlite3.Connection, task: str, force: bool = False, **asked: Any) -> Json:
     """Drafts are edited freely, others by force."""
     _check_fields("tasks.edit", asked)
@@ -148,7 +140,6 @@ def edit(db: sqlite3.Connection, task: str, force: bool = False, **asked: Any) -
     return _updated(db, document, fields)
 
 
-@endpoint("tasks.update", writes=True)
 def update(
     db: sqlite3.Connection,
     task: str,
@@ -179,7 +170,6 @@ def _updated(db: sqlite3.Connection, document: Json, fields: Json) -> Json:
     return {"updated": 1, "fields": fields}
 
 
-@endpoint("tasks.clone", writes=True)
 def clone(
     db: sqlite3.Connection,
     task: str,
@@ -221,7 +211,6 @@ def clone(
     return answer
 
 
-@endpoint("tasks.move", writes=True)
 def move(db: sqlite3.Connection, ids: list[str], project: str | None = None, project_name: str | None = None) -> Json:
     if not (project or project_name):
         raise InvalidRequestError("Validation error: give project or project_name", subcode=11)
@@ -248,7 +237,6 @@ def unarchive(db: sqlite3.Connection, id: str) -> Json:
     return _updated(db, document, {"system_tags": [tag for tag in document["system_tags"] if tag != _ARCHIVED]})
 
 
-@endpoint("tasks.archive", writes=True)
 def archive_some(db: sqlite3.Connection, tasks: list[str]) -> Json:
     for id in tasks:
         archive(db, id)

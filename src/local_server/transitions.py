@@ -7,7 +7,6 @@ import sqlite3
 from . import containers, leases, models, queues, statuses
 from .callers import NOBODY, Caller
 from .documents import MODELS, QUEUES, TASKS, Json, now
-from .endpoints import endpoint
 from .errors import IllegalStatusError, InvalidRequestError
 from .workers import alive
 
@@ -17,7 +16,6 @@ LISTENING = 45.0
 """Seconds since its last report, which it sends every 30, for which an agent counts as one that will hear of a wish to stop."""
 
 
-@endpoint("tasks.enqueue", writes=True)
 def enqueue(
     db: sqlite3.Connection,
     task: str,
@@ -46,7 +44,6 @@ def enqueue(
     return answer
 
 
-@endpoint("tasks.dequeue", writes=True)
 def dequeue(
     db: sqlite3.Connection,
     task: str,
@@ -76,7 +73,6 @@ def dequeue(
     return {"dequeued": int(left), "updated": 1, "fields": fields}
 
 
-@endpoint("tasks.started", writes=True)
 def started(
     db: sqlite3.Connection, task: str, force: bool = False, status_reason: str = "", status_message: str = "", caller: Caller = NOBODY
 ) -> Json:
@@ -89,7 +85,6 @@ def started(
     return {"started": 1, "updated": 1, "fields": fields}
 
 
-@endpoint("tasks.completed", writes=True)
 def completed(
     db: sqlite3.Connection, task: str, force: bool = False, publish: bool = False, status_reason: str = "", status_message: str = ""
 ) -> Json:
@@ -105,23 +100,19 @@ def ended(db: sqlite3.Connection, task: str, status: str, force: bool, reason: s
     return {"updated": 1, "fields": statuses.change(db, TASKS.get(db, task), status, reason=reason, message=message, force=force)}
 
 
-@endpoint("tasks.failed", writes=True)
 def failed(db: sqlite3.Connection, task: str, force: bool = False, status_reason: str = "", status_message: str = "") -> Json:
     reason = containers.reason(db, task, status_reason)
     return ended(db, task, "failed", force, reason, status_message if reason == status_reason else reason)
 
 
-@endpoint("tasks.close", writes=True)
 def close(db: sqlite3.Connection, task: str, force: bool = False, status_reason: str = "", status_message: str = "") -> Json:
     return ended(db, task, "closed", force, status_reason, status_message)
 
 
-@endpoint("tasks.stopped", writes=True)
 def stopped(db: sqlite3.Connection, task: str, force: bool = False, status_reason: str = "", status_message: str = "") -> Json:
     return ended(db, task, "stopped", force, status_reason, status_message)
 
 
-@endpoint("tasks.stop", writes=True)
 def stop(db: sqlite3.Connection, task: str, force: bool = False, status_reason: str = "", status_message: str = "") -> Json:
     """A task that an agent runs and reports is asked to stop: the agent reads the message, ends it and says so. Any other stops at once."""
     document = TASKS.get(db, task)
@@ -140,7 +131,6 @@ def stop(db: sqlite3.Connection, task: str, force: bool = False, status_reason: 
     return {"updated": 1, "fields": fields}
 
 
-@endpoint("tasks.publish", writes=True)
 def publish(
     db: sqlite3.Connection, task: str, force: bool = False, publish_model: bool = True, status_reason: str = "", status_message: str = ""
 ) -> Json:
@@ -160,7 +150,6 @@ def published(
     return fields
 
 
-@endpoint("tasks.ping", writes=True)
 def ping(db: sqlite3.Connection, task: str, caller: Caller = NOBODY) -> Json:
     """The task is alive."""
     TASKS.get(db, task)
@@ -169,7 +158,6 @@ def ping(db: sqlite3.Connection, task: str, caller: Caller = NOBODY) -> Json:
     return {}
 
 
-@endpoint("models.set_ready", writes=True)
 def set_ready(db: sqlite3.Connection, model: str, publish_task: bool = True, force_publish_task: bool = False) -> Json:
     """Publish a model, and by default the task that made it once that has ended."""
     document = MODELS.get(db, model)

@@ -10,13 +10,11 @@ from typing import Any
 from . import leases
 from .callers import NOBODY, Caller
 from .documents import COMPANY, QUEUES, TASKS, USER, WORKERS, Json, now
-from .endpoints import endpoint
 from .errors import InvalidRequestError
 
 TIMEOUT = 600
 
 
-@endpoint("workers.register", writes=True)
 def register(
     db: sqlite3.Connection,
     worker: str,
@@ -46,14 +44,12 @@ def register(
     return {}
 
 
-@endpoint("workers.unregister", writes=True)
 def unregister(db: sqlite3.Connection, worker: str) -> Json:
     """A worker that is not known has nothing to lose."""
     WORKERS.delete(db, worker)
     return {}
 
 
-@endpoint("workers.status_report", writes=True)
 def status_report(
     db: sqlite3.Connection,
     worker: str,
@@ -95,7 +91,6 @@ def status_report(
     return {}
 
 
-@endpoint("workers.get_all")
 def get_all(
     db: sqlite3.Connection, last_seen: int | None = None, tags: list[str] | None = None, system_tags: list[str] | None = None
 ) -> Json:

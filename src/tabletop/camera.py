@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 import pybullet
@@ -141,8 +142,8 @@ def plane_to_view(view: list[float], projection: list[float]) -> np.ndarray:
 
 def block_sum(image: np.ndarray, block: int) -> np.ndarray:
     """Sums over square blocks of the first two axes."""
-    rows = sum(image[start::block] for start in range(block))
-    return sum(rows[:, start::block] for start in range(block))
+    rows = reduce(np.add, [image[start::block] for start in range(block)])
+    return reduce(np.add, [rows[:, start::block] for start in range(block)])
 
 
 def majority(label: np.ndarray, block: int, largest: int) -> np.ndarray:

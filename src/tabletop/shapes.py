@@ -33,7 +33,10 @@ def revolve(profile: list[tuple[float, float]], smooth: bool, segments: int = SE
     points = np.asarray(profile, float)
     bands = [points] if smooth else [points[i : i + 2] for i in range(len(points) - 1)]
     angle = np.linspace(0, 2 * np.pi, segments, endpoint=False)
-    vertices, normals, triangles, offset = [], [], [], 0
+    vertices: list[np.ndarray] = []
+    normals: list[np.ndarray] = []
+    triangles: list[np.ndarray] = []
+    offset = 0
     for band in bands:
         slope = np.gradient(band, axis=0)
         outward = np.stack([slope[:, 1], -slope[:, 0]], axis=1)
@@ -74,7 +77,9 @@ def prism(outline: np.ndarray, height: float) -> Mesh:
 
 def box_mesh() -> Mesh:
     """A cube of side 1 with flat faces."""
-    vertices, normals, triangles = [], [], []
+    vertices: list[np.ndarray] = []
+    normals: list[np.ndarray] = []
+    triangles: list[np.ndarray] = []
     for axis in range(3):
         for sign in (-1.0, 1.0):
             u, v = (np.roll(np.eye(3)[axis], shift) for shift in (1, 2))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+import graphlib
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import pytest
@@ -46,3 +47,33 @@ def test_clearml_is_imported_in_the_few_places_that_speak_to_it() -> None:
 
 def test_the_registry_imports_no_run_s_code_beyond_the_grammar() -> None:
     assert breaches(ROOT / "registry", "torch", "training", "clearml_tasks", *DOMAIN) == []
+
+
+def modules() -> dict[str, Path]:
+    """Every module of the project by its full name."""
+    roots = [(ROOT / "src", path) for path in (ROOT / "src").rglob("*.py")] + [(ROOT, path) for path in (ROOT / "registry").rglob("*.py")]
+    return {".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__"): path for root, path in roots}
+
+
+def asked_for(name: str, path: Path, known: Collection[str]) -> set[str]:
+    """The project's modules that one imports, wherever in it and for whatever: at its top, in a function, for its types."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            above = name.split(".")[: -node.level + (path.name == "__init__.py") or None] if node.level else []
+            base = ".".join([*above, *filter(None, [node.module])])
+            found |= {inner if (inner := f"{base}.{alias.name}") in known else base for alias in node.names}
+    return found & set(known) - {name}
+
+
+def test_no_module_needs_itself_by_way_of_others() -> None:
+    known = modules()
+    graph = {name: asked_for(name, path, known) for name, path in known.items()}
+    assert {"harness.plan", "harness.parent"} <= graph["harness.job"]  # one at its top, one in a function
+    assert "local_server.auth" in graph["local_server.page"]  # for its types
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        pytest.fail(" <- ".join(error.args[1]))

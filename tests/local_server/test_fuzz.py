@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import random
 from collections.abc import Iterator
@@ -13,9 +12,9 @@ import requests
 from support.events import log_line, scalar
 from support.server import LocalServer
 
-import local_server.app  # noqa: F401  (enters all end points)
 from local_server import models, tasks
-from local_server.endpoints import Endpoint, endpoints
+from local_server.endpoints import Endpoint
+from local_server.table import TABLE
 
 PER_ENDPOINT = 18
 NUMBERS = [0, -1, 1, 2**31, 2**63 - 1, 2**63, -(2**63) - 1, 10**30, 0.5, -0.0, 1e300, 1e-320, float("nan"), float("inf"), True]
@@ -64,8 +63,8 @@ class Nonsense:
 
     def request(self, endpoint: Endpoint) -> Any:
         """Fields of an end point, each of its own type more often than not, and some that it does not name."""
-        parameters = [name for name in inspect.signature(endpoint.handler).parameters if name not in ("db", "requests", "asked", "event")]
-        hints = {name: str(parameter.annotation) for name, parameter in inspect.signature(endpoint.handler).parameters.items()}
+        hints = {each.name: str(each.annotation) for each in endpoint.parameters if each.name not in ("requests", "asked", "event")}
+        parameters = [*hints]
         if endpoint.name in MORE:
             hints |= {name: hint.__name__ if hint in PLAIN else str(hint) for name, hint in MORE[endpoint.name].items()}
             parameters = [*parameters, *MORE[endpoint.name]]
@@ -104,7 +103,7 @@ def filled(server: LocalServer) -> list[str]:
 
 def bodies(endpoint: Endpoint, nonsense: Nonsense) -> Iterator[bytes]:
     for _ in range(PER_ENDPOINT):
-        if endpoint.batch:
+        if endpoint.takes.lines:
             events = [nonsense.fields([*NAMES[:4], "iter", "value", "metric", "variant", "url", "timestamp"]) for _ in range(3)]
             yield "\n".join(json.dumps(event) for event in events).encode()
         else:
@@ -125,7 +124,7 @@ def test_no_request_breaks_the_server(broken: LocalServer) -> None:
     failures = []
     with requests.Session() as session:
         session.auth = server.keys
-        for seed, endpoint in enumerate(endpoints()):
+        for seed, endpoint in enumerate(TABLE):
             for body in bodies(endpoint, Nonsense(seed, filled_again(server))):
                 answer = session.post(f"{server.url}/{endpoint.name}", data=body, timeout=30)
                 answer.json()

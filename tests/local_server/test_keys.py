@@ -15,6 +15,8 @@ import requests
 from support.events import OwnServer
 from support.server import LocalServer
 
+from local_server.table import TABLE
+
 
 @pytest.fixture
 def browser(server: LocalServer) -> Iterator[requests.Session]:
@@ -121,6 +123,15 @@ def test_with_the_cookie_a_link_changes_nothing(
     answer = browser.request(method, f"{server.url}/tasks.delete", params={"task": task}, json={"task": task}, headers=headers, timeout=10)
     assert answer.status_code == status
     assert server.ask("tasks.get_by_id", task=task).ok == (status != 200)
+
+
+def test_the_table_says_who_may_call_what(server: LocalServer, browser: requests.Session) -> None:
+    """Nobody without a key but what is keyless, and by a link with the page's cookie only what reads."""
+    rows = {endpoint.name: endpoint for endpoint in TABLE if not endpoint.until}
+    answers = {name: requests.get(f"{server.url}/{name}", timeout=10).status_code for name in rows}
+    assert {name for name, status in answers.items() if status != 401} == {name for name, row in rows.items() if row.keyless} != set()
+    answers = {name: browser.get(f"{server.url}/{name}", timeout=10).status_code for name in rows}
+    assert {name for name, status in answers.items() if status == 403} == {name for name, row in rows.items() if row.writes} != set()
 
 
 def test_with_the_cookie_a_file_is_shown_and_not_deleted_by_another_page(server: LocalServer, browser: requests.Session) -> None:

@@ -15,12 +15,11 @@ from typing import Any
 import pytest
 from support.validation import violations
 
-import local_server.app  # noqa: F401  (enters all end points)
 from local_server.answers import envelope, pieces
-from local_server.endpoints import lookup
 from local_server.errors import AnswerError
 from local_server.queues import DEFAULT
 from local_server.store import Store
+from local_server.table import TABLE
 
 Cell = tuple[str, str]
 """Action and the status in which it is asked for."""
@@ -55,7 +54,7 @@ REAL = table()
 
 def call(db: sqlite3.Connection, endpoint: str, **body: Any) -> dict[str, Any]:
     """An end point's answer, which must be what the SDK's schema allows."""
-    data = lookup(endpoint).call(db, body)
+    data = TABLE.find(endpoint).call(db, body)
     answer = bytes(envelope(endpoint, "2.23", pieces(data)).body)
     assert list(violations(endpoint, "2.23", json.dumps(body).encode(), answer)) == []
     return data

@@ -13,9 +13,9 @@ import pytest
 import local_server.app
 from local_server import leases, queues, watch, workers
 from local_server.callers import NOBODY, Caller
-from local_server.endpoints import lookup
 from local_server.errors import AnswerError
 from local_server.store import Store
+from local_server.table import TABLE
 
 from .agent import Agent, Ask
 
@@ -55,7 +55,7 @@ class Site:
     def ask(self, endpoint: str, caller: Caller = NOBODY, **fields: Any) -> tuple[int, dict[str, Any]]:
         """HTTP's code and the data of an answer."""
         try:
-            return 200, self._store.write(lambda db: local_server.app.answer(db, lookup(endpoint), fields, caller)).result()
+            return 200, self._store.write(lambda db: local_server.app.answer(db, TABLE.find(endpoint), fields, caller)).result()
         except AnswerError as error:
             return error.status, {}
 

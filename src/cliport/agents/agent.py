@@ -22,7 +22,8 @@ from .attention import Attention
 from .batch import Batch, image_of
 from .catalog import design
 from .config import AgentConfig
-from .frozen import Frozen, Weights, frozen, seeded
+from .encoders import frozen
+from .frozen import Frozen, Weights, seeded
 from .language import Language
 from .transport import Transport
 

@@ -44,9 +44,8 @@ class Clip(Frozen):
         file = Path(weights) if weights and Path(weights).is_file() else None
         tags = open_clip.list_pretrained_tags_by_model(name)
         check(name, weights, file, tags)
-        self.model, found = build(name, weights, say) if weights in tags else (None, "random")
-        if self.model is None:
-            self.model = seeded(lambda: create(name, None))
+        model, found = build(name, weights, say) if weights in tags else (None, "random")
+        self.model: nn.Module = seeded(lambda: create(name, None)) if model is None else model
         self.tokenize = open_clip.get_tokenizer(name)
         self.model.visual.attnpool = None
         if file is not None:

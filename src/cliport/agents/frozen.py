@@ -153,25 +153,3 @@ def seeded(make: Callable[[], Any], seed: int = 0) -> Any:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return make()
-
-
-def frozen(trunk: str, untrained: bool, clip: str, weights: Weights, say: Callable[[str], object]) -> Frozen | None:
-    """The frozen encoders that a design names, or None.
-
-    Raises:
-        ParameterError: for a model or weights that there are not.
-        CheckpointError: for files that cannot be read.
-    """
-    if not trunk:
-        return None
-    made: Frozen
-    if trunk == "clip":
-        from .clip import Clip
-
-        made = Clip(clip, weights.clip, say)
-    else:
-        from .bert import ResNetBert
-
-        made = ResNetBert("" if untrained else weights.resnet, weights.bert, images=trunk == "rn50_bert", untrained=untrained)
-    say(made.origin)
-    return made

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from torch import Tensor
@@ -12,7 +12,9 @@ from torch import Tensor
 from harness.errors import CheckpointError
 from training.weights import LIGHTNING, read_checkpoint
 
-NETWORKS = [
+Replacement = str | Callable[[re.Match[str]], str]
+
+NETWORKS: list[tuple[str, Replacement]] = [
     (r"^(attention|attn)\.attn_stream(_one)?\.", "attention.net.one."),
     (r"^(attention|attn)\.attn_stream_two\.", "attention.net.two."),
     (r"^(attention|attn)\.fusion\.", "attention.net.fusion."),
@@ -20,7 +22,7 @@ NETWORKS = [
     (r"^(transport|trans)\.(key|query)_stream_two\.", r"transport.\2.two."),
     (r"^(transport|trans)\.fusion_(key|query)\.", r"transport.\2.fusion."),
 ]
-PARTS = [
+PARTS: list[tuple[str, Replacement]] = [
     (r"\.up(\d)\.conv\.double_conv\.", lambda found: f".ups.{int(found[1]) - 1}."),
     (r"\.(?:dec|decoder)(\d)\.", lambda found: f".decoders.{int(found[1]) - 1}."),
     (r"\.lat_fusion(\d)\.", lambda found: f".lateral.{int(found[1]) - 1}."),

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset, Sampler
 
-from ..data.reader import Mixture, Sample, Source
+from ..data.reader import Mixture
+from ..data.source import Sample, Source
 from ..sim.pixels import position_to_pixel
 from ..sim.poses import yaw_of
 from .augment import augmented
@@ -43,7 +44,7 @@ class Draws(Dataset[Batch]):
     ) -> None:
         self.source, self.config, self.seed, self.goal, self.sigma, self.shuffled = source, config, seed, goal, sigma, shuffled
 
-    def __getitem__(self, place: tuple[int, int]) -> Batch:  # type: ignore[override]
+    def __getitem__(self, place: tuple[int, int]) -> Batch:
         rng = np.random.default_rng([self.seed, *place])
         item = batch_of(self.source.random(rng), self.config, self.goal)
         if self.sigma is not None:

@@ -133,7 +133,7 @@ def picture_of(batch: Batch, row: int, pick_map: Tensor, place_map: Tensor, erro
     assert batch.pick is not None
     assert batch.place is not None
     truths = [(int(pixel[0]), int(pixel[1])) for pixel in (batch.pick[row], batch.place[row])]
-    choices = [index and (index[-2], index[-1]) for index in (best(pick_map), best(place_map))]
+    choices = [None if index is None else (index[-2], index[-1]) for index in (best(pick_map), best(place_map))]
     maps = [pick_map.nan_to_num().numpy(), place_map.sum(0).nan_to_num().numpy()]
     pixels = list(zip(truths, choices, strict=True))
     return overlay(batch.image[row].numpy(), batch.language[row], maps, pixels, [bool(errors[4]), bool(errors[5])])

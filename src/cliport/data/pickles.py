@@ -26,11 +26,12 @@ from training.contents import digest_of
 from ..sim.action import Action
 from ..sim.fusion import fuse
 from ..sim.observation import HeightMap, Observation
+from ..sim.poses import Pose
 from .cache import EpisodeCache
 from .codec import plain
 from .episode import Episode, Step
 from .errors import EpisodeError
-from .reader import CACHE, Source, check_count
+from .source import CACHE, Source, check_count
 
 log = logging.getLogger(__name__)
 
@@ -118,17 +119,24 @@ class PickledEpisode:
 def fused(color: Iterable[np.ndarray], depth: Iterable[np.ndarray]) -> list[HeightMap]:
     """One height map per step; its mask is -1, since these pickles hold no segmentation."""
     steps = zip(color, depth, strict=True)
-    return [fuse(Observation(tuple(map(np.uint8, colors)), tuple(map(np.float32, depths)))) for colors, depths in steps]
+    return [
+        fuse(Observation(tuple(np.asarray(view, np.uint8) for view in colors), tuple(np.asarray(view, np.float32) for view in depths)))
+        for colors, depths in steps
+    ]
 
 
 def action_of(stated: Mapping[str, Any] | None) -> Action | None:
     """The original's action, whose tool points down at the quaternion (0, 0, 0, 1), as ours does."""
     if not stated:
         return None
-    poses = [tuple(np.asarray(part, float) for part in stated[name]) for name in ("pose0", "pose1")]
-    if any([part.shape for part in pose] != [(3,), (4,)] for pose in poses):
+    return Action(pose_of(stated["pose0"]), pose_of(stated["pose1"]))
+
+
+def pose_of(stated: Iterable[Any]) -> Pose:
+    parts = [np.asarray(part, float) for part in stated]
+    if [part.shape for part in parts] != [(3,), (4,)]:
         raise ValueError("a pose is no position and quaternion")
-    return Action(*poses)
+    return parts[0], parts[1]
 
 
 def pickled_episodes(folder: Path) -> list[PickledEpisode]:

@@ -1,4 +1,4 @@
-"""The workspace and its image, as in Ravens (Zeng et al.: Transporter Networks, CoRL 2020)."""
+"""The workspace, its image and the pushes in it, as in Ravens (Zeng et al.: Transporter Networks, CoRL 2020)."""
 
 from __future__ import annotations
 
@@ -15,5 +15,8 @@ IMAGE_SHAPE = (320, 160)
 
 CAMERA_SHAPE = (480, 640)
 """Rows and columns of a camera's image."""
+
+BEHIND, SHORT = 0.02, 0.05
+"""A push starts this far behind its start and ends this far before its end, in metres."""
 
 BOUNDS.setflags(write=False)

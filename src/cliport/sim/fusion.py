@@ -93,4 +93,4 @@ def rays_to_table(camera: Camera) -> Rays:
     enters, leaves = sides.min(1).max(0), sides.max(1).min(0)
     pixels = np.flatnonzero((enters <= leaves) & (leaves > 0))
     kept = (ray[pixels].astype(np.float32) for ray in (x, y, z))
-    return Rays(pixels, *kept, *np.float32([start[0] + 1.5, start[1] + 1.5, start[2]]))
+    return Rays(pixels, *kept, *np.array([start[0] + 1.5, start[1] + 1.5, start[2]], np.float32))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .action import Action
+from .constants import BEHIND, SHORT
 from .errors import BlockedError, ReachError
 from .grippers import Suction
 from .poses import Pose, from_euler, matrix, multiply, pose
@@ -31,8 +32,6 @@ TRAVEL, DESCENT, TOUCHDOWN, DRAG, PUSH = 1.2, 0.6, 0.12, 0.3, 0.25
 """Metres per second."""
 BLADE_GAP = 0.003
 """Metres between the blade and the table."""
-BEHIND, SHORT = 0.02, 0.05
-"""A push starts this far behind its start and ends this far before its end, in metres, as in Ravens."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,8 @@ def pick_place(robot: Robot, tool: Suction, action: Action, lift: float | None =
 
 def go_home(robot: Robot) -> None:
     """Back along the tool's axis, up, and to rest, as far as nothing is in the way."""
-    for motion in (lambda: Visit(robot.at).up(robot), lambda: robot.swing(HOME)):
+    motions: list[Callable[[], object]] = [lambda: Visit(robot.at).up(robot), lambda: robot.swing(HOME)]
+    for motion in motions:
         with suppress(ReachError, BlockedError):
             motion()
 

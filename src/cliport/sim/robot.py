@@ -92,7 +92,7 @@ class Robot:
     def reaches(self, poses: Sequence[Pose]) -> bool:
         """Whether the tip can take all of these poses."""
         try:
-            self.angles(*(np.array(part) for part in zip(*poses, strict=True)), self.rest)
+            self.angles(np.array([position for position, _ in poses]), np.array([quaternion for _, quaternion in poses]), self.rest)
         except ReachError:
             return False
         return True

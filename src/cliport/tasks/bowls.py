@@ -11,7 +11,8 @@ from cliport.sim.shapes import bowl, box
 
 from . import language
 from .colors import COLORS, draw, palette
-from .task import Goal, Piece, Task, any_to_any
+from .goal import Goal, Piece, any_to_any
+from .task import Task
 
 if TYPE_CHECKING:
     from cliport.sim.environment import Environment

@@ -13,7 +13,8 @@ from cliport.sim.shapes import box, container
 from . import language
 from .colors import ALL, COLORS, draw, palette
 from .errors import NoRoom
-from .task import Goal, Piece, Task, Zone, grid
+from .goal import Goal, Piece, Zone, grid
+from .task import Task
 
 if TYPE_CHECKING:
     from cliport.sim.environment import Environment

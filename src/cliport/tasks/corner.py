@@ -10,7 +10,8 @@ from cliport.sim.poses import from_euler, multiply
 from cliport.sim.shapes import box, corner
 
 from . import language
-from .task import Goal, Piece, Task, any_to_any
+from .goal import Goal, Piece, any_to_any
+from .task import Task
 
 if TYPE_CHECKING:
     from cliport.sim.environment import Environment

@@ -13,7 +13,8 @@ from cliport.sim.shapes.geometry import box_solid, cylinder_solid
 
 from . import language
 from .colors import COLORS, draw, palette
-from .task import Goal, Piece, Task
+from .goal import Goal, Piece
+from .task import Task
 
 if TYPE_CHECKING:
     from cliport.sim.environment import Environment

@@ -12,7 +12,8 @@ from cliport.sim.shapes import Shape, ell, ell_fixture, shape
 from cliport.sim.shapes.geometry import box_solid
 
 from . import language
-from .task import Goal, Piece, Task
+from .goal import Goal, Piece
+from .task import Task
 
 if TYPE_CHECKING:
     from cliport.sim.environment import Environment

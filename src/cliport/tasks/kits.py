@@ -16,7 +16,8 @@ from cliport.sim.shapes.kits import ROUND, TURNS
 from . import language
 from .catalog import MODES, choose
 from .colors import COLORS, draw, palette
-from .task import FULL_TURN, Goal, Piece, Task
+from .goal import FULL_TURN, Goal, Piece
+from .task import Task
 
 if TYPE_CHECKING:
     from cliport.sim.environment import Environment

@@ -16,6 +16,7 @@ import numpy as np
 
 from cliport.sim.poses import quaternion_from_euler
 from cliport.sim.shapes import Mesh, Shape, Solid, shape
+from cliport.sim.shapes.geometry import triple
 
 from .catalog import choose
 from .colors import COLORS, Color
@@ -290,8 +291,8 @@ def shifted(parts: Sequence[Part], by: Point, scale: float) -> list[Part]:
         Part(
             dataclasses.replace(
                 part.solid,
-                size=tuple(scale * s for s in part.solid.size),
-                position=tuple(scale * p + b / 100 for p, b in zip(part.solid.position, by, strict=True)),
+                size=triple(scale * s for s in part.solid.size),
+                position=triple(scale * p + b / 100 for p, b in zip(part.solid.position, by, strict=True)),
             ),
             part.color,
         )

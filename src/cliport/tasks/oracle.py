@@ -5,17 +5,16 @@ They see the table by `env.look_down()`, exact heights and bodies from above, so
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from cliport.sim.action import Action
-from cliport.sim.constants import BOUNDS
+from cliport.sim.constants import BEHIND, BOUNDS, SHORT
 from cliport.sim.pixels import pixel_to_position
 from cliport.sim.poses import Pose, apply, from_euler, inverse, multiply, pose, yaw_of
-from cliport.sim.primitives import BEHIND, SHORT
 
-from .task import Goal, Piece, Task, Zone, remainder
+from .goal import Goal, Piece, Zone, remainder
 
 if TYPE_CHECKING:
     from cliport.sim.environment import Environment
@@ -26,10 +25,22 @@ FLAT = 0.003
 """Metres of height difference under the cup that count as flat."""
 
 
+class Solvable(Protocol):
+    """What an oracle has to know of a task."""
+
+    sixdof: bool
+    position_tolerance: float
+
+    @property
+    def goal(self) -> Goal | None: ...
+
+    def matched(self, goal: Goal) -> dict[int, int]: ...
+
+
 class Oracle:
     """A policy for one task in one environment. `act` draws from `env.rng` alone."""
 
-    def __init__(self, task: Task, env: Environment) -> None:
+    def __init__(self, task: Solvable, env: Environment) -> None:
         self.task, self.env = task, env
 
     def act(self, observation: Any = None) -> Action | None:

@@ -16,9 +16,10 @@ from cliport.sim.shapes import letter
 from . import language
 from .boxes import add_container, cells
 from .colors import ALL, COLORS, draw
+from .goal import Goal, Piece, Zone
 from .kits import shapes
 from .objects import NOTE, named_object, objects
-from .task import Goal, Piece, Task, Zone
+from .task import Task
 
 if TYPE_CHECKING:
     from cliport.sim.environment import Environment

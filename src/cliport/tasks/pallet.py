@@ -11,7 +11,8 @@ from cliport.sim.poses import Pose, from_euler, multiply
 from cliport.sim.shapes import box, pallet
 
 from . import language
-from .task import Goal, Piece, Task
+from .goal import Goal, Piece
+from .task import Task
 
 if TYPE_CHECKING:
     from cliport.sim.environment import Environment

@@ -12,12 +12,12 @@ from cliport.sim.shapes import box, zone
 
 from . import language
 from .colors import COLORS, draw, palette
-from .task import Goal, Piece, Task, Zone
+from .goal import Goal, Piece, Zone
+from .oracle import Push
+from .task import Task
 
 if TYPE_CHECKING:
     from cliport.sim.environment import Environment
-
-    from .oracle import Oracle
 
 SIDE = 0.12  # metres, of the square
 BLOCK = 0.01  # metres
@@ -29,6 +29,7 @@ class SweepingPiles(Task):
 
     ee = "spatula"
     max_steps = 20
+    teacher = Push
     blocks = 50
 
     def build(self, env: Environment) -> None:
@@ -60,11 +61,6 @@ class SweepingPiles(Task):
         self.goals.append(
             Goal(pieces, [square], np.ones((len(pile), 1), bool), 1.0, words, replace=True, zone=Zone(square, (SIDE, SIDE)), points=points)
         )
-
-    def oracle(self, env: Environment) -> Oracle:
-        from .oracle import Push
-
-        return Push(self, env)
 
 
 class SeparatingPiles(SweepingPiles):

@@ -12,8 +12,9 @@ from cliport.sim.shapes.geometry import box_solid
 
 from . import language
 from .colors import COLORS, draw, palette
+from .goal import Goal, Piece, any_to_any
 from .language import listed
-from .task import Goal, Piece, Task, any_to_any
+from .task import Task
 
 if TYPE_CHECKING:
     from cliport.sim.environment import Environment

@@ -12,12 +12,12 @@ from cliport.sim.shapes import square_outline
 
 from . import language
 from .errors import NoRoom
-from .task import Goal, Piece, Task
+from .goal import Goal, Piece
+from .oracle import LayRope
+from .task import Task
 
 if TYPE_CHECKING:
     from cliport.sim.environment import Environment
-
-    from .oracle import Oracle
 
 BEADS, RADIUS = 20, 0.005
 PITCH = 2 * RADIUS * 2**0.5  # metres between neighbours
@@ -43,6 +43,7 @@ class AlignRope(Task):
     max_steps = 20
     position_tolerance = 0.02
     lift = 0.02
+    teacher = LayRope
 
     def build(self, env: Environment) -> None:
         side = square_outline((SIDE, SIDE), sides="new")
@@ -60,11 +61,6 @@ class AlignRope(Task):
 
     def instruction(self, start: str, end: str) -> str:
         return language.ALIGN_ROPE.format(start=start, end=end)
-
-    def oracle(self, env: Environment) -> Oracle:
-        from .oracle import LayRope
-
-        return LayRope(self, env)
 
 
 class ManipulatingRope(AlignRope):

@@ -2,73 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cliport.sim.poses import Pose, angle_between, apply, inverse, yaw_of
+from cliport.sim.poses import Pose, angle_between, apply, yaw_of
 from cliport.sim.shapes import Shape
 
 from .errors import NoRoom, TaskError
+from .goal import Goal, remainder
+from .oracle import Oracle, PickPlace
 
 if TYPE_CHECKING:
     from cliport.sim.environment import Environment
 
-    from .oracle import Oracle
-
-FULL_TURN = 2 * np.pi
 SCENES = 20
 """How often a scene that does not fit is drawn again."""
 COMPLETE = 0.99
 """Share of a goal, or of a task, that counts as all of it."""
-
-
-@dataclass(frozen=True)
-class Piece:
-    """A body that shall be moved. After a turn by `symmetry` radians about z it looks the same; 0 means after any turn."""
-
-    body: int
-    symmetry: float = FULL_TURN
-
-
-@dataclass(frozen=True)
-class Zone:
-    """A rectangle of `sides` (x, y) metres around a pose on the table, open upwards to the workspace's height."""
-
-    middle: Pose
-    sides: tuple[float, float]
-
-    def holds(self, points: np.ndarray) -> np.ndarray:
-        """Which of the points (..., 3) in metres are inside, (...) bool."""
-        own = np.abs(apply(inverse(self.middle), points)[..., :2])
-        return (own <= np.array(self.sides) / 2).all(-1)
-
-
-@dataclass(frozen=True)
-class Goal:
-    """One step of a task: these pieces shall stand at these targets, or lie in a zone.
-
-    With a zone, the score is the share of `points` inside it, and targets are only where the oracle puts things; without, it is the
-    share of pieces at a target that matches them.
-    """
-
-    pieces: Sequence[Piece]
-    targets: Sequence[Pose]
-    matches: np.ndarray
-    """bool (pieces, targets): which piece may go where."""
-    reward: float
-    instruction: str
-    replace: bool = False
-    """Whether several pieces may share a target."""
-    zone: Zone | None = None
-    points: Mapping[int, np.ndarray] = field(default_factory=dict)
-    """For the zone: points (P, 3) of each body in its own frame, in metres."""
-
-    @property
-    def metric(self) -> str:
-        return "pose" if self.zone is None else "zone"
 
 
 class Task:
@@ -91,6 +43,8 @@ class Task:
     angle_tolerance = np.radians(15)
     sixdof = False
     """Whether poses are compared and reached with their tilt."""
+    teacher: type[Oracle] = PickPlace
+    """Of its oracle."""
     note: str | None = None
     """What every info has to say about this task."""
 
@@ -204,22 +158,4 @@ class Task:
 
     def oracle(self, env: Environment) -> Oracle:
         """A policy that knows the simulator's state."""
-        from .oracle import PickPlace
-
-        return PickPlace(self, env)
-
-
-def remainder(angle: float, symmetry: float) -> float:
-    """The smallest turn equal to `angle` up to multiples of `symmetry`, in radians; 0 when any turn looks the same."""
-    return float((angle + symmetry / 2) % symmetry - symmetry / 2) if symmetry > 0 else 0.0
-
-
-def any_to_any(pieces: Sequence[Any], targets: Sequence[Any]) -> np.ndarray:
-    """A match matrix where every piece may go to every target."""
-    return np.ones((len(pieces), len(targets)), bool)
-
-
-def grid(size: Sequence[float], share: float = 0.9) -> np.ndarray:
-    """27 points (27, 3) spread over the middle `share` of a box of extents `size`."""
-    steps = np.array([-0.5, 0.0, 0.5]) * share
-    return np.stack(np.meshgrid(steps, steps, steps), -1).reshape(-1, 3) * np.asarray(size)
+        return self.teacher(self, env)

@@ -81,6 +81,6 @@ class Format:
 
 def box_of(mask: np.ndarray) -> list[int]:
     """The tight box [left, top, width, height] of what a mask (H, W) covers, in pixels."""
-    columns, rows = mask.any(0).nonzero()[0], mask.any(1).nonzero()[0]
+    columns, rows = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
     left, top = int(columns[0]), int(rows[0])
     return [left, top, int(columns[-1]) + 1 - left, int(rows[-1]) + 1 - top]

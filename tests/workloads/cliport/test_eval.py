@@ -15,7 +15,8 @@ from support.training import job_in, judged_by
 
 from cliport.config import DemosConfig, EvalConfig, RecordConfig
 from cliport.data.codec import HEIGHT_UNIT, encode
-from cliport.data.reader import Source, open_demonstrations
+from cliport.data.reader import open_demonstrations
+from cliport.data.source import Source
 from cliport.data.store import opened
 from cliport.demos import make_demos
 from cliport.eval import evaluate

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -71,18 +71,23 @@ def surface(solid: Solid) -> Mesh:
     return own.moved(solid.position, solid.quaternion)
 
 
+def triple(values: Iterable[float]) -> tuple[float, float, float]:
+    x, y, z = map(float, values)
+    return x, y, z
+
+
 def box_solid(size: Sequence[float], position: Sequence[float] = (0, 0, 0), yaw: float = 0.0) -> Solid:
-    return Solid("box", tuple(map(float, size)), tuple(map(float, position)), (0.0, 0.0, float(np.sin(yaw / 2)), float(np.cos(yaw / 2))))
+    return Solid("box", triple(size), triple(position), (0.0, 0.0, float(np.sin(yaw / 2)), float(np.cos(yaw / 2))))
 
 
 def cylinder_solid(diameter: float, height: float, position: Sequence[float] = (0, 0, 0)) -> Solid:
-    return Solid("cylinder", (diameter, diameter, height), tuple(map(float, position)))
+    return Solid("cylinder", (diameter, diameter, height), triple(position))
 
 
 def hull_solid(points: np.ndarray) -> Solid:
     """The convex hull of points (N, 3)."""
     points = np.asarray(points, float)
-    return Solid("hull", tuple(np.ptp(points, axis=0).tolist()), points=tuple(map(tuple, points.tolist())))
+    return Solid("hull", triple(np.ptp(points, axis=0)), points=tuple(map(tuple, points.tolist())))
 
 
 def flat(triangles: np.ndarray, color: Color | None = None) -> Mesh:

@@ -16,7 +16,8 @@ from small import config_of
 from cliport.agents.augment import Motion, augmented
 from cliport.agents.batch import Batch, image_of
 from cliport.agents.samples import Draws, Fixed, Steps, batch_of
-from cliport.data.reader import Demonstrations, Mixture, Sample
+from cliport.data.reader import Demonstrations, Mixture
+from cliport.data.source import Sample
 
 CONFIG = config_of()
 

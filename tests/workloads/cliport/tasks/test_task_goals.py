@@ -11,9 +11,10 @@ from cliport.sim.shapes import box
 from cliport.tasks import TaskError, make, names
 from cliport.tasks.boxes import cells
 from cliport.tasks.errors import NoRoom
+from cliport.tasks.goal import Goal, Piece, Zone, any_to_any, remainder
 from cliport.tasks.hanoi import moves
 from cliport.tasks.rope import BEADS, PITCH, curve
-from cliport.tasks.task import Goal, Piece, Task, Zone, any_to_any, remainder
+from cliport.tasks.task import Task
 
 
 class Scene(Task):

@@ -10,8 +10,8 @@ from cliport.sim.action import Action
 from cliport.sim.pixels import position_to_pixel
 from cliport.sim.poses import apply, from_euler, inverse, multiply, yaw_of
 from cliport.tasks import make
+from cliport.tasks.goal import Zone
 from cliport.tasks.oracle import Push
-from cliport.tasks.task import Zone
 
 
 def carried(table: Table, body: int, action: Action) -> None:

@@ -91,7 +91,8 @@ def ensure(alias: str, queue: str | None, image: str | None) -> None:
     """Print the ID of an alias's dataset; make the dataset first if the server lacks it."""
     from . import catalog
     from .backends import connect
-    from .plan import Request, plan, submit
+    from .plan import plan, submit
+    from .request import Request
     from .watch import wait
 
     root = workload.clone_root()

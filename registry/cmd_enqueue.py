@@ -52,7 +52,8 @@ def enqueue(name: str, arguments: tuple[str, ...], task_name: str | None, dry_ru
     A value with commas is a sweep: train.lr=1e-3,1e-4 makes two runs. Everything is checked before a task exists; what is wrong
     is told all at once, with exit code 2. Where stdout is not a terminal it gets the task IDs and nothing else.
     """
-    from .plan import Request, plan, submit
+    from .plan import plan, submit
+    from .request import Request
 
     check_options(dry_run, wait, options)
     request = Request(name, arguments, name=task_name, **options)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from harness.edits import asked
 from harness.workload import Declaration
@@ -12,9 +12,7 @@ from harness.workload import Declaration
 from .backends import Server, hyperparameters
 from .errors import UsageError
 from .lookup import find_task
-
-if TYPE_CHECKING:
-    from .plan import Request
+from .request import Request
 
 OF_AN_ENVIRONMENT = ":env-"
 """In an image's reference: its tag stands for the environment of one commit."""

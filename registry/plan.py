@@ -22,33 +22,11 @@ from .findings import Findings
 from .image import Image
 from .lookup import find_task
 from .reachable import IN_A_PATH, Place, knows
+from .request import Request
 from .run import Run, split
 from .workload import discover, named
 
 PROJECT = "clearml-example-project"
-
-
-@dataclass(frozen=True)
-class Request:
-    """What `registry enqueue` was asked for."""
-
-    workload: str
-    arguments: tuple[str, ...] = ()
-    queue: str | None = None
-    dataset: str | None = None
-    name: str | None = None
-    project: str | None = None
-    branch: str | None = None
-    head: bool = False
-    """With `like`: the commit that is checked out, in place of the earlier task's."""
-    commit: str | None = None
-    """The earlier task's."""
-    image: str | None = None
-    output_uri: str | None = None
-    tags: tuple[str, ...] = ()
-    resume: str | None = None
-    like: str | None = None
-    smoke: bool = False
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,6 @@ from support.scores import PATTERNS
 from support.training import job_in
 from torch.utils.data import DataLoader
 
-from clip_training import evaluation
 from clip_training.config import ExportConfig, ModelConfig, OptimConfig, TrainConfig
 from clip_training.contrast import Contrast
 from clip_training.export import export
@@ -100,7 +99,7 @@ def test_evaluation_reports_no_right_answer_of_scores_that_are_no_numbers(
     folders: bool, squares: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Retrieval and zero-shot classification, everything reported and every share in the results."""
-    monkeypatch.setattr(evaluation, "load_clip", lambda *_, **__: spoilt(tiny_model))
+    monkeypatch.setattr("clip_training.evaluate.load_clip", lambda *_, **__: spoilt(tiny_model))
     (tmp_path / "inner.yaml").write_text("[red, green, blue, yellow, white]")
     options = {"zero_shot__classes": [str(tmp_path / "inner.yaml")], "zero_shot__templates": "name"}
     data, report = squares, Recorder()

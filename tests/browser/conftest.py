@@ -61,7 +61,7 @@ class Runs:
         self._filling.communicate()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
         pytest.skip("chromium is not installed (tests/packages.txt)")
@@ -71,7 +71,7 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def filled(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
     """A server of its own, so that other tests' tasks are not in the tables."""
     folder = tmp_path_factory.mktemp("page")
@@ -82,12 +82,12 @@ def filled(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     server.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def ids(filled: Runs) -> dict[str, str]:
     return filled.ids
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def signed_in(browser: Browser, filled: Runs) -> Iterator[BrowserContext]:
     context = browser.new_context(viewport=LAPTOP, base_url=filled.server.url)
     context.set_default_timeout(PATIENCE)

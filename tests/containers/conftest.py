@@ -66,7 +66,7 @@ def built(there: Containers) -> Callable[[str], None]:
     def build(image: str) -> None:
         if image not in done:
             command(there, image, "image", "build", image, "--network", "host", "--force")
-            command(there, image, "image", "push", image)
+            command(there, image, "image", "push", "--force", image)  # the registry may keep what an earlier run of the tests built
             done.add(image)
 
     return build

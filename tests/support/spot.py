@@ -91,7 +91,7 @@ class Spot:
         place = self.folder / name
         place.mkdir(exist_ok=True)
         return self.server.env | {
-            "CLEARML_CONFIG_FILE": str(agent_configuration(place, self.server.conf.read_text(), [])),
+            "CLEARML_CONFIG_FILE": str(agent_configuration(place, self.server.conf.read_text())),
             "CLEARML_WORKER_ID": name,
             "CLEARML_AGENT_QUEUE_POLL_FREQ_SEC": "0.5",
             "CLEARML_AGENT_SKIP_PIP_VENV_INSTALL": sys.executable,

@@ -15,14 +15,14 @@ from support import hollow
 from support.command_line import git
 from support.engine import engine, missing, search_path
 from support.events import wait_for
-from support.registry_process import Command, command_in, ended, environment_of, left
+from support.registry_process import Command, command_in, end_of, ended, environment_of, left
 from support.server import LocalServer
 from support.stranger import readable
 
 from registry.environment import ROOT, cache_folder
 
 QUEUE = "team"
-ENDED = "stopped: stopped by SIGTERM; the last checkpoint is kept"  # a run's own words
+ENDED = ("stopped", "stopped by SIGTERM; the last checkpoint is kept")  # a run's own words
 SECRET = secrets.token_hex(20)  # as a key of S3
 AGENT = "home/agents/agent-1"
 
@@ -107,7 +107,7 @@ def test_it_runs_tasks_and_ends_with_the_one_that_it_runs(
     agent.terminate()
     assert agent.wait(60) == 0
     assert left(tmp_path / AGENT) == set()
-    assert ENDED in command("status", task).out
+    assert end_of(command, task) == ENDED
     assert task_of(server, waiting)["status"] == "queued"
     server.call("tasks.dequeue", task=waiting)
     assert workers(server) == []
@@ -142,7 +142,7 @@ def test_in_containers_too(
     """An engine takes 3 s to start, an agent 5 and a task 10. No key is on a command line of docker's, nor readable in a file."""
     agent = start("--docker")
     (task,) = command("enqueue", "toy", "--queue", QUEUE, "--image", containers, numbers, "steps=600", "pause=0.5").lines
-    wait_for(lambda: "rank 0 of 1: step 2" in log_of(server, task) or task_of(server, task)["status"] == "failed", 120)
+    wait_for(lambda: "rank 0 of 1: step 2" in log_of(server, task) or task_of(server, task)["status"] == "failed", 240)
     assert task_of(server, task)["status"] == "in_progress", log_of(server, task)
     keys = [SECRET, server.keys[1]]
     assert readable(keys, []) == []
@@ -153,7 +153,7 @@ def test_in_containers_too(
 
     agent.terminate()
     assert agent.wait(60) == 0
-    assert ENDED in command("status", task).out
+    assert end_of(command, task) == ENDED
     assert subprocess.run(["docker", "ps", "--all", "--quiet"], env=environment, capture_output=True, check=True).stdout == b""
     assert not temporary.exists()
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from support.events import wait_for
-from support.registry_process import Command, command_in, environment_of, left
+from support.registry_process import Command, command_in, end_of, environment_of, left
 from support.stranger import needs_root, readable
 
 from registry import processes
@@ -76,5 +76,5 @@ def test_a_stranger_reads_no_key_and_a_killed_agent_leaves_neither_keys_nor_its_
     wait_for(lambda: not supervisor.is_alive)
     assert left(home / "agents/agent-1") == set()
     assert [path for path in readable(keys, [home / "agents"], uid=0) if not path.startswith("/proc")] == []
-    assert "stopped: stopped by SIGTERM; the last checkpoint is kept" in command("status", task).out
+    assert end_of(command, task) == ("stopped", "stopped by SIGTERM; the last checkpoint is kept")
     assert "error: agent-1 ended by itself: killed by SIGKILL" in supervisor.last_lines()

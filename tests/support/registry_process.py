@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -31,6 +32,12 @@ def environment_of(clone: Path, folder: Path) -> dict[str, str]:
         "HOME": str(folder / "user"),
         "PYTHONPATH": str(clone / "clearml_tasks/toy"),
     }
+
+
+def end_of(command: Command, task: str) -> tuple[str, str]:
+    """The status of a task and its reason, as `registry status` tells them."""
+    (found,) = json.loads(command("status", task, "--json").out)
+    return found["status"], found["reason"]
 
 
 def command_in(clone: Path, environment: Mapping[str, str], umask: int = -1) -> Command:

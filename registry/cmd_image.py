@@ -13,7 +13,7 @@ from . import completion, workload
 from .console import print_json, print_table, say
 from .context import Context, commit_in
 from .dotenv import setting
-from .errors import ImageCheckError, UsageError
+from .errors import EngineError, ImageCheckError, UsageError
 from .git import git
 from .image import Image, images_named
 
@@ -169,7 +169,12 @@ def describe(each: Image, store: ImageStore, stored: Stored, engine: Engine) -> 
     if local is None or not is_same(local, stored):
         say(f"warning: {each.reference()} has no SBOM, and is not here to be looked into: docker pull, then push again")
         return
-    attachments.attach(store, stored.digest, sbom.of_image(engine, each, local, stored.digest))
+    try:
+        contents = sbom.of_image(engine, each, local, stored.digest)
+    except EngineError as error:  # an image without Python: it is pushed all the same
+        say(f"warning: {each.reference()} has no SBOM: {error}")
+        return
+    attachments.attach(store, stored.digest, contents)
 
 
 def is_same(local: LocalImage, stored: Stored) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from harness.names import Names
@@ -10,6 +12,12 @@ from . import completion, workload
 from .console import print_json, print_table, say
 from .description import MISSING, description_of, summary_of
 from .errors import RegistryError
+
+if TYPE_CHECKING:
+    from harness.settings import Setting  # slow to import, and a list needs none
+
+FEW = 8
+"""Choices that are all shown."""
 
 
 @click.command("list")
@@ -49,7 +57,7 @@ def show(name: str, as_json: bool) -> None:
         settings = workload.settings_of(command)
         print_table(
             ("setting", "type", "default", "unit", "meaning"),
-            [(each.key, each.allowed, shown(each.default), each.unit, each.help) for each in settings],
+            [(each.key, in_short(each), shown(each.default), each.unit, each.help) for each in settings],
             whole=["setting", "unit"],
         )
         show_names(names_of(found, command))
@@ -75,6 +83,13 @@ def show_names(names: Names) -> None:
         if rows:
             click.echo()
             print_table(columns, rows)
+
+
+def in_short(each: Setting) -> str:
+    """What a setting's value may be; of many choices, so many and the first ones. `--json` has them all."""
+    if len(each.choices) <= FEW:
+        return each.allowed
+    return f"one of {len(each.choices)}: {', '.join(map(str, each.choices[:3]))}, ..."
 
 
 def shown(default: object) -> str:

@@ -190,8 +190,9 @@ class TestReached:
     def test_one_with_a_private_ca_client_certificates_and_a_credential_helper(self, bench: Bench, clone: Path, login: None) -> None:
         here = {"IMAGE_REGISTRY": f"{bench.private}/team"}
         bench.done(clone, "build", "toy", **here)
-        bench.done(clone, "push", "toy", **here)
+        told = bench.done(clone, "push", "toy", **here)
         now = bench.state(clone, **here)
+        assert now["digest"] in told
         bench.engine.docker("pull", f"{bench.private}/team/toy@{now['digest']}")
 
 

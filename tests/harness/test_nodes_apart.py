@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.agent import plain_agent
 from support.events import wait_for
 from support.namespaces import Network, why_not
 from support.server import LocalServer
 from support.toy import ROOT, make_repository
 
 from harness.reasons import reason_of
-from registry.agents import agent_configuration, git_configuration
 
 ENVIRONMENTS = Path(os.environ.get("HARNESS_ENVS", ROOT / ".venvs"))
 IMAGE = "clip"  # of those with torch the one that there has always been
@@ -115,15 +115,7 @@ class Cluster:
         """A real agent on a machine. Behind the relay the server's address says nothing about the machine's own, so it is stated."""
         place = self.folder / namespace
         place.mkdir()
-        mine = {
-            "CLEARML_CONFIG_FILE": str(agent_configuration(place, self.server.conf.read_text())),
-            "CLEARML_WORKER_ID": namespace,
-            "CLEARML_AGENT_QUEUE_POLL_FREQ_SEC": "1",
-            "CLEARML_AGENT_SKIP_PIP_VENV_INSTALL": sys.executable,
-            "CLEARML_AGENT_SKIP_PYTHON_ENV_INSTALL": "1",
-            "GIT_CONFIG_GLOBAL": str(git_configuration(place)),
-            "MASTER_ADDR": address,
-        }
+        mine = plain_agent(self.server, place, namespace, 1) | {"MASTER_ADDR": address}
         argv = [sys.executable, "-m", "clearml_agent", "daemon", "--foreground", "--cpu-only", "--queue", self.queue]
         with (place / "agent.log").open("wb") as log:
             command = [*self.network.inside(namespace), *argv]

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from support.command_line import Outcome, Registry
 from support.server import LocalServer
+from support.tasks import run_on
 from support.toy import forget_settings, make_repository
 
 from registry import cli
@@ -76,3 +77,10 @@ def queue(embedded: Server) -> Queue:
     name = f"queue-{uuid.uuid4().hex[:8]}"
     embedded.create_queue(name)
     return embedded.queues()[name]
+
+
+@pytest.fixture
+def pair(embedded: Server) -> tuple[str, str]:
+    name = uuid.uuid4().hex[:6]
+    first = run_on(embedded, f"{name}-first", {"lr": "0.1", "steps": "3"}, [0.9, 0.2, 0.4])
+    return first, run_on(embedded, f"{name}-second", {"lr": "0.01", "steps": "3"}, [0.9, 0.5, 0.3])

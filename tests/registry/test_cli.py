@@ -15,7 +15,9 @@ from support.command_line import Registry, parse_clearml_task
 from support.toy import forget_settings
 
 from harness.params import RESERVED
+from harness.settings import Setting
 from registry.cli import cli
+from registry.cmd_workloads import in_short
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -76,6 +78,11 @@ def test_show_tells_every_setting(clone: Path, registry: Registry) -> None:
         ["requeue", "int >= 0", "0", RESERVED["requeue"].help],
     ):
         assert expected in rows
+
+
+def test_of_many_choices_show_tells_how_many_and_the_first_ones() -> None:
+    few, many = Setting("a", "str", "0", choices=("0", "1")), Setting("b", "str", "0", choices=tuple("0123456789"))
+    assert [in_short(few), in_short(many)] == ["one of 0, 1", "one of 10: 0, 1, 2, ..."]
 
 
 def test_show_tells_what_runs_are_judged_by(clone: Path, registry: Registry) -> None:

@@ -1,80 +1,29 @@
-"""What became of runs: found by any name they have, compared, read and stopped."""
+"""What became of runs: found by any name they have, compared and read."""
 
 from __future__ import annotations
 
 import io
 import json
-import os
 import re
-import signal
-import subprocess
-import sys
 import time
 import uuid
-from collections.abc import Callable
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from rich.console import Console
-from support.agent import Agent, ends, logged_in
+from support.agent import ends
 from support.command_line import Registry
-from support.events import wait_for
 from support.server import LocalServer
+from support.tasks import run_on, send_events
 
-from harness import requeue
 from harness.reasons import tell
-from harness.requeue import count
-from registry import supervisor
 from registry.backends import Queue, Server
 from registry.compare import comparison, differing, results
-from registry.errors import RefusedError, RunFailedError
-from registry.stopping import give_up, stop
+from registry.errors import RunFailedError
 from registry.watch import numbers, wait
 
 pytestmark = pytest.mark.filterwarnings("ignore::pyparsing.warnings.PyparsingDeprecationWarning")  # of the SDK's
-
-
-def send_events(server: Server, events: list[dict[str, Any]]) -> None:
-    lines = "".join(json.dumps(event) + "\n" for event in events)
-    answer = server.session.send_request("events", "add_batch", data=lines, headers={"Content-Type": "application/json"})
-    assert answer.status_code == 200
-
-
-def run_on(server: Server, name: str, settings: dict[str, str], losses: list[float]) -> str:
-    """A task that has run: its settings, a loss and an accuracy."""
-    section = {key: {"section": "Settings", "name": key, "value": value, "type": "str"} for key, value in settings.items()}
-    body = {"name": name, "type": "training", "project": server.project("clearml-example-project"), "hyperparams": {"Settings": section}}
-    task = str(server.call("tasks.create", **body)["id"])
-    server.call("tasks.started", task=task)
-    now = int(time.time() * 1000)
-    scalars = [
-        {
-            "type": "training_stats_scalar",
-            "task": task,
-            "metric": metric,
-            "variant": "value",
-            "value": value,
-            "iter": step,
-            "timestamp": now + step,
-        }
-        for step, loss in enumerate(losses)
-        for metric, value in (("loss", loss), ("accuracy", 1 - loss))
-    ]
-    log = [
-        {"type": "log", "task": task, "level": "info", "worker": "w", "timestamp": now + step, "msg": f"step {step}\n"} for step in range(3)
-    ]
-    send_events(server, scalars + log)
-    server.call("tasks.completed", task=task)
-    return task
-
-
-@pytest.fixture
-def pair(embedded: Server) -> tuple[str, str]:
-    name = uuid.uuid4().hex[:6]
-    first = run_on(embedded, f"{name}-first", {"lr": "0.1", "steps": "3"}, [0.9, 0.2, 0.4])
-    return first, run_on(embedded, f"{name}-second", {"lr": "0.01", "steps": "3"}, [0.9, 0.5, 0.3])
 
 
 class TestCompare:
@@ -204,96 +153,6 @@ def test_a_log_is_followed_from_its_end(
     assert registry("logs", task, "--follow", "--tail", "2").lines == ["before 3", "before 4", "after"]
 
 
-class TestStop:
-    def test_a_queued_task_leaves_its_queue(self, clone: Any, embedded: Server, queue: Queue, registry: Registry) -> None:
-        (task,) = registry("enqueue", "toy", "command=make", "--queue", queue.name).lines
-        assert registry("stop", task).code == 0
-        assert embedded.call("queues.get_all", id=[queue.id])["queues"][0]["entries"] == []
-        assert embedded.task(task)["status"] == "created"
-
-    def test_a_running_task_is_told_to_end(self, clone: Any, embedded: Server, queue: Queue, registry: Registry) -> None:
-        (task,) = registry("enqueue", "toy", "command=make", "--queue", queue.name).lines
-        embedded.call("tasks.started", task=task)
-        assert registry("stop", task).code == 0
-        assert embedded.task(task)["status"] == "stopped"  # there is no agent that would end it
-
-    @pytest.fixture
-    def agent(self, embedded: Server, server: LocalServer, queue: Queue) -> Agent:
-        return Agent(logged_in(server), f"machine:{queue.name}", queue.id)
-
-    @pytest.fixture
-    def running(self, embedded: Server, queue: Queue, agent: Agent) -> str:
-        """A task that an agent runs and reports."""
-        task = embedded.call("tasks.create", name="running", type="training", script={"entry_point": "run.py"})["id"]
-        embedded.call("tasks.enqueue", task=task, queue=queue.id)
-        assert agent.take() == task
-        assert agent.start(task)
-        return str(task)
-
-    def test_one_whose_agent_reports_it_is_ended_by_that(self, embedded: Server, running: str, registry: Registry) -> None:
-        assert registry("stop", running).err.endswith(": stopping\n")
-        assert embedded.tasks(id=[running])[0]["status_message"] == "stopping"
-
-    @pytest.mark.parametrize("ended", [False, True], ids=["in_progress", "stopped by the server"])
-    def test_what_an_agent_that_is_gone_left_running_here_is_ended(
-        self, embedded: Server, running: str, registry: Registry, tmp_path: Path, *, ended: bool
-    ) -> None:
-        folder = tmp_path / "home/agents/agent-1"  # it has no record: no such agent is alive
-        folder.mkdir(parents=True)
-        marks = {supervisor.MARK: str(folder), "CLEARML_TASK_ID": running}
-        run = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"], env=os.environ | marks)
-        try:
-            wait_for(lambda: supervisor.task_of([run.pid]) == running)
-            if ended:
-                gone = "worker machine:0 is gone: no report for 100 s"
-                embedded.call("tasks.stopped", task=running, status_reason=gone, status_message=gone)
-                assert re.search(rf"stopped .* {gone}$", registry("status", running).lines[1].rstrip())
-            assert "its agent was gone" in registry("stop", running).err
-            assert run.wait(10) == -signal.SIGTERM
-        finally:
-            run.kill()
-            run.wait()
-        assert embedded.task(running)["status"] == "stopped"
-        assert registry("stop", running).code == 2
-
-    @pytest.fixture
-    def three(self, embedded: Server, queue: Queue, registry: Registry) -> list[str]:
-        """Queued tasks."""
-        return registry("enqueue", "toy", "command=make", "n=1,2,3", "--queue", queue.name).lines
-
-    def test_several_are_stopped_each_once(self, embedded: Server, three: list[str], registry: Registry) -> None:
-        outcome = registry("stop", *three, three[0][:12])
-        assert (outcome.code, outcome.err.count("taken off its queue")) == (0, 3)
-        assert {embedded.task(task)["status"] for task in three} == {"created"}
-
-    def test_if_one_cannot_be_stopped_none_is(self, embedded: Server, three: list[str], pair: tuple[str, str], registry: Registry) -> None:
-        for wrong in ([*pair], ["nobody", "somebody"]):
-            outcome = registry("stop", *three, *wrong)
-            assert (outcome.code, outcome.err.count("\n  - ")) == (2, 2)
-        assert {embedded.task(task)["status"] for task in three} == {"queued"}
-
-    def test_one_that_fails_keeps_no_other_from_being_stopped(
-        self, embedded: Server, three: list[str], registry: Registry, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        call = Server.call
-
-        def refusing(server: Server, endpoint: str, **body: Any) -> Any:
-            if endpoint == "tasks.dequeue" and body["task"] == three[1]:
-                raise RefusedError("the server refuses tasks.dequeue")
-            return call(server, endpoint, **body)
-
-        monkeypatch.setattr(Server, "call", refusing)
-        outcome = registry("stop", *three)
-        assert outcome.code == 1
-        assert f"({three[1]}): the server refuses tasks.dequeue" in outcome.err
-        assert [embedded.task(task)["status"] for task in three] == ["created", "queued", "created"]
-
-    def test_one_that_has_ended_is_refused(self, clone: Any, pair: tuple[str, str], registry: Registry) -> None:
-        outcome = registry("stop", pair[0])
-        assert outcome.code == 2
-        assert "is completed; there is nothing to stop" in outcome.err
-
-
 class TestReasons:
     TOLD = "rank 0: ValueError: step 2 went wrong"
 
@@ -323,140 +182,3 @@ def test_status_lists_the_newest_first(clone: Any, embedded: Server, pair: tuple
     listed = [task["id"] for task in json.loads(registry("status", "--json").out)]
     assert listed[:2] == [pair[1], pair[0]]
     assert embedded.task(pair[1])["name"] in registry("status").out
-
-
-class TestStopWhileItStarts:
-    """A real server makes even a running task a draft when it is told to dequeue it (measured: 200, status created)."""
-
-    @pytest.fixture
-    def waiting(self, embedded: Server, queue: Queue) -> dict[str, Any]:
-        """A queued task, as `registry stop` has just read it."""
-        task = embedded.call("tasks.create", name="waiting", type="training", script={"entry_point": "run.py"})["id"]
-        embedded.call("tasks.enqueue", task=task, queue=queue.id)
-        return embedded.task(task)
-
-    @pytest.fixture
-    def asked(self, embedded: Server, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-        """The end points that are called."""
-        called, call = [], embedded.call
-
-        def noting(endpoint: str, **body: Any) -> dict[str, Any]:
-            called.append(endpoint)
-            return call(endpoint, **body)
-
-        monkeypatch.setattr(embedded, "call", noting)
-        return called
-
-    def test_one_that_waits_is_a_draft_again(self, embedded: Server, queue: Queue, waiting: dict[str, Any]) -> None:
-        assert stop(embedded, waiting) == "queued"
-        assert embedded.task(waiting["id"])["status"] == "created"
-        assert embedded.queues()[queue.name].waiting == 0
-
-    def test_one_that_has_started_meanwhile_is_stopped(
-        self, embedded: Server, queue: Queue, waiting: dict[str, Any], asked: list[str]
-    ) -> None:
-        embedded.call("queues.get_next_task", queue=queue.id)
-        embedded.call("tasks.started", task=waiting["id"], force=True)
-        assert stop(embedded, waiting) == "in_progress"
-        assert embedded.task(waiting["id"])["status"] == "stopped"
-        assert "tasks.dequeue" not in asked
-
-    def test_one_that_an_agent_has_taken_is_stopped_once_it_has_started(
-        self, embedded: Server, queue: Queue, waiting: dict[str, Any], asked: list[str], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        embedded.call("queues.get_next_task", queue=queue.id)
-        monkeypatch.setattr("registry.stopping.time.sleep", lambda seconds: embedded.call("tasks.started", task=waiting["id"], force=True))
-        assert stop(embedded, waiting) == "in_progress"
-        assert embedded.task(waiting["id"])["status"] == "stopped"
-        assert "tasks.dequeue" not in asked
-
-    def test_one_that_was_taken_and_never_starts_is_a_draft_again(
-        self, embedded: Server, queue: Queue, waiting: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        embedded.call("queues.get_next_task", queue=queue.id)
-        monkeypatch.setattr("registry.stopping.START_WITHIN", 0.5)
-        assert stop(embedded, waiting) == "queued"
-        assert embedded.task(waiting["id"])["status"] == "created"
-
-    def test_one_that_has_ended_meanwhile_keeps_its_end(self, embedded: Server, queue: Queue, waiting: dict[str, Any]) -> None:
-        embedded.call("queues.get_next_task", queue=queue.id)
-        embedded.call("tasks.started", task=waiting["id"], force=True)
-        embedded.call("tasks.completed", task=waiting["id"])
-        assert stop(embedded, waiting) == "completed"
-        assert embedded.task(waiting["id"])["status"] == "completed"
-
-
-class TestRequeued:
-    """A run that its machine ended is on its way back to its queue."""
-
-    TOLD = "stopped by SIGTERM; the last checkpoint is kept"
-
-    @pytest.fixture
-    def stopped(self, embedded: Server, queue: Queue) -> str:
-        """A run that may go back once, and has said that it has stopped."""
-        given = {"Args": {"requeue": {"section": "Args", "name": "requeue", "value": "1"}}}
-        task = str(embedded.call("tasks.create", name=f"spot-{uuid.uuid4().hex[:6]}", type="training", hyperparams=given)["id"])
-        embedded.call("tasks.enqueue", task=task, queue=queue.id)
-        self.take(embedded, queue, task)
-        tell(SimpleNamespace(session=embedded.session), task, self.TOLD)
-        embedded.call("tasks.stopped", task=task, status_reason=self.TOLD, status_message=self.TOLD)
-        return task
-
-    def take(self, server: Server, queue: Queue, task: str) -> None:
-        assert server.call("queues.get_next_task", queue=queue.id)["entry"]["task"] == task
-        server.call("tasks.started", task=task, force=True)
-
-    def step_by_step(self, monkeypatch: pytest.MonkeyPatch, *steps: Callable[[], object]) -> list[Callable[[], object]]:
-        """Between any two looks at the task, one of the steps happens."""
-        left = list(steps)
-        for module in ("registry.watch.sleep", "registry.stopping.time.sleep"):
-            monkeypatch.setattr(module, lambda _: left.pop(0)())
-        return left
-
-    def test_who_waits_for_it_waits_on(
-        self, clone: Any, embedded: Server, queue: Queue, stopped: str, registry: Registry, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        back = self.back(embedded, stopped)
-        steps = (lambda: self.take(embedded, queue, stopped), lambda: embedded.call("tasks.completed", task=stopped))
-        left = self.step_by_step(monkeypatch, back, *steps)
-        told = io.StringIO()
-        (task,) = wait(embedded, [stopped], Console(file=told))
-        assert (task["status"], left) == ("completed", [])
-        assert [line.rpartition(" ")[2] for line in told.getvalue().splitlines()] == ["stopped", "queued", "in_progress", "completed"]
-        assert "completed (requeued 1 of 1)" in registry("status", stopped).out
-        assert json.loads(registry("status", stopped, "--json").out)[0]["requeued"] == 1
-
-    def test_its_log_is_followed_on(
-        self, clone: Any, embedded: Server, queue: Queue, stopped: str, registry: Registry, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        def finish() -> None:
-            self.take(embedded, queue, stopped)
-            embedded.call("tasks.completed", task=stopped)
-
-        left = self.step_by_step(monkeypatch, self.back(embedded, stopped), finish)
-        assert registry("logs", stopped, "--follow").code == 0
-        assert left == []
-
-    def test_its_agent_s_supervisor_puts_it_back(self, embedded: Server, stopped: str) -> None:
-        give_up(embedded, stopped, "nobody", "its agent was ended")
-        assert (embedded.task(stopped)["status"], count(embedded.task(stopped))) == ("queued", 1)
-
-    def test_a_task_that_could_say_nothing_is_put_back_too(self, embedded: Server, queue: Queue, stopped: str) -> None:
-        embedded.call("tasks.started", task=stopped)
-        give_up(embedded, stopped, "nobody", "its agent was ended")
-        assert embedded.task(stopped)["status_reason"] == "requeued 1 of 1: its agent was ended"
-
-    def test_one_that_a_person_has_asked_to_stop_is_not_put_back(self, embedded: Server, stopped: str) -> None:
-        embedded.call("tasks.started", task=stopped, status_message="stopping")  # as tasks.stop leaves it for an agent
-        give_up(embedded, stopped, "nobody", "its agent was ended")
-        assert embedded.task(stopped)["status"] == "stopped"
-
-    def test_stopped_by_a_person_it_does_not_come_back(
-        self, clone: Any, embedded: Server, queue: Queue, stopped: str, registry: Registry, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        left = self.step_by_step(monkeypatch, self.back(embedded, stopped))
-        assert registry("stop", stopped).err.endswith(": taken off its queue\n")
-        assert (embedded.task(stopped)["status"], embedded.queues()[queue.name].waiting, left) == ("created", 0, [])
-
-    def back(self, server: Server, task: str) -> Callable[[], object]:
-        return lambda: requeue.put_back(server, requeue.look(server, task), self.TOLD)

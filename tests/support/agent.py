@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import requests
+
+from registry.agents import agent_configuration, git_configuration
 
 from .server import LocalServer
 
@@ -15,6 +19,23 @@ INTERRUPTED = 254
 WORDS = "Changed by clearml-agent machine:0"
 Ask = Callable[..., tuple[int, dict[str, Any]]]
 """Sends an end point's fields; returns HTTP's code and the answer's data."""
+
+
+def plain_agent(server: LocalServer, place: Path, name: str, poll: float) -> dict[str, str]:
+    """What a real clearml-agent is started with, as `registry agent` does it, to run its tasks in this environment.
+
+    Args:
+        place: a folder of its own.
+        poll: seconds between two looks at its queues.
+    """
+    return {
+        "CLEARML_CONFIG_FILE": str(agent_configuration(place, server.conf.read_text())),
+        "CLEARML_WORKER_ID": name,
+        "CLEARML_AGENT_QUEUE_POLL_FREQ_SEC": str(poll),
+        "CLEARML_AGENT_SKIP_PIP_VENV_INSTALL": sys.executable,
+        "CLEARML_AGENT_SKIP_PYTHON_ENV_INSTALL": "1",
+        "GIT_CONFIG_GLOBAL": str(git_configuration(place)),
+    }
 
 
 def ends(server: LocalServer, task: str, code: int) -> None:

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.sidecar import Process
-from registry.agents import agent_configuration, git_configuration
 
+from .agent import plain_agent
 from .events import wait_for
 from .server import LocalServer
 from .toy import make_repository
@@ -90,16 +90,8 @@ class Spot:
         """What an agent is started with, as `registry agent` does it."""
         place = self.folder / name
         place.mkdir(exist_ok=True)
-        return self.server.env | {
-            "CLEARML_CONFIG_FILE": str(agent_configuration(place, self.server.conf.read_text())),
-            "CLEARML_WORKER_ID": name,
-            "CLEARML_AGENT_QUEUE_POLL_FREQ_SEC": "0.5",
-            "CLEARML_AGENT_SKIP_PIP_VENV_INSTALL": sys.executable,
-            "CLEARML_AGENT_SKIP_PYTHON_ENV_INSTALL": "1",
-            "GIT_CONFIG_GLOBAL": str(git_configuration(place)),
-            "HARNESS_CACHE": str(self.folder / "cache"),
-            "TMPDIR": str(place),
-        }
+        more = {"HARNESS_CACHE": str(self.folder / "cache"), "TMPDIR": str(place)}
+        return self.server.env | plain_agent(self.server, place, name, 0.5) | more
 
     @property
     def argv(self) -> list[str]:

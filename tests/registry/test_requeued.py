@@ -1,0 +1,99 @@
+"""Runs on their way back to their queue, as the registry sees them."""
+
+from __future__ import annotations
+
+import io
+import json
+import uuid
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from rich.console import Console
+from support.command_line import Registry
+
+from harness import requeue
+from harness.reasons import tell
+from harness.requeue import count
+from registry.backends import Queue, Server
+from registry.stopping import give_up
+from registry.watch import wait
+
+pytestmark = pytest.mark.filterwarnings("ignore::pyparsing.warnings.PyparsingDeprecationWarning")  # of the SDK's
+
+
+class TestRequeued:
+    """A run that its machine ended is on its way back to its queue."""
+
+    TOLD = "stopped by SIGTERM; the last checkpoint is kept"
+
+    @pytest.fixture
+    def stopped(self, embedded: Server, queue: Queue) -> str:
+        """A run that may go back once, and has said that it has stopped."""
+        given = {"Args": {"requeue": {"section": "Args", "name": "requeue", "value": "1"}}}
+        task = str(embedded.call("tasks.create", name=f"spot-{uuid.uuid4().hex[:6]}", type="training", hyperparams=given)["id"])
+        embedded.call("tasks.enqueue", task=task, queue=queue.id)
+        self.take(embedded, queue, task)
+        tell(SimpleNamespace(session=embedded.session), task, self.TOLD)
+        embedded.call("tasks.stopped", task=task, status_reason=self.TOLD, status_message=self.TOLD)
+        return task
+
+    def take(self, server: Server, queue: Queue, task: str) -> None:
+        assert server.call("queues.get_next_task", queue=queue.id)["entry"]["task"] == task
+        server.call("tasks.started", task=task, force=True)
+
+    def step_by_step(self, monkeypatch: pytest.MonkeyPatch, *steps: Callable[[], object]) -> list[Callable[[], object]]:
+        """Between any two looks at the task, one of the steps happens."""
+        left = list(steps)
+        for module in ("registry.watch.sleep", "registry.stopping.time.sleep"):
+            monkeypatch.setattr(module, lambda _: left.pop(0)())
+        return left
+
+    def test_who_waits_for_it_waits_on(
+        self, clone: Any, embedded: Server, queue: Queue, stopped: str, registry: Registry, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        back = self.back(embedded, stopped)
+        steps = (lambda: self.take(embedded, queue, stopped), lambda: embedded.call("tasks.completed", task=stopped))
+        left = self.step_by_step(monkeypatch, back, *steps)
+        told = io.StringIO()
+        (task,) = wait(embedded, [stopped], Console(file=told))
+        assert (task["status"], left) == ("completed", [])
+        assert [line.rpartition(" ")[2] for line in told.getvalue().splitlines()] == ["stopped", "queued", "in_progress", "completed"]
+        assert "completed (requeued 1 of 1)" in registry("status", stopped).out
+        assert json.loads(registry("status", stopped, "--json").out)[0]["requeued"] == 1
+
+    def test_its_log_is_followed_on(
+        self, clone: Any, embedded: Server, queue: Queue, stopped: str, registry: Registry, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def finish() -> None:
+            self.take(embedded, queue, stopped)
+            embedded.call("tasks.completed", task=stopped)
+
+        left = self.step_by_step(monkeypatch, self.back(embedded, stopped), finish)
+        assert registry("logs", stopped, "--follow").code == 0
+        assert left == []
+
+    def test_its_agent_s_supervisor_puts_it_back(self, embedded: Server, stopped: str) -> None:
+        give_up(embedded, stopped, "nobody", "its agent was ended")
+        assert (embedded.task(stopped)["status"], count(embedded.task(stopped))) == ("queued", 1)
+
+    def test_a_task_that_could_say_nothing_is_put_back_too(self, embedded: Server, queue: Queue, stopped: str) -> None:
+        embedded.call("tasks.started", task=stopped)
+        give_up(embedded, stopped, "nobody", "its agent was ended")
+        assert embedded.task(stopped)["status_reason"] == "requeued 1 of 1: its agent was ended"
+
+    def test_one_that_a_person_has_asked_to_stop_is_not_put_back(self, embedded: Server, stopped: str) -> None:
+        embedded.call("tasks.started", task=stopped, status_message="stopping")  # as tasks.stop leaves it for an agent
+        give_up(embedded, stopped, "nobody", "its agent was ended")
+        assert embedded.task(stopped)["status"] == "stopped"
+
+    def test_stopped_by_a_person_it_does_not_come_back(
+        self, clone: Any, embedded: Server, queue: Queue, stopped: str, registry: Registry, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        left = self.step_by_step(monkeypatch, self.back(embedded, stopped))
+        assert registry("stop", stopped).err.endswith(": taken off its queue\n")
+        assert (embedded.task(stopped)["status"], embedded.queues()[queue.name].waiting, left) == ("created", 0, [])
+
+    def back(self, server: Server, task: str) -> Callable[[], object]:
+        return lambda: requeue.put_back(server, requeue.look(server, task), self.TOLD)

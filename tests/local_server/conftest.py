@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 from support.events import NewTask, OwnServer
 from support.server import LocalServer
+from support.site import Site
+
+from local_server.watch import Limits
 
 _COUNT = itertools.count()
 
@@ -49,3 +52,11 @@ def own_server(tmp_path: Path) -> Iterator[OwnServer]:
     yield start
     for server in started:
         server.kill()
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    site = Site(tmp_path, monkeypatch)
+    site.wait(Limits.silence)  # it has been up for long
+    yield site
+    site.stop()

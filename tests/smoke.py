@@ -39,7 +39,7 @@ def inputs(declaration: Declaration) -> set[str]:
         f"docker/{declaration.image}",
         f"example/{declaration.name}.sh",
     )
-    return {*SHARED, *own, *(f"src/{package}" for package in packages | {"training", "tabletop"})}
+    return {*SHARED, *own, *(f"src/{package}" for package in packages | {"tabletop"})}
 
 
 def stamp(name: str, paths: Iterable[str]) -> Path:

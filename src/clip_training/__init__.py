@@ -1,3 +1,3 @@
 """Contrastive language-image pre-training (Radford et al. 2021) of any open_clip model on image-text pairs."""
 
-import training  # noqa: F401  before torch
+import harness.torch  # noqa: F401  before torch

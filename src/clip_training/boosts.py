@@ -11,7 +11,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from harness.errors import ParameterError
-from training.batchnorm import count_once
+from harness.torch.batchnorm import count_once
 
 from .config import TrainConfig
 

@@ -17,8 +17,8 @@ import lightning.pytorch as lightning
 import torch
 from torch import Tensor, nn
 
+from harness.torch.batchnorm import unchanged_statistics
 from harness.world import world_size
-from training.batchnorm import unchanged_statistics
 
 Item = TypeVar("Item")
 

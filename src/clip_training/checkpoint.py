@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from harness.errors import CheckpointError
 from harness.files import replaced
-from training.torchscript import is_torchscript
-from training.weights import LIGHTNING, read_file
+from harness.torch.torchscript import is_torchscript
+from harness.torch.weights import LIGHTNING, read_file
 
 KEY = "clip_training"
 """Under which a file of ours says what it holds."""

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from harness.params import setting
-from training.config import Resumable, non_finite
-from training.models import problem_of_model
+from harness.torch.config import Resumable, non_finite
+from harness.torch.models import problem_of_model
 
 from .texts import problem_of_encoding
 
@@ -27,7 +27,7 @@ class ModelConfig:
     """Which model, and where its weights start."""
 
     name: str = setting(
-        "ViT-B-32", "an open_clip model, one of src/training/models/, or a JSON file in open_clip's form", check=problem_of_model
+        "ViT-B-32", "an open_clip model, one of src/harness/torch/models/, or a JSON file in open_clip's form", check=problem_of_model
     )
     pretrained: str = setting("", "weights to start from: a tag that open_clip knows (downloaded), or a file; empty is random")
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from training.contents import digest_of
+from harness.torch.contents import digest_of
 
 from .pairs import Pair
 from .sources import File

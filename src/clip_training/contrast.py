@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from harness.report import Report
+from harness.torch.distributed import gather_rows
+from harness.torch.resume import check_identity
+from harness.torch.schedule import scheduled
+from harness.torch.scores import first
 from harness.world import rank, world_size
-from training.distributed import gather_rows
-from training.resume import check_identity
-from training.schedule import scheduled
-from training.scores import first
 
 from .caching import CachedStep, at_least_fp32
 from .config import OptimConfig

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from harness.errors import CheckpointError, ParameterError
 from harness.settings import nearest
-from training.weights import load_into, read_weights
+from harness.torch.weights import load_into, read_weights
 
 from .config import ImageEncoderConfig, ModelConfig, TextEncoderConfig
 from .model import Clip, assembled, make_clip

@@ -25,9 +25,9 @@ from harness import Job
 from harness.errors import DataError, ParameterError
 from harness.files import write_json
 from harness.report import Report
-from training.decoding import image_suffixes
-from training.pictures import RIGHT, WRONG, Line, captioned, sheet
-from training.seeds import seed_everything
+from harness.torch.decoding import image_suffixes
+from harness.torch.pictures import RIGHT, WRONG, Line, captioned, sheet
+from harness.torch.seeds import seed_everything
 
 from .config import EvaluateConfig
 from .gallery import COLUMNS, WIDTH, gallery

@@ -21,7 +21,7 @@ from torch import Tensor
 from harness import Job
 from harness.errors import CheckpointError, ParameterError
 from harness.files import replaced
-from training.weights import check_fit, check_numbers
+from harness.torch.weights import check_fit, check_numbers
 
 from .checkpoint import Description, blocks, fitted, load
 from .config import ExportConfig

@@ -27,11 +27,11 @@ from torch.optim import SGD, Optimizer
 
 from harness import Job
 from harness.errors import ParameterError
+from harness.torch.distributed import gather_rows
+from harness.torch.resume import check
+from harness.torch.schedule import scheduled
+from harness.torch.seeds import seed_everything
 from harness.world import rank, world_size
-from training.distributed import gather_rows
-from training.resume import check
-from training.schedule import scheduled
-from training.seeds import seed_everything
 
 from . import boosts
 from .checkpoint import KEY, description_of, load

@@ -19,9 +19,9 @@ from typing import Any
 
 from harness import Job
 from harness.errors import ParameterError
+from harness.torch.resume import check
+from harness.torch.seeds import seed_everything
 from harness.world import rank, world_size
-from training.resume import check
-from training.seeds import seed_everything
 
 from . import boosts
 from .checkpoint import KEY, description_of, save

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from harness.errors import DataError
-from training.decoding import image_suffixes
+from harness.torch.decoding import image_suffixes
 
 from .lists import LISTS, by_lists, tell
 from .pairing import paired

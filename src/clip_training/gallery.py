@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PIL import Image
 
-from training.pictures import INK, RIGHT, WRONG, Line, captioned, sheet
+from harness.torch.pictures import INK, RIGHT, WRONG, Line, captioned, sheet
 
 from .pairs import HeldOut
 from .retrieval import Retrieval

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import CheckpointError
-from training.weights import load_into, read_file
+from harness.torch.weights import load_into, read_file
 
 from .checkpoint import KEY, TYPES, load
 from .config import ImageEncoderConfig, ModelConfig, TextEncoderConfig

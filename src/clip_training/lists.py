@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
 from harness.errors import DataError
-from training.decoding import image_suffixes
+from harness.torch.decoding import image_suffixes
 
 from .pairs import Pair
 from .sources import File, Source

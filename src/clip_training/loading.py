@@ -11,8 +11,8 @@ from torch.utils.data import DataLoader
 
 from harness.errors import ParameterError
 from harness.s3 import SCHEME
-from training.distributed import share_of_rank
-from training.workers import loaders
+from harness.torch.distributed import share_of_rank
+from harness.torch.workers import loaders
 
 from .batches import Batches
 from .config import DataConfig

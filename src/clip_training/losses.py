@@ -10,7 +10,7 @@ from open_clip import ClipLoss
 from open_clip.loss import SigLipLoss
 from torch import nn
 
-from training import distributed
+from harness.torch import distributed
 
 STARTS: dict[str, dict[str, Any]] = {"clip": {}, "siglip": {"init_logit_scale": math.log(10), "init_logit_bias": -10.0}}
 """What a model of random weights begins with, where that is not open_clip's default."""

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from harness.errors import CheckpointError, ParameterError
 from harness.params import nearest
-from training.models import FOLDER, plain, problem_of_model
-from training.weights import load_into
+from harness.torch.models import FOLDER, plain, problem_of_model
+from harness.torch.weights import load_into
 
 from .checkpoint import Description, fitted, load
 from .config import ModelConfig

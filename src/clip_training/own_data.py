@@ -21,8 +21,8 @@ from torch import Tensor
 from torch.utils.data import DistributedSampler, SequentialSampler
 
 from harness.errors import DataError, ParameterError
+from harness.torch.seeds import seed_everything
 from harness.world import rank, world_size
-from training.seeds import seed_everything
 
 from .batches import Batches
 from .config import DataConfig

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from harness.errors import DataError
-from training.decoding import Undecodable, decode
+from harness.torch.decoding import Undecodable, decode
 
 from .sources import File
 from .texts import lines_of, text_of
@@ -80,7 +80,7 @@ def caption_in(stated: object, key: str) -> str:
 
 
 def read_image(file: File) -> Image.Image:
-    """A decoded image in RGB; `training.decoding` says how.
+    """A decoded image in RGB; `harness.torch.decoding` says how.
 
     Raises:
         Unusable: when it cannot be read.

@@ -10,7 +10,7 @@ import torch
 from open_clip import ClipLoss
 from torch import Tensor, nn
 
-from training.scores import above_and_tied, best_of
+from harness.torch.scores import above_and_tied, best_of
 
 KS = (1, 5, 10)
 ROWS = 1024  # of the table of scores at a time: all of it is too large for many pairs

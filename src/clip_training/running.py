@@ -12,12 +12,12 @@ import torch
 from harness import Job
 from harness.errors import ParameterError
 from harness.files import replaced
+from harness.torch.batchnorm import normalises_batches
+from harness.torch.callbacks import ReportTraining, SaveAndStop, SeedEachStep
+from harness.torch.finite import Finite
+from harness.torch.resume import stated
+from harness.torch.trainer import make_trainer
 from harness.world import rank, world_size
-from training.batchnorm import normalises_batches
-from training.callbacks import ReportTraining, SaveAndStop, SeedEachStep
-from training.finite import Finite
-from training.resume import stated
-from training.trainer import make_trainer
 
 from .batches import Batches
 from .contents import contents_of

@@ -19,9 +19,9 @@ from pathlib import Path
 from torch import Tensor
 
 from harness import Job
+from harness.torch.resume import check
+from harness.torch.seeds import seed_everything
 from harness.world import world_size
-from training.resume import check
-from training.seeds import seed_everything
 
 from . import boosts
 from .checkpoint import description_of

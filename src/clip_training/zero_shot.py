@@ -15,7 +15,7 @@ from torch import Tensor
 
 from harness.errors import ParameterError
 from harness.params import nearest
-from training.scores import above_and_tied, best_of
+from harness.torch.scores import above_and_tied, best_of
 
 from .model import Clip
 from .retrieval import chance_of

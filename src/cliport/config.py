@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from harness.settings import setting
-from training.config import Resumable, non_finite
-from training.models import problem_of_model
+from harness.torch.config import Resumable, non_finite
+from harness.torch.models import problem_of_model
 
 from .agents.catalog import FUSIONS, STREAM_FUSIONS
 from .agents.catalog import names as agents

@@ -23,7 +23,7 @@ from PIL import Image
 
 from harness import Job
 from harness.report import Report
-from training.pictures import Line, captioned
+from harness.torch.pictures import Line, captioned
 
 from .attempts import Attempt, attempts, seeds_after, video_of
 from .config import DemosConfig

@@ -23,14 +23,14 @@ from torch.utils.data import DataLoader
 
 from harness import Job
 from harness.report import Report
+from harness.torch.callbacks import ReportTraining, SaveAndStop, SeedEachStep
+from harness.torch.distributed import share_of_rank
+from harness.torch.finite import Finite
+from harness.torch.resume import check, stated
+from harness.torch.seeds import seed_everything
+from harness.torch.trainer import make_trainer
+from harness.torch.workers import loaders
 from harness.world import rank, world_size
-from training.callbacks import ReportTraining, SaveAndStop, SeedEachStep
-from training.distributed import share_of_rank
-from training.finite import Finite
-from training.resume import check, stated
-from training.seeds import seed_everything
-from training.trainer import make_trainer
-from training.workers import loaders
 
 from .agents.agent import Agent, make
 from .agents.batch import Batch

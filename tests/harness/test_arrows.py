@@ -10,19 +10,22 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-DOMAIN = sorted(
-    path.name for path in (ROOT / "src").iterdir() if path.is_dir() and path.name not in {"harness", "training", "local_server"}
-)
+DOMAIN = sorted(path.name for path in (ROOT / "src").iterdir() if path.is_dir() and path.name not in {"harness", "local_server"})
 
 
 def imports(package: Path) -> Iterator[tuple[str, str]]:
     """File and full name of each absolute import below `package`."""
     for path in package.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Import):
-                yield from ((path.name, alias.name) for alias in node.names)
-            elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-                yield path.name, node.module
+        yield from of(path)
+
+
+def of(path: Path) -> Iterator[tuple[str, str]]:
+    """The same of one file."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from ((path.name, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            yield path.name, node.module
 
 
 def breaches(package: Path, *forbidden: str) -> list[tuple[str, str]]:
@@ -34,8 +37,17 @@ def test_domain_code_knows_neither_clearml_nor_who_calls_it(package: str) -> Non
     assert breaches(ROOT / "src" / package, "clearml", "clearml_agent", "registry", "local_server", "clearml_tasks") == []
 
 
-def test_the_harness_needs_neither_torch_nor_the_registry() -> None:
-    assert breaches(ROOT / "src/harness", "torch", "lightning", "registry", "training", "local_server", "clearml_tasks", *DOMAIN) == []
+def test_the_harness_needs_neither_the_registry_nor_a_workload() -> None:
+    assert breaches(ROOT / "src/harness", "registry", "local_server", "clearml_tasks", *DOMAIN) == []
+
+
+def test_one_part_of_the_harness_needs_torch_and_the_rest_does_not_know_that_part() -> None:
+    part = "harness.torch"
+    known = {name: path for name, path in modules().items() if name.partition(".")[0] in {"harness", "registry", "local_server"}}
+    needy = {name for name, path in known.items() if {"torch", "lightning"} & {found.partition(".")[0] for _, found in of(path)}}
+    assert {name.rpartition(".")[0] for name in needy} == {part}
+    plain = {name: path for name, path in known.items() if not name.startswith(part)}
+    assert {name for name, path in plain.items() if any(found.startswith(part) for found in asked_for(name, path, known))} == set()
 
 
 def test_clearml_is_imported_in_the_few_places_that_speak_to_it() -> None:
@@ -46,7 +58,7 @@ def test_clearml_is_imported_in_the_few_places_that_speak_to_it() -> None:
 
 
 def test_the_registry_imports_no_run_s_code_beyond_the_grammar() -> None:
-    assert breaches(ROOT / "registry", "torch", "training", "clearml_tasks", *DOMAIN) == []
+    assert breaches(ROOT / "registry", "torch", "clearml_tasks", *DOMAIN) == []
 
 
 def modules() -> dict[str, Path]:

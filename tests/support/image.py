@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def image_of(tested: str) -> str:
-    """The image of a workload; what no workload bears the name of (`training`) runs in the image `clip`."""
+    """The image of a workload; what no workload bears the name of (`harness_torch`) runs in the image `clip`."""
     folder = ROOT / "clearml_tasks" / tested
     return load(folder).image if folder.exists() else "clip"
 

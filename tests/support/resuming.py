@@ -12,8 +12,8 @@ from harness import Job
 from harness.errors import CheckpointError
 from harness.report import Recorder
 from harness.settings import flat
-from training.config import Resumable
-from training.resume import check
+from harness.torch.config import Resumable
+from harness.torch.resume import check
 
 
 def other(value: Any) -> Any:

@@ -61,7 +61,7 @@ class BrokenOffError(Exception):
 @contextmanager
 def broken_off_at(step: int) -> Iterator[None]:
     """What trains within is broken off right after it saved the checkpoint of `step`."""
-    from training.callbacks import SaveAndStop
+    from harness.torch.callbacks import SaveAndStop
 
     saved = SaveAndStop.save
 

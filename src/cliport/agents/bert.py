@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.errors import CheckpointError, ParameterError
-from training.weights import load_into, read_weights
+from harness.torch.weights import load_into, read_weights
 
 from .frozen import Frozen, calibrate, seeded
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from harness.errors import CheckpointError, ParameterError
-from training.weights import LIGHTNING, check_numbers, listed, load_into, read_checkpoint
+from harness.torch.weights import LIGHTNING, check_numbers, listed, load_into, read_checkpoint
 
 from .agent import Agent, make
 from .config import AgentConfig

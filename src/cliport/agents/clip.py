@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from harness.errors import CheckpointError, ParameterError
 from harness.settings import nearest
-from training.models import FOLDER
-from training.weights import LIGHTNING, listed, load_into, read_file, unwrapped
+from harness.torch.models import FOLDER
+from harness.torch.weights import LIGHTNING, listed, load_into, read_file, unwrapped
 
 from .frozen import Frozen, calibrate, seeded
 from .original import strip_clip

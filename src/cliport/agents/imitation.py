@@ -18,11 +18,11 @@ from harness.errors import CheckpointError
 from harness.files import replaced
 from harness.numbers import finite
 from harness.report import Report
+from harness.torch.callbacks import ReportTraining, SaveAndStop
+from harness.torch.distributed import gather_rows
+from harness.torch.resume import check_identity
+from harness.torch.schedule import scheduled
 from harness.world import rank
-from training.callbacks import ReportTraining, SaveAndStop
-from training.distributed import gather_rows
-from training.resume import check_identity
-from training.schedule import scheduled
 
 from .agent import Agent
 from .batch import Batch

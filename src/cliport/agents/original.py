@@ -10,7 +10,7 @@ from pathlib import Path
 from torch import Tensor
 
 from harness.errors import CheckpointError
-from training.weights import LIGHTNING, read_checkpoint
+from harness.torch.weights import LIGHTNING, read_checkpoint
 
 Replacement = str | Callable[[re.Match[str]], str]
 

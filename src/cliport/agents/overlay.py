@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageDraw
 
-from training.pictures import Line, captioned, sheet
+from harness.torch.pictures import Line, captioned, sheet
 
 COLUMNS = 2
 SIDE, WIDTH = 480, 720

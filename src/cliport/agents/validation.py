@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from training.distributed import gather_rows
+from harness.torch.distributed import gather_rows
 
 from .agent import Agent, best, losses_of, probabilities, turn_of
 from .batch import Batch

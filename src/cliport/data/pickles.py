@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from training.contents import digest_of
+from harness.torch.contents import digest_of
 
 from ..sim.action import Action
 from ..sim.fusion import fuse

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from harness.errors import DataError
-from training.contents import digest_of
+from harness.torch.contents import digest_of
 
 from ..tasks import emphasis, groups
 from .cache import EpisodeCache

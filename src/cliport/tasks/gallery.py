@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from PIL import Image
 
-from training.pictures import Line, captioned, sheet
+from harness.torch.pictures import Line, captioned, sheet
 
 from ..sim.environment import Environment
 from .task import Task

@@ -11,7 +11,7 @@ from typing import Any
 
 from PIL import Image
 
-from training.pictures import Line, captioned
+from harness.torch.pictures import Line, captioned
 
 from .format import Format, Sample
 

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from training.pictures import Line, captioned
+from harness.torch.pictures import Line, captioned
 
 from ..deduction import Observation, observations
 from . import leaderboard

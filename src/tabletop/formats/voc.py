@@ -16,7 +16,7 @@ from xml.etree import ElementTree
 import numpy as np
 from PIL import Image, ImageFilter
 
-from training.pictures import sheet
+from harness.torch.pictures import sheet
 
 from .format import Format, Sample, box_of
 

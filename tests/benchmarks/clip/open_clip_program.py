@@ -7,7 +7,7 @@ import sys
 import open_clip
 from open_clip_train.main import main
 
-from training.models import FOLDER
+from harness.torch.models import FOLDER
 
 open_clip.add_model_config(FOLDER)
 main(sys.argv[1:])

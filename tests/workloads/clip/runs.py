@@ -16,7 +16,7 @@ from clip_training.config import TrainConfig
 from clip_training.train import train
 from harness.report import Recorder
 from harness.settings import merge
-from training.weights import read_weights
+from harness.torch.weights import read_weights
 
 BRIEF = {
     "data.workers": 0,

@@ -17,7 +17,7 @@ from clip_training.losses import STARTS, make_loss
 from clip_training.model import make_clip
 from harness.errors import CheckpointError, ParameterError
 from harness.report import Recorder
-from training.weights import read_weights
+from harness.torch.weights import read_weights
 
 
 def step(model: torch.nn.Module, count: int = 4) -> tuple[dict[str, torch.Tensor], int]:

@@ -18,7 +18,7 @@ from clip_training.model import make_clip, registered
 from clip_training.optim import learning_rate_of
 from harness.errors import CheckpointError, ParameterError
 from harness.settings import merge
-from training.models import FOLDER, names
+from harness.torch.models import FOLDER, names
 
 CONFIGS = Path(__file__).resolve().parents[3] / "configs" / "clip"
 

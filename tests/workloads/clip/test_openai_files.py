@@ -18,7 +18,7 @@ from clip_training.checkpoint import load
 from clip_training.config import ModelConfig
 from clip_training.model import make_clip
 from harness.errors import CheckpointError
-from training.torchscript import read_torchscript
+from harness.torch.torchscript import read_torchscript
 
 
 class TestOpenAI:

@@ -23,7 +23,7 @@ from harness.checkpoint import Checkpoints, find
 from harness.errors import CheckpointError
 from harness.report import Recorder
 from harness.settings import flat, merge
-from training.resume import stated
+from harness.torch.resume import stated
 
 STEPS = 16  # 4 epochs of 60 pairs in batches of 15
 

@@ -17,8 +17,8 @@ from clip_training.caching import cached_loss
 from clip_training.contrast import Contrast
 from clip_training.losses import make_loss
 from harness.report import Silent
+from harness.torch.distributed import gather_rows
 from harness.world import rank, world_size
-from training.distributed import gather_rows
 
 SIZES = (12, 4, 2)
 """Of micro-batches: a rank's six pairs at once, and in two and three parts."""

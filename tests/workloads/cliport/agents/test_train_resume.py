@@ -23,7 +23,7 @@ from harness.checkpoint import find
 from harness.errors import CheckpointError
 from harness.report import Recorder
 from harness.settings import flat
-from training.resume import stated
+from harness.torch.resume import stated
 
 QUICK = {"train__debug_images": 0, "train__n_val": 2, "train__save_steps": []}
 

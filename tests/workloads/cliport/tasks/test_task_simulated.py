@@ -14,7 +14,7 @@ from cliport.tasks import make, names
 from cliport.tasks.__main__ import main
 from cliport.tasks.check import Episode, play, table
 from cliport.tasks.gallery import WIDTH
-from training.pictures import MARGIN
+from harness.torch.pictures import MARGIN
 
 DEAR = ("piles", "palletizing", "hanoi", "kits", "packing-boxes", "google", "-seq")
 """Tasks of a second an episode and more; most of them come in three splits of one thing, each with a seed of its own."""

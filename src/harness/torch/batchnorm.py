@@ -38,7 +38,7 @@ def count_once(model: nn.Module) -> None:
     """Let batch normalisation update its running statistics in the forward pass, and not again when activations are recomputed."""
     for module in model.modules():
         if isinstance(module, _BatchNorm):
-            module.forward = partial(forward_once, module, module.forward)  # type: ignore[method-assign]
+            module.forward = partial(forward_once, module, module.forward)
 
 
 def forward_once(module: nn.Module, forward: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from harness.errors import CheckpointError
-from training.weights import load_into, read_checkpoint, read_weights
+from harness.torch.weights import load_into, read_checkpoint, read_weights
 
 
 class Trap:

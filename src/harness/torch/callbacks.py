@@ -71,7 +71,7 @@ class ReportTraining(Callback):
             self.report.scalar("loss", self.series, self.finite.mean(self.losses), step)
             self.report.scalar("learning rate", "lr", self.rate, step)
             self.report.scalar("samples per second", self.series, len(self.losses) * self.items_per_step / seconds, step)
-            figures = getattr(module, "figures", dict)()
+            figures: dict[tuple[str, str], float] = getattr(module, "figures", dict)()
             for (title, series), value in {**figures, **peak_memory()}.items():
                 self.report.scalar(title, series, value, step)
             self.losses.clear()

@@ -19,10 +19,10 @@ from torch.utils.data import DataLoader
 
 from harness import Job
 from harness.errors import NotFiniteError
+from harness.torch.callbacks import ReportTraining, SaveAndStop
+from harness.torch.finite import Finite
+from harness.torch.trainer import make_trainer
 from harness.world import rank
-from training.callbacks import ReportTraining, SaveAndStop
-from training.finite import Finite
-from training.trainer import make_trainer
 
 NAN = float("nan")
 

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from training.workers import loaders
+from harness.torch.workers import loaders
 
 
 @pytest.mark.parametrize(("cores", "asked", "given"), [(2, 4, 2), (2, 1, 1), (8, 4, 4), (1, 0, 0)])

@@ -14,7 +14,7 @@ from support.training import job_in
 
 from harness.errors import NotFiniteError
 from harness.report import Recorder
-from training.finite import largest
+from harness.torch.finite import largest
 
 
 def unspoilt(steps: int, without: int | None = None, **options: Any) -> dict[str, torch.Tensor]:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from support.scores import PATTERNS
 
-from training.scores import above_and_tied, best_of, first
+from harness.torch.scores import above_and_tied, best_of, first
 
 
 def by_hand(scores: list[float], right: list[bool]) -> tuple[float, int, int]:

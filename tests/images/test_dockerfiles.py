@@ -24,11 +24,11 @@ ARG TZ=Asia/Tokyo
 ENV TZ=${{TZ}}
 COPY docker/setup/debian.sh docker/harness/packages.txt /setup/
 RUN bash /setup/debian.sh /setup/packages.txt
-COPY docker/setup/python.sh docker/harness/requirements.lock /setup/
+COPY docker/setup/python.sh docker/setup/interpreter.sh docker/harness/requirements.lock /setup/
 RUN bash /setup/python.sh /setup/requirements.lock
 COPY docker/toolbox/requirements.lock /setup/toolbox.lock
 RUN bash /setup/python.sh /setup/toolbox.lock
-ENV LOCAL_PYTHON=python3 CLEARML_AGENT_SKIP_PYTHON_ENV_INSTALL=1
+ENV LOCAL_PYTHON=/setup/interpreter.sh CLEARML_AGENT_SKIP_PYTHON_ENV_INSTALL=1
 WORKDIR /workspace
 COPY docker/toolbox docker/toolbox
 COPY src src
@@ -95,7 +95,7 @@ def any_command_can_be_given(file: Dockerfile) -> bool:
 
 def the_agent_takes_the_images_interpreter(file: Dockerfile) -> bool:
     variables = file.values("ENV")
-    return "LOCAL_PYTHON" in variables and variables.get("CLEARML_AGENT_SKIP_PYTHON_ENV_INSTALL") == "1"
+    return variables.get("LOCAL_PYTHON") == "/setup/interpreter.sh" and variables.get("CLEARML_AGENT_SKIP_PYTHON_ENV_INSTALL") == "1"
 
 
 def it_says_what_it_is(file: Dockerfile) -> bool:
@@ -171,7 +171,7 @@ BREACHES: list[tuple[Callable[[Dockerfile], bool], str, str]] = [
     (the_time_zone_is_an_argument, "ENV TZ=${TZ}\n", ""),
     (any_command_can_be_given, "CMD ", "ENTRYPOINT "),
     (any_command_can_be_given, 'CMD ["/bin/bash"]', ""),
-    (the_agent_takes_the_images_interpreter, "LOCAL_PYTHON=python3 ", ""),
+    (the_agent_takes_the_images_interpreter, "LOCAL_PYTHON=/setup/interpreter.sh ", ""),
     (the_agent_takes_the_images_interpreter, "ENV_INSTALL=1", "ENV_INSTALL=0"),
     (it_says_what_it_is, 'title="toolbox"', 'title="clip"'),
     (it_says_what_it_is, "${COMMIT}", "main"),

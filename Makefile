@@ -2,17 +2,19 @@
 # Libraries are compiled once, into the environments: otherwise every process that imports PyTorch does so anew, for seconds
 unexport PYTHONDONTWRITEBYTECODE
 PYTHON ?= python3
+JOBS ?= 2
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo quick test lint types changed smoke images-test bench render lock clean env .venv
-
 IMAGES := $(sort $(notdir $(patsubst %/Dockerfile,%,$(wildcard docker/*/Dockerfile))))
 WORKLOADS := $(sort $(notdir $(patsubst %/workload.yaml,%,$(wildcard clearml_tasks/*/workload.yaml))))
 TESTED := $(sort $(notdir $(patsubst %/,%,$(wildcard tests/workloads/*/))))
+HOUSE := $(filter-out containers,$(sort $(notdir $(patsubst %/,%,$(dir $(wildcard tests/*/test_*.py))))))
 NO_BENCHMARKS := %/__init__.py %/page.py %/table.py %/programs.py
 BENCHMARKS := $(sort $(patsubst tests/benchmarks/%.py,%,$(filter-out $(NO_BENCHMARKS),$(wildcard tests/benchmarks/*.py))) \
     $(patsubst tests/benchmarks/%/__main__.py,%,$(wildcard tests/benchmarks/*/__main__.py)))
+.PHONY: help demo quick test lint types changed smoke images-test bench render lock clean env .venv \
+    test/project $(HOUSE:%=test/%) $(TESTED:%=test/%)
 VENV := .venv/bin/python
 TESTS := tests --ignore=tests/workloads --ignore=tests/containers
 
@@ -25,14 +27,24 @@ demo:  ## one task makes a data set, two training runs learn from it, and are co
 quick: lint types  ## style, types and the tests of .venv that are not marked slow: while one works
 	$(VENV) -m pytest $(TESTS) -m "not slow" $(PYTEST)
 
-test: env lint types  ## style, types and all tests; environments included
-	$(VENV) -m pytest $(TESTS) $(PYTEST)
-	@for tested in $(TESTED); do $(MAKE) --no-print-directory test/$$tested; done
+# Two parts at a time: most of the house's tests wait for processes, those of the workloads compute. A part is printed when it ends
+test: env lint types  ## style, types and all tests; environments included (JOBS=1: one part after the other, printed as it goes)
+	@$(MAKE) --no-print-directory --jobs=$(JOBS) $(if $(filter 1,$(JOBS)),,--output-sync) --keep-going \
+	    $(HOUSE:%=test/%) test/project $(TESTED:%=test/%)
 
-test/%:  ## the tests of tests/workloads/%, in the environment of its image
+$(HOUSE:%=test/%): test/%:
+	$(VENV) -m pytest tests/$* $(PYTEST)
+
+test/project:
+	$(VENV) -m pytest tests/test_*.py $(PYTEST)
+
+$(TESTED:%=test/%): test/%:
 	@image=$$(PYTHONPATH=tests $(VENV) -m support.image $*); \
 	tools=$$(PYTHONPATH=tests $(VENV) -m support.image --tools); \
 	PYTHONPATH=src:tests:$$tools .venvs/$$image/bin/python -m pytest tests/workloads/$* $(PYTEST)
+
+test/%:  ## the tests of one part: a folder of tests or tests/workloads; those of a workload run in the environment of its image
+	@echo "There are no tests called $*; there are: $(HOUSE) project $(TESTED)" >&2; exit 2
 
 env:  ## every environment: .venv, and .venvs/<image> for each image
 	@$(PYTHON) -m registry.environment --clone --testing --debian $(IMAGES)

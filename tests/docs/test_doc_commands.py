@@ -1,4 +1,5 @@
-"""Every command line of README.md, CONTRIBUTING.md and docs/ is right: run, or read by the program that it names, or by make's dry run.
+"""Every command line of README.md, CONTRIBUTING.md, docs/ and the heads of configs/ is right: run, or read by the program that it names, or
+by its dry run.
 
 What no checker of `CHECKERS` knows is an error, so a new kind of command needs one here. Words in capitals stand for what a reader puts
 there: `TASK` is a task that the tests' server has, `ID` a dataset, and so on, see `stand_ins`.
@@ -19,7 +20,7 @@ import click
 import pytest
 import yaml
 from support.command_line import Registry, in_this_process, parse_clearml_task
-from support.documents import DOCUMENTS, Line, command_lines, files_in, spans
+from support.documents import DOCUMENTS, Line, command_lines, files_in, header_lines, spans
 from support.lines import understood
 from support.server import LocalServer
 
@@ -28,7 +29,11 @@ from registry import cli
 from registry.environment import ROOT, image_names
 
 pytestmark = pytest.mark.filterwarnings("ignore::pyparsing.warnings.PyparsingDeprecationWarning")  # of the SDK's
-LINES = list(dict.fromkeys(line for document in DOCUMENTS for line in command_lines(document)))
+CONFIGS = sorted(ROOT.glob("configs/*/*.yaml"))
+LINES = [
+    *dict.fromkeys(line for document in DOCUMENTS for line in command_lines(document)),
+    *dict.fromkeys(line for config in CONFIGS for line in header_lines(config)),
+]
 QUEUES = ("gpu01", "spot", "services")
 DATASETS = ("tabletop-pairs", "my-pairs")
 RUN = {"registry list", "registry show", "registry dataset list", "registry queue list", "registry status"}
@@ -247,6 +252,10 @@ def test_a_command_line_is_right(line: Line, stand_ins: Callable[[str], str], re
     checker = checkers.get(Path(program).name)
     assert checker, f"{line}: no test knows how to check such a command"
     checker()
+
+
+def test_every_settings_file_opens_with_a_command() -> None:
+    assert [config.name for config in CONFIGS if not list(header_lines(config))] == []
 
 
 def test_commands_were_found() -> None:

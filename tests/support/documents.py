@@ -1,4 +1,4 @@
-"""What stands in README.md, CONTRIBUTING.md and docs/: command lines, files, links, headings and tables."""
+"""What stands in README.md, CONTRIBUTING.md, docs/ and the heads of configs/: command lines, files, links, headings and tables."""
 
 from __future__ import annotations
 
@@ -33,6 +33,12 @@ def command_lines(document: Path) -> Iterator[Line]:
         if language == "bash":
             for line in text.replace("\\\n", " ").splitlines():
                 yield from commands_in(line, document)
+
+
+def header_lines(config: Path) -> Iterator[Line]:
+    """The commands that a settings file opens with: indented comments."""
+    for line in re.findall(r"^#   (.+)$", config.read_text(), re.MULTILINE):
+        yield from commands_in(line, config)
 
 
 def commands_in(line: str, document: Path) -> Iterator[Line]:

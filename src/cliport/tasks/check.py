@@ -1,4 +1,4 @@
-"""How often the oracles solve their tasks: the README's table."""
+"""How often the oracles solve their tasks: the table of docs/workloads/cliport-tasks.md."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Every command line of README.md, CONTRIBUTING.md, docs/ and the heads of configs/ is right: run, or read by the program that it names, or
 by its dry run.
 
-What no checker of `CHECKERS` knows is an error, so a new kind of command needs one here. Words in capitals stand for what a reader puts
+What no checker of `check` knows is an error, so a new kind of command needs one here. Words in capitals stand for what a reader puts
 there: `TASK` is a task that the tests' server has, `ID` a dataset, and so on, see `stand_ins`.
 """
 
@@ -20,10 +20,11 @@ import click
 import pytest
 import yaml
 from support.command_line import Registry, in_this_process, parse_clearml_task
-from support.documents import DOCUMENTS, Line, command_lines, files_in, header_lines, spans
+from support.documents import DOCUMENTS, Line, command_lines, commands_in, files_in, header_lines, spans
 from support.lines import understood
 from support.server import LocalServer
 
+from harness.errors import HarnessError
 from harness.workload import load
 from registry import cli
 from registry.environment import ROOT, image_names
@@ -233,12 +234,10 @@ def check_eval(line: Line) -> None:
     assert line.words[1:] == ("SUBSTITUTED",)  # what was substituted is a line of its own
 
 
-@pytest.mark.parametrize("line", LINES, ids=str)
-def test_a_command_line_is_right(line: Line, stand_ins: Callable[[str], str], registry: Registry) -> None:
-    program = line.words[0]
+def check(line: Line, put: Callable[[str], str], registry: Registry) -> None:
     checkers: dict[str, Callable[[], None]] = {
-        "registry": lambda: check_registry(line, stand_ins, registry),
-        "python": lambda: check_python(line, stand_ins),
+        "registry": lambda: check_registry(line, put, registry),
+        "python": lambda: check_python(line, put),
         "make": lambda: check_make(line),
         "clearml-task": lambda: check_clearml_task(line),
         "bash": lambda: check_bash(line),
@@ -249,9 +248,40 @@ def test_a_command_line_is_right(line: Line, stand_ins: Callable[[str], str], re
         "eval": lambda: check_eval(line),
         "pip": lambda: check_pip(line),
     }
-    checker = checkers.get(Path(program).name)
+    checker = checkers.get(Path(line.words[0]).name)
     assert checker, f"{line}: no test knows how to check such a command"
     checker()
+
+
+@pytest.mark.parametrize("line", LINES, ids=str)
+def test_a_command_line_is_right(line: Line, stand_ins: Callable[[str], str], registry: Registry) -> None:
+    check(line, stand_ins, registry)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "registry stauts",
+        "registry stop --forse TASK",
+        "registry show no-such-workload",
+        "registry enqueue clip --dataset tabletop-pears",
+        "registry enqueue clip --dataset tabletop-pairs train.epochs=none",
+        "make no-such-target",
+        "PART=no-such-part make bench/clip",
+        "python -m clip_training.no_such_module",
+        "python -m clip_training.train no.such.key=1",
+        "python -m cliport.tasks --no-such-option",
+        "python -m cliport.data.convert no_such_key=1",
+        "python clearml_tasks/clip/clearml_train.py dataset_path=pairs config=no-such-config",
+        "clearml-task --script clearml_tasks/clip/clearml_train.py --args command=train no.such.key=1",
+        "bash example/no-such-script.sh",
+        "frobnicate",
+    ],
+)
+def test_a_wrong_one_is_found(wrong: str, stand_ins: Callable[[str], str], registry: Registry) -> None:
+    (line,) = commands_in(wrong, ROOT / "README.md")
+    with pytest.raises((AssertionError, click.ClickException, HarnessError)):
+        check(line, stand_ins, registry)
 
 
 def test_every_settings_file_opens_with_a_command() -> None:

@@ -71,17 +71,21 @@ def main() -> None:
         first, *later = [starts.plain() for _ in range(ROUNDS + 1)]
     plain = statistics.median(later)
     record("images", [row for each in found for row in rows_of(each, plain)])
-    times = ["build, cold", "build, warm", "start-up", "plain image, first", "plain image, later", "ratio"]
-    columns = ["image", "size", "base", *LAYERS, *times]
-    lines = [
-        [
-            each.image,
-            *(f"{size / 1e6:,.0f}" for size in (sum(each.sizes.values()), *each.sizes.values())),
-            *(f"{seconds:.3g}" for seconds in (each.cold, each.warm, each.start, first, plain, plain / each.start)),
-        ]
-        for each in found
-    ]
-    write_page("images", TEXT.format(rounds=ROUNDS), {"": markdown_table(columns, lines)})
+    write_page("images", TEXT.format(rounds=ROUNDS), {"": f"{sizes_in(found)}\n\n{times_of(found, first, plain)}"})
+
+
+def sizes_in(found: list[Measured]) -> str:
+    """MB by layer."""
+    lines = [[each.image, *(f"{size / 1e6:,.0f}" for size in (sum(each.sizes.values()), *each.sizes.values()))] for each in found]
+    return markdown_table(["image", "size, MB", "base", *LAYERS], lines)
+
+
+def times_of(found: list[Measured], first: float, plain: float) -> str:
+    """Seconds."""
+    columns = ["image", "build, cold, s", "build, warm", "start-up", "plain image, first", "plain image, later", "ratio"]
+    times = [(each.cold, each.warm, each.start, first, plain, plain / each.start) for each in found]
+    lines = [[each.image, *(f"{value:.3g}" for value in values)] for each, values in zip(found, times, strict=True)]
+    return markdown_table(columns, lines)
 
 
 def rows_of(each: Measured, plain: float) -> list[Row]:

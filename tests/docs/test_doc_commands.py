@@ -20,7 +20,7 @@ import click
 import pytest
 import yaml
 from support.command_line import Registry, in_this_process, parse_clearml_task
-from support.documents import DOCUMENTS, Line, command_lines, commands_in, files_in, header_lines, spans
+from support.documents import DOCUMENTS, Line, command_lines, commands_in, files_in, header_lines, sessions_in, spans
 from support.lines import understood
 from support.server import LocalServer
 
@@ -282,6 +282,15 @@ def test_a_wrong_one_is_found(wrong: str, stand_ins: Callable[[str], str], regis
     (line,) = commands_in(wrong, ROOT / "README.md")
     with pytest.raises((AssertionError, click.ClickException, HarnessError)):
         check(line, stand_ins, registry)
+
+
+def test_what_a_terminal_shows_is_what_the_command_says(stand_ins: Callable[[str], str], registry: Registry) -> None:
+    shown = [session for document in DOCUMENTS for session in sessions_in(document)]
+    assert shown
+    for (program, *words), said in shown:
+        assert program == "registry"
+        done = registry(*map(stand_ins, words))
+        assert (done.out + done.err).strip() == said.strip()
 
 
 def test_every_settings_file_opens_with_a_command() -> None:

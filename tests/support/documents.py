@@ -28,11 +28,22 @@ class Line:
 
 
 def command_lines(document: Path) -> Iterator[Line]:
-    """Every command of every bash block: continued lines joined, `a && b` and `x=$(a)` taken apart, comments left out."""
+    """Every command of every bash block: continued lines joined, `a && b` and `x=$(a)` taken apart, comments left out.
+
+    Of a block without a language, the lines that begin with `registry`.
+    """
     for language, _, text in FENCE.findall(document.read_text()):
-        if language == "bash":
-            for line in text.replace("\\\n", " ").splitlines():
+        for line in text.replace("\\\n", " ").splitlines():
+            if language == "bash" or (not language and line.startswith("registry ")):
                 yield from commands_in(line, document)
+
+
+def sessions_in(document: Path) -> Iterator[tuple[list[str], str]]:
+    """What a block without a language shows of a terminal: the words after `$`, and what the command says."""
+    for language, _, text in FENCE.findall(document.read_text()):
+        if not language and text.startswith("$ "):
+            typed, _, said = text.removeprefix("$ ").partition("\n")
+            yield shlex.split(typed), said
 
 
 def header_lines(config: Path) -> Iterator[Line]:

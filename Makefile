@@ -18,17 +18,17 @@ BENCHMARKS := $(sort $(patsubst tests/benchmarks/%.py,%,$(filter-out $(NO_BENCHM
 VENV := .venv/bin/python
 TESTS := tests --ignore=tests/workloads --ignore=tests/containers
 
-help:  ## lists what can be made
+help:  ## what there is to type
 	@grep -hE '^[a-z/%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
-demo:  ## makes a dataset, trains two runs on it, compares them (KEEP=1 leaves the server running, PORT=8080 is its port)
+demo:  ## one task makes a data set, two training runs learn from it, and are compared (KEEP=1 leaves the server up, PORT=8080)
 	@bash example/demo.sh
 
-quick: lint types  ## checks style and types, runs the tests of .venv that are not marked slow
+quick: lint types  ## style, types and the tests of .venv that are not marked slow: while one works
 	$(VENV) -m pytest $(TESTS) -m "not slow" $(PYTEST)
 
 # Two parts at a time: most of the house's tests wait for processes, those of the workloads compute. A part is printed when it ends
-test: env lint types  ## checks style and types, runs all tests; builds the environments first (JOBS=1 runs one part at a time, and prints as it goes)
+test: env lint types  ## style, types and all tests; environments included (JOBS=1: one part after the other, printed as it goes)
 	@$(MAKE) --no-print-directory --jobs=$(JOBS) $(if $(filter 1,$(JOBS)),,--output-sync) --keep-going \
 	    $(HOUSE:%=test/%) test/project $(TESTED:%=test/%)
 
@@ -43,52 +43,52 @@ $(TESTED:%=test/%): test/%:
 	tools=$$(PYTHONPATH=tests $(VENV) -m support.image --tools); \
 	PYTHONPATH=src:tests:$$tools .venvs/$$image/bin/python -m pytest tests/workloads/$* $(PYTEST)
 
-test/%:  ## runs the tests of one part: a folder of tests, or of tests/workloads in the environment of its image
+test/%:  ## the tests of one part: a folder of tests or tests/workloads; those of a workload run in the environment of its image
 	@echo "There are no tests called $*; there are: $(HOUSE) project $(TESTED)" >&2; exit 2
 
-env:  ## builds every environment: .venv, and .venvs/<image> for each image
+env:  ## every environment: .venv, and .venvs/<image> for each image
 	@$(PYTHON) -m registry.environment --clone --testing --debian $(IMAGES)
 
-env/%:  ## builds .venv and the environment of one image
+env/%:  ## .venv and the environment of one image
 	@$(PYTHON) -m registry.environment --clone --debian $*
 
-lint: .venv  ## runs ruff, checks that rendered files and locks are fresh
+lint: .venv  ## ruff, and whether the rendered files and the locks are fresh
 	$(VENV) -m ruff check .
 	$(VENV) -m ruff format --check .
 	$(VENV) -m registry render --check
 	$(VENV) -m registry.locks --check
 
-types: .venv  ## runs mypy, strict
+types: .venv  ## mypy, strict
 	$(VENV) -m mypy
 
 .venv:
 	@$(PYTHON) -m registry.environment --clone --testing
 
-changed: env  ## runs the smoke runs of workloads whose inputs changed since they last passed
+changed: env  ## smoke runs of the workloads whose inputs have no green stamp in the cache
 	$(VENV) tests/smoke.py --changed
 
-smoke: $(WORKLOADS:%=smoke/%)  ## runs every workload's smoke run, each on a server of its own
+smoke: $(WORKLOADS:%=smoke/%)  ## every workload's smoke run, on a server of its own
 
 smoke/%: env/%
 	$(VENV) tests/smoke.py $*
 
-images-test: env  ## builds, pushes, pulls and runs images by the agent in docker mode (IMAGE=clip for one; needs root)
+images-test: env  ## images built, pushed, pulled, and run by the agent in docker mode (IMAGE=clip for one; needs root)
 	$(VENV) -m pytest tests/containers $(IMAGE:%=--image %) $(PYTEST)
 
-bench: $(BENCHMARKS:%=bench/%)  ## runs every benchmark; writes pages to docs/benchmarks/, rows to build/bench/
+bench: $(BENCHMARKS:%=bench/%)  ## every benchmark; tables on the terminal, rows in build/bench/
 
 bench/%: env
 	PYTHONPATH=tests $(VENV) -m benchmarks.$*
 
-render: .venv  ## writes example scripts and the compose file from the declarations
+render: .venv  ## example scripts and compose file from the declarations
 	$(VENV) -m registry render
 
-lock: .venv  ## locks every package of every environment, from the requirements.txt
+lock: .venv  ## every package of every environment with its version, from the requirements.txt
 	$(VENV) -m registry.locks
 
-docs:  ## builds the documentation as a site in build/docs; a broken link is an error
+docs:  ## builds docs/ as a site in build/docs; a broken link is an error
 	@$(PYTHON) -m registry.environment docs
 	.venvs/docs/bin/mkdocs build --strict
 
-clean:  ## removes what was built or written in this clone; the cache stays
+clean:  ## what was built or written in this clone; the cache stays
 	rm -rf .venv .venvs build outputs .mypy_cache .pytest_cache .ruff_cache .hypothesis

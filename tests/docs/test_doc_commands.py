@@ -19,7 +19,8 @@ from pathlib import Path
 import click
 import pytest
 import yaml
-from support.command_line import Registry, in_this_process, parse_clearml_task
+from support.clone import copy_files
+from support.command_line import Registry, git, in_this_process, parse_clearml_task
 from support.documents import DOCUMENTS, Line, command_lines, commands_in, files_in, header_lines, sessions_in, spans
 from support.lines import understood
 from support.server import LocalServer
@@ -47,7 +48,18 @@ def registry(capfd: pytest.CaptureFixture[str]) -> Registry:
 
 
 @pytest.fixture(scope="module")
-def served(server: LocalServer, tmp_path_factory: pytest.TempPathFactory) -> tuple[LocalServer, dict[str, str]]:
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What stands here, committed or not, as a commit on a branch, whatever this clone has checked out."""
+    place = copy_files(tmp_path_factory.mktemp("docs") / "clone")
+    git(place, "init", "-q", "-b", "main")
+    git(place, "add", ".")
+    git(place, "commit", "-qm", "here")
+    (place / ".venvs").symlink_to(ROOT / ".venvs")
+    return place
+
+
+@pytest.fixture(scope="module")
+def served(server: LocalServer) -> tuple[LocalServer, dict[str, str]]:
     """A server with what the lines name, and what their words in capitals stand for."""
     for queue in QUEUES:
         server.call("queues.create", name=queue)
@@ -64,7 +76,7 @@ def served(server: LocalServer, tmp_path_factory: pytest.TempPathFactory) -> tup
 
 @pytest.fixture
 def stand_ins(
-    served: tuple[LocalServer, dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, registry: Registry
+    served: tuple[LocalServer, dict[str, str]], clone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, registry: Registry
 ) -> Callable[[str], str]:
     """Puts what is there in place of a word in capitals; this test talks to the server."""
     server, published = served
@@ -74,7 +86,7 @@ def stand_ins(
     monkeypatch.setenv("CLEARML_CONFIG_FILE", str(server.conf))
     for name in ("CLEARML_API_HOST", "HARNESS_ENVS", "IMAGE_REGISTRY", "REGISTRY_ROOT"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.chdir(ROOT)
+    monkeypatch.chdir(clone)
     (tmp_path / "weights.pt").touch()
 
     def put(word: str) -> str:

@@ -1,4 +1,4 @@
-"""How often the oracles solve their tasks: the table of docs/workloads/cliport-tasks.md."""
+"""How often the oracles solve their tasks: the README's table."""
 
 from __future__ import annotations
 

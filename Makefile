@@ -13,7 +13,7 @@ HOUSE := $(filter-out containers,$(sort $(notdir $(patsubst %/,%,$(dir $(wildcar
 NO_BENCHMARKS := %/__init__.py %/page.py %/table.py %/programs.py
 BENCHMARKS := $(sort $(patsubst tests/benchmarks/%.py,%,$(filter-out $(NO_BENCHMARKS),$(wildcard tests/benchmarks/*.py))) \
     $(patsubst tests/benchmarks/%/__main__.py,%,$(wildcard tests/benchmarks/*/__main__.py)))
-.PHONY: help demo quick test lint types changed smoke images-test bench render lock clean env .venv \
+.PHONY: help demo quick test lint types changed smoke images-test bench render lock docs clean env .venv \
     test/project $(HOUSE:%=test/%) $(TESTED:%=test/%)
 VENV := .venv/bin/python
 TESTS := tests --ignore=tests/workloads --ignore=tests/containers
@@ -85,6 +85,10 @@ render: .venv  ## example scripts and compose file from the declarations
 
 lock: .venv  ## every package of every environment with its version, from the requirements.txt
 	$(VENV) -m registry.locks
+
+docs:  ## builds docs/ as a site in build/docs; a broken link is an error
+	@$(PYTHON) -m registry.environment docs
+	.venvs/docs/bin/mkdocs build --strict
 
 clean:  ## what was built or written in this clone; the cache stays
 	rm -rf .venv .venvs build outputs .mypy_cache .pytest_cache .ruff_cache .hypothesis

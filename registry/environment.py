@@ -32,7 +32,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-OWN = ("harness", "torch", "registry", "testing", "s3-store")
+OWN = ("harness", "torch", "registry", "testing", "s3-store", "docs")
 """The layers that are no image's."""
 COMPLETE = "layer.complete"  # written last: a folder without it was interrupted
 
@@ -122,6 +122,7 @@ def layer_named(name: str, root: Path = ROOT) -> Layer:
         "registry": registry,
         "testing": Layer("testing", root / "tests/requirements.txt", (registry, harness)),
         "s3-store": Layer("s3-store", root / "tests/support/s3/requirements.txt"),
+        "docs": Layer("docs", root / "docs/requirements.txt"),
     }
     assert set(own) == set(OWN)
     if name in own:

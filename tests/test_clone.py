@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from support.clone import copy_files
 
 from registry.environment import ROOT
 from registry.workload import queues_of
@@ -21,15 +21,7 @@ DEMO = ROOT / "example/demo.sh"
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The files that git knows here, elsewhere."""
-    place = tmp_path_factory.mktemp("clones") / "it's a clone"
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, check=True
-    )
-    for name in filter(None, listed.stdout.decode().split("\0")):
-        if (ROOT / name).is_file():
-            (place / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, place / name)
-    return place
+    return copy_files(tmp_path_factory.mktemp("clones") / "it's a clone")
 
 
 @pytest.fixture

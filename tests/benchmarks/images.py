@@ -24,7 +24,7 @@ from support.engine import Containers, base_for, containers, debian_base
 from support.toy import make_repository
 
 from benchmarks.page import write_page
-from benchmarks.table import Row, less_is_better, publish
+from benchmarks.table import Row, less_is_better, markdown_table, record
 from harness.image import environment
 from registry.environment import ROOT, image_names
 
@@ -40,11 +40,15 @@ LAYERS = {
 """The steps of a Dockerfile that take room, by what `docker history` says of each."""
 PLAIN = "stand-in-plain:latest"
 TEXT = """
-Sizes in MB, unpacked; times in s. The bases are stand-ins, Debian and Debian with torch, for python:3.11-slim and NVIDIA's PyTorch
-image. A cold build has its base and nothing else, a warm one follows a change of the code. The start-up is from the agent's
-`docker run` to the first line of a script that imports the SDK, median of {rounds}. Beside it is a plain image, with Python and pip
-alone: there the agent installs git and the SDK at every start, the first time with all downloads, afterwards (median of {rounds}) with
-those in its cache. The ratio is that of the latter.
+The size of each image by layer (MB, unpacked), how long a build takes, and how soon a task runs in it (s). The bases are stand-ins (Debian,
+and Debian with torch) for python:3.11-slim and NVIDIA's PyTorch image.
+
+- A cold build has only its base; a warm build follows a change of the code.
+- The start-up lasts from the agent's `docker run` to the first line of a script that imports the SDK, median of {rounds}.
+- The alternative is a plain image with nothing but Python and pip, where the agent installs git and the SDK at every start: the first time
+  with all downloads, later (median of {rounds}) from its cache. The ratio compares with the later starts.
+
+The benchmark needs root and takes about half an hour; `IMAGE=clip` measures one image alone.
 """
 
 
@@ -66,27 +70,33 @@ def main() -> None:
         found = [measured(image, there, starts) for image in images]
         first, *later = [starts.plain() for _ in range(ROUNDS + 1)]
     plain = statistics.median(later)
-    publish("images", [row for each in found for row in rows_of(each, plain)])
-    times = ["build, cold", "build, warm", "start-up", "plain image, first", "plain image, later", "ratio"]
-    columns = ["image", "size", "base", *LAYERS, *times]
-    lines = [
-        [
-            each.image,
-            *(f"{size / 1e6:,.0f}" for size in (sum(each.sizes.values()), *each.sizes.values())),
-            *(f"{seconds:.3g}" for seconds in (each.cold, each.warm, each.start, first, plain, plain / each.start)),
-        ]
-        for each in found
-    ]
-    write_page("images", TEXT.format(rounds=ROUNDS), columns, lines)
+    record("images", [row for each in found for row in rows_of(each, plain)])
+    write_page("images", TEXT.format(rounds=ROUNDS), {"": f"{sizes_in(found)}\n\n{times_of(found, first, plain)}"})
+
+
+def sizes_in(found: list[Measured]) -> str:
+    """MB by layer."""
+    lines = [[each.image, *(f"{size / 1e6:,.0f}" for size in (sum(each.sizes.values()), *each.sizes.values()))] for each in found]
+    return markdown_table(["image", "size, MB", "base", *LAYERS], lines)
+
+
+def times_of(found: list[Measured], first: float, plain: float) -> str:
+    """Seconds."""
+    columns = ["image", "build, cold, s", "build, warm", "start-up", "plain image, first", "plain image, later", "ratio"]
+    times = [(each.cold, each.warm, each.start, first, plain, plain / each.start) for each in found]
+    lines = [[each.image, *(f"{value:.3g}" for value in values)] for each, values in zip(found, times, strict=True)]
+    return markdown_table(columns, lines)
 
 
 def rows_of(each: Measured, plain: float) -> list[Row]:
     size, base = sum(each.sizes.values()), each.sizes["base"]
     return [
-        less_is_better(f"{each.image}: size", size / 1e9, None, f"GB, of which {base / 1e9:.2f} the stand-in base"),
-        less_is_better(f"{each.image}: build, cold", each.cold, None, "s, the base being there"),
-        less_is_better(f"{each.image}: build after a change of the code", each.warm, each.cold, "s; the alternative is the cold build"),
-        less_is_better(f"{each.image}: start-up", each.start, plain, "s to the script's first line; the alternative is a plain image"),
+        less_is_better(f"{each.image}: size", size / 1e9, None, "GB", f"of which {base / 1e9:.2f} GB are the stand-in base"),
+        less_is_better(f"{each.image}: build, cold", each.cold, None, "s", "the base is there already"),
+        less_is_better(f"{each.image}: build after a change of the code", each.warm, each.cold, "s", "the alternative is the cold build"),
+        less_is_better(
+            f"{each.image}: start-up", each.start, plain, "s", "to the first line of the script; the alternative is a plain image"
+        ),
     ]
 
 

@@ -8,12 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.command_line import Outcome, Registry
+from support.command_line import Registry, in_this_process
 from support.server import LocalServer
 from support.tasks import run_on
 from support.toy import forget_settings, make_repository
 
-from registry import cli
 from registry.backends import Queue, Server, connect
 
 
@@ -44,18 +43,7 @@ def no_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
 @pytest.fixture
 def registry(capfd: pytest.CaptureFixture[str]) -> Registry:
     """Run `registry ...`, its output to files rather than to a terminal."""
-
-    def run(*arguments: str) -> Outcome:
-        capfd.readouterr()
-        try:
-            cli.main(list(arguments))
-            code = 0
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        out, err = capfd.readouterr()
-        return Outcome(code, out, err)
-
-    return run
+    return in_this_process(capfd)
 
 
 @pytest.fixture

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -24,6 +26,23 @@ class Outcome:
 
 
 Registry = Callable[..., Outcome]
+
+
+def in_this_process(capfd: pytest.CaptureFixture[str]) -> Registry:
+    """`registry ...` without a process of its own."""
+    from registry import cli
+
+    def run(*arguments: str) -> Outcome:
+        capfd.readouterr()
+        try:
+            cli.main(list(arguments))
+            code = 0
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        out, err = capfd.readouterr()
+        return Outcome(code, out, err)
+
+    return run
 
 
 def git(root: Path, *arguments: str) -> str:

@@ -20,6 +20,11 @@ from benchmarks.programs import Usage, used
 from benchmarks.table import Row, more_is_better
 from registry.environment import Layer, build, layer_named
 
+TEXT = """
+Training by our program and by open_clip's, on the same model, pairs, batches and precision, loading included. The speed is that of the
+epochs after the first.
+"""
+
 PICTURE = 256
 """Side of the pictures in pixels."""
 TABLE = "filepath\ttitle"
@@ -114,7 +119,7 @@ def open_clips(case: Case, epochs: int, table: Path, folder: Path, python: Path)
 
 
 def rows() -> list[Row]:
-    """`samples/s <model>`, peak memory in the unit."""
+    """One for each model and precision, peak memory in its note."""
     clip = layer_named("clip")
     python = build(Layer("open-clip-train", Path(__file__).with_name("requirements.txt"), (clip, *clip.below))).python
     cases = TRIAL if os.environ.get("CLIP_BENCH_SIZE") == "small" else CASES
@@ -130,8 +135,8 @@ def compared(case: Case, programs: dict[Program, Path]) -> Row:
             short, long = (run(program, case, epochs, table, folder, python) for epochs in case.epochs)
             speeds.append((case.epochs[1] - case.epochs[0]) * case.pairs / (long.cpu_s - short.cpu_s))
             peaks.append(long.peak_gib)
-    unit = f"pairs per CPU s, batches of {case.batch_size}; peak memory {peaks[0]:.2f} against {peaks[1]:.2f} GiB"
-    return more_is_better(f"samples/s {case.name}", *speeds, unit)
+    note = f"batches of {case.batch_size}; peak memory {peaks[0]:.2f} against {peaks[1]:.2f} GiB"
+    return more_is_better(case.name, *speeds, "pairs per CPU s", note)
 
 
 def run(program: Program, case: Case, epochs: int, table: Path, folder: Path, python: Path) -> Usage:

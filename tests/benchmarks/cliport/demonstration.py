@@ -15,6 +15,9 @@ from typing import Any
 from benchmarks.cliport import PYTHON, found_by
 from benchmarks.table import Row, less_is_better
 
+TEXT = """
+Recording demonstrations of `stack-block-pyramid`: fusing the cameras' views, storing an episode, making one.
+"""
 TASK = "stack-block-pyramid"
 """Six blocks."""
 SEEDS = range(0, 10, 2)
@@ -134,16 +137,16 @@ def rows() -> list[Row]:
         found = {way: found_by("demonstration", way, folder / way) for way in WAYS}
         same = agreement(folder)
 
-    def compared(metric: str, what: str, key: str, unit: str) -> Row:
+    def compared(metric: str, what: str, key: str, unit: str, note: str) -> Row:
         ours, original = (found[f"{what}, {way}"] for way in ("ours", "original"))
         peaks = f"peak memory {ours['peak_mib']:.0f} against {original['peak_mib']:.0f} MiB"
-        return less_is_better(metric, ours[key], original[key], f"{unit}; {peaks}")
+        return less_is_better(metric, ours[key], original[key], unit, f"{note}; {peaks}")
 
     solved = f"solved {found['episodes, ours']['solved']} against {found['episodes, original']['solved']}"
     return [
-        compared("height-map fusion", "fusion", "ms", f"CPU ms; {same}"),
-        compared("storage per episode", "episodes", "mb", f"MB, {TASK}: height map and mask, against three views"),
-        compared("demo episode", "episodes", "s", f"CPU s, {TASK}, same renderer; {solved}"),
+        compared("height-map fusion", "fusion", "ms", "CPU ms", same),
+        compared("storage per episode", "episodes", "mb", "MB", f"{TASK}: height map and mask, against three views"),
+        compared("demo episode", "episodes", "s", "CPU s", f"{TASK}, same renderer; {solved}"),
     ]
 
 

@@ -77,7 +77,7 @@ def tasks(context: click.Context, incomplete: str) -> Iterator[Offer]:
 
 @offering
 def stoppable(context: click.Context, incomplete: str) -> Iterator[Offer]:
-    from .stopping import STOPPABLE
+    from .agents.stopping import STOPPABLE
 
     yield from known_tasks(status=list(STOPPABLE))
 
@@ -88,7 +88,7 @@ def arguments(context: click.Context, incomplete: str) -> Iterator[Offer]:
 
     bash takes `key=value` for three words, of which the last is the one at the cursor; the other shells leave it whole.
     """
-    from .values import keys_of, values_of
+    from .enqueue.values import keys_of, values_of
 
     declaration = workload.named(context.params["name"], workload.discover(workload.clone_root()))
     *before, last = rejoined([*(context.params.get("arguments") or ()), ""])

@@ -19,8 +19,8 @@ from support.engine import Containers, base_for
 from support.events import wait_for
 
 from harness.workload import Declaration
-from registry.context import Context
 from registry.environment import ROOT
+from registry.images.context import Context
 
 from .conftest import Registry
 

@@ -18,10 +18,10 @@ from support.engine import Containers, base_for
 from support.events import wait_for
 from support.ordinary import USER, Ordinary, ordinary
 
-from registry import processes
-from registry.agents import worker_id
-from registry.container import of
-from registry.supervisor import children_of
+from registry.agents import processes
+from registry.agents.agent import worker_id
+from registry.agents.container import of
+from registry.agents.supervisor import children_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

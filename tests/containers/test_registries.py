@@ -28,10 +28,10 @@ from support.images import DOCKER_LIST, Repository, for_platform
 from support.server import LocalServer
 from support.toy import make_repository
 
-from registry import endpoints
 from registry.environment import layer_named
 from registry.image import Image
-from registry.manifests import MACHINES
+from registry.images import endpoints
+from registry.images.manifests import MACHINES
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 

@@ -19,11 +19,11 @@ import yaml
 
 from harness.image import default_base
 from registry import render
+from registry.agents.supervisor import LEAVE
 from registry.cli import cli
 from registry.environment import ROOT, image_names
 from registry.image import Image, service_name
 from registry.render import MOUNTED
-from registry.supervisor import LEAVE
 
 UNIT = ROOT / "docker/agent/clearml-workloads-agent.service"
 SERVER = "docker/clearml-server/compose.yaml"

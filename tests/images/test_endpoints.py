@@ -20,9 +20,9 @@ from support.engine import free_port, image_registry
 from support.images import Repository
 from support.namespaces import why_not
 
-from registry import endpoints
 from registry.errors import StoreError
-from registry.store import ImageStore
+from registry.images import endpoints
+from registry.images.store import ImageStore
 
 Information = Callable[..., None]
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from registry.engine import Engine, LocalImage
 from registry.errors import EngineError
+from registry.images.engine import Engine, LocalImage
 
 PODMAN = (  # what Debian's podman 4.3.1 answers to `version --format '{{json .}}'`: package podman-docker names it docker
     '{"Client":{"APIVersion":"4.3.1","Version":"4.3.1","GoVersion":"go1.19.8","GitCommit":"","BuiltTime":"Thu Jan  1 00:00:00 1970",'

@@ -18,8 +18,8 @@ from support.images import Repository
 from support.token_server import NAME, PASSWORD, REFRESH, TokenServer
 
 from registry.errors import StoreError
-from registry.logins import Login, login_of
-from registry.store import ImageStore
+from registry.images.logins import Login, login_of
+from registry.images.store import ImageStore
 
 Configure = Callable[..., Path]
 
@@ -168,7 +168,8 @@ class TestNameAndPassword:
     def test_netrc_is_none_of_the_engines_places(
         self, host: str, configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("registry.connection.is_loopback", lambda host: False)  # there, no setting of the environment is read at all
+        # At a loopback address no setting of the environment is read at all
+        monkeypatch.setattr("registry.images.connection.is_loopback", lambda host: False)
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")
         (tmp_path / "home").mkdir()
         (tmp_path / "home/.netrc").write_text("machine 127.0.0.1 login ada password secret\n")

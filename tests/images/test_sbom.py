@@ -15,10 +15,10 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 from support.engine import free_port, image_registry
 
-from registry.attachments import attach, attached, remove, tag_of
-from registry.contents import contents_of
-from registry.sbom import document
-from registry.store import ImageStore
+from registry.images.attachments import attach, attached, remove, tag_of
+from registry.images.contents import contents_of
+from registry.images.sbom import document
+from registry.images.store import ImageStore
 
 DIGEST = f"sha256:{'0' * 64}"
 MADE = datetime(2026, 1, 2, tzinfo=UTC)

@@ -10,12 +10,12 @@ import pytest
 from support.engine import free_port, image_registry
 from support.images import DOCKER, DOCKER_LIST, OCI, OCI_INDEX, Json, Repository, for_platform
 
-from registry.available import check_image
+from registry.enqueue.available import check_image
 from registry.errors import StoreError
 from registry.findings import Findings
 from registry.image import Image
-from registry.manifests import MACHINES, for_this_machine
-from registry.store import ImageStore
+from registry.images.manifests import MACHINES, for_this_machine
+from registry.images.store import ImageStore
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def test_a_long_list_of_tags_comes_in_pages(host: str, monkeypatch: pytest.Monke
     push(f"{host}/team/c", "t0", {})
     store = ImageStore(f"{host}/team/c")
     store.add_tags("t0", [f"t{number}" for number in range(1, 7)])
-    monkeypatch.setattr("registry.store.PAGE", 3)
+    monkeypatch.setattr("registry.images.store.PAGE", 3)
     assert store.tags() == [f"t{number}" for number in range(7)]
 
 

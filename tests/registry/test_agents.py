@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from registry import container
-from registry.agents import LONGEST, Source, agent_configuration, configured, forget_keys, prepare
-from registry.readiness import problems_of_gpus
+from registry.agents import container
+from registry.agents.agent import LONGEST, Source, agent_configuration, configured, forget_keys, prepare
+from registry.agents.readiness import problems_of_gpus
 
 EMBEDDED = Source("", {}, embedded=True)
 

@@ -116,7 +116,7 @@ class TestEnsure:
             self.publish(embedded, alias)
             embedded.call("tasks.completed", task=maker)
 
-        monkeypatch.setattr("registry.watch.sleep", finish)
+        monkeypatch.setattr("registry.tasks.watch.sleep", finish)
         before = len(embedded.tasks(only_fields=["id"], tags=[f"makes {alias}"]))
         outcome = registry("dataset", "ensure", alias, "--queue", queue.name)
         assert outcome.code == 0, outcome.err
@@ -131,7 +131,7 @@ class TestEnsure:
             embedded.call("tasks.started", task=maker["id"])
             embedded.call("tasks.completed", task=maker["id"])
 
-        monkeypatch.setattr("registry.watch.sleep", finish)
+        monkeypatch.setattr("registry.tasks.watch.sleep", finish)
         outcome = registry("dataset", "ensure", alias, "--queue", queue.name)
         assert (outcome.code, outcome.out) == (1, "")
         assert "published no dataset" in outcome.err

@@ -17,7 +17,7 @@ from support.toy import forget_settings
 from harness.params import RESERVED
 from harness.settings import Setting
 from registry.cli import cli
-from registry.cmd_workloads import in_short
+from registry.commands.workloads import in_short
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -15,10 +15,10 @@ from support.command_line import git
 from support.engine import engine, missing, search_path
 from support.other_user import NOBODY, as_nobody, shared_folder
 
-from registry import container
+from registry.agents import container
+from registry.enqueue.source import read
 from registry.environment import locked
 from registry.errors import ServiceError
-from registry.source import read
 
 
 @pytest.fixture(autouse=True)

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from support.command_line import git
 
-from registry.context import Context
 from registry.environment import ROOT, image_names
+from registry.images.context import Context
 
 DOCKERFILE = """\
 ARG BASE_IMAGE=base:1

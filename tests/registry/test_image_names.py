@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from registry.cmd_image import time_zone
+from registry.commands.image import time_zone
 from registry.errors import UsageError
 from registry.image import Image, images_named, service_name
 

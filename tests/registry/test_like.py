@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from support.command_line import Registry, git, parse_clearml_task
 
-from registry import available
 from registry.backends import Queue, Server, hyperparameters
+from registry.enqueue import available
 from registry.findings import Findings
 from registry.image import Image
 

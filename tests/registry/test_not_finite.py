@@ -21,7 +21,7 @@ from support.toy import make_repository
 from support.tracked import Toy, parameters
 
 from registry.backends import Server
-from registry.compare import results
+from registry.tasks.compare import results
 
 pytestmark = [
     pytest.mark.slow,

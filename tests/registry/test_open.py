@@ -13,8 +13,8 @@ import requests
 from support.command_line import Registry
 from support.server import LocalServer
 
-from registry import browser
 from registry.backends import Server
+from registry.tasks import browser
 
 pytestmark = pytest.mark.filterwarnings("ignore::pyparsing.warnings.PyparsingDeprecationWarning")  # of the SDK's
 

@@ -17,8 +17,8 @@ from support.events import wait_for
 from support.registry_process import Command, command_in, end_of, environment_of, left
 from support.stranger import needs_root, readable
 
-from registry import processes
-from registry.supervisor import children_of
+from registry.agents import processes
+from registry.agents.supervisor import children_of
 
 SECRET = secrets.token_hex(20)  # as a key of S3
 

@@ -6,7 +6,7 @@ import pytest
 
 from registry.environment import ROOT
 from registry.image import images_named
-from registry.reference import Reference, has_digest, read, split
+from registry.images.reference import Reference, has_digest, read, split
 
 DIGEST = "sha256:" + 64 * "a"
 

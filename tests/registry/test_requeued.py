@@ -16,9 +16,9 @@ from support.command_line import Registry
 from harness import requeue
 from harness.reasons import tell
 from harness.requeue import count
+from registry.agents.stopping import give_up
 from registry.backends import Queue, Server
-from registry.stopping import give_up
-from registry.watch import wait
+from registry.tasks.watch import wait
 
 pytestmark = pytest.mark.filterwarnings("ignore::pyparsing.warnings.PyparsingDeprecationWarning")  # of the SDK's
 
@@ -46,7 +46,7 @@ class TestRequeued:
     def step_by_step(self, monkeypatch: pytest.MonkeyPatch, *steps: Callable[[], object]) -> list[Callable[[], object]]:
         """Between any two looks at the task, one of the steps happens."""
         left = list(steps)
-        for module in ("registry.watch.sleep", "registry.stopping.time.sleep"):
+        for module in ("registry.tasks.watch.sleep", "registry.stopping.time.sleep"):
             monkeypatch.setattr(module, lambda _: left.pop(0)())
         return left
 

@@ -19,9 +19,9 @@ from support.tasks import run_on, send_events
 
 from harness.reasons import tell
 from registry.backends import Queue, Server
-from registry.compare import comparison, differing, results
 from registry.errors import RunFailedError
-from registry.watch import numbers, wait
+from registry.tasks.compare import comparison, differing, results
+from registry.tasks.watch import numbers, wait
 
 pytestmark = pytest.mark.filterwarnings("ignore::pyparsing.warnings.PyparsingDeprecationWarning")  # of the SDK's
 
@@ -133,7 +133,7 @@ def test_a_log_is_followed_until_the_task_ends(
         if len(looks) == 3:
             embedded.call("tasks.completed", task=task)
 
-    monkeypatch.setattr("registry.watch.sleep", between_looks)
+    monkeypatch.setattr("registry.tasks.watch.sleep", between_looks)
     assert registry("logs", task, "--follow").lines == [f"look {look}: {half}" for look in range(3) for half in ("one", "two")]
 
 
@@ -149,7 +149,7 @@ def test_a_log_is_followed_from_its_end(
         send_events(embedded, [{**line, "timestamp": now + 1, "msg": "after"}])
         embedded.call("tasks.completed", task=task)
 
-    monkeypatch.setattr("registry.watch.sleep", end)
+    monkeypatch.setattr("registry.tasks.watch.sleep", end)
     assert registry("logs", task, "--follow", "--tail", "2").lines == ["before 3", "before 4", "after"]
 
 

@@ -23,7 +23,7 @@ from support.events import wait_for
 from support.namespaces import ip, why_not
 from support.registry_process import Command, command_in, environment_of
 
-from registry import processes
+from registry.agents import processes
 from registry.home import started_at
 
 
@@ -254,9 +254,9 @@ def test_a_state_folder_that_the_agent_would_refuse_is_refused_at_once(clone: Pa
 
 
 def test_an_agent_clones_a_repository_of_another_user(clone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from registry import agents
+    from registry.agents.agent import git_configuration
 
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(agents.git_configuration(tmp_path)))
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(git_configuration(tmp_path)))
     monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")  # git's own way to test this
     git(tmp_path, "clone", "-q", clone.as_uri(), str(tmp_path / "copy"))
     assert (tmp_path / "copy/clearml_tasks/toy/workload.yaml").exists()

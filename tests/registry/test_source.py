@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from support.command_line import git
 
-from registry import remote, source
+from registry import remote
+from registry.enqueue import source
 
 
 @pytest.fixture

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from support.command_line import Registry
 
-from registry import cmd_runs, console
+from registry import console
 from registry.backends import Server
-from registry.overview import CUT, ROOMY, table
+from registry.commands.runs import RECENT
+from registry.tasks.overview import CUT, ROOMY, table
 
 pytestmark = pytest.mark.filterwarnings("ignore::pyparsing.warnings.PyparsingDeprecationWarning")  # of the SDK's
 TOY = "clearml_tasks/toy/clearml_train.py"
@@ -71,7 +72,7 @@ def test_of_a_workload(listed: Any, project: str) -> None:
 
 def test_filters_hold_for_all_that_the_server_has(listed: Any, embedded: Server, project: str) -> None:
     """Were they applied to the newest twenty, the old ones would not be found."""
-    for _ in range(cmd_runs.RECENT):
+    for _ in range(RECENT):
         embedded.call("tasks.create", name="newer", type="training", script={"entry_point": "other.py"})
     assert listed() == []
     assert listed("--project", project) == [2, 1, 0]

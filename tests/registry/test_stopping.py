@@ -16,10 +16,10 @@ from support.command_line import Registry
 from support.events import wait_for
 from support.server import LocalServer
 
-from registry import supervisor
+from registry.agents import supervisor
+from registry.agents.stopping import stop
 from registry.backends import Queue, Server
 from registry.errors import RefusedError
-from registry.stopping import stop
 
 pytestmark = pytest.mark.filterwarnings("ignore::pyparsing.warnings.PyparsingDeprecationWarning")  # of the SDK's
 
@@ -163,7 +163,7 @@ class TestStopWhileItStarts:
         self, embedded: Server, queue: Queue, waiting: dict[str, Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         embedded.call("queues.get_next_task", queue=queue.id)
-        monkeypatch.setattr("registry.stopping.START_WITHIN", 0.5)
+        monkeypatch.setattr("registry.agents.stopping.START_WITHIN", 0.5)
         assert stop(embedded, waiting) == "queued"
         assert embedded.task(waiting["id"])["status"] == "created"
 

@@ -14,12 +14,12 @@ import pytest
 from support.events import wait_for
 from support.registry_process import ended, left
 
-from registry import processes, supervisor
+from registry.agents import processes, supervisor
 from registry.home import started_at
 
 FOREVER = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); open({file!r}, 'w').close(); time.sleep(300)"
 AGENT = "import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', {run!r}], start_new_session=True); time.sleep(300)"
-PATIENT = "import registry.supervisor as s, sys; s.PATIENCE = s.GOODBYE = float(sys.argv.pop(1)); sys.exit(s.main())"
+PATIENT = "import registry.agents.supervisor as s, sys; s.PATIENCE = s.GOODBYE = float(sys.argv.pop(1)); sys.exit(s.main())"
 Supervised = Callable[..., subprocess.Popen[bytes]]
 
 
@@ -90,7 +90,7 @@ def test_an_agent_is_told_to_end_when_its_supervisor_is_killed(supervised: Super
 
 
 def test_what_survived_both_is_found_by_its_mark(supervised: Supervised, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from registry import services
+    from registry.agents import services
 
     process = supervised()
     agent = agent_of(process)
@@ -123,7 +123,7 @@ def test_the_task_that_a_process_runs_is_told_by_its_command_line_or_its_environ
 
 
 def test_down_leaves_alone_what_a_person_runs(folder: Path) -> None:
-    from registry import services
+    from registry.agents import services
 
     sleeper = subprocess.Popen(["sleep", "300"])
     try:

@@ -18,7 +18,7 @@ from harness.image import environment
 from registry import render
 from registry.backends import Queue, Server
 from registry.image import Image
-from registry.store import ImageStore
+from registry.images.store import ImageStore
 
 pytestmark = pytest.mark.filterwarnings("ignore::pyparsing.warnings.PyparsingDeprecationWarning")  # of the SDK's
 BASE = "org.opencontainers.image.base.name"

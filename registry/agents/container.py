@@ -1,0 +1,162 @@
+"""Containers that tasks run in: as whom, with what of this machine, and how they end with their agent."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import shlex
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from ..errors import ServiceError
+from ..git import allow_local, repository_of
+from ..home import harness_cache
+from ..images.engine import docker
+
+STORE = (
+    *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
+    *("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_REGION", "AWS_DEFAULT_REGION"),
+)
+"""Variables by which a run finds its S3 store."""
+PATIENCE = 30
+"""Seconds that a run has to end after SIGTERM. Its ranks have 20 of them, then it says on the server why it ended."""
+POLL = 0.1
+HOME = "/tmp"
+"""The home of a container's user who is not root: every image has it, everybody may write there, and it goes with the container."""
+OF_ROOT = {"pip_download": "pip-download-cache", "vcs_cache": "vcs-cache", "venvs_cache": "venvs-cache", "pip_cache": "pip-cache"}
+"""Folders that clearml-agent mounts below /root, which only root may enter, by the names of its settings and of an agent's own folders."""
+WITHOUT_ROOT = (
+    "[ ! -d {mount_ssh_ro} ] || cp -Rf {mount_ssh_ro} -T {mount_ssh}",
+    "[ ! -d {mount_git_ro} ] || cp -Rf {mount_git_ro} -T ~/",
+)
+"""The agent's own preparation of a container, less what is root's: Debian's packages."""
+
+
+def arguments(folder: Path, own: Sequence[str], *, clone: Path | None) -> list[str]:
+    """What `docker run` is given beside the agent's own arguments.
+
+    Args:
+        folder: the agent's.
+        own: what the agent's user wants; it comes last, and replaces ours where both cannot be.
+        clone: the local clone that tasks are fetched from, if it is one.
+    """
+    harness_cache().mkdir(parents=True, exist_ok=True)
+    settings = folder / "container.gitconfig"
+    allow_local(settings, "/etc/gitconfig")
+    ours = [
+        "--network=host",  # the embedded server listens on this machine's loopback alone; several machines meet by their addresses
+        "--ipc=host",  # loaders' workers pass tensors through shared memory
+        "--init",  # the run is not the first process then, so that every signal reaches it
+        *as_this_user(folder, own),
+        *([f"--volume={place}:{place}:ro" for place in dict.fromkeys([clone, repository_of(clone)])] if clone else []),
+        f"--volume={harness_cache()}:{harness_cache()}",
+        f"--env=HARNESS_CACHE={harness_cache()}",
+        f"--volume={settings}:{settings}:ro",
+        f"--env=GIT_CONFIG_SYSTEM={settings}",  # variables with single settings do not reach the other end of a local `git clone`
+        f"--volume={lifeline(folder)}:{lifeline(folder)}:ro",
+        *(f"--env={name}" for name in STORE if name in os.environ),  # their values stay out of the command line, which the log shows
+    ]
+    return [argument for argument in ours if name_of(argument) not in names_of(own) & {"--network", "--ipc", "--init"}] + [*own]
+
+
+def name_of(argument: str) -> str:
+    return argument.partition("=")[0]
+
+
+def names_of(given: Sequence[str]) -> set[str]:
+    return {name_of(argument) for argument in given}
+
+
+def is_root(own: Sequence[str]) -> bool:
+    """Whether tasks run as their image's user, root as a rule: the agent's own user is root, or has chosen."""
+    return os.geteuid() == 0 or bool(names_of(own) & {"--user", "-u"}) or "rootless" in security()
+
+
+def security() -> str:
+    """The engine's kinds of isolation; a rootless one's root is this very user."""
+    return docker("info", "--format", "{{json .SecurityOptions}}").stdout
+
+
+def as_this_user(folder: Path, own: Sequence[str]) -> Iterator[str]:
+    """Arguments by which tasks run as the agent's user, so that all they leave on this machine is that user's.
+
+    Raises:
+        ServiceError: an agent's folders hold what tasks of another user left, which would keep new ones waiting.
+    """
+    if is_root(own):
+        return
+    if strange := [path for place in OF_ROOT.values() for path in entries(folder / place) if path.lstat().st_uid != os.geteuid()]:
+        raise ServiceError(f"{strange[0]} is another user's, tasks that ran as that one left it; as root: rm -r {folder}")
+    users = folder / "passwd"
+    users.write_text(f"root:x:0:0::/root:/bin/sh\n{user_name()}:x:{os.geteuid()}:{os.getegid()}::{HOME}:/bin/sh\n")
+    yield f"--user={os.geteuid()}:{os.getegid()}"
+    yield from (f"--group-add={group}" for group in sorted(set(os.getgroups()) - {os.getegid()}))
+    yield from ["--userns=host"] if "name=userns" in security() else []
+    yield f"--volume={users}:/etc/passwd:ro"  # ssh, and whoever asks for the user's name, would fail without it
+    yield f"--env=HOME={HOME}"
+    yield f"--env=PIP_CACHE_DIR={folder / OF_ROOT['pip_cache']}"
+
+
+def entries(folder: Path) -> Iterator[Path]:
+    if folder.exists():
+        yield from (folder, *folder.iterdir())
+
+
+def user_name() -> str:
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return "user"
+
+
+def configuration(folder: Path, own: Sequence[str], script: Sequence[str], setup: Sequence[str]) -> str:
+    """What an agent's clearml.conf says of containers, below `agent`.
+
+    Args:
+        own: what its user adds to `docker run`.
+        script: commands of its user's for each container.
+        setup: commands of its user's in place of clearml-agent's preparation of a container.
+    """
+    lines = [f"extra_docker_shell_script: {json.dumps([end_with_agent(folder), *script])}"]
+    if not is_root(own):
+        mounts = {name: str(folder / place) for name, place in OF_ROOT.items()}
+        mounts |= {"ssh_folder": f"{HOME}/.ssh", "ssh_ro_folder": f"{HOME}/.ssh_ro"}
+        lines += [f"docker_internal_mounts {json.dumps(mounts)}", f"docker_init_bash_script: {json.dumps(list(setup or WITHOUT_ROOT))}"]
+    return "\n    ".join(lines)
+
+
+def lifeline(folder: Path) -> Path:
+    """The file that an agent's supervisor holds locked as long as it lives: the kernel lets go of it, however it ends."""
+    file = folder / "lifeline"
+    file.touch(mode=0o600)
+    return file
+
+
+def end_with_agent(folder: Path) -> str:
+    """A command of a container's shell: what it runs ends with the agent's supervisor, even when nobody is left to end it."""
+    ended = f"flock --shared {shlex.quote(str(lifeline(folder)))} true"
+    return f"{{ ( {ended} && kill $$ && sleep {PATIENCE} && kill -KILL $$ ) 2> /dev/null & }}"
+
+
+def of(workers: Sequence[str]) -> list[str]:
+    """The containers of agents' tasks, also those that were made and never started. They are the engine's children, not the agents'."""
+    found = (docker("ps", "--all", "--quiet", "--filter", f"label=clearml-parent-worker-id={worker}") for worker in workers)
+    return [container for done in found for container in done.stdout.split()]
+
+
+def end(workers: Sequence[str], hurry: Callable[[], bool] = lambda: False) -> None:
+    """End the containers of agents' tasks: runs are asked first, and what is left after their time is removed with its data.
+
+    Args:
+        hurry: tells when not to wait any longer.
+    """
+    if running := of(workers):
+        with subprocess.Popen(["docker", "stop", f"--time={PATIENCE}", *running], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as asked:
+            while asked.poll() is None and not hurry():
+                time.sleep(POLL)
+            asked.kill()
+    if left := of(workers):
+        docker("rm", "--force", "--volumes", *left)

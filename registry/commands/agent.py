@@ -1,0 +1,55 @@
+"""agent: serve queues of any ClearML server from this machine."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from .. import completion, workload
+from ..console import say, warn
+from ..errors import UsageError
+
+
+@click.command()
+@click.option(
+    "--queue",
+    "queues",
+    metavar="QUEUE",
+    shell_complete=completion.queues,
+    multiple=True,
+    help="Queue to serve; may be repeated, the first comes first; by default those of all workloads.",
+)
+@click.option("--docker", "containers", is_flag=True, help="Run each task in a container of its image.")
+@click.option("--gpus", metavar="0,1", help="The GPUs of its tasks: numbers, UUIDs, all or none.  [default: all]")
+@click.option(
+    "--services", is_flag=True, help="With --docker: many tasks at the same time, without GPUs, as ClearML's queue services has them."
+)
+def agent(queues: tuple[str, ...], containers: bool, gpus: str | None, services: bool) -> None:
+    """Run a clearml-agent for the server that is configured, in the foreground, until it is told to end.
+
+    The server is the one of clearml.conf or of the variables CLEARML_*, else the one of `registry up`. Ctrl-C or SIGTERM ends the
+    agent and its task, which keeps its last checkpoint; a second one does not wait for the task.
+    """
+    from ..agents import readiness
+    from ..agents.agent import configured, prepare
+    from ..agents.services import foreground_agent, writing
+    from ..agents.supervisor import supervise
+
+    if services and (gpus is not None or not containers):
+        raise UsageError("--services is for containers without GPUs: it needs --docker, and no --gpus")
+    root = workload.clone_root()
+    serving = list(dict.fromkeys(queues or workload.queues_of(root)))
+    server, warnings = readiness.check(root, serving, containers=containers, gpus=gpus)
+    warn(warnings)
+    source = configured(server.setting, embedded=server.embedded)
+    with foreground_agent(serving, containers) as name:
+        with writing():
+            ready = prepare(name, root, serving, source, containers=containers, services=services, gpus=gpus)
+        say(f"{name} (process {os.getpid()}) serves {', '.join(serving)} of {server.host}")
+        code = supervise(ready)
+    sys.exit(code)
+
+
+COMMANDS = (agent,)

@@ -1,0 +1,115 @@
+"""list, show, render: what can run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from harness.names import Names
+
+from .. import completion, workload
+from ..console import print_json, print_table, say
+from ..description import MISSING, description_of, summary_of
+from ..errors import RegistryError
+
+if TYPE_CHECKING:
+    from harness.settings import Setting  # slow to import, and a list needs none
+
+FEW = 8
+"""Choices that are all shown."""
+
+
+@click.command("list")
+@click.option("--json", "as_json", is_flag=True, help="As a JSON list of objects.")
+def list_command(as_json: bool) -> None:
+    """List the workloads: name, image, queue, commands."""
+    workloads = workload.discover(workload.clone_root()).values()
+    if as_json:
+        print_json([summary_of(found) for found in workloads])
+    else:
+        rows = [(found.name, found.image, found.queue, ", ".join(found.commands), found.summary) for found in workloads]
+        print_table(("name", "image", "queue", "commands", "summary"), rows, whole=["name", "image", "queue"])
+
+
+@click.command()
+@click.argument("name", shell_complete=completion.workloads)
+@click.option("--json", "as_json", is_flag=True, help="As a JSON object.")
+def show(name: str, as_json: bool) -> None:
+    """Show a workload: image, queue, datasets, every setting of every command, and the keys that all commands have."""
+    from harness.params import RESERVED, names_of  # the grammar's parser is slow to import, and a list needs none
+
+    found = workload.named(name, workload.discover(workload.clone_root()))
+    if as_json:
+        print_json(description_of(found))
+        return
+    click.echo(f"{found.name}: {found.summary}\nimage    {found.image}\nqueue    {found.queue}")
+    for key, what in found.datasets.items():
+        click.echo(f"dataset  {key}: {what}")
+    if found.metrics.main:
+        click.echo(f"metrics  {' or '.join(found.metrics.main)}; less is better in {', '.join(found.metrics.lower) or 'none'}")
+    click.echo(f"configs  {', '.join(workload.configs_of(found)) or 'none'}")
+    click.echo("a dotted setting may be called by its last part where no other one of the command ends so")
+    for command in found.commands.values():
+        needs = f", needs {', '.join(command.needs)}" if command.needs else ""
+        needs += f" or {' or '.join(command.instead)}" if command.instead else ""
+        click.echo(f"\ncommand {command.name} ({command.type}, launcher {command.launcher}{needs})")
+        settings = workload.settings_of(command)
+        print_table(
+            ("setting", "type", "default", "unit", "meaning"),
+            [(each.key, in_short(each), shown(each.default), each.unit, each.help) for each in settings],
+            whole=["setting", "unit"],
+        )
+        show_names(names_of(found, command))
+    click.echo("\nevery command")
+    print_table(
+        ("key", "type", "default", "meaning"),
+        [(key, each.allowed, "" if each.default is None else str(each.default), each.help) for key, each in RESERVED.items()],
+    )
+
+
+def show_names(names: Names) -> None:
+    """An original's names that a command understands."""
+    stood_for: dict[str, list[str]] = {}
+    for name, alias in names.aliases.items():
+        if name != alias.key.rpartition(".")[2]:
+            stood_for.setdefault(alias.key, []).append(name)
+    fixed = [(name, " or ".join(map(str, entry.values or ["any value"])), entry.why) for name, entry in names.fixed.items()]
+    for columns, rows in (
+        (("other names", "stand for"), [(", ".join(others), key) for key, others in stood_for.items()]),
+        (("changes nothing", "accepted", "why"), fixed),
+        (("there is no", "instead"), list(names.refused.items())),
+    ):
+        if rows:
+            click.echo()
+            print_table(columns, rows)
+
+
+def in_short(each: Setting) -> str:
+    """What a setting's value may be; of many choices, so many and the first ones. `--json` has them all."""
+    if len(each.choices) <= FEW:
+        return each.allowed
+    return f"one of {len(each.choices)}: {', '.join(map(str, each.choices[:3]))}, ..."
+
+
+def shown(default: object) -> str:
+    return "required" if default == MISSING else str(default)
+
+
+@click.command()
+@click.option("--check", is_flag=True, help="Write nothing; fail if a rendered file is not up to date.")
+def render(check: bool) -> None:
+    """Render what follows from the declarations: example/*.sh and docker/compose.yaml."""
+    from .. import render as rendering
+
+    root = workload.clone_root()
+    stale = rendering.stale_files(root)
+    if check and stale:
+        raise RegistryError(f"not up to date: {', '.join(stale)}; type: registry render")
+    if not check:
+        rendering.write(root)
+        for path in stale:
+            say(f"rendered {path}")
+
+
+COMMANDS = (list_command, show, render)

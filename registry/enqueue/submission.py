@@ -1,0 +1,262 @@
+"""From what was typed to runs: everything is checked before a task exists, and all that is wrong is told at once."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from harness.grammar import read
+from harness.params import Arguments, resolve
+from harness.settings import nearest
+from harness.workload import Declaration
+
+from .. import catalog
+from ..agents.agent import in_containers
+from ..backends import Queue, Server
+from ..errors import ServerError, UsageError
+from ..findings import Findings
+from ..image import Image
+from ..run import Run, split
+from ..tasks.lookup import find_task
+from ..workload import discover, named
+from . import source, tokens
+from .available import check_environment
+from .checkout import IN_A_PATH, Place, knows
+from .earlier import completed, inherited
+from .request import Request
+
+PROJECT = "clearml-example-project"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Runs that can be submitted as they are, in this order."""
+
+    runs: tuple[Run, ...]
+    commands: tuple[str, ...]
+    """The command of each run; `task:<command>` in a later run's arguments stands for the task of that one."""
+    queue: Queue | None
+    warnings: tuple[str, ...]
+
+
+def plan(request: Request, root: Path, server: Server | None) -> Plan:
+    """Check a request against the clone and the server. Without a server, what only it knows stays unchecked.
+
+    Raises:
+        UsageError: with every problem found.
+    """
+    findings = Findings()
+    workload = findings.attempt(lambda: named(request.workload, discover(root)))
+    if workload and server and request.like:
+        request = findings.attempt(lambda: completed(request, workload, server)) or request
+        findings.settle()  # whether the rest is right depends on that task
+    code = source.read_for(server, root, request.branch, request.commit)
+    findings.add(code.problems)
+    findings.warnings += code.warnings
+    queue_name = request.queue or (workload.queue if workload else "")
+    queue = queue_named(queue_name, server, findings) if server and queue_name else None
+    runs = []
+    if workload is not None:
+        if server:
+            check_environment(Image(workload.image, root), request.image, request.commit, queue_name, server, findings)
+        base = Run(
+            project=PROJECT if request.project is None else request.project,
+            name="",
+            type="",
+            repository=code.repository,
+            commit=code.commit,
+            script=workload.script,
+            image=Image(workload.image, root).reference(request.image),
+            queue=queue_name,
+            tags=request.tags,
+            output_uri=request.output_uri,
+        )
+        place = Place(
+            root,
+            code.commit if knows(root, code.commit) else "",
+            here=server is not None and server.embedded and not in_containers(queue_name),
+        )
+        findings.add(place.problems_of_code(workload))
+        references = References(workload, place, server, findings)
+        earlier, lists = findings.attempt(lambda: (inherited(request, workload, server), token_lists(request, workload))) or ({}, [])
+        for arguments, label in lists:
+            run = checked_run(base, request, arguments, earlier, label, references, queue)
+            runs += [run] if run else []
+        findings.add(problems_of_repetition(runs))
+    if server and queue:
+        findings.warnings += warnings_of_machines(runs, queue, server)
+    findings.settle()
+    commands = tuple(run.parameters["command"] for run in runs)
+    return Plan(tuple(runs), commands, queue, tuple(findings.warnings))
+
+
+def token_lists(request: Request, workload: Declaration) -> list[tuple[tokens.Tokens, str]]:
+    """The tokens of each run, and what its name says beside the command."""
+    typed = tokens.given(request.arguments, request.dataset, workload)
+    if request.resume and "resume" in tokens.keys_of(typed):
+        raise UsageError("resume is given twice, as --resume and as an argument")
+    if request.smoke:
+        return tokens.smoke(workload, typed)
+    runs = tokens.sweep(typed)
+    return [(run, " ".join(run)) for run, _ in runs] if request.like and not request.name else runs
+
+
+def checked_run(
+    base: Run, request: Request, typed: tokens.Tokens, earlier: Mapping[str, str], label: str, references: References, queue: Queue | None
+) -> Run | None:
+    """One run, or None with what is wrong with it among the findings. `earlier` are the arguments of the task that is taken up again."""
+    findings, workload = references.findings, references.workload
+    arguments = findings.attempt(lambda: resolve(workload, typed, earlier))
+    if arguments is None:
+        references.resolved({**earlier, **{key: argument.text for key, argument in read(typed)[0].items()}})  # also beside wrong keys
+        return None
+    values = references.resolved(arguments.texts)
+    findings.warnings += [note for note in arguments.notes if note not in findings.warnings]
+    findings.add(problems_of_gpus(arguments, queue))
+    findings.add(references.place.problems_of_inputs(workload, arguments.reserved))
+    command = arguments.command.name
+    run = replace(
+        base,
+        name=" ".join(filter(None, [name_of(request, workload, arguments), label])),
+        type=arguments.command.type,
+        arguments=tuple(f"{key}={value}" for key, value in {"command": command, **arguments.texts, **values}.items()),
+    )
+    references.steps.append(command)
+    findings.add(run.problems())
+    return run
+
+
+def problems_of_repetition(runs: Sequence[Run]) -> Sequence[str]:
+    """Runs of a sweep that are the same one: what differs between them, by their names, changes nothing."""
+    first = {run.arguments: run for run in reversed(runs)}
+    again = [(first[run.arguments], run) for run in runs if first[run.arguments] is not run]
+    return [f"a sweep makes the same run twice, as {before.name!r} and as {run.name!r}" for before, run in again[:1]]
+
+
+def name_of(request: Request, workload: Declaration, arguments: Arguments) -> str:
+    if request.name:
+        return f"{request.name}-{arguments.command.name}" if request.smoke else request.name
+    config = arguments.reserved.get("config")
+    return "-".join(filter(None, [workload.name, arguments.command.name, Path(config).stem if config else None]))
+
+
+class References:
+    """What arguments refer to on the server: datasets, and tasks to continue or to start from. Each is looked up once."""
+
+    def __init__(self, workload: Declaration, place: Place, server: Server | None, findings: Findings) -> None:
+        self.workload, self.place, self.server, self.findings = workload, place, server, findings
+        self.aliases = catalog.load(place.root)
+        self.steps: list[str] = []
+        self.known: dict[str, str] = {}
+
+    def resolved(self, given: Mapping[str, str]) -> Mapping[str, str]:
+        """The IDs in place of aliases, names and beginnings of IDs, by key."""
+        if self.server is None:
+            return {}
+        values = {}
+        for key, value in given.items():
+            if value and key in self.workload.datasets:
+                values[key] = self.once(value, self.dataset)
+            elif value and key in {"resume", "init_from"} and not IN_A_PATH.search(value):
+                values[key] = self.once(value, self.task)
+        return {key: value for key, value in values.items() if value}
+
+    def once(self, reference: str, look_up: Callable[[str], str]) -> str:
+        if reference not in self.known:
+            self.known[reference] = look_up(reference)
+        return self.known[reference]
+
+    def task(self, reference: str) -> str:
+        if reference.startswith("task:"):
+            return self.awaited(reference)
+        assert self.server is not None
+        server = self.server
+        found = self.findings.attempt(lambda: find_task(server, reference))
+        return str(found["id"]) if found else ""
+
+    def dataset(self, reference: str) -> str:
+        assert self.server is not None
+        if reference.startswith("task:"):
+            return self.awaited(reference)
+        if "://" in reference:
+            return reference
+        identifier, problem = catalog.problem_of(self.server, reference, self.aliases)
+        self.findings.add([problem] if problem else [])
+        return identifier
+
+    def awaited(self, reference: str) -> str:
+        """`task:<command>` of an earlier step as it is, `task:<task>` with the task's whole ID."""
+        step = reference.removeprefix("task:")
+        return reference if step in self.steps else f"task:{self.task(step)}"
+
+
+def queue_named(name: str, server: Server, findings: Findings) -> Queue | None:
+    """The queue called `name`; a missing one is a problem, one that no agent serves is worth a warning."""
+    queues = server.queues()
+    if name not in queues:
+        what = f"there are: {', '.join(sorted(queues))}" if queues else "there is none"
+        how = f"registry up --queue {name}" if server.embedded else f"registry queue create {name}"
+        findings.add([f"there is no queue {name!r}{nearest(name, queues)}; {what}; make it: {how}"])
+        return None
+    if queues[name].id not in server.agents():
+        how = "registry up" if server.embedded else f"registry agent --queue {name}, on any machine"
+        findings.warnings.append(f"no agent serves queue {name!r} at the moment; start one: {how}")
+    return queues[name]
+
+
+def problems_of_gpus(arguments: Arguments, queue: Queue | None) -> Sequence[str]:
+    """More processes than the machines of a queue have GPUs; where they have none, the processes share the CPU."""
+    wanted = arguments.reserved["nproc_per_node"]
+    if queue is None or not queue.gpus or wanted <= queue.gpus:
+        return []
+    return [
+        f"nproc_per_node={wanted}: queue {queue.name!r} has {queue.gpus} GPU(s) per machine, as its tag gpus={queue.gpus} says; "
+        f"ask for fewer, take another queue, or correct the tag: registry queue set {queue.name} --gpus N"
+    ]
+
+
+def warnings_of_machines(runs: Sequence[Run], queue: Queue, server: Server) -> Sequence[str]:
+    """Runs on several machines for which a queue has too few agents at the moment: a run keeps its first machine while it waits."""
+    nodes = [count for run in runs if (count := int(run.parameters.get("nnodes") or 1)) > 1]
+    agents = len(server.agents().get(queue.id, ())) if nodes else 0
+    if not agents:
+        return []
+    have = f"queue {queue.name!r} has {agents} at the moment"
+    if agents < max(nodes):
+        return [f"nnodes={max(nodes)} takes an agent for each machine, and {have}: the run waits for more"]
+    if agents < sum(nodes) and len(nodes) > 1:
+        return [f"{len(nodes)} runs take {sum(nodes)} agents together, and {have}: they may wait for each other's; enqueue them one by one"]
+    return []
+
+
+def submit(plan: Plan, server: Server) -> list[dict[str, str]]:
+    """Create the tasks of a plan, then enqueue all of them; returns ID, name and project ID of each.
+
+    Should the server fail halfway, the drafts are deleted again.
+    """
+    assert plan.queue is not None
+    tasks: list[dict[str, str]] = []
+    steps: dict[str, str] = {}
+    try:
+        for run, command in zip(plan.runs, plan.commands, strict=True):
+            steps[command] = server.draft(final(run, steps))
+            tasks.append({"id": steps[command], "name": run.name, "project": server.project(run.project)})
+        server.enqueue([task["id"] for task in tasks], plan.queue)
+    except BaseException:
+        with contextlib.suppress(ServerError):
+            server.delete(task["id"] for task in tasks)
+        raise
+    return tasks
+
+
+def final(run: Run, tasks: Mapping[str, str]) -> Run:
+    """A run whose references to earlier steps, `task:<command>`, are those steps' task IDs."""
+
+    def value_of(argument: str) -> str:
+        key, value = split(argument)
+        step = value.removeprefix("task:")
+        return f"{key}=task:{tasks[step]}" if value.startswith("task:") and step in tasks else argument
+
+    return replace(run, arguments=tuple(value_of(argument) for argument in run.arguments))

@@ -1,0 +1,50 @@
+"""Tasks as people name them: a whole ID, the beginning of one, or an exact name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from ..backends import MissingError, Server, exactly
+from ..errors import UsageError
+
+RECENT = 500  # tasks among which the beginning of an ID is looked for; the API has no filter for it
+SHOWN = 5
+
+
+def find_task(server: Server, reference: str) -> dict[str, Any]:
+    """The task that `reference` stands for.
+
+    Raises:
+        UsageError: there is none, or several.
+    """
+    if re.fullmatch(r"[0-9a-f]{32}", reference):
+        try:
+            return server.task(reference)
+        except MissingError:
+            raise UsageError(f"there is no task {reference}") from None
+    found = server.tasks(name=exactly(reference), page=0, page_size=SHOWN + 1)
+    if not found and re.fullmatch(r"[0-9a-f]{4,31}", reference):
+        recent = server.tasks(only_fields=["id"], page=0, page_size=RECENT)
+        ids = [task["id"] for task in recent if task["id"].startswith(reference)]
+        found = server.tasks(id=ids[: SHOWN + 1]) if ids else []
+    if not found:
+        raise UsageError(f"there is no task {reference!r}: give an ID, its first characters (4 or more) or an exact name")
+    if len(found) > 1:
+        raise UsageError(f"{reference!r} stands for several tasks, give one ID: " + ", ".join(task["id"] for task in found[:SHOWN]))
+    return found[0]
+
+
+def find_tasks(server: Server, references: Sequence[str]) -> list[dict[str, Any]]:
+    """The task of each reference; all that cannot be found are named in one error."""
+    found: list[dict[str, Any]] = []
+    problems: list[str] = []
+    for reference in references:
+        try:
+            found.append(find_task(server, reference))
+        except UsageError as error:
+            problems += error.problems
+    if problems:
+        raise UsageError(*problems)
+    return found

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from .errors import RefusedError, ServerError
+from .errors import MissingError, RefusedError, ServerError
 from .home import embedded_server
 from .run import DOCKER_ARGUMENTS, Run
 
@@ -30,10 +30,6 @@ TASK_FIELDS = [
 ]
 
 Json = dict[str, Any]
-
-
-class MissingError(Exception):
-    """The server knows nothing under that ID."""
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ FIELDS = ["id", "name", "project", "status", "tags", "created", "runtime"]
 
 
 @dataclass(frozen=True)
-class Entry:
+class CatalogEntry:
     """One alias of catalog.yaml."""
 
     alias: str
@@ -42,7 +42,7 @@ class Entry:
         return f"makes {self.alias}"
 
 
-def entry_named(alias: str, entries: Mapping[str, Entry]) -> Entry:
+def entry_named(alias: str, entries: Mapping[str, CatalogEntry]) -> CatalogEntry:
     """The entry of an alias, or an error with the nearest right name."""
     if alias not in entries:
         from harness.settings import nearest
@@ -51,13 +51,13 @@ def entry_named(alias: str, entries: Mapping[str, Entry]) -> Entry:
     return entries[alias]
 
 
-def being_made(server: Server, entry: Entry) -> str | None:
+def being_made(server: Server, entry: CatalogEntry) -> str | None:
     """The task that is making an alias's dataset at the moment."""
     found = server.tasks(tags=[entry.tag], status=["queued", "in_progress"], only_fields=["id"])
     return str(found[0]["id"]) if found else None
 
 
-def load(root: Path) -> dict[str, Entry]:
+def load(root: Path) -> dict[str, CatalogEntry]:
     """The catalog of the clone at `root`, or the one that came with this package."""
     places = (root / "registry" / "catalog.yaml", Path(__file__).with_name("catalog.yaml"))
     path = next(place for place in places if place.exists())
@@ -68,19 +68,19 @@ def load(root: Path) -> dict[str, Entry]:
     return {alias: entry(alias, said, path) for alias, said in stated.items()}
 
 
-def entry(alias: str, stated: Mapping[str, Any], path: Path) -> Entry:
+def entry(alias: str, stated: Mapping[str, Any], path: Path) -> CatalogEntry:
     try:
         build = dict(stated["build"])
         workload = build.pop("workload")
     except (TypeError, KeyError, ValueError) as error:
         raise RegistryError(f"{path}: {alias}: must have summary, project and build: {{workload: ..., command: ...}}") from error
     arguments = tuple(token(key, value) for key, value in build.items())
-    return Entry(alias, stated.get("summary", ""), stated.get("project", PUBLIC_PROJECT), workload, arguments)
+    return CatalogEntry(alias, stated.get("summary", ""), stated.get("project", PUBLIC_PROJECT), workload, arguments)
 
 
 @dataclass(frozen=True)
-class Dataset:
-    """A dataset as the server lists it."""
+class DatasetVersion:
+    """One version of a dataset, as the server lists it."""
 
     id: str
     name: str
@@ -95,7 +95,7 @@ class Dataset:
         return self.status in FINISHED
 
 
-def query(server: Server, **filters: Any) -> list[Dataset]:
+def query(server: Server, **filters: Any) -> list[DatasetVersion]:
     """The datasets that match, newest first. ClearML keeps them as tasks in hidden projects."""
     tasks = server.tasks(
         type=["data_processing"], system_tags=["dataset"], search_hidden=True, order_by=["-created"], only_fields=FIELDS, **filters
@@ -103,7 +103,7 @@ def query(server: Server, **filters: Any) -> list[Dataset]:
     ids = sorted({task["project"] for task in tasks if task.get("project")})
     names = {project: name.partition("/.datasets/")[0] for project, name in server.project_names(ids).items()}
     return [
-        Dataset(
+        DatasetVersion(
             task["id"],
             task["name"],
             names.get(str(task.get("project")), ""),
@@ -116,7 +116,7 @@ def query(server: Server, **filters: Any) -> list[Dataset]:
     ]
 
 
-def find(server: Server, reference: str) -> Dataset | None:
+def find(server: Server, reference: str) -> DatasetVersion | None:
     """A dataset by ID, or the newest finished one of that name (an alias is a name); an unfinished one if there is no other."""
     if re.fullmatch(r"[0-9a-f]{32}", reference):
         return next(iter(query(server, id=[reference])), None)
@@ -124,7 +124,7 @@ def find(server: Server, reference: str) -> Dataset | None:
     return next((dataset for dataset in found if dataset.is_finished), found[0] if found else None)
 
 
-def problem_of(server: Server, reference: str, aliases: Mapping[str, Entry]) -> tuple[str, str | None]:
+def problem_of(server: Server, reference: str, aliases: Mapping[str, CatalogEntry]) -> tuple[str, str | None]:
     """The ID that `reference` stands for, and what is wrong with it."""
     found = find(server, reference)
     if found is None:

@@ -31,14 +31,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from .errors import BrokenEnvironmentError
+
 ROOT = Path(__file__).resolve().parents[1]
 OWN = ("harness", "torch", "registry", "testing", "s3-store", "docs")
 """The layers that are no image's."""
 COMPLETE = "layer.complete"  # written last: a folder without it was interrupted
-
-
-class BrokenEnvironmentError(RuntimeError):
-    """An environment could not be built; the message says which, why and what to type."""
 
 
 @dataclass(frozen=True)

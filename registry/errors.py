@@ -4,6 +4,9 @@ RegistryError           anything below: its message is meant for the person at t
 ├── UsageError          something that was typed is wrong; `problems` lists all of it; exit code 2
 ├── ServerError         there is no ClearML server, or it does not answer
 │   └── RefusedError    it answers, and refuses
+│       └── MissingError    because it has nothing under that ID
+├── NotACloneError      the folder is not a repository that an agent could clone
+├── BrokenEnvironmentError  an environment could not be built or locked
 ├── ServiceError        a process that `registry up` starts did not come up
 ├── EngineError         there is no container engine, or a command of it failed
 ├── StoreError          an image registry does not answer, or refuses
@@ -38,6 +41,18 @@ class ServerError(RegistryError):
 
 class RefusedError(ServerError):
     """A ClearML server answers, and refuses."""
+
+
+class MissingError(RefusedError):
+    """A ClearML server has nothing under that ID."""
+
+
+class NotACloneError(RegistryError):
+    """The folder is not a repository that an agent could clone."""
+
+
+class BrokenEnvironmentError(RegistryError):
+    """An environment could not be built or locked; the message says which, why and what to type."""
 
 
 class ServiceError(RegistryError):

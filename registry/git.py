@@ -10,9 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-
-class NotACloneError(Exception):
-    """The folder is not a repository that could be cloned."""
+from .errors import NotACloneError
 
 
 def allow_local(settings: Path, include: str) -> None:

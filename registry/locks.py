@@ -21,7 +21,8 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from .environment import OWN, BrokenEnvironmentError, Layer, image_names, layer_named, pins
+from .environment import OWN, Layer, image_names, layer_named, pins
+from .errors import BrokenEnvironmentError
 
 UV = Path(sys.executable).with_name("uv")
 OLDEST = "3.11"

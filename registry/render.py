@@ -92,7 +92,7 @@ def write(root: Path) -> None:
             (root / path).chmod(0o755)
 
 
-def example(workload: Declaration, aliases: Mapping[str, catalog.Entry]) -> str:
+def example(workload: Declaration, aliases: Mapping[str, catalog.CatalogEntry]) -> str:
     """The script that a person runs to see a workload work."""
     needed = dict.fromkeys(value for step in workload.smoke for key, value in step.items() if key in workload.datasets and value in aliases)
     ensure = [f'"$registry" dataset ensure {alias} --queue "$queue" >/dev/null' for alias in needed]

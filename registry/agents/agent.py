@@ -25,10 +25,10 @@ LONGEST = 70  # characters of a folder for temporary files: Python's sockets in 
 
 
 @dataclass(frozen=True)
-class Source:
-    """Where an agent's server is: as a clearml.conf says, and variables of the environment."""
+class ClientConfiguration:
+    """What makes a process a client of a ClearML server, for an agent to take over."""
 
-    configuration: str
+    text: str
     """The text of a clearml.conf; empty where the environment says all."""
     environment: Mapping[str, str]
     embedded: bool = False
@@ -62,7 +62,7 @@ def prepare(
     name: str,
     root: Path,
     queues: Sequence[str],
-    source: Source,
+    client: ClientConfiguration,
     *,
     containers: bool,
     services: bool = False,
@@ -86,9 +86,9 @@ def prepare(
     elif shutil.which("nvidia-smi") is None:
         argv.append("--cpu-only")
     temporary = temporary_folder(folder)
-    of_containers = container_configuration(folder, root, source) if containers else ""
-    environment = dict(source.environment) | {
-        "CLEARML_CONFIG_FILE": str(agent_configuration(folder, source.configuration, of_containers)),
+    of_containers = container_configuration(folder, root, client) if containers else ""
+    environment = dict(client.environment) | {
+        "CLEARML_CONFIG_FILE": str(agent_configuration(folder, client.text, of_containers)),
         "CLEARML_WORKER_ID": worker_id(name),
         "GIT_CONFIG_GLOBAL": str(git_configuration(folder)),
         "PYTHONUNBUFFERED": "1",
@@ -138,11 +138,11 @@ def worker_id(name: str) -> str:
     return f"{socket.gethostname()}:{hashlib.sha256(str(home()).encode()).hexdigest()[:6]}-{name}"
 
 
-def container_configuration(folder: Path, root: Path, source: Source) -> str:
+def container_configuration(folder: Path, root: Path, client: ClientConfiguration) -> str:
     """What an agent's clearml.conf says of containers; those of the embedded server fetch their tasks from the clone at `root`."""
-    own = source.docker_arguments
-    arguments = container.arguments(folder, own, clone=root if source.embedded else None)
-    text = container.configuration(folder, own, source.docker_script, source.docker_setup)
+    own = client.docker_arguments
+    arguments = container.arguments(folder, own, clone=root if client.embedded else None)
+    text = container.configuration(folder, own, client.docker_script, client.docker_setup)
     return f"extra_docker_arguments: {json.dumps(arguments)}\n    {text}"
 
 
@@ -175,7 +175,7 @@ def git_configuration(folder: Path) -> Path:
     return path
 
 
-def configured(setting: Callable[[str], Sequence[str]], *, embedded: bool) -> Source:
+def configured(setting: Callable[[str], Sequence[str]], *, embedded: bool) -> ClientConfiguration:
     """The server that this process uses, for an agent: its clearml.conf and its variables.
 
     Args:
@@ -190,7 +190,7 @@ def configured(setting: Callable[[str], Sequence[str]], *, embedded: bool) -> So
     text = path.read_text().strip() if path.exists() else ""
     if text.startswith("{") and text.endswith("}"):
         text = text[1:-1]  # more is to come
-    return Source(text, environment, embedded, tuple(arguments), tuple(script), tuple(setup))
+    return ClientConfiguration(text, environment, embedded, tuple(arguments), tuple(script), tuple(setup))
 
 
 def client_settings() -> list[str]:

@@ -21,7 +21,7 @@ from ..errors import ServiceError
 from ..home import EmbeddedServer, embedded_server, home, private, private_folder, started_at
 from ..images.engine import Engine
 from . import container, processes, supervisor
-from .agent import Source, agents_folder, clean_environment, client_settings, prepare, worker_id
+from .agent import ClientConfiguration, agents_folder, clean_environment, client_settings, prepare, worker_id
 from .processes import Process
 
 PORT = 8008  # that of a ClearML server's API
@@ -69,8 +69,8 @@ def up(root: Path, port: int | None, agents: int, queues: Sequence[str], say: Ca
             client.create_queue(queue)
         ours = [agent for agent in recorded_agents() if agent.is_alive and agent.containers == containers and not agent.foreground]
         running = [agent for agent in ours if set(queues) <= set(agent.queues)]
-        source = Source(server.configuration.read_text(), clean_environment(), embedded=True)
-        started = [start_agent(name, root, queues, source, containers) for name in free_names(agents - len(running))]
+        client_configuration = ClientConfiguration(server.configuration.read_text(), clean_environment(), embedded=True)
+        started = [start_agent(name, root, queues, client_configuration, containers) for name in free_names(agents - len(running))]
         if started:
             say(f"agents: starting {len(started)}")
             wait_for_agents(client, started)
@@ -169,9 +169,9 @@ def clear_dead(agents: Sequence[Process], say: Callable[[str], None]) -> None:
     supervisor.clear(names - with_containers, containers=False)
 
 
-def start_agent(name: str, root: Path, queues: Sequence[str], source: Source, containers: bool) -> Process:
+def start_agent(name: str, root: Path, queues: Sequence[str], client: ClientConfiguration, containers: bool) -> Process:
     """Start an agent with its supervisor, as a process that outlives this one."""
-    agent = prepare(name, root, queues, source, containers=containers, poll=POLL)
+    agent = prepare(name, root, queues, client, containers=containers, poll=POLL)
     argv = [sys.executable, "-m", "registry.agents.supervisor", *(["--docker"] if containers else []), name, *agent.argv]
     return processes.start(name, argv, agent.environment, agents_folder(), queues, containers=containers)
 

@@ -43,10 +43,10 @@ def agent(queues: tuple[str, ...], containers: bool, gpus: str | None, services:
     serving = list(dict.fromkeys(queues or workload.queues_of(root)))
     server, warnings = readiness.check(root, serving, containers=containers, gpus=gpus)
     warn(warnings)
-    source = configured(server.setting, embedded=server.embedded)
+    client = configured(server.setting, embedded=server.embedded)
     with foreground_agent(serving, containers) as name:
         with writing():
-            ready = prepare(name, root, serving, source, containers=containers, services=services, gpus=gpus)
+            ready = prepare(name, root, serving, client, containers=containers, services=services, gpus=gpus)
         say(f"{name} (process {os.getpid()}) serves {', '.join(serving)} of {server.host}")
         code = supervise(ready)
     sys.exit(code)

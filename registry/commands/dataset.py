@@ -92,7 +92,7 @@ def ensure(alias: str, queue: str | None, image: str | None) -> None:
     from .. import catalog
     from ..backends import connect
     from ..enqueue.request import Request
-    from ..enqueue.submission import plan, submit
+    from ..enqueue.submission import prepare, submit
     from ..tasks.watch import wait
 
     root = workload.clone_root()
@@ -103,9 +103,9 @@ def ensure(alias: str, queue: str | None, image: str | None) -> None:
         building = catalog.being_made(server, entry)
         if building is None:
             request = Request(entry.workload, entry.arguments, queue, name=f"make {alias}", image=image, tags=(entry.tag,))
-            made = plan(request, root, server)
-            warn(made.warnings)
-            building = submit(made, server)[0]["id"]
+            submission = prepare(request, root, server)
+            warn(submission.warnings)
+            building = submit(submission, server)[0]["id"]
         say(f"{alias}: being made by task {building}")
         wait(server, [building], notes)
         found = catalog.find(server, alias)

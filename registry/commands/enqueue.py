@@ -13,7 +13,7 @@ from ..errors import UsageError
 
 if TYPE_CHECKING:
     from ..backends import Server
-    from ..enqueue.submission import Plan
+    from ..enqueue.submission import Submission
 
 
 @click.command()
@@ -53,18 +53,18 @@ def enqueue(name: str, arguments: tuple[str, ...], task_name: str | None, dry_ru
     is told all at once, with exit code 2. Where stdout is not a terminal it gets the task IDs and nothing else.
     """
     from ..enqueue.request import Request
-    from ..enqueue.submission import plan, submit
+    from ..enqueue.submission import prepare, submit
 
     check_options(dry_run, wait, options)
     request = Request(name, arguments, name=task_name, **options)
     server = connected(dry_run, options)
-    made = plan(request, workload.clone_root(), server)
-    warn(made.warnings)
+    submission = prepare(request, workload.clone_root(), server)
+    warn(submission.warnings)
     if dry_run:
-        print_command_lines(made)
+        print_command_lines(submission)
         return
     assert server is not None
-    tasks = submit(made, server)
+    tasks = submit(submission, server)
     print_tasks(tasks, server)
     if wait:
         wait_for(server, tasks)
@@ -97,12 +97,12 @@ def connected(dry_run: bool, options: dict[str, Any]) -> Server | None:
     return connect()
 
 
-def print_command_lines(plan: Plan) -> None:
+def print_command_lines(submission: Submission) -> None:
     """What can be pasted: where a later step refers to an earlier one, the earlier one's line keeps its task ID in a variable."""
     from ..run import referenced_steps
 
-    wanted = {step for run in plan.runs for step in referenced_steps(run, plan.commands)}
-    for run, command in zip(plan.runs, plan.commands, strict=True):
+    wanted = {step for run in submission.runs for step in referenced_steps(run, submission.commands)}
+    for run, command in zip(submission.runs, submission.commands, strict=True):
         line = run.command_line(steps=wanted)
         click.echo(f"{command}_task=$({line} | sed -n 's/^New task created id=//p')" if command in wanted else line)
 

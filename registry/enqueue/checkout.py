@@ -18,8 +18,8 @@ IN_A_PATH = re.compile(r"[/.~]")
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a run will take place: at a commit of the clone, and perhaps on this machine."""
+class Checkout:
+    """The commit that agents check out for a run, and whether they do so on this machine."""
 
     root: Path
     commit: str

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..git import NotACloneError, git, repository_of, run_git
+from ..errors import NotACloneError
+from ..git import git, repository_of, run_git
 from ..remote import Remote, ask, remote_of
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from ..tasks.lookup import find_task
 from ..workload import discover, named
 from . import source, tokens
 from .available import check_environment
-from .checkout import IN_A_PATH, Place, knows
+from .checkout import IN_A_PATH, Checkout, knows
 from .earlier import completed, inherited
 from .request import Request
 
@@ -31,7 +31,7 @@ PROJECT = "clearml-example-project"
 
 
 @dataclass(frozen=True)
-class Plan:
+class Submission:
     """Runs that can be submitted as they are, in this order."""
 
     runs: tuple[Run, ...]
@@ -41,7 +41,7 @@ class Plan:
     warnings: tuple[str, ...]
 
 
-def plan(request: Request, root: Path, server: Server | None) -> Plan:
+def prepare(request: Request, root: Path, server: Server | None) -> Submission:
     """Check a request against the clone and the server. Without a server, what only it knows stays unchecked.
 
     Raises:
@@ -73,13 +73,13 @@ def plan(request: Request, root: Path, server: Server | None) -> Plan:
             tags=request.tags,
             output_uri=request.output_uri,
         )
-        place = Place(
+        checkout = Checkout(
             root,
             code.commit if knows(root, code.commit) else "",
             here=server is not None and server.embedded and not in_containers(queue_name),
         )
-        findings.add(place.problems_of_code(workload))
-        references = References(workload, place, server, findings)
+        findings.add(checkout.problems_of_code(workload))
+        references = References(workload, checkout, server, findings)
         earlier, lists = findings.attempt(lambda: (inherited(request, workload, server), token_lists(request, workload))) or ({}, [])
         for arguments, label in lists:
             run = checked_run(base, request, arguments, earlier, label, references, queue)
@@ -89,7 +89,7 @@ def plan(request: Request, root: Path, server: Server | None) -> Plan:
         findings.warnings += warnings_of_machines(runs, queue, server)
     findings.settle()
     commands = tuple(run.parameters["command"] for run in runs)
-    return Plan(tuple(runs), commands, queue, tuple(findings.warnings))
+    return Submission(tuple(runs), commands, queue, tuple(findings.warnings))
 
 
 def token_lists(request: Request, workload: Declaration) -> list[tuple[tokens.Tokens, str]]:
@@ -115,7 +115,7 @@ def checked_run(
     values = references.resolved(arguments.texts)
     findings.warnings += [note for note in arguments.notes if note not in findings.warnings]
     findings.add(problems_of_gpus(arguments, queue))
-    findings.add(references.place.problems_of_inputs(workload, arguments.reserved))
+    findings.add(references.checkout.problems_of_inputs(workload, arguments.reserved))
     command = arguments.command.name
     run = replace(
         base,
@@ -145,14 +145,14 @@ def name_of(request: Request, workload: Declaration, arguments: Arguments) -> st
 class References:
     """What arguments refer to on the server: datasets, and tasks to continue or to start from. Each is looked up once."""
 
-    def __init__(self, workload: Declaration, place: Place, server: Server | None, findings: Findings) -> None:
-        self.workload, self.place, self.server, self.findings = workload, place, server, findings
-        self.aliases = catalog.load(place.root)
+    def __init__(self, workload: Declaration, checkout: Checkout, server: Server | None, findings: Findings) -> None:
+        self.workload, self.checkout, self.server, self.findings = workload, checkout, server, findings
+        self.aliases = catalog.load(checkout.root)
         self.steps: list[str] = []
         self.known: dict[str, str] = {}
 
     def resolved(self, given: Mapping[str, str]) -> Mapping[str, str]:
-        """The IDs in place of aliases, names and beginnings of IDs, by key."""
+        """The IDs in checkout of aliases, names and beginnings of IDs, by key."""
         if self.server is None:
             return {}
         values = {}
@@ -231,19 +231,19 @@ def warnings_of_machines(runs: Sequence[Run], queue: Queue, server: Server) -> S
     return []
 
 
-def submit(plan: Plan, server: Server) -> list[dict[str, str]]:
-    """Create the tasks of a plan, then enqueue all of them; returns ID, name and project ID of each.
+def submit(submission: Submission, server: Server) -> list[dict[str, str]]:
+    """Create the tasks of a submission, then enqueue all of them; returns ID, name and project ID of each.
 
     Should the server fail halfway, the drafts are deleted again.
     """
-    assert plan.queue is not None
+    assert submission.queue is not None
     tasks: list[dict[str, str]] = []
     steps: dict[str, str] = {}
     try:
-        for run, command in zip(plan.runs, plan.commands, strict=True):
+        for run, command in zip(submission.runs, submission.commands, strict=True):
             steps[command] = server.draft(final(run, steps))
             tasks.append({"id": steps[command], "name": run.name, "project": server.project(run.project)})
-        server.enqueue([task["id"] for task in tasks], plan.queue)
+        server.enqueue([task["id"] for task in tasks], submission.queue)
     except BaseException:
         with contextlib.suppress(ServerError):
             server.delete(task["id"] for task in tasks)

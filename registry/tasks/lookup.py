@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from ..backends import MissingError, Server, exactly
-from ..errors import UsageError
+from ..backends import Server, exactly
+from ..errors import MissingError, UsageError
 
 RECENT = 500  # tasks among which the beginning of an ID is looked for; the API has no filter for it
 SHOWN = 5

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from registry.agents import container
-from registry.agents.agent import LONGEST, Source, agent_configuration, configured, forget_keys, prepare
+from registry.agents.agent import LONGEST, ClientConfiguration, agent_configuration, configured, forget_keys, prepare
 from registry.agents.readiness import problems_of_gpus
 
-EMBEDDED = Source("", {}, embedded=True)
+EMBEDDED = ClientConfiguration("", {}, embedded=True)
 
 
 @pytest.fixture(autouse=True)

@@ -20,16 +20,16 @@ pytestmark = pytest.mark.filterwarnings("ignore::pyparsing.warnings.PyparsingDep
 
 
 @pytest.mark.parametrize("entry", catalog.load(ROOT).values(), ids=lambda entry: entry.alias)
-def test_every_alias_can_be_made(entry: catalog.Entry) -> None:
+def test_every_alias_can_be_made(entry: catalog.CatalogEntry) -> None:
     assert resolve(discover(ROOT)[entry.workload], entry.arguments).command.name in discover(ROOT)[entry.workload].commands
 
 
-def tabletop() -> list[catalog.Entry]:
+def tabletop() -> list[catalog.CatalogEntry]:
     return [entry for entry in catalog.load(ROOT).values() if entry.workload == "tabletop"]
 
 
 @pytest.mark.parametrize("entry", tabletop(), ids=lambda entry: entry.alias)
-def test_a_rendered_data_set_is_published_under_its_alias(entry: catalog.Entry) -> None:
+def test_a_rendered_data_set_is_published_under_its_alias(entry: catalog.CatalogEntry) -> None:
     settings = resolve(discover(ROOT)["tabletop"], entry.arguments).settings
     assert settings.dataset == entry.alias
     assert not list(settings.problems())

@@ -10,7 +10,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from registry.environment import OWN, ROOT, BrokenEnvironmentError, Layer, build, image_names, layer_named, pins, site_packages
+from registry.environment import OWN, ROOT, Layer, build, image_names, layer_named, pins, site_packages
+from registry.errors import BrokenEnvironmentError
 from registry.locks import lock, on_our_machines
 
 LAYERS = [*OWN, *image_names()]

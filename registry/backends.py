@@ -23,6 +23,8 @@ from .run import DOCKER_ARGUMENTS, Run
 
 RETRIES = {"total": 3, "connect": 1, "read": 3, "redirect": 3, "status": 1, "backoff_factor": 0.3}
 LOG_PAGE = 1000
+MOST_TASKS = 500  # that a ClearML server answers at once
+TASK_ID = re.compile("[0-9a-f]{32}")
 GPUS = "gpus="  # begins the tag that says how many GPUs the machines of a queue have
 TASK_FIELDS = [
     *("id", "name", "type", "status", "status_reason", "status_message", "project", "tags", "created", "started", "completed"),

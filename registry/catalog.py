@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,13 +14,12 @@ from harness.grammar import token
 from harness.tree import Tree, named, survey, told
 from harness.yaml_file import read_yaml
 
-from .backends import Server, exactly
+from .backends import TASK_ID, Server, exactly
 from .console import stdout_kept
 from .errors import RegistryError, ServerError, UsageError
-from .run import problem_of_name
+from .run import DATASET_PROJECT, problem_of_name
+from .statuses import ACTIVE, SUCCEEDED
 
-PUBLIC_PROJECT = "[ClearML] public-dataset"
-FINISHED = ("completed", "published", "closed")
 FIELDS = ["id", "name", "project", "status", "tags", "created", "runtime"]
 
 
@@ -53,7 +51,7 @@ def entry_named(alias: str, entries: Mapping[str, CatalogEntry]) -> CatalogEntry
 
 def being_made(server: Server, entry: CatalogEntry) -> str | None:
     """The task that is making an alias's dataset at the moment."""
-    found = server.tasks(tags=[entry.tag], status=["queued", "in_progress"], only_fields=["id"])
+    found = server.tasks(tags=[entry.tag], status=list(ACTIVE), only_fields=["id"])
     return str(found[0]["id"]) if found else None
 
 
@@ -75,7 +73,7 @@ def entry(alias: str, stated: Mapping[str, Any], path: Path) -> CatalogEntry:
     except (TypeError, KeyError, ValueError) as error:
         raise RegistryError(f"{path}: {alias}: must have summary, project and build: {{workload: ..., command: ...}}") from error
     arguments = tuple(token(key, value) for key, value in build.items())
-    return CatalogEntry(alias, stated.get("summary", ""), stated.get("project", PUBLIC_PROJECT), workload, arguments)
+    return CatalogEntry(alias, stated.get("summary", ""), stated.get("project", DATASET_PROJECT), workload, arguments)
 
 
 @dataclass(frozen=True)
@@ -92,7 +90,7 @@ class DatasetVersion:
 
     @property
     def is_finished(self) -> bool:
-        return self.status in FINISHED
+        return self.status in SUCCEEDED
 
 
 def query(server: Server, **filters: Any) -> list[DatasetVersion]:
@@ -118,7 +116,7 @@ def query(server: Server, **filters: Any) -> list[DatasetVersion]:
 
 def find(server: Server, reference: str) -> DatasetVersion | None:
     """A dataset by ID, or the newest finished one of that name (an alias is a name); an unfinished one if there is no other."""
-    if re.fullmatch(r"[0-9a-f]{32}", reference):
+    if TASK_ID.fullmatch(reference):
         return next(iter(query(server, id=[reference])), None)
     found = query(server, name=exactly(reference))
     return next((dataset for dataset in found if dataset.is_finished), found[0] if found else None)

@@ -15,7 +15,7 @@ from typing import Any
 import click
 from click.shell_completion import BashComplete, CompletionItem, ZshComplete, add_completion_class
 
-from . import workload
+from . import statuses, workload
 
 Offer = tuple[str, str]
 """A word and what it means."""
@@ -23,7 +23,6 @@ Completer = Callable[[click.Context, click.Parameter, str], list[CompletionItem[
 
 TASKS = 100
 """The newest, among which a task is offered."""
-PRINTED_OF_AN_ID = 8
 
 
 def offering(offers: Callable[[click.Context, str], Iterable[Offer]]) -> Completer:
@@ -32,7 +31,9 @@ def offering(offers: Callable[[click.Context, str], Iterable[Offer]]) -> Complet
     @functools.wraps(offers)
     def complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
         with contextlib.suppress(Exception), context.scope(cleanup=False), silence():
-            return [CompletionItem(word, help=help or None) for word, help in offers(context, incomplete) if word.startswith(incomplete)]
+            return [
+                CompletionItem(word, help=meaning or None) for word, meaning in offers(context, incomplete) if word.startswith(incomplete)
+            ]
         return []
 
     return complete
@@ -77,9 +78,7 @@ def tasks(context: click.Context, incomplete: str) -> Iterator[Offer]:
 
 @offering
 def stoppable(context: click.Context, incomplete: str) -> Iterator[Offer]:
-    from .agents.stopping import STOPPABLE
-
-    yield from known_tasks(status=list(STOPPABLE))
+    yield from known_tasks(status=list(statuses.ACTIVE))
 
 
 @offering
@@ -97,12 +96,12 @@ def arguments(context: click.Context, incomplete: str) -> Iterator[Offer]:
     key, sign, value = (last + incomplete).partition("=")
     if not sign:
         given = {argument.partition("=")[0] for argument in before}
-        yield from ((f"{name}=", help) for name, help in keys_of(declaration, before) if name not in given)
+        yield from ((f"{name}=", meaning) for name, meaning in keys_of(declaration, before) if name not in given)
         return
     earlier, comma, _ = value.rpartition(",")
     begin = f"{'' if last else f'{key}='}{earlier}{comma}"
-    for offered, help in values_of(declaration, before, key, known_datasets, known_tasks):
-        yield f"{begin}{offered}", help
+    for offered, meaning in values_of(declaration, before, key, known_datasets, known_tasks):
+        yield f"{begin}{offered}", meaning
 
 
 def rejoined(words: Sequence[str]) -> list[str]:
@@ -127,9 +126,10 @@ def known_datasets() -> Iterator[Offer]:
 def known_tasks(**filters: Any) -> Iterator[Offer]:
     """IDs as `registry status` prints them."""
     from .backends import connect
+    from .tasks.lookup import short_id
 
     found = connect().tasks(page=0, page_size=TASKS, system_tags=["-dataset"], only_fields=["id", "name", "status"], **filters)
-    yield from ((task["id"][:PRINTED_OF_AN_ID], f"{task['name']}, {task['status']}") for task in found)
+    yield from ((short_id(task), f"{task['name']}, {task['status']}") for task in found)
 
 
 def changed(template: str, *changes: tuple[str, str]) -> str:

@@ -31,6 +31,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from . import NAME
 from .errors import BrokenEnvironmentError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -100,7 +101,7 @@ def pins(file: Path) -> list[str]:
 def cache_folder() -> Path:
     """Where environments, stamps and wheels are kept: outside every checkout."""
     root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(root) / "clearml-workloads"
+    return Path(root) / NAME
 
 
 def image_names(root: Path = ROOT) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -11,6 +11,7 @@ from harness.errors import HarnessError, ParameterError
 from .errors import UsageError
 
 T = TypeVar("T")
+FEW = 8
 
 
 @dataclass
@@ -37,3 +38,8 @@ class Findings:
         """Raise what has been found, if anything."""
         if self.problems:
             raise UsageError(*self.problems)
+
+
+def few(names: Sequence[str]) -> str:
+    """The first names, and how many more there are."""
+    return ", ".join(names[:FEW]) + (f" and {len(names) - FEW} more" if len(names) > FEW else "")

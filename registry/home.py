@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from . import NAME
+
 
 def home() -> Path:
     """`$REGISTRY_HOME`, by default below the user's data folder."""
@@ -17,7 +19,7 @@ def home() -> Path:
     if given:
         return Path(given).expanduser().resolve()
     data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return Path(data) / "clearml-workloads"
+    return Path(data) / NAME
 
 
 def harness_cache() -> Path:

@@ -12,6 +12,9 @@ from harness.image import default_base, environment
 from .environment import Layer, image_names, layer_named
 from .errors import UsageError
 
+STRANGERS_HOME = "/tmp"
+"""The home of a user whom an image does not know: every image has it, everybody may write there, and it goes with the container."""
+
 
 @dataclass(frozen=True)
 class Image:

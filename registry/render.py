@@ -14,7 +14,8 @@ from . import catalog
 from .dotenv import stated
 from .environment import image_names
 from .errors import UsageError
-from .image import service_name
+from .image import STRANGERS_HOME, service_name
+from .run import PROJECT
 from .workload import discover
 
 MARK = "# Rendered by `registry render`"
@@ -31,7 +32,7 @@ registry=$([ -x .venv/bin/registry ] && echo .venv/bin/registry || command -v re
     {{ echo "error: there is no registry command: make .venv, or pip install ." >&2; exit 1; }}
 queue=${{QUEUE:-{queue}}}
 {ensure}
-"$registry" enqueue {name} --smoke --wait --queue "$queue" --project clearml-example-project "$@"
+"$registry" enqueue {name} --smoke --wait --queue "$queue" --project {project} "$@"
 """
 
 COMPOSE_HEAD = """\
@@ -50,8 +51,6 @@ PYTORCH = "nvcr.io/nvidia/pytorch"
 DEFAULT_BASE = re.compile(rf"(?P<comment>(?:^#.*\n)*)^ARG BASE_IMAGE={re.escape(PYTORCH)}:\S*", re.MULTILINE)
 ARGUMENT = re.compile(r"^ARG (\w+)=([^\s\"'$}]+)$", re.MULTILINE)
 MOUNTED = ("clearml_tasks", "configs", "src", "data")
-HOME = "/tmp"
-"""For a user whom the image does not know."""
 GPU = {"resources": {"reservations": {"devices": [{"driver": "nvidia", "capabilities": ["gpu"]}]}}}
 
 
@@ -96,7 +95,7 @@ def example(workload: Declaration, aliases: Mapping[str, catalog.CatalogEntry]) 
     """The script that a person runs to see a workload work."""
     needed = dict.fromkeys(value for step in workload.smoke for key, value in step.items() if key in workload.datasets and value in aliases)
     ensure = [f'"$registry" dataset ensure {alias} --queue "$queue" >/dev/null' for alias in needed]
-    text = EXAMPLE.format(name=workload.name, summary=workload.summary, queue=workload.queue, ensure="\n".join(ensure))
+    text = EXAMPLE.format(name=workload.name, summary=workload.summary, queue=workload.queue, project=PROJECT, ensure="\n".join(ensure))
     return text.replace('\n\n"$registry" enqueue', '\n"$registry" enqueue') if not ensure else text.replace("}}\n\n", "}}\n")
 
 
@@ -160,7 +159,7 @@ def service(name: str, repository: str, dockerfile: str) -> dict[str, object]:
             "args": {key: f"${{{own.get(key, key)}:-{default}}}" for key, default in arguments.items()},
         },
         "user": "${UID:-1000}:${GID:-1000}",
-        "environment": {"HOME": HOME, "USER": "${USER:-nobody}"},
+        "environment": {"HOME": STRANGERS_HOME, "USER": "${USER:-nobody}"},
         "init": True,  # the shell alone would not end when it is told to
         "shm_size": "8gb",
         "working_dir": "/workspace",

@@ -6,6 +6,8 @@ import shlex
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+PROJECT = "clearml-example-project"  # of tasks, by default
+DATASET_PROJECT = "[ClearML] public-dataset"  # of datasets, by default
 SHORTEST_NAME = 3  # a ClearML server refuses shorter names
 STORES = ("s3", "gs", "azure", "https", "http", "file")
 DOCKER_ARGUMENTS = "-e CLEARML_AGENT_SKIP_PYTHON_ENV_INSTALL=1"  # what `--skip-python-env-install` writes on the task

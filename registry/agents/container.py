@@ -14,6 +14,7 @@ from pathlib import Path
 from ..errors import ServiceError
 from ..git import allow_local, repository_of
 from ..home import harness_cache
+from ..image import STRANGERS_HOME
 from ..images.engine import docker
 
 STORE = (
@@ -24,8 +25,6 @@ STORE = (
 PATIENCE = 30
 """Seconds that a run has to end after SIGTERM. Its ranks have 20 of them, then it says on the server why it ended."""
 POLL = 0.1
-HOME = "/tmp"
-"""The home of a container's user who is not root: every image has it, everybody may write there, and it goes with the container."""
 OF_ROOT = {"pip_download": "pip-download-cache", "vcs_cache": "vcs-cache", "venvs_cache": "venvs-cache", "pip_cache": "pip-cache"}
 """Folders that clearml-agent mounts below /root, which only root may enter, by the names of its settings and of an agent's own folders."""
 WITHOUT_ROOT = (
@@ -91,12 +90,12 @@ def as_this_user(folder: Path, own: Sequence[str]) -> Iterator[str]:
     if strange := [path for place in OF_ROOT.values() for path in entries(folder / place) if path.lstat().st_uid != os.geteuid()]:
         raise ServiceError(f"{strange[0]} is another user's, tasks that ran as that one left it; as root: rm -r {folder}")
     users = folder / "passwd"
-    users.write_text(f"root:x:0:0::/root:/bin/sh\n{user_name()}:x:{os.geteuid()}:{os.getegid()}::{HOME}:/bin/sh\n")
+    users.write_text(f"root:x:0:0::/root:/bin/sh\n{user_name()}:x:{os.geteuid()}:{os.getegid()}::{STRANGERS_HOME}:/bin/sh\n")
     yield f"--user={os.geteuid()}:{os.getegid()}"
     yield from (f"--group-add={group}" for group in sorted(set(os.getgroups()) - {os.getegid()}))
     yield from ["--userns=host"] if "name=userns" in security() else []
     yield f"--volume={users}:/etc/passwd:ro"  # ssh, and whoever asks for the user's name, would fail without it
-    yield f"--env=HOME={HOME}"
+    yield f"--env=HOME={STRANGERS_HOME}"
     yield f"--env=PIP_CACHE_DIR={folder / OF_ROOT['pip_cache']}"
 
 
@@ -123,7 +122,7 @@ def configuration(folder: Path, own: Sequence[str], script: Sequence[str], setup
     lines = [f"extra_docker_shell_script: {json.dumps([end_with_agent(folder), *script])}"]
     if not is_root(own):
         mounts = {name: str(folder / place) for name, place in OF_ROOT.items()}
-        mounts |= {"ssh_folder": f"{HOME}/.ssh", "ssh_ro_folder": f"{HOME}/.ssh_ro"}
+        mounts |= {"ssh_folder": f"{STRANGERS_HOME}/.ssh", "ssh_ro_folder": f"{STRANGERS_HOME}/.ssh_ro"}
         lines += [f"docker_internal_mounts {json.dumps(mounts)}", f"docker_init_bash_script: {json.dumps(list(setup or WITHOUT_ROOT))}"]
     return "\n    ".join(lines)
 

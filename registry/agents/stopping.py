@@ -14,7 +14,6 @@ from ..errors import RefusedError
 
 START_WITHIN = 30.0  # seconds that an agent has to start what it has taken
 LOOK_AGAIN = 0.3  # seconds
-STOPPABLE = ("queued", "in_progress")
 
 
 def stop(server: Server, task: Mapping[str, Any]) -> str:

@@ -15,8 +15,9 @@ from .. import workload
 from ..console import say
 from ..environment import image_names
 from ..errors import EngineError
+from ..findings import few
 from ..image import Image, service_name
-from ..images.context import Context, shown
+from ..images.context import Context
 
 
 @click.command(add_help_option=False, context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
@@ -47,7 +48,7 @@ def origins(images: list[Image], arguments: Sequence[str]) -> dict[str, str]:
             found[variable(each.name, "ENVIRONMENT")] = each.environment
         if context.changes and "build" in arguments and service_name(each.name) in arguments:
             lost = "no commit, and no environment" if context.untracked else "no commit"
-            say(f"warning: {each.name}: the image will name {lost}: {shown(list(context.changes))} differs from HEAD")
+            say(f"warning: {each.name}: the image will name {lost}: {few(list(context.changes))} differs from HEAD")
     return found
 
 

@@ -11,6 +11,7 @@ import click
 from .. import completion, workload
 from ..console import notes, print_json, print_table, say, warn
 from ..errors import RegistryError, UsageError
+from ..run import DATASET_PROJECT
 
 
 @click.group()
@@ -21,7 +22,7 @@ def dataset() -> None:
 @dataset.command()
 @click.argument("name")
 @click.option("--folder", required=True, type=click.Path(path_type=Path), help="Folder whose files are the dataset.")
-@click.option("--project", metavar="PROJECT", help="Project to publish in.  [default: [ClearML] public-dataset]")
+@click.option("--project", metavar="PROJECT", help=f"Project to publish in.  [default: {DATASET_PROJECT}]")
 @click.option("--tag", "tags", metavar="TAG", multiple=True, help="Tag of the dataset; may be repeated.")
 @click.option("--subset", metavar="RECIPE", help="Publish only what this recipe takes out of the folder.")
 @click.option("--leave-out", is_flag=True, help="Publish without what no dataset can hold, such as broken links.")
@@ -33,7 +34,7 @@ def create(name: str, folder: Path, project: str | None, tags: tuple[str, ...], 
     from .. import catalog, subsets
     from ..backends import connect
 
-    project = catalog.PUBLIC_PROJECT if project is None else project
+    project = DATASET_PROJECT if project is None else project
     cut = subsets.recipe(subset) if subset else None
     tree = catalog.check_new(name, folder, project, leave_out=leave_out)
     connect()

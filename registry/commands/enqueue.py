@@ -10,6 +10,7 @@ import click
 from .. import completion, workload
 from ..console import notes, print_table, say, warn
 from ..errors import UsageError
+from ..run import PROJECT, referenced_steps
 
 if TYPE_CHECKING:
     from ..backends import Server
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     "--dataset", metavar="ID_OR_ALIAS", shell_complete=completion.datasets, help="Dataset by ID, alias or name: the argument dataset_id."
 )
 @click.option("--name", "task_name", metavar="NAME", help="Name of the task; a sweep adds what differs.")
-@click.option("--project", metavar="PROJECT", help="Project of the task.  [default: clearml-example-project]")
+@click.option("--project", metavar="PROJECT", help=f"Project of the task.  [default: {PROJECT}]")
 @click.option("--branch", metavar="BRANCH", help="Branch or tag to run; by default the commit that is checked out.")
 @click.option("--head", is_flag=True, help="With --like: run the commit that is checked out, in place of that task's.")
 @click.option("--image", metavar="TAG", help="Tag of the workload's image, or a whole reference; by default the environment's hash.")
@@ -99,8 +100,6 @@ def connected(dry_run: bool, options: dict[str, Any]) -> Server | None:
 
 def print_command_lines(submission: Submission) -> None:
     """What can be pasted: where a later step refers to an earlier one, the earlier one's line keeps its task ID in a variable."""
-    from ..run import referenced_steps
-
     wanted = {step for run in submission.runs for step in referenced_steps(run, submission.commands)}
     for run, command in zip(submission.runs, submission.commands, strict=True):
         line = run.command_line(steps=wanted)

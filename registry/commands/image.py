@@ -56,7 +56,7 @@ def build(names: tuple[str, ...], every: bool, base: str | None, place: str | No
     An image whose environment the image registry has already is not built again: its code comes with each run. A base is named with
     its digest (registry image pin), unless it is this engine's alone.
     """
-    from ..images import bases
+    from ..images import bases, labels
     from ..images.engine import Engine
 
     root = workload.clone_root()
@@ -77,7 +77,7 @@ def build(names: tuple[str, ...], every: bool, base: str | None, place: str | No
             say(f"{each.reference()}: the image registry has this environment already; --force builds it all the same")
             rows.append((each.reference(), f"{readable(there.size)} packed", there.digest))
         else:
-            local = built(each, contexts[each], arguments, {bases.DIGEST: bases.identity(each, engine)}, engine, network)
+            local = built(each, contexts[each], arguments, {labels.BASE_DIGEST: bases.identity(each, engine)}, engine, network)
             rows.append((each.reference(), readable(local.size), local.id))
     print_table(("image", "size", "digest"), rows)
 

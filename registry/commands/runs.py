@@ -9,10 +9,10 @@ import click
 from harness import requeue
 from harness.reasons import reason_of
 
-from .. import completion
+from .. import completion, statuses
+from ..backends import MOST_TASKS
 from ..console import print_json, print_table, say, terminal_width
 from ..errors import RegistryError, UsageError
-from ..tasks.filters import MOST, STATUSES
 
 if TYPE_CHECKING:
     from ..backends import Server
@@ -34,14 +34,14 @@ def compare_command(tasks: tuple[str, ...], as_json: bool) -> None:
     from ..backends import connect
     from ..tasks.compare import as_json as objects
     from ..tasks.compare import comparison
-    from ..tasks.lookup import find_tasks
+    from ..tasks.lookup import find_tasks, short_id
 
     server = connect()
     found = find_tasks(server, tasks)
     if as_json:
         print_json(objects(found))
         return
-    columns = ["", *(f"{task['name']}\n{task['id'][:8]}" for task in found)]
+    columns = ["", *(f"{task['name']}\n{short_id(task)}" for task in found)]
     rows: list[list[str]] = []
     for part, values in comparison(found):
         rows += [[f"-- {part}", *[""] * len(found)]]
@@ -53,10 +53,15 @@ def compare_command(tasks: tuple[str, ...], as_json: bool) -> None:
 
 @click.command()
 @click.argument("tasks", nargs=-1, shell_complete=completion.tasks)
-@click.option("--limit", type=click.IntRange(1, MOST), metavar="N", help=f"Show the newest N, {MOST} at most.  [default: {RECENT}]")
+@click.option(
+    "--limit",
+    type=click.IntRange(1, MOST_TASKS),
+    metavar="N",
+    help=f"Number of tasks to show, newest first; at most {MOST_TASKS}.  [default: {RECENT}]",
+)
 @click.option("--project", metavar="PROJECT", help="Those in a project and in those within it.")
 @click.option("--tag", "tags", metavar="TAG", multiple=True, help="Those with a tag; may be repeated, for those with all of them.")
-@click.option("--status", "statuses", type=click.Choice(STATUSES), multiple=True, help="Those in a status; may be repeated.")
+@click.option("--status", "statuses", type=click.Choice(statuses.ALL), multiple=True, help="Those in a status; may be repeated.")
 @click.option("--workload", metavar="NAME", shell_complete=completion.workloads, help="Those of a workload.")
 @click.option("--json", "as_json", is_flag=True, help="As a JSON list of objects.")
 def status(
@@ -92,7 +97,7 @@ def told(task: dict[str, Any]) -> str:
     """A task's status; of one that ended badly also why."""
     from ..tasks import overview
 
-    why = reason_of(task) if task["status"] in ("failed", "stopped") else ""
+    why = reason_of(task) if task["status"] in statuses.ENDED_BADLY else ""
     status = overview.state_of(task)
     return f"{status}: {why}" if why else status
 
@@ -111,7 +116,7 @@ def logs(task: str, follow: bool, tail: int | None) -> None:
     found = find_task(server, task)
     follow_log(server, found["id"], click.echo, until_end=follow, tail=tail)
     ended = server.task(found["id"])
-    if ended["status"] in ("failed", "stopped"):
+    if ended["status"] in statuses.ENDED_BADLY:
         say(f"{ended['name']} ({ended['id']}): {told(ended)}")
 
 
@@ -123,13 +128,13 @@ def stop(tasks: tuple[str, ...]) -> None:
     All are looked up first: if one cannot be stopped, none is. Then one that fails keeps no other from being stopped; exit code 1 tells.
     What they have saved stays, see enqueue --resume.
     """
-    from ..agents import orphans, stopping
+    from ..agents import orphans
     from ..backends import connect
     from ..tasks.lookup import find_tasks
 
     server = connect()
     found = list({task["id"]: task for task in find_tasks(server, tasks)}.values())
-    over = [task for task in found if not (task["status"] in stopping.STOPPABLE or requeue.goes_back(task) or orphans.left_by(task))]
+    over = [task for task in found if not (task["status"] in statuses.ACTIVE or requeue.goes_back(task) or orphans.left_by(task))]
     if over:
         raise UsageError(*(f"task {task['id']} ({task['name']}) is {task['status']}; there is nothing to stop" for task in over))
     failures = []

@@ -16,11 +16,9 @@ from ..findings import Findings
 from ..git import tree_of
 from ..image import Image
 from ..images.engine import Engine
+from ..images.labels import BASE, ENVIRONMENT
 from ..images.reference import split
 from ..images.store import ImageStore
-
-BASE = "org.opencontainers.image.base.name"
-VERSION = "org.opencontainers.image.version"
 
 
 def check_environment(image: Image, tag: str | None, commit: str | None, queue: str, server: Server, findings: Findings) -> None:
@@ -81,7 +79,7 @@ def labels_of(reference: str, here: bool) -> dict[str, str] | None:
 
 def other_environment(labels: dict[str, str], needed: Image, root: Path) -> str | None:
     """How an image's environment differs from the one that is needed; None for images that state none."""
-    stated = labels.get(VERSION, "")
+    stated = labels.get(ENVIRONMENT, "")
     if not stated.startswith("env-"):
         return None
     wanted = environment(root, needed.name, labels.get(BASE))

@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import NotACloneError
+from ..findings import few
 from ..git import git, repository_of, run_git
 from ..remote import Remote, ask, remote_of
 
 if TYPE_CHECKING:
     from ..backends import Server
-
-SHOWN = 8  # uncommitted files named in a message
 
 
 @dataclass(frozen=True)
@@ -58,11 +57,10 @@ def read_clone(root: Path, branch: str | None, given: str | None, *, embedded: b
     problems = problems_of(root, commit, branch, remote, embedded)
     warnings = warnings_of(remote, commit) if remote and not problems else []
     if files := uncommitted(root) if commit == git(root, "rev-parse", "HEAD") else []:
-        named = ", ".join(files[:SHOWN]) + (f" and {len(files) - SHOWN} more" if len(files) > SHOWN else "")
         if embedded:
-            warnings.append(f"not committed, so not part of the run: {named}")
+            warnings.append(f"not committed, so not part of the run: {few(files)}")
         else:
-            problems.append(f"not committed, so no agent can run it: {named}; commit and push")
+            problems.append(f"not committed, so no agent can run it: {few(files)}; commit and push")
     return Source(remote.url if remote else file_url(root) if embedded else "", commit or "", tuple(problems), tuple(warnings))
 
 

@@ -18,7 +18,7 @@ from ..backends import Queue, Server
 from ..errors import ServerError, UsageError
 from ..findings import Findings
 from ..image import Image
-from ..run import Run, split
+from ..run import PROJECT, Run, split
 from ..tasks.lookup import find_task
 from ..workload import discover, named
 from . import source, tokens
@@ -26,8 +26,6 @@ from .available import check_environment
 from .checkout import IN_A_PATH, Checkout, knows
 from .earlier import completed, inherited
 from .request import Request
-
-PROJECT = "clearml-example-project"
 
 
 @dataclass(frozen=True)
@@ -152,7 +150,7 @@ class References:
         self.known: dict[str, str] = {}
 
     def resolved(self, given: Mapping[str, str]) -> Mapping[str, str]:
-        """The IDs in checkout of aliases, names and beginnings of IDs, by key."""
+        """The IDs in place of aliases, names and beginnings of IDs, by key."""
         if self.server is None:
             return {}
         values = {}

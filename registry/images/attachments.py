@@ -8,9 +8,9 @@ from __future__ import annotations
 import json
 import re
 
+from . import manifests
 from .store import ImageStore
 
-MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 CONFIGURATION = "application/vnd.oci.image.config.v1+json"
 DOCUMENT = "application/vnd.cyclonedx+json"
 TAG = re.compile(r"sha256-[0-9a-f]{64}\.sbom")
@@ -28,13 +28,13 @@ def attach(store: ImageStore, digest: str, text: str) -> None:
     empty = {"architecture": "", "os": "", "config": {}, "rootfs": {"type": "layers", "diff_ids": [layer["digest"]]}}
     packed = json.dumps(empty).encode()
     configuration = {"mediaType": CONFIGURATION, "size": len(packed), "digest": store.upload(packed)}
-    manifest = {"schemaVersion": 2, "mediaType": MANIFEST, "config": configuration, "layers": [layer]}
-    store.ask("PUT", f"manifests/{tag_of(digest)}", json.dumps(manifest).encode(), **{"Content-Type": MANIFEST})
+    manifest = {"schemaVersion": 2, "mediaType": manifests.IMAGE, "config": configuration, "layers": [layer]}
+    store.ask("PUT", f"manifests/{tag_of(digest)}", json.dumps(manifest).encode(), **{"Content-Type": manifests.IMAGE})
 
 
 def attached(store: ImageStore, digest: str) -> str | None:
     """The SBOM that is kept beside an image, or None."""
-    manifest = store.ask("GET", f"manifests/{tag_of(digest)}", Accept=MANIFEST)
+    manifest = store.ask("GET", f"manifests/{tag_of(digest)}", Accept=manifests.IMAGE)
     if manifest.status_code == 404:
         return None
     layers = [layer for layer in manifest.json()["layers"] if layer["mediaType"] == DOCUMENT]

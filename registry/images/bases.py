@@ -16,11 +16,10 @@ from .. import render
 from ..errors import StoreError, UsageError
 from ..image import Image
 from .engine import Engine, LocalImage
+from .labels import BASE_DIGEST
 from .reference import has_digest, read
 from .store import ImageStore
 
-DIGEST = "org.opencontainers.image.base.digest"
-"""Label of an image: the digest of its base, or the ID of one that only its engine has."""
 FOLLOWED = re.compile(r"^(PYTORCH_TAG=)(\S+)", re.MULTILINE)
 NAMED = re.compile(r"^(ARG BASE_IMAGE=)(\S+)", re.MULTILINE)
 
@@ -66,7 +65,7 @@ def is_own(local: LocalImage, base: str) -> bool:
 
 
 def identity(each: Image, engine: Engine) -> str:
-    """What `DIGEST` says of an image that is built now."""
+    """What the label `BASE_DIGEST` says of an image that is built now."""
     if has_digest(each.base_name):
         return each.base_name.partition("@")[2]
     local = engine.find(each.base_name)
@@ -75,7 +74,7 @@ def identity(each: Image, engine: Engine) -> str:
 
 def moved(each: Image, labels: Mapping[str, str] | None, engine: Engine) -> str | None:
     """How the base of an image that is there differs from the image that has the base's name now."""
-    was, now = (labels or {}).get(DIGEST), identity(each, engine)
+    was, now = (labels or {}).get(BASE_DIGEST), identity(each, engine)
     if not was or not now or was == now:
         return None
     return (

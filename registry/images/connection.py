@@ -10,13 +10,13 @@ from collections.abc import Mapping
 import requests
 from urllib3.exceptions import InsecureRequestWarning
 
+from .. import NAME
 from ..errors import StoreError
 from .endpoints import DAEMON, certificate_folder, endpoints, is_loopback
 from .logins import Login, login_of
 from .reference import HUB
 
 TIMEOUT = (5, 60)  # seconds to connect, and to wait for a piece of the answer
-CLIENT = "clearml-workloads"
 
 
 class Connection:
@@ -97,7 +97,7 @@ class Connection:
         asked: dict[str, object] = {key: fields[key].split(" ") for key in ("service", "scope") if fields.get(key)}
         self.authorization = ""  # the old one is for something else
         if login and login.is_identity:
-            form = {**asked, "grant_type": "refresh_token", "client_id": CLIENT, "refresh_token": login.secret}
+            form = {**asked, "grant_type": "refresh_token", "client_id": NAME, "refresh_token": login.secret}
             answer = self.send("POST", realm, data=form)
         else:
             answer = self.send("GET", realm, params=asked, **({"auth": (login.name, login.secret)} if login else {}))

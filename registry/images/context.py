@@ -10,11 +10,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO
 
+from ..findings import few
 from ..git import git, run_git
-
-SHOWN = 8  # files named in a message
-REVISION = "org.opencontainers.image.revision"
-"""Label of an image: the commit whose code it holds."""
+from .labels import COMMIT
 
 
 @dataclass(frozen=True)
@@ -72,9 +70,9 @@ class Context:
         """What a person should know of files that are not what they may seem."""
         notes = []
         if self.uncommitted:
-            notes.append(f"not committed, so the image names no commit: {shown(self.uncommitted)}")
+            notes.append(f"not committed, so the image names no commit: {few(self.uncommitted)}")
         if self.untracked:
-            notes.append(f"not tracked by git, so not in the image: {shown(self.untracked)}")
+            notes.append(f"not tracked by git, so not in the image: {few(self.untracked)}")
         return notes
 
     def write(self, file: IO[bytes]) -> None:
@@ -86,7 +84,7 @@ class Context:
 
 def commit_in(labels: Mapping[str, str]) -> str | None:
     """The commit whose code an image holds, by its labels; None for one of what was not committed."""
-    revision = labels.get(REVISION, "")
+    revision = labels.get(COMMIT, "")
     return revision if re.fullmatch("[0-9a-f]{40}|[0-9a-f]{64}", revision) else None
 
 
@@ -96,7 +94,3 @@ def plain(member: tarfile.TarInfo) -> tarfile.TarInfo:
     member.uid = member.gid = member.mtime = 0
     member.uname = member.gname = "root"
     return member
-
-
-def shown(names: list[str]) -> str:
-    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")

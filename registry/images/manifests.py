@@ -9,7 +9,8 @@ import platform
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-IMAGES = ("application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json")
+IMAGE = "application/vnd.oci.image.manifest.v1+json"
+IMAGES = (IMAGE, "application/vnd.docker.distribution.manifest.v2+json")
 INDICES = ("application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json")
 ACCEPTED = ", ".join([*IMAGES, *INDICES])
 MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}

@@ -17,21 +17,19 @@ from pathlib import Path
 
 from harness.image import environment
 
-from ..backends import Server
-from ..enqueue.available import BASE, VERSION
+from ..backends import MOST_TASKS, Server
 from ..errors import UsageError
 from ..git import git
 from ..image import Image
 from ..remote import ask, remote_of
-from . import attachments
+from ..statuses import ACTIVE
+from . import attachments, labels
 from .engine import Engine
 from .reference import Reference, read
 from .store import ImageStore
 
 ENVIRONMENT = re.compile(r"env-[0-9a-f]{12}")
 COMMIT = re.compile(r"[0-9a-f]{40}")
-ACTIVE = ("queued", "in_progress")
-PAGE = 500  # tasks asked for at once
 
 
 @dataclass(frozen=True)
@@ -71,8 +69,8 @@ def reason_to_keep(kept: Kept, needs: Needs) -> str | None:
     if any(read(kept.image.repository + name) in needs.references for name in names):
         return "a task that waits or runs names it"
     made = [tag for tag in kept.tags if ENVIRONMENT.fullmatch(tag)]
-    base = kept.labels.get(BASE)
-    if not base or kept.labels.get(VERSION) not in made:
+    base = kept.labels.get(labels.BASE)
+    if not base or kept.labels.get(labels.ENVIRONMENT) not in made:
         return "it does not state what it was made from"
     needed = needs.environments(kept.image.name, base)
     if users := [needed[tag] for tag in made if tag in needed]:
@@ -122,8 +120,8 @@ def images_of_tasks(server: Server) -> frozenset[Reference]:
     """What the tasks name that wait or run."""
     named: set[str] = set()
     page, tasks = 0, None
-    while tasks is None or len(tasks) == PAGE:
-        tasks = server.tasks(status=list(ACTIVE), only_fields=["id", "container.image"], order_by=["id"], page=page, page_size=PAGE)
+    while tasks is None or len(tasks) == MOST_TASKS:
+        tasks = server.tasks(status=list(ACTIVE), only_fields=["id", "container.image"], order_by=["id"], page=page, page_size=MOST_TASKS)
         named |= {str((task.get("container") or {}).get("image") or "") for task in tasks}
         page += 1
     return frozenset(read(name.split()[0]) for name in named if name.strip())

@@ -10,11 +10,6 @@ from .. import workload
 from ..backends import Server, exactly
 from ..errors import UsageError
 
-STATUSES = ("created", "queued", "in_progress", "stopped", "failed", "completed", "published", "closed")
-"""Those of ClearML's server, in the order of a task's life."""
-MOST = 500
-"""Tasks on a page: a ClearML server answers no more at once."""
-
 
 def query(server: Server, *, project: str | None, tags: Sequence[str], statuses: Sequence[str], name: str | None) -> dict[str, Any]:
     """The filters of `tasks.get_all` for runs: in a project or one within it, with all of the tags, in one of the statuses, of a workload.

@@ -8,6 +8,8 @@ from typing import Any
 from harness import requeue
 from harness.reasons import reason_of
 
+from ..statuses import ENDED_BADLY
+from .lookup import short_id
 from .metrics import declared, not_finite, reported
 from .watch import age, duration, numbers
 
@@ -24,7 +26,7 @@ def table(tasks: Sequence[Task], queues: Mapping[str, str], width: int | None) -
     roomy = width is None or width >= ROOMY
     rows = [
         {
-            "ID": task["id"][:8],
+            "ID": short_id(task),
             "task": task["name"],
             "status": state_of(task),
             **({"queue": queue_of(task, queues)} if roomy else {}),
@@ -67,7 +69,7 @@ def queue_of(task: Task, queues: Mapping[str, str]) -> str:
 
 def why_ended(task: Task) -> str:
     """Of a task that ended badly the first line of the reason."""
-    why = reason_of(task) if task["status"] in ("failed", "stopped") else ""
+    why = reason_of(task) if task["status"] in ENDED_BADLY else ""
     return why.partition("\n")[0]
 
 

@@ -17,10 +17,10 @@ from harness.requeue import Comeback
 
 from ..backends import Server
 from ..errors import RunFailedError
+from ..statuses import PENDING, SUCCEEDED
+from .lookup import short_id
 from .metrics import Scalar, declared, reported
 
-PENDING = ("created", "queued", "in_progress")
-SUCCEEDED = ("completed", "published", "closed")
 POLL = 1.0  # seconds between two questions to the server
 LAST_LINES = 15  # of a failed task's log
 SETTLING = 3.0  # seconds that an agent needs to send the end of a log after the task has said that it failed
@@ -61,7 +61,7 @@ def follow(server: Server, ids: Sequence[str], console: Console, poll: float) ->
         def show(tasks: list[Task]) -> None:
             table = Table("task", "ID", "status", "time", "iteration", "last scalars", box=None)
             for task in tasks:
-                cells = (task["name"], task["id"][:8], task["status"], age(task), str(task.get("last_iteration") or ""), numbers(task))
+                cells = (task["name"], short_id(task), task["status"], age(task), str(task.get("last_iteration") or ""), numbers(task))
                 table.add_row(*map(Text, cells))
             running = [task["id"] for task in tasks if task["status"] == "in_progress"]
             lines = [line for name in running for line in last_lines(server, name, 1)]

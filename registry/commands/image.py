@@ -26,35 +26,38 @@ Command = Callable[..., Any]
 
 @click.group()
 def image() -> None:
-    """Build, push, list, check and remove images, and fix what they stand on."""
+    """Build, push, list, check, pin and remove images."""
 
 
 def of_images(command: Command) -> Command:
-    """The arguments that say which images are meant, and where they are kept."""
+    """Add the arguments that select images and say where they are stored."""
     for option in (
         click.option(
-            "--registry", "place", metavar="HOST/NAMESPACE", help="Image registry.  [default: $IMAGE_REGISTRY; none: this machine's engine]"
+            "--registry",
+            "place",
+            metavar="HOST/NAMESPACE",
+            help="Image registry.  [default: $IMAGE_REGISTRY, or else this machine's engine only]",
         ),
-        click.option("--base", metavar="IMAGE", help="Image to stand on.  [default: $BASE_IMAGE, else what each Dockerfile names]"),
-        click.option("--all", "every", is_flag=True, help="All images."),
+        click.option("--base", metavar="IMAGE", help="Base image.  [default: $BASE_IMAGE, or else the one that each Dockerfile names]"),
+        click.option("--all", "every", is_flag=True, help="Select all images."),
         click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=completion.images),
     ):
         command = option(command)
     return command
 
 
-NETWORK = click.option("--network", metavar="NETWORK", help="Network of the containers, for instance host.  [default: the engine's]")
+NETWORK = click.option("--network", metavar="NETWORK", help="Network of the containers, such as host.  [default: the engine's]")
 
 
 @image.command()
 @of_images
 @NETWORK
-@click.option("--force", is_flag=True, help="Build also what the image registry has already.")
+@click.option("--force", is_flag=True, help="Build even if the image registry already has this environment.")
 def build(names: tuple[str, ...], every: bool, base: str | None, place: str | None, network: str | None, force: bool) -> None:
-    """Build images; prints reference, size and ID of each.
+    """Build images, and print the name, size and ID of each.
 
-    An image whose environment the image registry has already is not built again: its code comes with each run. A base is named with
-    its digest (registry image pin), unless it is this engine's alone.
+    If the image registry already has an image of the same environment, nothing is built: the code comes with each run. A base must be
+    named by its digest (see registry image pin), unless only this machine's engine has it.
     """
     from ..images import bases, labels
     from ..images.engine import Engine
@@ -74,7 +77,7 @@ def build(names: tuple[str, ...], every: bool, base: str | None, place: str | No
     rows = []
     for each in images:
         if there := stored[each]:
-            say(f"{each.reference()}: the image registry has this environment already; --force builds it all the same")
+            say(f"{each.reference()}: the image registry already has this environment; --force builds it anyway")
             rows.append((each.reference(), f"{readable(there.size)} packed", there.digest))
         else:
             local = built(each, contexts[each], arguments, {labels.BASE_DIGEST: bases.identity(each, engine)}, engine, network)
@@ -85,7 +88,7 @@ def build(names: tuple[str, ...], every: bool, base: str | None, place: str | No
 def built(
     each: Image, context: Context, arguments: Mapping[str, str], labels: Mapping[str, str], engine: Engine, network: str | None
 ) -> LocalImage:
-    """Build an image under its environment, `latest`, and the commit where it holds one's code."""
+    """Build an image and tag it with its environment, `latest`, and the commit if its code is exactly a commit's."""
     say(f"{each.reference()}: building on {each.base_name}")
     for note in context.notes():
         say(f"warning: {each.name}: {note}")
@@ -101,18 +104,20 @@ def built(
 
 @image.command()
 @of_images
-@click.option("--force", is_flag=True, help="Replace another image that the image registry has under the same environment.")
+@click.option("--force", is_flag=True, help="Replace a different image that the image registry has for the same environment.")
 def push(names: tuple[str, ...], every: bool, base: str | None, place: str | None, force: bool) -> None:
-    """Push images under their environment, the commit whose code they hold, and `latest`, each with its SBOM.
+    """Push images with their SBOMs, and print what was done.
 
-    Prints size and digest of each, and what was done.
+    Each image is tagged with its environment, with the commit whose code it holds, and with `latest`.
     """
     from ..images.engine import Engine
     from ..images.store import ImageStore
 
     images = images_named(workload.clone_root(), names, every, base, place)
     if local_only := [each.name for each in images if not each.is_kept_remotely]:
-        raise UsageError(f"where to push {', '.join(local_only)}? --registry HOST/NAMESPACE, or set IMAGE_REGISTRY")
+        raise UsageError(
+            f"no image registry is named to push {', '.join(local_only)} to: add --registry HOST/NAMESPACE, or set IMAGE_REGISTRY"
+        )
     engine = Engine()
     stores = {each: ImageStore(each.repository) for each in images}
     before = {each: (engine.find(each.reference()), store.find(each.environment)) for each, store in stores.items()}
@@ -132,7 +137,7 @@ def push(names: tuple[str, ...], every: bool, base: str | None, place: str | Non
         describe(each, store, now, engine)
         done = "already there" if same else f"replaced {stored.digest}" if stored else "pushed"
         rows.append((each.reference(), f"{readable(now.size)} packed", now.digest, done))
-    print_table(("image", "size", "digest", "done"), rows)
+    print_table(("image", "size", "digest", "result"), rows)
 
 
 def objection(each: Image, local: LocalImage | None, stored: Stored | None, force: bool) -> str | None:
@@ -140,53 +145,55 @@ def objection(each: Image, local: LocalImage | None, stored: Stored | None, forc
     build = f"registry image build {each.name}"
     if local is None:
         return (
-            None if stored and not force else f"{each.name} is not built in its present environment: {build}{' --force' if stored else ''}"
+            None
+            if stored and not force
+            else f"{each.name} has not been built for its current environment: {build}{' --force' if stored else ''}"
         )
     if stored is None or force or is_same(local, stored):
         return None
     return (
-        f"{each.reference()}: the image registry has another image under this environment, {stored.digest}; "
-        f"the one here is {local.digest_at(each.repository) or local.id}: push --force replaces it"
+        f"{each.reference()}: the image registry has a different image for this environment, {stored.digest}; "
+        f"the local one is {local.digest_at(each.repository) or local.id}; push --force replaces it"
     )
 
 
 def commit_tag(each: Image, store: ImageStore) -> list[str]:
-    """The tag by commit of an image in its registry: that of the code it holds, be it the present commit's or an earlier one's."""
+    """The commit whose code an image in the registry holds, which becomes a tag: the current commit or an earlier one."""
     held, head = commit_in(store.labels(each.environment) or {}), git(each.root, "rev-parse", "HEAD")
     if held != head:
-        code = f"the code of {held}" if held else "code that was not committed"
-        say(f"{each.reference()}: no tag by commit {head}: the image holds {code}")
+        code = f"the code of {held}" if held else "uncommitted code"
+        say(f"{each.reference()}: not tagged with commit {head}: the image holds {code}")
     return [held] if held else []
 
 
 def describe(each: Image, store: ImageStore, stored: Stored, engine: Engine) -> None:
-    """Lay the SBOM of an image beside it, if it is not there yet."""
+    """Attach the SBOM to an image in the registry, if it has none yet."""
     from ..images import attachments, sbom
 
     local = engine.find(each.reference())
     if store.digest(attachments.tag_of(stored.digest)):
         return
     if local is None or not is_same(local, stored):
-        say(f"warning: {each.reference()} has no SBOM, and is not here to be looked into: docker pull, then push again")
+        say(f"warning: {each.reference()} has no SBOM, and there is no local copy to make one from: docker pull it, then push again")
         return
     try:
         contents = sbom.of_image(engine, each, local, stored.digest)
-    except EngineError as error:  # an image without Python: it is pushed all the same
+    except EngineError as error:  # an image without Python is pushed anyway
         say(f"warning: {each.reference()} has no SBOM: {error}")
         return
     attachments.attach(store, stored.digest, contents)
 
 
 def is_same(local: LocalImage, stored: Stored) -> bool:
-    """Whether the engine's image is the one that the image registry has."""
+    """Whether the engine and the image registry have the same image."""
     return local.id in stored.identities
 
 
 @image.command("list")
 @of_images
-@click.option("--json", "as_json", is_flag=True, help="As a JSON list of objects.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list of objects.")
 def list_command(names: tuple[str, ...], every: bool, base: str | None, place: str | None, as_json: bool) -> None:
-    """List images: their present environment, and where it is to be had."""
+    """List images with their environments, and where they are stored."""
     found = [state_of(each) for each in images_named(workload.clone_root(), names, every or not names, base, place)]
     if as_json:
         print_json(found)
@@ -199,7 +206,10 @@ def list_command(names: tuple[str, ...], every: bool, base: str | None, place: s
 @of_images
 @NETWORK
 def check(names: tuple[str, ...], every: bool, base: str | None, place: str | None, network: str | None) -> None:
-    """Run images the way an agent would, and import everything in them. An image that is not here is pulled."""
+    """Run images the way an agent would, and import everything in them.
+
+    An image that is missing on this machine is pulled first.
+    """
     from ..images.check import problems_of
     from ..images.engine import Engine
 
@@ -218,34 +228,34 @@ def check(names: tuple[str, ...], every: bool, base: str | None, place: str | No
 
 
 def store_of(each: Image) -> ImageStore | None:
-    """The image registry's repository of an image, or None for one that is kept on this machine alone."""
+    """The repository of an image in the image registry; None for an image that is only on this machine."""
     from ..images.store import ImageStore
 
     return ImageStore(each.repository) if each.is_kept_remotely else None
 
 
 def stored_image(each: Image) -> Stored | None:
-    """The image in its present environment, as the image registry has it."""
+    """The image of the current environment in the image registry."""
     store = store_of(each)
     return store.find(each.environment) if store else None
 
 
 def time_zone(root: Path) -> dict[str, str]:
-    """The build argument for the local time of the images' logs: TZ, of the environment or of .env; nothing leaves the Dockerfile's.
+    """The build argument for the time zone of logs: TZ, from the environment or .env. Without TZ, the Dockerfile's default holds.
 
     Raises:
-        UsageError: for a name that no time zone has.
+        UsageError: there is no such time zone.
     """
     zone, known = setting(root, "TZ"), zoneinfo.available_timezones()
     if not zone:
         return {}
     if known and zone not in known:
-        raise UsageError(f"TZ={zone}: must be a time zone by its name, such as Asia/Tokyo; unset, the images have their Dockerfile's")
+        raise UsageError(f"TZ={zone}: must be the name of a time zone, such as Asia/Tokyo; without TZ, the Dockerfiles' default is used")
     return {"TZ": zone}
 
 
 def state_of(each: Image) -> dict[str, Any]:
-    """What `image list` tells of one image."""
+    """The row of `image list` for one image."""
     from ..images import attachments
 
     local = local_image(each)
@@ -264,14 +274,14 @@ def state_of(each: Image) -> dict[str, Any]:
 
 
 def labels_of(each: Image, engine: Engine) -> Mapping[str, str] | None:
-    """The labels of the image in its present environment: the image registry's, else the engine's."""
+    """The labels of the image of the current environment: from the image registry, or else from the engine."""
     store = store_of(each)
     local = engine.find(each.reference())
     return (store.labels(each.environment) if store else None) or (local.labels if local else None)
 
 
 def engine_here() -> Engine | None:
-    """This machine's engine; where there is none, a warning says so."""
+    """This machine's engine; None, with a warning, if there is none."""
     from ..errors import EngineError
     from ..images.engine import Engine
 
@@ -283,13 +293,13 @@ def engine_here() -> Engine | None:
 
 
 def local_image(each: Image) -> LocalImage | None:
-    """The image as this machine's engine has it; a machine without an engine has none."""
+    """The image in this machine's engine; None if it, or the engine, is missing."""
     engine = engine_here()
     return engine.find(each.reference()) if engine else None
 
 
 def packages_of(root: Path, name: str) -> list[str]:
-    """Our packages that an image's workloads run: those of their settings, and the harness."""
+    """The project's packages that an image's workloads run: the harness, and those that define their settings."""
     declarations = [each for each in workload.discover(root).values() if each.image == name]
     settings = {
         command.config.partition(".")[0].partition(":")[0] for each in declarations for command in each.commands.values() if command.config
@@ -298,7 +308,7 @@ def packages_of(root: Path, name: str) -> list[str]:
 
 
 def readable(size: int) -> str:
-    """Bytes as a person reads them."""
+    """A size in bytes, in words."""
     return f"{size / 1e9:.2f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
 
 

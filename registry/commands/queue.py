@@ -1,4 +1,4 @@
-"""queue list, create, set: what tasks wait in, and how many GPUs the machines behind it have."""
+"""queue list, create, set: the queues, and how many GPUs their machines have."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ GPUS = click.IntRange(0)
 
 @click.group()
 def queue() -> None:
-    """List and make queues, and state the GPUs of their machines."""
+    """List and create queues, and set the GPUs per machine."""
 
 
 @queue.command("list")
-@click.option("--json", "as_json", is_flag=True, help="As a JSON list of objects.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list of objects.")
 def list_command(as_json: bool) -> None:
-    """List the queues: GPUs per machine where that is stated, tasks that wait, agents."""
+    """List the queues with waiting tasks, agents, and GPUs per machine."""
     from ..backends import connect
 
     server = connect()
@@ -39,25 +39,31 @@ def list_command(as_json: bool) -> None:
 
 @queue.command()
 @click.argument("name")
-@click.option("--gpus", type=GPUS, metavar="N", help="GPUs of each machine that will serve it; 0 for machines without.")
+@click.option("--gpus", type=GPUS, metavar="N", help="Number of GPUs of each machine that will serve the queue.")
 def create(name: str, gpus: int | None) -> None:
-    """Make a queue. Agents serve it by registry agent --queue NAME; on this machine alone: registry up --queue NAME."""
+    """Create a queue.
+
+    To serve it: registry agent --queue NAME. With the embedded server: registry up --queue NAME.
+    """
     from ..backends import connect
 
     if problem := problem_of_queue(name):
         raise UsageError(problem)
     server = connect()
     if name.strip() in server.queues():
-        raise UsageError(f"queue {name.strip()!r} exists already; to state its GPUs: registry queue set {name.strip()} --gpus N")
+        raise UsageError(f"queue {name.strip()!r} already exists; to set its GPUs: registry queue set {name.strip()} --gpus N")
     server.create_queue(name.strip(), gpus)
-    say(f"queue {name.strip()} is made; {stated(gpus)}")
+    say(f"queue {name.strip()} created; {stated(gpus)}")
 
 
 @queue.command("set")
 @click.argument("name")
-@click.option("--gpus", type=GPUS, metavar="N", required=True, help="GPUs of each machine that serves it; 0 for machines without.")
+@click.option("--gpus", type=GPUS, metavar="N", required=True, help="Number of GPUs of each machine that serves the queue.")
 def set_command(name: str, gpus: int) -> None:
-    """State how many GPUs the machines of a queue have: enqueue refuses a larger nproc_per_node."""
+    """Set the number of GPUs per machine of a queue.
+
+    enqueue refuses a larger nproc_per_node.
+    """
     from harness.settings import nearest
 
     from ..backends import connect
@@ -71,10 +77,10 @@ def set_command(name: str, gpus: int) -> None:
 
 
 def stated(gpus: int | None) -> str:
-    """What a queue says of its machines, in words."""
+    """The GPUs of a queue's machines, in words."""
     if gpus is None:
-        return "nothing is said of its machines' GPUs"
-    return f"its machines have {gpus} GPU(s) each" if gpus else "its machines have no GPU, and runs use the CPU"
+        return "the number of GPUs of its machines is not set"
+    return f"each of its machines has {gpus} GPU(s)" if gpus else "its machines have no GPU, so runs use the CPU"
 
 
 COMMANDS = (queue,)

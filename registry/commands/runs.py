@@ -1,4 +1,4 @@
-"""compare, status, logs, stop, open: what became of runs."""
+"""compare, status, logs, stop, open: runs that have been enqueued."""
 
 from __future__ import annotations
 
@@ -19,17 +19,18 @@ if TYPE_CHECKING:
 
 RECENT = 20
 LONGEST_TAIL = 10_000
-"""Texts that a ClearML server's search answers at once."""
+"""The most log entries that a ClearML server returns at once."""
 
 
 @click.command("compare")
 @click.argument("tasks", nargs=-1, required=True, shell_complete=completion.tasks)
-@click.option("--json", "as_json", is_flag=True, help="As a JSON list, one object per task.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list with one object per task.")
 def compare_command(tasks: tuple[str, ...], as_json: bool) -> None:
-    """Compare tasks: settings that differ, last and best value of each scalar, status and duration.
+    """Compare tasks: the settings that differ, and the results.
 
-    Each TASK is an ID, the beginning of one or an exact name. What a run's workload declares comes first, a star marks the run that is
-    best in it. Whether a scalar is best at its minimum is declared there, too, else read from the words of its name.
+    Name each task by its ID, the first characters of its ID, or its exact name. The table shows the last and best value of each
+    scalar, status and duration. The workload's main metric comes first; a star marks the run that is best in it. Whether lower is
+    better is declared by the workload, or else guessed from the scalar's name.
     """
     from ..backends import connect
     from ..tasks.compare import as_json as objects
@@ -59,11 +60,17 @@ def compare_command(tasks: tuple[str, ...], as_json: bool) -> None:
     metavar="N",
     help=f"Number of tasks to show, newest first; at most {MOST_TASKS}.  [default: {RECENT}]",
 )
-@click.option("--project", metavar="PROJECT", help="Those in a project and in those within it.")
-@click.option("--tag", "tags", metavar="TAG", multiple=True, help="Those with a tag; may be repeated, for those with all of them.")
-@click.option("--status", "statuses", type=click.Choice(statuses.ALL), multiple=True, help="Those in a status; may be repeated.")
-@click.option("--workload", metavar="NAME", shell_complete=completion.workloads, help="Those of a workload.")
-@click.option("--json", "as_json", is_flag=True, help="As a JSON list of objects.")
+@click.option("--project", metavar="PROJECT", help="Show only tasks of this project and its subprojects.")
+@click.option("--tag", "tags", metavar="TAG", multiple=True, help="Show only tasks with this tag; if repeated, with all of the tags.")
+@click.option(
+    "--status",
+    "statuses",
+    type=click.Choice(statuses.ALL),
+    multiple=True,
+    help="Show only tasks with this status; if repeated, with any of them.",
+)
+@click.option("--workload", metavar="NAME", shell_complete=completion.workloads, help="Show only tasks of this workload.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list of objects.")
 def status(
     tasks: tuple[str, ...],
     limit: int | None,
@@ -73,13 +80,13 @@ def status(
     workload: str | None,
     as_json: bool,
 ) -> None:
-    """Show the status of tasks; without any, of the most recent ones."""
+    """Show the status of the given tasks, or of the most recent ones."""
     from ..backends import connect
     from ..tasks import filters, overview
     from ..tasks.lookup import find_tasks
 
     if tasks and (limit or project or tags or statuses or workload):
-        raise UsageError("name tasks, or say which are meant by --limit, --project, --tag, --status and --workload; not both")
+        raise UsageError("task names cannot be combined with --limit, --project, --tag, --status or --workload")
     server = connect()
     if tasks:
         found = find_tasks(server, tasks)
@@ -94,7 +101,7 @@ def status(
 
 
 def told(task: dict[str, Any]) -> str:
-    """A task's status; of one that ended badly also why."""
+    """A task's status, and the reason if it failed or was stopped."""
     from ..tasks import overview
 
     why = reason_of(task) if task["status"] in statuses.ENDED_BADLY else ""
@@ -104,10 +111,13 @@ def told(task: dict[str, Any]) -> str:
 
 @click.command()
 @click.argument("task", shell_complete=completion.tasks)
-@click.option("--follow", "-f", is_flag=True, help="Go on until the task ends.")
-@click.option("--tail", "-n", type=click.IntRange(1, LONGEST_TAIL), metavar="N", help="Begin with the last N lines of what is there.")
+@click.option("--follow", "-f", is_flag=True, help="Print new output as it arrives, until the task ends.")
+@click.option("--tail", "-n", type=click.IntRange(1, LONGEST_TAIL), metavar="N", help="Start at the last N lines.")
 def logs(task: str, follow: bool, tail: int | None) -> None:
-    """Print a task's console output, and at its end why it failed or was stopped."""
+    """Print a task's console output.
+
+    If the task failed or was stopped, the reason comes last.
+    """
     from ..backends import connect
     from ..tasks.lookup import find_task
     from ..tasks.watch import follow_log
@@ -123,10 +133,11 @@ def logs(task: str, follow: bool, tail: int | None) -> None:
 @click.command()
 @click.argument("tasks", nargs=-1, required=True, shell_complete=completion.stoppable)
 def stop(tasks: tuple[str, ...]) -> None:
-    """Stop tasks: off their queue, or ended by their agent; what an agent that is gone left running on this machine is ended here.
+    """Stop tasks that are queued or running.
 
-    All are looked up first: if one cannot be stopped, none is. Then one that fails keeps no other from being stopped; exit code 1 tells.
-    What they have saved stays, see enqueue --resume.
+    A queued task is removed from its queue; a running one is ended by its agent, or by this command if its agent on this machine is
+    gone. If any of the tasks cannot be stopped, none is. If stopping one of them fails, the others are stopped nevertheless and the exit
+    code is 1. Checkpoints are kept: see enqueue --resume.
     """
     from ..agents import orphans
     from ..backends import connect
@@ -136,7 +147,7 @@ def stop(tasks: tuple[str, ...]) -> None:
     found = list({task["id"]: task for task in find_tasks(server, tasks)}.values())
     over = [task for task in found if not (task["status"] in statuses.ACTIVE or requeue.goes_back(task) or orphans.left_by(task))]
     if over:
-        raise UsageError(*(f"task {task['id']} ({task['name']}) is {task['status']}; there is nothing to stop" for task in over))
+        raise UsageError(*(f"task {task['id']} ({task['name']}) is {task['status']}, so it cannot be stopped" for task in over))
     failures = []
     for task in found:
         try:
@@ -148,20 +159,23 @@ def stop(tasks: tuple[str, ...]) -> None:
 
 
 def stop_one(server: Server, task: dict[str, Any]) -> str:
-    """Stop a task, and say what that came to."""
+    """Stop a task, and return what happened in words."""
     from ..agents import orphans, stopping
 
     was = stopping.stop(server, task)
     if was != "queued" and orphans.end(server, task):
-        return "stopped; its agent was gone, and has left it running"
-    return {"queued": "taken off its queue", "in_progress": "stopping"}.get(was, f"{was} meanwhile")
+        return "stopped; its agent was gone and had left it running"
+    return {"queued": "removed from its queue", "in_progress": "stopping"}.get(was, f"already {was}")
 
 
 @click.command("open")
 @click.argument("task", shell_complete=completion.tasks)
-@click.option("--print", "only_print", is_flag=True, help="Print the address alone; so it is where there is no browser.")
+@click.option("--print", "only_print", is_flag=True, help="Print the address without opening a browser.")
 def open_command(task: str, only_print: bool) -> None:
-    """Print the address of a task's page, and open it. That of the embedded server holds the key that lets one in: it is a secret."""
+    """Open a task's page in the browser, and print its address.
+
+    The address of a page of the embedded server contains the key to that server: keep it secret.
+    """
     from ..backends import connect
     from ..tasks import browser
     from ..tasks.lookup import find_task
@@ -170,7 +184,7 @@ def open_command(task: str, only_print: bool) -> None:
     address = browser.address_of(server, find_task(server, task))
     click.echo(address)
     if not only_print and not browser.show(address, secret=server.embedded):
-        say("there is no browser here")
+        say("no browser was found")
 
 
 COMMANDS = (compare_command, status, logs, stop, open_command)

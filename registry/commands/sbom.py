@@ -1,4 +1,4 @@
-"""image sbom: what an image holds."""
+"""image sbom: lists what an image contains."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from .image import of_images, store_of
 @click.command()
 @of_images
 def sbom(names: tuple[str, ...], every: bool, base: str | None, place: str | None) -> None:
-    """Print the SBOM of an image, a JSON document of CycloneDX: every package of Debian and Python that it holds.
+    """Print the SBOM of an image, in CycloneDX JSON.
 
-    It is the one that was pushed with the image. Of an image that is on this machine alone it is made anew.
+    It lists every Debian and Python package in the image. If the image was pushed, this is the SBOM that was pushed with it; for an
+    image that is only on this machine, it is generated.
     """
     from ..images import attachments
     from ..images.engine import Engine
@@ -24,7 +25,7 @@ def sbom(names: tuple[str, ...], every: bool, base: str | None, place: str | Non
 
     images = images_named(workload.clone_root(), names, every, base, place)
     if len(images) != 1:
-        raise UsageError(f"one image has one SBOM, these are {len(images)}: {', '.join(each.name for each in images)}")
+        raise UsageError(f"name exactly one image; these are {len(images)}: {', '.join(each.name for each in images)}")
     (each,) = images
     store = store_of(each)
     digest = store.digest(each.environment) if store else None
@@ -34,9 +35,9 @@ def sbom(names: tuple[str, ...], every: bool, base: str | None, place: str | Non
         local = engine.find(each.reference())
         if local is None:
             raise UsageError(
-                f"{each.reference()} is not on this machine, and no image registry has its SBOM: registry image build {each.name}"
+                f"{each.reference()} is not on this machine, and no image registry has its SBOM; build it: registry image build {each.name}"
             )
-        say(f"{each.reference()}: of the image on this machine")
+        say(f"{each.reference()}: generated from the image on this machine")
         text = of_image(engine, each, local, local.digest_at(each.repository) or local.id)
     click.echo(text, nl=False)
 

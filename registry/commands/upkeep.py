@@ -1,4 +1,4 @@
-"""image pin, prune: what images stand on, and those that nothing needs any more."""
+"""image pin, prune: fixes the base images, and removes images that are no longer needed."""
 
 from __future__ import annotations
 
@@ -18,28 +18,29 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--all", "every", is_flag=True, help="All images.")
+@click.option("--all", "every", is_flag=True, help="Select all images.")
 @click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=completion.images)
 def pin(names: tuple[str, ...], every: bool) -> None:
-    """Fix what images stand on: write the digest that each base's tag has now to its Dockerfile, or to .env.
+    """Pin base images to their current digests.
 
-    To be committed. From then on the tag may move: the images do not, until this is typed again.
+    The digest of each base's tag is written into the Dockerfile, or into .env. Commit the change. The images then keep their bases even if the tags move, until you pin them again.
     """
     from ..images import bases
 
     root = workload.clone_root()
     images = images_named(root, names, every, None, "")
     rows = bases.pin(root, [each.name for each in images])
-    print_table(("image", "base", "before"), [(name, now, "the same" if now == before else before) for name, now, before in rows])
+    print_table(("image", "base", "previous base"), [(name, now, "unchanged" if now == before else before) for name, now, before in rows])
 
 
 @click.command()
 @of_images
-@click.option("--yes", is_flag=True, help="Remove without asking; without a terminal nothing is removed otherwise.")
+@click.option("--yes", is_flag=True, help="Remove without asking; required where there is no terminal.")
 def prune(names: tuple[str, ...], every: bool, base: str | None, place: str | None, yes: bool) -> None:
-    """Remove images whose environment no branch, no tag and no task needs that waits or runs, here and in the image registry.
+    """Remove images that no branch, tag, or active task needs.
 
-    What cannot be judged stays, and is told. The registry's own garbage collection then makes the room free.
+    Images are removed from this machine and from the image registry. An image is kept, with the reason, where it cannot be told
+    whether it is needed. Space in the image registry becomes free when its own garbage collection runs.
     """
     from ..backends import connect
     from ..images import prune as pruning
@@ -52,7 +53,7 @@ def prune(names: tuple[str, ...], every: bool, base: str | None, place: str | No
         judged = [(kept, pruning.reason_to_keep(kept, needs)) for each in images for kept in kept_images(each)]
     for kept, reason in judged:
         if reason:
-            say(f"{kept.place}: {kept.image.repository} {' '.join(kept.tags)}: stays, {reason}")
+            say(f"{kept.place}: {kept.image.repository} {' '.join(kept.tags)}: kept: {reason}")
     unneeded = [kept for kept, reason in judged if not reason]
     rows = [(kept.place, kept.image.repository, " ".join(kept.tags), readable(kept.size)) for kept in unneeded]
     print_table(("where", "image", "tags", "size"), rows)
@@ -62,7 +63,7 @@ def prune(names: tuple[str, ...], every: bool, base: str | None, place: str | No
 
 
 def kept_images(each: Image) -> list[Kept]:
-    """The images of an environment, here and in the image registry."""
+    """All environments of an image, on this machine and in the image registry."""
     from ..images import prune as pruning
 
     engine, store = engine_here(), store_of(each)
@@ -72,13 +73,13 @@ def kept_images(each: Image) -> list[Kept]:
 
 def confirmed(count: int) -> bool:
     if sys.stdin.isatty():
-        return click.confirm(f"Remove {count}?", err=True)
-    say("nothing was removed: --yes")
+        return click.confirm(f"Remove {count} image(s)?", err=True)
+    say("nothing was removed; to remove without a prompt, add --yes")
     return False
 
 
 def remove_all(images: list[Kept]) -> None:
-    """Remove what can be removed, and tell all that cannot."""
+    """Remove the images; report every one that cannot be removed."""
     from ..errors import EngineError, StoreError
 
     failures = []

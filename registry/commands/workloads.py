@@ -1,4 +1,4 @@
-"""list, show, render: what can run."""
+"""list, show, render: the workloads and what follows from their declarations."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from harness.settings import Setting  # slow to import, and a list needs none
 
 FEW = 8
-"""Choices that are all shown."""
+"""The most choices that are listed in full."""
 
 
 @click.command("list")
-@click.option("--json", "as_json", is_flag=True, help="As a JSON list of objects.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list of objects.")
 def list_command(as_json: bool) -> None:
-    """List the workloads: name, image, queue, commands."""
+    """List the workloads with their images, queues and commands."""
     workloads = workload.discover(workload.clone_root()).values()
     if as_json:
         print_json([summary_of(found) for found in workloads])
@@ -34,9 +34,12 @@ def list_command(as_json: bool) -> None:
 
 @click.command()
 @click.argument("name", shell_complete=completion.workloads)
-@click.option("--json", "as_json", is_flag=True, help="As a JSON object.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 def show(name: str, as_json: bool) -> None:
-    """Show a workload: image, queue, datasets, every setting of every command, and the keys that all commands have."""
+    """Show a workload and the settings of its commands.
+
+    The keys that every command accepts come last.
+    """
     from harness.params import RESERVED, names_of  # the grammar's parser is slow to import, and a list needs none
 
     found = workload.named(name, workload.discover(workload.clone_root()))
@@ -47,9 +50,9 @@ def show(name: str, as_json: bool) -> None:
     for key, what in found.datasets.items():
         click.echo(f"dataset  {key}: {what}")
     if found.metrics.main:
-        click.echo(f"metrics  {' or '.join(found.metrics.main)}; less is better in {', '.join(found.metrics.lower) or 'none'}")
+        click.echo(f"metrics  {' or '.join(found.metrics.main)}; lower is better for: {', '.join(found.metrics.lower) or 'none'}")
     click.echo(f"configs  {', '.join(workload.configs_of(found)) or 'none'}")
-    click.echo("a dotted setting may be called by its last part where no other one of the command ends so")
+    click.echo("The last part of a dotted key is enough where no other key of the command ends with it.")
     for command in found.commands.values():
         needs = f", needs {', '.join(command.needs)}" if command.needs else ""
         needs += f" or {' or '.join(command.instead)}" if command.instead else ""
@@ -61,7 +64,7 @@ def show(name: str, as_json: bool) -> None:
             whole=["setting", "unit"],
         )
         show_names(names_of(found, command))
-    click.echo("\nevery command")
+    click.echo("\nkeys of every command")
     print_table(
         ("key", "type", "default", "meaning"),
         [(key, each.allowed, "" if each.default is None else str(each.default), each.help) for key, each in RESERVED.items()],
@@ -69,16 +72,16 @@ def show(name: str, as_json: bool) -> None:
 
 
 def show_names(names: Names) -> None:
-    """An original's names that a command understands."""
+    """The names that a command accepts for compatibility with its original."""
     stood_for: dict[str, list[str]] = {}
     for name, alias in names.aliases.items():
         if name != alias.key.rpartition(".")[2]:
             stood_for.setdefault(alias.key, []).append(name)
     fixed = [(name, " or ".join(map(str, entry.values or ["any value"])), entry.why) for name, entry in names.fixed.items()]
     for columns, rows in (
-        (("other names", "stand for"), [(", ".join(others), key) for key, others in stood_for.items()]),
-        (("changes nothing", "accepted", "why"), fixed),
-        (("there is no", "instead"), list(names.refused.items())),
+        (("alias", "key"), [(", ".join(others), key) for key, others in stood_for.items()]),
+        (("no effect", "accepted values", "reason"), fixed),
+        (("not available", "use instead"), list(names.refused.items())),
     ):
         if rows:
             click.echo()
@@ -86,7 +89,7 @@ def show_names(names: Names) -> None:
 
 
 def in_short(each: Setting) -> str:
-    """What a setting's value may be; of many choices, so many and the first ones. `--json` has them all."""
+    """The values that a setting allows; of many choices, their number and the first three. `--json` lists all."""
     if len(each.choices) <= FEW:
         return each.allowed
     return f"one of {len(each.choices)}: {', '.join(map(str, each.choices[:3]))}, ..."
@@ -97,15 +100,18 @@ def shown(default: object) -> str:
 
 
 @click.command()
-@click.option("--check", is_flag=True, help="Write nothing; fail if a rendered file is not up to date.")
+@click.option("--check", is_flag=True, help="Write nothing; exit with an error if a rendered file is out of date.")
 def render(check: bool) -> None:
-    """Render what follows from the declarations: example/*.sh and docker/compose.yaml."""
+    """Write the files that are generated from the declarations.
+
+    They are example/*.sh, docker/compose.yaml, and the base image in the Dockerfiles.
+    """
     from .. import render as rendering
 
     root = workload.clone_root()
     stale = rendering.stale_files(root)
     if check and stale:
-        raise RegistryError(f"not up to date: {', '.join(stale)}; type: registry render")
+        raise RegistryError(f"out of date: {', '.join(stale)}; type: registry render")
     if not check:
         rendering.write(root)
         for path in stale:

@@ -1,4 +1,4 @@
-"""Datasets: by ID, by name, by alias; made from a folder or by the run that the catalog holds for an alias."""
+"""Datasets: found by ID, name or alias; made from a folder, or by the run that the catalogue declares for an alias."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FIELDS = ["id", "name", "project", "status", "tags", "created", "runtime"]
 
 @dataclass(frozen=True)
 class CatalogEntry:
-    """One alias of catalog.yaml."""
+    """An entry of catalog.yaml: an alias and the run that makes its dataset."""
 
     alias: str
     summary: str
@@ -36,27 +36,27 @@ class CatalogEntry:
 
     @property
     def tag(self) -> str:
-        """Marks the task that makes it, so that two who want the same dataset wait for one task."""
+        """Marks the task that makes the dataset, so that two users who want the same one wait for the same task."""
         return f"makes {self.alias}"
 
 
 def entry_named(alias: str, entries: Mapping[str, CatalogEntry]) -> CatalogEntry:
-    """The entry of an alias, or an error with the nearest right name."""
+    """The entry of an alias; for an unknown alias, the error suggests the nearest one."""
     if alias not in entries:
         from harness.settings import nearest
 
-        raise UsageError(f"there is no alias {alias!r}{nearest(alias, entries)}; there are: {', '.join(entries)}")
+        raise UsageError(f"there is no alias {alias!r}{nearest(alias, entries)}; available: {', '.join(entries)}")
     return entries[alias]
 
 
 def being_made(server: Server, entry: CatalogEntry) -> str | None:
-    """The task that is making an alias's dataset at the moment."""
+    """The ID of the task that is currently making the dataset of an entry."""
     found = server.tasks(tags=[entry.tag], status=list(ACTIVE), only_fields=["id"])
     return str(found[0]["id"]) if found else None
 
 
 def load(root: Path) -> dict[str, CatalogEntry]:
-    """The catalog of the clone at `root`, or the one that came with this package."""
+    """The catalogue of the clone at `root`, or else the one in this package."""
     places = (root / "registry" / "catalog.yaml", Path(__file__).with_name("catalog.yaml"))
     path = next(place for place in places if place.exists())
     try:
@@ -94,7 +94,7 @@ class DatasetVersion:
 
 
 def query(server: Server, **filters: Any) -> list[DatasetVersion]:
-    """The datasets that match, newest first. ClearML keeps them as tasks in hidden projects."""
+    """The datasets that match, newest first. ClearML stores them as tasks in hidden projects."""
     tasks = server.tasks(
         type=["data_processing"], system_tags=["dataset"], search_hidden=True, order_by=["-created"], only_fields=FIELDS, **filters
     )
@@ -115,7 +115,7 @@ def query(server: Server, **filters: Any) -> list[DatasetVersion]:
 
 
 def find(server: Server, reference: str) -> DatasetVersion | None:
-    """A dataset by ID, or the newest finished one of that name (an alias is a name); an unfinished one if there is no other."""
+    """A dataset by ID or name (an alias is a name): the newest finished version, or else an unfinished one."""
     if TASK_ID.fullmatch(reference):
         return next(iter(query(server, id=[reference])), None)
     found = query(server, name=exactly(reference))
@@ -123,26 +123,26 @@ def find(server: Server, reference: str) -> DatasetVersion | None:
 
 
 def problem_of(server: Server, reference: str, aliases: Mapping[str, CatalogEntry]) -> tuple[str, str | None]:
-    """The ID that `reference` stands for, and what is wrong with it."""
+    """The ID of the dataset that `reference` names, and what is wrong with it, if anything."""
     found = find(server, reference)
     if found is None:
         if reference in aliases:
-            return "", f"dataset {reference!r} is not on the server yet; make it: registry dataset ensure {reference}"
+            return "", f"dataset {reference!r} has not been made yet; run: registry dataset ensure {reference}"
         from harness.settings import nearest
 
         names = [*aliases, *(dataset.name for dataset in query(server))]
-        return "", f"there is no dataset {reference!r}{nearest(reference, names)}; registry dataset list shows all"
+        return "", f"there is no dataset {reference!r}{nearest(reference, names)}; to list all: registry dataset list"
     if not found.is_finished:
         return found.id, f"dataset {reference!r} ({found.id}) is not finished: its status is {found.status}"
     return found.id, None
 
 
 def create(name: str, tree: Tree, project: str, tags: Sequence[str]) -> str:
-    """Publish what a folder holds as a dataset and return its ID. What the SDK says goes to stderr.
+    """Publish the contents of a folder as a dataset, and return its ID. The SDK's output goes to stderr.
 
     Raises:
         ServerError: the upload failed; the unfinished dataset has been deleted.
-        DataError: it did not arrive, or was changed meanwhile; the same.
+        DataError: the files were damaged, or changed meanwhile; the unfinished dataset has been deleted.
     """
     import clearml
 
@@ -153,7 +153,7 @@ def create(name: str, tree: Tree, project: str, tags: Sequence[str]) -> str:
         try:
             store(dataset, tree, show_progress=sys.stderr.isatty())
             if not dataset.finalize():
-                raise ServerError(f"dataset {name}: the upload was not completed")
+                raise ServerError(f"dataset {name}: the upload is incomplete")
         except BaseException as error:
             with contextlib.suppress(Exception):
                 clearml.Dataset.delete(dataset_id=dataset.id, force=True)
@@ -164,7 +164,7 @@ def create(name: str, tree: Tree, project: str, tags: Sequence[str]) -> str:
 
 
 def local_copy(identifier: str) -> str:
-    """Bring a dataset into the cache that runs share, and return its folder.
+    """Download a dataset into the cache that runs share, and return its folder.
 
     Raises:
         DataError: it is damaged, or cannot be stored.
@@ -176,10 +176,10 @@ def local_copy(identifier: str) -> str:
 
 
 def check_new(name: str, folder: Path, project: str, *, leave_out: bool) -> Tree:
-    """What a folder holds that is published.
+    """The contents of a folder that will be published.
 
     Raises:
-        UsageError: with all that keeps it from being published.
+        UsageError: lists everything that prevents it from being published.
     """
     problems = [problem for what, text in (("dataset", name), ("project", project)) if (problem := problem_of_name(what, text))]
     tree = survey(folder)
@@ -188,20 +188,20 @@ def check_new(name: str, folder: Path, project: str, *, leave_out: bool) -> Tree
         problems.append(f"--folder {folder}: there is no such folder")
     elif unkept and not leave_out:
         problems.append(
-            f"--folder {folder}: no dataset can hold {len(unkept)} of the things in it; mend them, or add --leave-out:{told(unkept)}"
+            f"--folder {folder}: a dataset cannot store {len(unkept)} of its entries; fix them, or add --leave-out:{told(unkept)}"
         )
     elif not tree.files:
-        problems.append(f"--folder {folder}: there is no file in it")
+        problems.append(f"--folder {folder}: it contains no files")
     if problems:
         raise UsageError(*problems)
     return tree
 
 
 def remarks_on(tree: Tree) -> Iterator[str]:
-    """How a dataset will differ from the folder that it is made from."""
+    """How the dataset will differ from the folder that it is made from."""
     if unkept := tree.hollow | tree.lost:
-        yield f"left out, because no dataset can hold them:{told(unkept)}"
+        yield f"left out, because a dataset cannot store them:{told(unkept)}"
     if tree.empty:
-        yield f"left out, because a dataset holds files only: the empty folders {named(tree.empty)}"
+        yield f"left out, because a dataset stores only files: the empty folders {named(tree.empty)}"
     if tree.links:
-        yield f"links to folders are followed, and what they lead to is stored under their names: {named(tree.links)}"
+        yield f"links to folders are followed, and their contents are stored under the links' names: {named(tree.links)}"

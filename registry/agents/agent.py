@@ -1,4 +1,4 @@
-"""Real clearml-agents: what they are started with, by `registry up` for the embedded server and by `registry agent` for any."""
+"""How clearml-agents are started: by `registry up` for the embedded server, and by `registry agent` for any server."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ from ..home import harness_cache, home, private_folder, remove
 from . import container, processes
 
 OF_A_TASK = ("TASK_ID", "PROC_MASTER_ID", "WORKER_ID", "CONFIG_FILE")
-"""Ends of the variables that would make an agent believe that it is inside a task, or lead it to another configuration."""
+"""Suffixes of variables that would make an agent believe that it is inside a task, or give it another configuration."""
 EXTRA_ARGUMENTS = "CLEARML_AGENT_EXTRA_DOCKER_ARGS"
-LONGEST = 70  # characters of a folder for temporary files: Python's sockets in it add 33, and a socket's address may have 107
+LONGEST = 70  # characters in the path of the temporary folder: Python adds 33 for sockets in it, and a socket's address may have 107
 
 
 @dataclass(frozen=True)
 class ClientConfiguration:
-    """What makes a process a client of a ClearML server, for an agent to take over."""
+    """The settings that make a process a client of a ClearML server, which an agent takes over."""
 
     text: str
-    """The text of a clearml.conf; empty where the environment says all."""
+    """The contents of clearml.conf; empty if the environment contains all settings."""
     environment: Mapping[str, str]
     embedded: bool = False
     docker_arguments: tuple[str, ...] = ()
-    """What the user's own configuration adds to `docker run`."""
+    """Arguments that the user's configuration adds to `docker run`."""
     docker_script: tuple[str, ...] = ()
-    """The commands that it has run in each container."""
+    """Commands that the user's configuration runs in each container."""
     docker_setup: tuple[str, ...] = ()
-    """The commands that it has run in place of the agent's own preparation of a container."""
+    """Commands that the user's configuration runs instead of the agent's own preparation of a container."""
 
 
 @dataclass(frozen=True)
 class Agent:
-    """A clearml-agent, ready to be started."""
+    """A clearml-agent that is ready to be started."""
 
     name: str
     argv: tuple[str, ...]
@@ -69,15 +69,15 @@ def prepare(
     gpus: str | None = None,
     poll: float | None = None,
 ) -> Agent:
-    """Write the files of an agent that runs each task in its image's environment below `root`, or in a container of its image.
+    """Write the files of an agent. It runs each task in its image's environment below `root`, or in a container of its image.
 
     Args:
-        services: whether it runs many tasks at the same time, in containers without GPUs.
-        gpus: those that its tasks may use, as `clearml-agent --gpus` takes them; by default all.
-        poll: seconds between two looks at the queues; by default the agent's own.
+        services: whether it runs many tasks at once, in containers without GPUs.
+        gpus: the GPUs that its tasks may use, in the format of `clearml-agent --gpus`; by default all.
+        poll: seconds between two checks of the queues; by default clearml-agent's own.
     """
     folder = private_folder(agents_folder() / name)
-    docker = ["--docker", "--force-current-version"] if containers else []  # the images have it
+    docker = ["--docker", "--force-current-version"] if containers else []  # the images contain the agent already
     argv = [sys.executable, "-m", "clearml_agent", "daemon", "--foreground", *docker, "--queue", *queues]
     if services:
         argv.append("--services-mode")
@@ -100,7 +100,7 @@ def prepare(
     if not containers:
         environment |= {
             "CLEARML_AGENT_SKIP_PIP_VENV_INSTALL": sys.executable,
-            "CLEARML_AGENT_SKIP_PYTHON_ENV_INSTALL": "1",  # or it would install an old pip into that very environment
+            "CLEARML_AGENT_SKIP_PYTHON_ENV_INSTALL": "1",  # otherwise it would install an old pip into this environment
             "HARNESS_ENVS": str(environments(root)),
             "HARNESS_CACHE": str(harness_cache()),
         }
@@ -108,38 +108,38 @@ def prepare(
 
 
 def environments(root: Path) -> Path:
-    """Where the images' environments are, in which an agent without containers runs its tasks."""
+    """The folder of the images' environments, in which an agent without containers runs its tasks."""
     return Path(os.environ.get("HARNESS_ENVS") or root / ".venvs")
 
 
 def temporary_folder(folder: Path) -> Path:
-    """An agent's own folder for temporary files, among which are its keys: below its folder, or linked there."""
+    """An agent's folder for temporary files, which include its keys: in its own folder, or linked from there if that path is too long."""
     place = folder / "tmp"
     remove(place)
     if len(str(place)) > LONGEST:
-        place.symlink_to(tempfile.mkdtemp(prefix="registry-"))  # mkdtemp's are private
+        place.symlink_to(tempfile.mkdtemp(prefix="registry-"))  # folders of mkdtemp are private
         return place.resolve()
     return private_folder(place)
 
 
 def forget_keys(folder: Path) -> None:
-    """Remove what an agent needed while it ran; its caches stay."""
+    """Remove the files with keys that an agent needed while it ran. Its caches are kept."""
     for name in ("tmp", "clearml.conf"):
         remove(folder / name)
 
 
 def in_containers(queue: str) -> bool:
-    """Whether the agents of this machine that serve a queue run their tasks in containers."""
+    """Whether the agents on this machine that serve a queue run their tasks in containers."""
     return any(agent.containers and agent.is_alive and queue in agent.queues for agent in processes.recorded(agents_folder()))
 
 
 def worker_id(name: str) -> str:
-    """A name that no other agent on this machine bears, one of another state folder included."""
+    """A name that is unique on this machine, even among the agents of other state folders."""
     return f"{socket.gethostname()}:{hashlib.sha256(str(home()).encode()).hexdigest()[:6]}-{name}"
 
 
 def container_configuration(folder: Path, root: Path, client: ClientConfiguration) -> str:
-    """What an agent's clearml.conf says of containers; those of the embedded server fetch their tasks from the clone at `root`."""
+    """The part of an agent's clearml.conf about containers. With the embedded server, tasks are fetched from the clone at `root`."""
     own = client.docker_arguments
     arguments = container.arguments(folder, own, clone=root if client.embedded else None)
     text = container.configuration(folder, own, client.docker_script, client.docker_setup)
@@ -147,7 +147,7 @@ def container_configuration(folder: Path, root: Path, client: ClientConfiguratio
 
 
 def agent_configuration(folder: Path, text: str, of_containers: str = "") -> Path:
-    """The agent's own clearml.conf: the server's keys, caches that are not the user's, and what containers are started with."""
+    """The agent's own clearml.conf: the server's keys, caches apart from the user's, and the arguments for containers."""
     path = folder / "clearml.conf"
     text = f"""{text}
 agent {{
@@ -169,17 +169,17 @@ sdk {{ storage {{ cache {{ default_base_dir: "{home()}/cache/clearml", disk_spac
 
 
 def git_configuration(folder: Path) -> Path:
-    """What git may do for the agent, which writes into this file."""
+    """The git configuration of the agent, which also writes to this file."""
     path = folder / "gitconfig"
     allow_local(path, os.environ.get("GIT_CONFIG_GLOBAL") or str(Path.home() / ".gitconfig"))
     return path
 
 
 def configured(setting: Callable[[str], Sequence[str]], *, embedded: bool) -> ClientConfiguration:
-    """The server that this process uses, for an agent: its clearml.conf and its variables.
+    """The client configuration of this process: its clearml.conf and its environment variables.
 
     Args:
-        setting: reads the values of a key of clearml.conf.
+        setting: returns the values of a key in clearml.conf.
     """
     path = Path(os.environ.get("CLEARML_CONFIG_FILE") or "~/clearml.conf").expanduser()
     dropped = {f"{prefix}_{end}" for prefix in ("CLEARML", "TRAINS") for end in OF_A_TASK} | {EXTRA_ARGUMENTS}
@@ -189,12 +189,12 @@ def configured(setting: Callable[[str], Sequence[str]], *, embedded: bool) -> Cl
     script, setup = setting("agent.extra_docker_shell_script"), setting("agent.docker_init_bash_script")
     text = path.read_text().strip() if path.exists() else ""
     if text.startswith("{") and text.endswith("}"):
-        text = text[1:-1]  # more is to come
+        text = text[1:-1]  # the agent's own sections are appended
     return ClientConfiguration(text, environment, embedded, tuple(arguments), tuple(script), tuple(setup))
 
 
 def client_settings() -> list[str]:
-    """The variables that would lead a client to some other server, or make it believe that it is inside a task."""
+    """Variables that would direct a client to another server, or make it believe that it is inside a task."""
     return [name for name in os.environ if name.startswith(("CLEARML_", "TRAINS_"))]
 
 

@@ -1,4 +1,4 @@
-"""Runs that outlived their agent on this machine: the server can tell nobody to end them."""
+"""Runs that outlived their agent on this machine. The server has nobody to tell to end them."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from .stopping import give_up
 
 
 def left_by(task: Mapping[str, Any]) -> Path | None:
-    """The folder of the agent, one of this machine's, that is gone and left the run of this task; None if there is none."""
+    """The folder of the agent that was on this machine, is gone, and has left the run of this task; None if there is none."""
     alive = {agent.name for agent in recorded(agents_folder()) if agent.is_alive}
     gone = (folder for folder in agents_folder().glob("*/") if folder.name not in alive)
     return next((folder for folder in gone if supervisor.task_of(supervisor.left({str(folder)})) == task["id"]), None)
 
 
 def end(server: Server, task: Mapping[str, Any]) -> bool:
-    """End the run of a task whose agent, one of this machine's, is gone; False if there is none."""
+    """End the run of a task whose agent was on this machine and is gone. False if there is no such run."""
     if not agents_folder().exists():
         return False
     with locked(home() / "up.lock"):

@@ -1,4 +1,4 @@
-"""Processes that outlive the command that starts them, each with a record by which it is found and ended again."""
+"""Processes that outlive the command that starts them. Each has a record, by which later commands find and end it."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from pathlib import Path
 from ..home import started_at
 
 GRACE = 15.0  # seconds that a process has to end by itself
-SHOWN = 12  # lines of a log in an error
-_children: list[subprocess.Popen[bytes]] = []  # of this very command; once ended they have to be collected
+SHOWN = 12  # lines of a log in an error message
+_children: list[subprocess.Popen[bytes]] = []  # of this process, which has to reap them
 
 
 @dataclass(frozen=True)
 class Process:
-    """A process of ours. The time it started tells it from a later one with the same ID."""
+    """A process of ours. Its start time distinguishes it from a later process with the same ID."""
 
     name: str
     pid: int
@@ -31,7 +31,7 @@ class Process:
     containers: bool = False
     """Whether an agent runs its tasks in containers."""
     foreground: bool = False
-    """Whether a person runs it in a terminal or a service does, and will end it."""
+    """Whether a user runs it in a terminal or as a service, and will end it."""
 
     @property
     def is_alive(self) -> bool:
@@ -50,7 +50,7 @@ class Process:
 def start(
     name: str, argv: Sequence[str], environment: Mapping[str, str], folder: Path, queues: Sequence[str] = (), *, containers: bool = False
 ) -> Process:
-    """Start a process in a session of its own, with its log and its record in `folder`."""
+    """Start a process in its own session, with its log and record in `folder`."""
     log = folder / f"{name}.log"
     with log.open("ab") as output:
         child = subprocess.Popen(
@@ -61,13 +61,13 @@ def start(
     try:
         record(process, folder)
     except OSError:
-        child.kill()  # without a record nobody would ever end it
+        child.kill()  # without a record, nothing would ever end it
         raise
     return process
 
 
 def record(process: Process, folder: Path) -> None:
-    """Write down a process, so that it can be found and ended."""
+    """Write the record of a process, so that it can be found and ended."""
     path = folder / f"{process.name}.json"
     beside = path.with_suffix(".json.new")
     beside.write_text(json.dumps(asdict(process)))
@@ -75,7 +75,7 @@ def record(process: Process, folder: Path) -> None:
 
 
 def recorded(folder: Path) -> list[Process]:
-    """The processes with a record in `folder`, whether they still run or not."""
+    """The processes with a record in `folder`, running or not."""
     return [
         Process(**{**json.loads(path.read_text()), "queues": tuple(json.loads(path.read_text())["queues"])})
         for path in sorted(folder.glob("*.json"))
@@ -87,7 +87,7 @@ def forget(process: Process, folder: Path) -> None:
 
 
 def end(processes: Sequence[Process], grace: float = GRACE) -> None:
-    """End processes and what they started: asked first, all at once; after `grace` seconds without choice."""
+    """End processes and what they started: ask all of them at once, and kill those that are left after `grace` seconds."""
     running = [process for process in processes if process.is_alive]
     for process in running:
         tell(process.pid, signal.SIGTERM)
@@ -99,7 +99,7 @@ def end(processes: Sequence[Process], grace: float = GRACE) -> None:
 
 
 def gone(processes: Sequence[Process], patience: float) -> bool:
-    """Wait until processes and what they started have ended; False if some have not after `patience` seconds."""
+    """Wait until processes and what they started have ended. False if some have not after `patience` seconds."""
     deadline = time.monotonic() + patience
     while any(process.is_alive or any(session_of(process)) for process in processes):
         if time.monotonic() > deadline:
@@ -109,7 +109,7 @@ def gone(processes: Sequence[Process], patience: float) -> bool:
 
 
 def session_of(process: Process) -> Iterator[int]:
-    """The processes of the session that a process of ours opened. Its number is not given away while one of them lives."""
+    """The processes in the session of a process of ours. The session's number is not reused while one of them lives."""
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and started_at(int(entry.name)):
             try:
@@ -120,14 +120,14 @@ def session_of(process: Process) -> Iterator[int]:
 
 
 def marked(name: str, values: Collection[str]) -> Iterator[int]:
-    """The processes whose environment was given one of these values under that name: those of one starter, whatever became of it."""
+    """The processes with one of these values in an environment variable. They are found even if the process that started them is gone."""
     wanted = {os.fsencode(f"{name}={value}") for value in values}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():
             try:
                 variables = (entry / "environ").read_bytes().split(b"\0")
             except OSError:
-                continue  # it has ended, or is another user's
+                continue  # it has ended, or belongs to another user
             if not wanted.isdisjoint(variables) and started_at(int(entry.name)):
                 yield int(entry.name)
 

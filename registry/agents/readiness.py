@@ -1,4 +1,4 @@
-"""What an agent needs on this machine, looked at before it starts: all that is missing is told at once."""
+"""Checks what an agent needs on this machine before it starts, and reports everything that is missing at once."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def check(root: Path, queues: Sequence[str], *, containers: bool, gpus: str | No
     """The server that the agent will serve, and warnings.
 
     Raises:
-        UsageError: with everything that is missing or wrong.
+        UsageError: lists everything that is missing or wrong.
     """
     findings = Findings()
     server = None
@@ -52,47 +52,49 @@ def check(root: Path, queues: Sequence[str], *, containers: bool, gpus: str | No
 def problems_of_queues(queues: Sequence[str], server: Server) -> list[str]:
     there = server.queues()
     return [
-        f"there is no queue {name!r}{nearest(name, there)}; make it: registry queue create {name}" for name in queues if name not in there
+        f"there is no queue {name!r}{nearest(name, there)}; create it: registry queue create {name}" for name in queues if name not in there
     ]
 
 
 def problems_of_token() -> list[str]:
-    """A token in place of keys: clearml-agent hands it to containers on docker's command line, which everybody on the machine can read."""
+    """A token instead of keys: clearml-agent passes it to containers on docker's command line, which every user can read."""
     if os.environ.get("CLEARML_AUTH_TOKEN"):
-        return ["CLEARML_AUTH_TOKEN would stand on docker's command line: use CLEARML_API_ACCESS_KEY and CLEARML_API_SECRET_KEY instead"]
+        return [
+            "CLEARML_AUTH_TOKEN would be visible on docker's command line; use CLEARML_API_ACCESS_KEY and CLEARML_API_SECRET_KEY instead"
+        ]
     return []
 
 
 def check_environments(root: Path, findings: Findings) -> None:
-    """Without any environment no task could run; one that is missing concerns the tasks of its image alone."""
+    """Without any environment, no task can run. If only some are missing, the tasks of those images cannot run."""
     images = sorted({workload.image for workload in discover(root).values()})
     missing = [name for name in images if not (environments(root) / name / "bin" / "python").exists()]
     if missing == images:
-        findings.add([f"no image's environment is built in {environments(root)}: make env, or make env/IMAGE; with Docker: --docker"])
+        findings.add([f"no environment is built in {environments(root)}; run make env or make env/IMAGE, or add --docker"])
     elif missing:
         findings.warnings.append(
-            f"tasks of {', '.join(missing)} would fail here, their environments are not built: make env/IMAGE, or let "
+            f"tasks of {', '.join(missing)} will fail here, because their environments are not built; run make env/IMAGE, or let "
             "this agent serve a queue of its own"
         )
 
 
 def problems_of_gpus(asked: str) -> list[str]:
-    """What is wrong with a list of GPUs: `0,1`, `0:1` for a part of one (MIG), their UUIDs, `all` or `none`."""
+    """What is wrong with a list of GPUs: `0,1`, `0:1` for a MIG partition, UUIDs, `all` or `none`."""
     if asked == "none":
         return []
     there = gpus_here()
     if not there:
-        return [f"--gpus {asked}: this machine has no GPU that nvidia-smi knows; leave the option out"]
+        return [f"--gpus {asked}: nvidia-smi finds no GPU on this machine; omit the option"]
     names = asked.split(",")
     if asked == "all":
         return []
     unknown = [name for name in names if name not in there]
-    problems = [f"--gpus {asked}: there is no GPU {name or 'without a name'} here; there are: {', '.join(there)}" for name in unknown]
-    return problems + [f"--gpus {asked}: {name} stands there twice" for name in dict.fromkeys(names) if names.count(name) > 1]
+    problems = [f"--gpus {asked}: there is no GPU {name or 'without a name'} here; available: {', '.join(there)}" for name in unknown]
+    return problems + [f"--gpus {asked}: {name} is listed twice" for name in dict.fromkeys(names) if names.count(name) > 1]
 
 
 def gpus_here() -> list[str]:
-    """The GPUs of this machine and their parts, by number and by UUID, as `nvidia-smi --list-gpus` tells them."""
+    """The GPUs and MIG partitions of this machine, by number and by UUID, as `nvidia-smi --list-gpus` prints them."""
     if shutil.which("nvidia-smi") is None:
         return []
     listed = subprocess.run(["nvidia-smi", "--list-gpus"], capture_output=True, text=True, check=False).stdout

@@ -24,30 +24,30 @@ from . import container, processes, supervisor
 from .agent import ClientConfiguration, agents_folder, clean_environment, client_settings, prepare, worker_id
 from .processes import Process
 
-PORT = 8008  # that of a ClearML server's API
-PATIENCE = 60.0  # seconds that a process has to come up
-POLL = 1.0  # seconds between two looks of an agent at its queues: its server is on this machine
-ROOM = 4 << 20  # bytes without which nothing is started
+PORT = 8008  # of a ClearML server's API
+PATIENCE = 60.0  # seconds that a process has to start
+POLL = 1.0  # seconds between an agent's checks of its queues; short, because the server is on this machine
+ROOM = 4 << 20  # free bytes that are required to start anything
 
 
 @dataclass(frozen=True)
 class Up:
-    """What is running."""
+    """The server and the agents that are running."""
 
     server: EmbeddedServer
     agents: tuple[Process, ...]
     started: tuple[str, ...]
-    """The names of what was not running before."""
+    """The names of those that were not running before."""
 
 
 def up(root: Path, port: int | None, agents: int, queues: Sequence[str], say: Callable[[str], None], *, containers: bool = False) -> Up:
-    """Start what is not running yet: the server, the queues, agents up to that number. Returns when all of them answer.
+    """Start what is not running yet: the server, and agents up to the given number; create missing queues. Return when all respond.
 
-    The agents run tasks in the environments of the clone at `root`, or else in containers of the tasks' images.
+    The agents run tasks in the environments of the clone at `root`, or in containers of the tasks' images.
 
     Raises:
         EngineError: there is no container engine for agents that need one.
-        ServiceError: something did not come up; with the last lines of its log. Or nothing can be written.
+        ServiceError: something did not start (the message has the last lines of its log), or a file cannot be written.
     """
     if containers:
         Engine()
@@ -61,7 +61,7 @@ def up(root: Path, port: int | None, agents: int, queues: Sequence[str], say: Ca
             process = start_server(port_for(port, say))
             import_sdk()
         elif port not in (None, port_of(server.url)):
-            say(f"server: already up at {server.url}; --port is for a new one: registry down")
+            say(f"server: already running at {server.url}; to use another port, run registry down first")
         server = wait_for_server(process)
         port_file().write_text(str(port_of(server.url)))
         client = connect_to(server)
@@ -79,21 +79,21 @@ def up(root: Path, port: int | None, agents: int, queues: Sequence[str], say: Ca
 
 
 def down(say: Callable[[str], None]) -> list[Process]:
-    """End the agents, then the server, as far as `up` started them, and what ended agents left. Returns those that were running."""
+    """End the agents and then the server that `up` started, and what earlier agents left. Return those that were running."""
     if not home().exists():
         return []
     with writing(), locked(home() / "up.lock"):
         agents = recorded_agents()
         for agent in agents:
             if agent.foreground and agent.is_alive:
-                say(f"{agent.name} goes on: it is ended where `registry agent` was typed, or by kill {agent.pid}")
+                say(f"{agent.name} is left running: end it where `registry agent` was started, or with kill {agent.pid}")
         ended = end_recorded(agents_folder(), supervisor.LEAVE, say)
         clear_dead(agents, say)
         return [*ended, *end_recorded(home(), processes.GRACE, say)]
 
 
 def end_recorded(folder: Path, grace: float, say: Callable[[str], None]) -> list[Process]:
-    """End the processes with a record in `folder`, but for those that a person runs. Returns those that were running."""
+    """End the processes with a record in `folder`, except those in the foreground. Return those that were running."""
     found = [process for process in processes.recorded(folder) if not (process.foreground and process.is_alive)]
     alive = [process for process in found if process.is_alive]
     if alive:
@@ -105,14 +105,14 @@ def end_recorded(folder: Path, grace: float, say: Callable[[str], None]) -> list
 
 
 def check_home() -> None:
-    """Make the state folder.
+    """Create the state folder.
 
     Raises:
-        ServiceError: nothing can be written there, or agents would refuse it.
+        ServiceError: it is not writable, or agents would refuse it.
     """
     if re.search(r"\s", str(home())):
         raise ServiceError(
-            f"clearml-agent accepts no white space in its folders: set REGISTRY_HOME to something other than {str(home())!r}"
+            f"clearml-agent accepts no white space in the path of its folders; set REGISTRY_HOME to something other than {str(home())!r}"
         )
     with writing():
         home().mkdir(parents=True, exist_ok=True)
@@ -124,19 +124,19 @@ def check_home() -> None:
 
 @contextlib.contextmanager
 def writing() -> Iterator[None]:
-    """Write for this user alone; that something cannot be written is told in one line."""
+    """Write files that only this user can access. If one cannot be written, the error is a single line."""
     try:
         with private():
             yield
     except OSError as error:
         raise ServiceError(
-            f"cannot write {error.filename or f'below {home()}'}: {error.strerror or error}; REGISTRY_HOME may lead to another folder"
+            f"cannot write {error.filename or f'below {home()}'}: {error.strerror or error}; to use another folder, set REGISTRY_HOME"
         ) from error
 
 
 @contextlib.contextmanager
 def foreground_agent(queues: Sequence[str], containers: bool) -> Iterator[str]:
-    """A name for an agent that this very process runs, so that no other takes it."""
+    """Reserve a name for an agent that this process runs."""
     with writing(), locked(home() / "up.lock"):
         private_folder(agents_folder())
         clear_dead(recorded_agents(), lambda _: None)
@@ -155,12 +155,12 @@ def recorded_agents() -> list[Process]:
 
 
 def clear_dead(agents: Sequence[Process], say: Callable[[str], None]) -> None:
-    """End what agents that are gone left running, in containers too, and remove what they left of keys."""
+    """End what dead agents left running, including containers, and remove the keys that they left."""
     alive = {agent.name for agent in recorded_agents() if agent.is_alive}
     names = {folder.name for folder in agents_folder().glob("*/")} - alive
     marks = {str(agents_folder() / name) for name in names}
     if supervisor.left(marks):
-        say(f"ending what is left of {', '.join(sorted(names))}")
+        say(f"ending what {', '.join(sorted(names))} left running")
         supervisor.end_left(marks)
     with_containers = {agent.name for agent in agents if agent.containers and agent.name not in alive}
     if container.of([worker_id(name) for name in with_containers]):
@@ -185,13 +185,13 @@ def port_of(url: str) -> int:
 
 
 def port_for(asked: int | None, say: Callable[[str], None]) -> int:
-    """The port of a new server: the last one's again unless another is asked for, because published files are known by their address."""
+    """The port for a new server: by default the last one, because published files are addressed by it."""
     last = int(port_file().read_text()) if port_file().exists() else None
     if last is None:
         return PORT if asked is None else asked
     if asked in (None, 0, last):
         return last
-    say(f"server: port {asked} instead of {last}, by which the files published so far are known; they will not be found until it is back")
+    say(f"server: using port {asked} instead of {last}; files published on port {last} are not found until it is used again")
     return int(asked or 0)
 
 
@@ -201,23 +201,23 @@ def start_server(port: int) -> Process:
 
 
 def wait_for_server(process: Process | None) -> EmbeddedServer:
-    """Wait until the server has said where it is, and answers there."""
+    """Wait until the server has written its address and responds there."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         server = embedded_server()
         if server and (process is None or server.pid == process.pid) and answers(server.url):
             return server
         if process is None and server is None:
-            raise ServiceError("the server ended while it was being asked; type registry up again")
+            raise ServiceError("the server ended meanwhile; run registry up again")
         if process and not process.is_alive:
             processes.forget(process, home())
-            raise ServiceError(f"the server did not start; its last words:\n{process.last_lines()}")
+            raise ServiceError(f"the server did not start; the end of its log:\n{process.last_lines()}")
         time.sleep(0.05)
-    raise ServiceError(f"the server does not answer after {PATIENCE:.0f} s; its log is {home() / 'server.log'}")
+    raise ServiceError(f"the server has not responded within {PATIENCE:.0f} s; see its log: {home() / 'server.log'}")
 
 
 def answers(url: str) -> bool:
-    """Whether something speaks HTTP there; it may refuse what is asked."""
+    """Whether a server speaks HTTP there, even if it refuses the request."""
     try:
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=2):
             return True
@@ -228,7 +228,7 @@ def answers(url: str) -> bool:
 
 
 def connect_to(server: EmbeddedServer) -> Server:
-    """A client of the embedded server, whatever server the user has configured otherwise."""
+    """A client of the embedded server, even if the user has configured another one."""
     for name in client_settings():
         del os.environ[name]
     os.environ["CLEARML_CONFIG_FILE"] = str(server.configuration)
@@ -236,7 +236,7 @@ def connect_to(server: EmbeddedServer) -> Server:
 
 
 def free_names(count: int) -> list[str]:
-    """Names for new agents: those of ended ones are used again."""
+    """Names for new agents. The names of ended agents are reused."""
     taken = {agent.name for agent in recorded_agents() if agent.is_alive}
     names = (f"agent-{number}" for number in range(1, count + len(taken) + 1))
     return [name for name in names if name not in taken][: max(count, 0)]
@@ -250,7 +250,7 @@ def wait_for_agents(client: Server, agents: Sequence[Process]) -> None:
             return
         for agent in agents:
             if not agent.is_alive:
-                raise ServiceError(f"{agent.name} did not start; its last words:\n{agent.last_lines()}")
+                raise ServiceError(f"{agent.name} did not start; the end of its log:\n{agent.last_lines()}")
         time.sleep(0.2)
     logs = ", ".join(agent.log for agent in agents)
-    raise ServiceError(f"the agents have not reported after {PATIENCE:.0f} s; their logs: {logs}")
+    raise ServiceError(f"the agents have not reported to the server within {PATIENCE:.0f} s; see their logs: {logs}")

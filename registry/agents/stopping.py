@@ -1,4 +1,4 @@
-"""Ending tasks from outside: by a person, or for an agent that has gone."""
+"""Ends tasks from outside: for a user, or for an agent that is gone."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from harness.reasons import reason_of
 from ..backends import Server
 from ..errors import RefusedError
 
-START_WITHIN = 30.0  # seconds that an agent has to start what it has taken
+START_WITHIN = 30.0  # seconds that an agent has to start a task that it has taken
 LOOK_AGAIN = 0.3  # seconds
 
 
 def stop(server: Server, task: Mapping[str, Any]) -> str:
-    """Take a task off its queue, or have its agent end it. Returns the status that it had: queued or in_progress, or how it ended.
+    """Remove a task from its queue, or have its agent end it. Return the status that it had: queued, in_progress, or how it ended.
 
-    A queued task may start meanwhile, and a server takes even a running one for a draft when it is told to dequeue it: so only a
-    task whose place in the queue was given up is dequeued, and one that an agent has taken is stopped once it has started. One
-    that its machine has ended, and that is about to be back in its queue, is waited for.
+    A queued task may start meanwhile, and the server turns even a running task into a draft if told to dequeue it. Therefore a task is
+    dequeued only after it has been removed from the queue; one that an agent has taken is stopped once it has started. A task that
+    its machine has ended, and that is about to be requeued, is waited for.
     """
     queue, deadline = str((task.get("execution") or {}).get("queue") or ""), time.monotonic() + START_WITHIN
     comeback = requeue.Comeback()
@@ -38,7 +38,7 @@ def stop(server: Server, task: Mapping[str, Any]) -> str:
 
 
 def leave_queue(server: Server, queue: str, task: str) -> bool:
-    """Give up a task's place in a queue; False if it is not there: an agent has taken it."""
+    """Remove a task from a queue. False if it is not there, because an agent has taken it."""
     try:
         server.call("queues.remove_task", queue=queue, task=task)
     except RefusedError:
@@ -47,7 +47,7 @@ def leave_queue(server: Server, queue: str, task: str) -> bool:
 
 
 def give_up(server: Server, task: str, worker: str, reason: str) -> None:
-    """Tell that a worker is gone, and its task stopped unless that has ended already; it may go back to its queue then."""
+    """Report to the server that a worker is gone, and that its task is stopped if it has not ended. The task may be requeued."""
     before = requeue.look(server, task)
     if before["status"] == "in_progress":
         server.call("tasks.stopped", task=task, status_reason=reason)

@@ -1,8 +1,8 @@
-"""One clearml-agent from its start to its end: whatever ends it, what it started ends too, and no keys are left behind.
+"""Supervises a clearml-agent from start to end: whatever ends it, everything it started ends too, and no keys are left behind.
 
-`registry agent` runs one in the terminal; `registry up` starts each as a process of its own:
+`registry agent` runs a supervisor in the terminal; `registry up` starts each as a process of its own:
 
-    python -m registry.agents.supervisor [--docker] NAME clearml-agent's command line
+    python -m registry.agents.supervisor [--docker] NAME COMMAND...    # COMMAND is the agent's
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from .agent import Agent, agents_folder, forget_keys, worker_id
 from .processes import marked, parent_of, tell
 
 MARK = "REGISTRY_AGENT"
-"""The variable that an agent and all that it starts have in their environment: the agent's folder."""
+"""The environment variable of an agent and everything that it starts. Its value is the agent's folder."""
 POLL = 0.1
 PATIENCE = float(container.PATIENCE)
-SETTLING = 1.0  # seconds in which the engine makes a container for a client that has just been killed
-GOODBYE = 15.0  # seconds that an idle agent has to take leave of the server
+SETTLING = 1.0  # seconds in which the engine may still create a container for a client that was just killed
+GOODBYE = 15.0  # seconds that an idle agent has to sign off from the server
 LEAVE = PATIENCE + GOODBYE + 15.0
-"""Seconds after which a supervisor that was told to end has ended, if nothing is amiss."""
+"""Seconds within which a supervisor ends after a signal, if nothing goes wrong."""
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 TASK = re.compile(rb"CLEARML_TASK_ID=(\w{32})|--id[\0 ]'?(\w{32})")
 
@@ -42,9 +42,9 @@ libc = ctypes.CDLL(None)
 
 
 def supervise(agent: Agent) -> int:
-    """Run an agent until it is told to end by SIGTERM, SIGINT or SIGHUP; a second signal ends at once what is still running.
+    """Run an agent until SIGTERM, SIGINT or SIGHUP; a second signal ends immediately what is still running. Return the exit code.
 
-    The agent is told to end should this process be killed, and what runs in its containers ends too. Returns the exit code.
+    If this process is killed, the agent is told to end, and what runs in its containers ends too.
 
     Raises:
         ServiceError: the agent ended by itself.
@@ -81,16 +81,16 @@ def start(agent: Agent) -> subprocess.Popen[bytes]:
             agent.argv,
             env=dict(agent.environment) | {MARK: str(agent.folder)},
             stdin=subprocess.DEVNULL,
-            start_new_session=True,  # what is typed at the terminal reaches this process alone
-            preexec_fn=die_with_parent,  # noqa: PLW1509  one system call, its library loaded before
+            start_new_session=True,  # Ctrl-C at the terminal reaches only this process
+            preexec_fn=die_with_parent,  # noqa: PLW1509  a single system call, in a library that is already loaded
         )
 
 
 def end(agent: Agent, child: subprocess.Popen[bytes], hurry: Callable[[], bool]) -> None:
-    """End an agent's tasks, if it has any, and let an idle agent take leave of the server."""
+    """End an agent's tasks, if it has any; let an idle agent sign off from the server."""
     tasks = tasks_of(children_of(child.pid))
     if tasks:
-        child.send_signal(signal.SIGSTOP)  # it would take the next task, and tell of this one's end in its own words
+        child.send_signal(signal.SIGSTOP)  # otherwise it would take the next task, and report this one's end in its own words
         end_runs(agent, {str(agent.folder)}, hurry, but=child.pid)
         settle(agent, tasks, "its agent was ended")
     else:
@@ -99,14 +99,14 @@ def end(agent: Agent, child: subprocess.Popen[bytes], hurry: Callable[[], bool])
 
 
 def end_runs(agent: Agent, mark: Collection[str], hurry: Callable[[], bool], but: int = 0) -> None:
-    """End what an agent's tasks run in: containers, whose clients end with them, then processes."""
+    """End the containers of an agent's tasks, whose clients end with them, and then its processes."""
     if agent.containers:
         container.end([worker_id(agent.name)], hurry)
     end_left(mark, hurry, but)
 
 
 def end_left(marks: Collection[str], hurry: Callable[[], bool] = lambda: False, but: int = 0) -> None:
-    """End what agents started: runs are asked first, and what is left after their time is killed."""
+    """End what agents started: ask the runs to end, and kill what is left after `PATIENCE`."""
     for pid in tops(marks, but):
         tell(pid, signal.SIGTERM)
     wait_until(lambda: hurry() or not left(marks, but), PATIENCE)
@@ -117,12 +117,12 @@ def end_left(marks: Collection[str], hurry: Callable[[], bool] = lambda: False, 
 
 
 def left(marks: Collection[str], but: int = 0) -> set[int]:
-    """The processes of agents with these marks, except the agent `but`."""
+    """The processes of the agents with these marks, except `but`."""
     return set(marked(MARK, marks)) - {but}
 
 
 def tops(marks: Collection[str], but: int = 0) -> list[int]:
-    """Those that others of them descend from: a run's own parent, which tells its ranks."""
+    """The topmost of these processes: the parent process of each run, which tells its ranks to end."""
     found = left(marks, but)
     return [pid for pid in found if parent_of(pid) not in found]
 
@@ -132,12 +132,12 @@ def children_of(parent: int) -> list[int]:
 
 
 def tasks_of(pids: Collection[int]) -> set[str]:
-    """The tasks that processes run: one, or as many as a service's agent has started."""
+    """The tasks that processes run: one, or several for an agent of `--services`."""
     return {task for pid in pids if (task := task_of([pid]))}
 
 
 def task_of(pids: Collection[int]) -> str | None:
-    """The task that processes run, by their command lines and environments."""
+    """The task that processes run, according to their command lines and environments."""
     for pid in pids:
         for file in ("cmdline", "environ"):
             try:
@@ -150,7 +150,7 @@ def task_of(pids: Collection[int]) -> str | None:
 
 
 def settle(agent: Agent, tasks: Collection[str], reason: str) -> None:
-    """Tell the server that tasks have ended with their agent, unless they have said so themselves; and that the agent is gone."""
+    """Report to the server that tasks have ended with their agent, unless they have done so; and that the agent is gone."""
     if not tasks:
         return
     from ..backends import connect  # its import takes seconds
@@ -161,11 +161,11 @@ def settle(agent: Agent, tasks: Collection[str], reason: str) -> None:
         for task in tasks:
             give_up(server, task, agent.environment["CLEARML_WORKER_ID"], reason)
     except (RegistryError, HarnessError) as error:
-        print(f"warning: the end of {', '.join(sorted(tasks))} could not be told: {error}", file=sys.stderr)
+        print(f"warning: the server could not be told that {', '.join(sorted(tasks))} ended: {error}", file=sys.stderr)
 
 
 def clear(names: Collection[str], *, containers: bool) -> None:
-    """Remove what agents that have ended leave behind: containers, and files with keys."""
+    """Remove the containers and the files with keys that ended agents have left."""
     if containers:
         container.end([worker_id(name) for name in names])
     for name in names:
@@ -183,7 +183,7 @@ def in_words(code: int) -> str:
 
 
 def die_with_parent() -> None:
-    """In the child, before it starts: let the kernel end it with SIGTERM when this process is killed (PR_SET_PDEATHSIG)."""
+    """Make the kernel send SIGTERM to the child if this process is killed (PR_SET_PDEATHSIG). Runs in the child."""
     libc.prctl(1, signal.SIGTERM)
 
 

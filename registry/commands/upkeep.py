@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 def pin(names: tuple[str, ...], every: bool) -> None:
     """Pin base images to their current digests.
 
-    The digest of each base's tag is written into the Dockerfile, or into .env. Commit the change. The images then keep their bases even if the tags move, until you pin them again.
+    The digest of each base's tag is written into the Dockerfile, or into .env. Commit the change. The images then keep their
+    bases even if the tags move, until you pin them again.
     """
     from ..images import bases
 

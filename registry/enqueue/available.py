@@ -1,4 +1,4 @@
-"""Whether the image that a run names is to be had, and is the environment that the run's commit needs."""
+"""Whether the image of a run is available, and is the environment that the run's commit needs."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from ..images.store import ImageStore
 
 
 def check_environment(image: Image, tag: str | None, commit: str | None, queue: str, server: Server, findings: Findings) -> None:
-    """Whether what the agents of a queue run a workload in is there: the image, or the environment that stands for it on this machine.
+    """Check that the agents of a queue will find the workload's image, or the environment that replaces it on this machine.
 
-    The image is that of `commit`, or else of the clone as it is.
+    The image is the one of `commit`, or else of the clone in its current state.
     """
     here = server.embedded
     if here and not in_containers(queue):
@@ -34,41 +34,41 @@ def check_environment(image: Image, tag: str | None, commit: str | None, queue: 
             check_image(image.reference(tag), replace(image, root=tree), findings, here=here)
     else:
         findings.warnings.append(
-            f"image {image.reference(tag)} is on no image registry that agents could reach: set IMAGE_REGISTRY=HOST/NAMESPACE"
+            f"image {image.reference(tag)} is in no image registry that agents could reach; set IMAGE_REGISTRY=HOST/NAMESPACE"
         )
 
 
 def missing_environment(image: Image) -> Sequence[str]:
-    """Without Docker a task runs in its image's environment, which has to be there."""
+    """Check that the environment exists in which tasks run without Docker."""
     folder = Path(os.environ["HARNESS_ENVS"], image.name) if os.environ.get("HARNESS_ENVS") else image.bare_environment
     if (folder / "bin" / "python").exists():
         return []
-    return [f"the environment of image {image.name!r} is not built on this machine ({folder}): make env/{image.name}"]
+    return [f"the environment of image {image.name!r} is not built on this machine ({folder}); run: make env/{image.name}"]
 
 
 def check_image(reference: str, needed: Image, findings: Findings, *, here: bool) -> None:
     """Look for an image where agents would: in its image registry, and in this machine's engine if they run here.
 
     Args:
-        reference: what the task would name.
+        reference: the image name in the task.
         needed: the image of the run's workload.
         here: whether the agents use this machine's engine.
     """
     try:
         labels = labels_of(reference, here)
     except (EngineError, StoreError) as error:
-        findings.warnings.append(f"image {reference} could not be looked for: {error}")
+        findings.warnings.append(f"could not check image {reference}: {error}")
         return
     how = f"registry image build {needed.name}" + ("" if here else f" && registry image push {needed.name}")
     if labels is None:
         where = "neither on this machine nor in an image registry" if here else "not in its image registry"
-        findings.add([f"image {reference} is {where}: {how}"])
+        findings.add([f"image {reference} is {where}; run: {how}"])
     elif problem := other_environment(labels, needed, needed.root):
-        findings.add([f"image {reference}: {problem}: {how}"])
+        findings.add([f"image {reference}: {problem}; run: {how}"])
 
 
 def labels_of(reference: str, here: bool) -> dict[str, str] | None:
-    """The labels of an image, or None if it is nowhere."""
+    """The labels of an image; None if it does not exist."""
     if here and (local := Engine().find(reference)):
         return dict(local.labels)
     repository, tag = split(reference)
@@ -78,11 +78,11 @@ def labels_of(reference: str, here: bool) -> dict[str, str] | None:
 
 
 def other_environment(labels: dict[str, str], needed: Image, root: Path) -> str | None:
-    """How an image's environment differs from the one that is needed; None for images that state none."""
+    """How an image's environment differs from the one that is needed; None if it does not, or if the image names none."""
     stated = labels.get(ENVIRONMENT, "")
     if not stated.startswith("env-"):
         return None
     wanted = environment(root, needed.name, labels.get(BASE))
     if stated == wanted:
         return None
-    return f"its environment is {stated}, the commit needs {wanted}"
+    return f"its environment is {stated}, but the commit needs {wanted}"

@@ -1,4 +1,4 @@
-"""Whether the files that a run names will be there for the agent that runs it."""
+"""Whether the agent that runs a task will find the files that the task names."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from harness.workload import Declaration
 from ..git import git
 
 IN_A_PATH = re.compile(r"[/.~]")
-"""Tells a path from the ID or the name of a task."""
+"""Distinguishes a path from the ID or name of a task."""
 
 
 @dataclass(frozen=True)
@@ -23,18 +23,18 @@ class Checkout:
 
     root: Path
     commit: str
-    """Empty where there is none, which is told elsewhere, or where only the remote has it."""
+    """Empty if there is none, which is reported elsewhere, or if only the remote has it."""
     here: bool
-    """Whether the agents see this machine's files."""
+    """Whether the agents can read this machine's files."""
 
     def problems_of_code(self, workload: Declaration) -> Iterator[str]:
-        """Files without which no run of a workload starts."""
+        """Files that every run of a workload needs, and that are missing."""
         for name in (workload.script, f"clearml_tasks/{workload.name}/workload.yaml"):
             if self.commit and not self.holds(name):
                 yield self.not_committed(name)
 
     def problems_of_inputs(self, workload: Declaration, reserved: Mapping[str, Any]) -> Iterator[str]:
-        """What the harness's own arguments name that is not there."""
+        """Files and folders named by the harness's own arguments that are missing."""
         config = reserved["config"]
         if config and self.commit and not Path(config).is_absolute():
             known = f"configs/{workload.name}/{config}.yaml"
@@ -54,26 +54,26 @@ class Checkout:
             return f"there is no such folder {self.where(name)}"
         folder = Path(name)
         if folder.is_absolute() and not (folder.is_dir() and any(folder.iterdir())):
-            return "it is no folder, or an empty one"
+            return "it is not a folder, or it is empty"
         return None
 
     def exists(self, name: str) -> bool:
-        """Whether the agent finds a path; a relative one begins in its clone of the commit."""
+        """Whether the agent will find a path. A relative path starts in its clone of the commit."""
         return Path(name).exists() if Path(name).is_absolute() else not self.commit or self.holds(name)
 
     def where(self, name: str) -> str:
         if Path(name).is_absolute():
-            return "on this machine, where the agents are"
-        return f"in commit {self.commit[:10]}, in whose clone the agent starts; give the whole path"
+            return "on this machine, where the agents run"
+        return f"in commit {self.commit[:10]}, where the agent looks for relative paths; give the absolute path"
 
     def holds(self, name: str) -> bool:
-        """Whether the commit has a file or a folder."""
+        """Whether the commit contains a file or folder."""
         return git(self.root, "cat-file", "-e", f"{self.commit}:{Path(name).as_posix()}") is not None
 
     def not_committed(self, name: str) -> str:
-        return f"{name} is not in commit {self.commit[:10]}, so no agent has it: git add '{name}' && git commit"
+        return f"{name} is not in commit {self.commit[:10]}, so agents will not have it; run: git add '{name}' && git commit"
 
 
 def knows(root: Path, commit: str) -> bool:
-    """Whether the clone has a commit; a branch of the remote may have gone on."""
+    """Whether the clone contains a commit. The remote's branch may be ahead of the clone."""
     return bool(commit) and git(root, "cat-file", "-e", f"{commit}^{{commit}}") is not None

@@ -1,4 +1,4 @@
-"""An earlier task, taken up again (`--resume`) or run once more with a change (`--like`): what a new run has of it."""
+"""What a new run takes over from an earlier task that it continues (`--resume`) or repeats with changes (`--like`)."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from ..tasks.lookup import find_task
 from .request import Request
 
 OF_AN_ENVIRONMENT = ":env-"
-"""In an image's reference: its tag stands for the environment of one commit."""
+"""Part of an image name whose tag is the environment of one commit."""
 
 
 def task_of(server: Server, option: str, reference: str, workload: Declaration) -> dict[str, Any]:
-    """The whole task that an option names.
+    """The task that an option names, with all its fields.
 
     Raises:
         UsageError: there is no such task, or it ran another workload.
@@ -32,10 +32,10 @@ def task_of(server: Server, option: str, reference: str, workload: Declaration) 
 
 
 def arguments_of(task: Mapping[str, Any], workload: Declaration) -> dict[str, str]:
-    """What a task asks for, edits included, by key.
+    """A task's arguments by key, including edits.
 
     Raises:
-        ParameterError: it was edited where that does not count.
+        ParameterError: it was edited in a place that has no effect.
     """
     sections = {section: hyperparameters(task, section) for section in task.get("hyperparams") or {}}
     configuration = {name: str(item.get("value") or "") for name, item in (task.get("configuration") or {}).items()}
@@ -43,7 +43,7 @@ def arguments_of(task: Mapping[str, Any], workload: Declaration) -> dict[str, st
 
 
 def inherited(request: Request, workload: Declaration, server: Server | None) -> dict[str, str]:
-    """The arguments that a run has of the task it takes up again, or is like."""
+    """The arguments that a run takes over from the task that it continues or repeats."""
     if server and request.resume:
         task = task_of(server, "--resume", request.resume, workload)
         return {**arguments_of(task, workload), "resume": task["id"]}
@@ -53,13 +53,13 @@ def inherited(request: Request, workload: Declaration, server: Server | None) ->
 
 
 def completed(request: Request, workload: Declaration, server: Server) -> Request:
-    """A request with what it leaves open as the task that it is like has it: commit, image, queue, project, output URI.
+    """A request whose unset options are taken from the task that it repeats: commit, image, queue, project, output URI.
 
-    Tags are not taken over, they were given to that one run. An image that stands for the environment of the task's commit goes
-    with that commit, and code of another one has its own.
+    Tags are not taken over, because they belong to that one run. If the image is the environment of the task's commit, it is taken
+    over only with that commit: another commit may need another environment.
 
     Raises:
-        UsageError: there is no such task, or it does not say what is needed.
+        UsageError: there is no such task, or it lacks what is needed.
     """
     assert request.like is not None
     task = task_of(server, "--like", request.like, workload)
@@ -70,11 +70,13 @@ def completed(request: Request, workload: Declaration, server: Server) -> Reques
     queues = {known.id: name for name, known in server.queues().items()}
     problems = []
     if same_code and not commit:
-        problems.append(f"--like {request.like}: that task names no commit; --head runs what is checked out, --branch a branch")
+        problems.append(f"--like {request.like}: that task names no commit; add --head for the commit that is checked out, or --branch")
     if same_code and (task.get("script") or {}).get("diff"):
-        problems.append(f"--like {request.like}: that task ran changes that were not committed; --head runs what is checked out")
+        problems.append(f"--like {request.like}: that task ran uncommitted changes; add --head to run the commit that is checked out")
     if request.queue is None and queue and queue not in queues:
-        problems.append(f"--like {request.like}: the queue of that task is gone; name one by --queue: {', '.join(sorted(queues.values()))}")
+        problems.append(
+            f"--like {request.like}: the queue of that task no longer exists; add --queue with one of: {', '.join(sorted(queues.values()))}"
+        )
     if problems:
         raise UsageError(*problems)
     return replace(
@@ -93,6 +95,6 @@ def project_of(task: Mapping[str, Any], server: Server) -> str | None:
 
 
 def store_of(task: Mapping[str, Any]) -> str | None:
-    """The store that a task's results went to; a file server, which a run notes as soon as it starts, is the default anyway."""
+    """The store of a task's results; None for a file server, which is the default and which every run records when it starts."""
     stated = (task.get("output") or {}).get("destination") or ""
     return stated if stated and not stated.startswith(("http://", "https://")) else None

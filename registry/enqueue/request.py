@@ -1,4 +1,4 @@
-"""What a person asks of `registry enqueue`, before anything of it is checked."""
+"""The request that a user makes with `registry enqueue`, before it is checked."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Request:
-    """The command line, by its options."""
+    """The options and arguments of the command line."""
 
     workload: str
     arguments: tuple[str, ...] = ()
@@ -17,9 +17,9 @@ class Request:
     project: str | None = None
     branch: str | None = None
     head: bool = False
-    """With `like`: the commit that is checked out, in place of the earlier task's."""
+    """With `like`: run the commit that is checked out, not the earlier task's."""
     commit: str | None = None
-    """The earlier task's."""
+    """The commit of the earlier task."""
     image: str | None = None
     output_uri: str | None = None
     tags: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""From what was typed to runs: everything is checked before a task exists, and all that is wrong is told at once."""
+"""From a request to runs: everything is checked before any task is created, and all problems are reported together."""
 
 from __future__ import annotations
 
@@ -30,26 +30,26 @@ from .request import Request
 
 @dataclass(frozen=True)
 class Submission:
-    """Runs that can be submitted as they are, in this order."""
+    """Checked runs, ready to be submitted in this order."""
 
     runs: tuple[Run, ...]
     commands: tuple[str, ...]
-    """The command of each run; `task:<command>` in a later run's arguments stands for the task of that one."""
+    """The command of each run; `task:<command>` in the arguments of a later run refers to its task."""
     queue: Queue | None
     warnings: tuple[str, ...]
 
 
 def prepare(request: Request, root: Path, server: Server | None) -> Submission:
-    """Check a request against the clone and the server. Without a server, what only it knows stays unchecked.
+    """Check a request against the clone and the server. Without a server, what only the server knows is not checked.
 
     Raises:
-        UsageError: with every problem found.
+        UsageError: lists every problem.
     """
     findings = Findings()
     workload = findings.attempt(lambda: named(request.workload, discover(root)))
     if workload and server and request.like:
         request = findings.attempt(lambda: completed(request, workload, server)) or request
-        findings.settle()  # whether the rest is right depends on that task
+        findings.settle()  # the rest can only be checked once that task is known
     code = source.read_for(server, root, request.branch, request.commit)
     findings.add(code.problems)
     findings.warnings += code.warnings
@@ -91,10 +91,10 @@ def prepare(request: Request, root: Path, server: Server | None) -> Submission:
 
 
 def token_lists(request: Request, workload: Declaration) -> list[tuple[tokens.Tokens, str]]:
-    """The tokens of each run, and what its name says beside the command."""
+    """The tokens of each run, and the label that its name has after the command."""
     typed = tokens.given(request.arguments, request.dataset, workload)
     if request.resume and "resume" in tokens.keys_of(typed):
-        raise UsageError("resume is given twice, as --resume and as an argument")
+        raise UsageError("resume is given twice: as --resume and as an argument")
     if request.smoke:
         return tokens.smoke(workload, typed)
     runs = tokens.sweep(typed)
@@ -104,11 +104,13 @@ def token_lists(request: Request, workload: Declaration) -> list[tuple[tokens.To
 def checked_run(
     base: Run, request: Request, typed: tokens.Tokens, earlier: Mapping[str, str], label: str, references: References, queue: Queue | None
 ) -> Run | None:
-    """One run, or None with what is wrong with it among the findings. `earlier` are the arguments of the task that is taken up again."""
+    """A run, or None if its problems are among the findings. `earlier` are the arguments of the task that it continues or repeats."""
     findings, workload = references.findings, references.workload
     arguments = findings.attempt(lambda: resolve(workload, typed, earlier))
     if arguments is None:
-        references.resolved({**earlier, **{key: argument.text for key, argument in read(typed)[0].items()}})  # also beside wrong keys
+        references.resolved(
+            {**earlier, **{key: argument.text for key, argument in read(typed)[0].items()}}
+        )  # reports these problems even if keys are wrong
         return None
     values = references.resolved(arguments.texts)
     findings.warnings += [note for note in arguments.notes if note not in findings.warnings]
@@ -127,10 +129,10 @@ def checked_run(
 
 
 def problems_of_repetition(runs: Sequence[Run]) -> Sequence[str]:
-    """Runs of a sweep that are the same one: what differs between them, by their names, changes nothing."""
+    """Runs of a sweep that are identical: the values that differ in their names have no effect."""
     first = {run.arguments: run for run in reversed(runs)}
     again = [(first[run.arguments], run) for run in runs if first[run.arguments] is not run]
-    return [f"a sweep makes the same run twice, as {before.name!r} and as {run.name!r}" for before, run in again[:1]]
+    return [f"the sweep contains the same run twice, as {before.name!r} and {run.name!r}" for before, run in again[:1]]
 
 
 def name_of(request: Request, workload: Declaration, arguments: Arguments) -> str:
@@ -141,7 +143,7 @@ def name_of(request: Request, workload: Declaration, arguments: Arguments) -> st
 
 
 class References:
-    """What arguments refer to on the server: datasets, and tasks to continue or to start from. Each is looked up once."""
+    """Datasets and tasks on the server that arguments refer to. Each is looked up once."""
 
     def __init__(self, workload: Declaration, checkout: Checkout, server: Server | None, findings: Findings) -> None:
         self.workload, self.checkout, self.server, self.findings = workload, checkout, server, findings
@@ -150,7 +152,7 @@ class References:
         self.known: dict[str, str] = {}
 
     def resolved(self, given: Mapping[str, str]) -> Mapping[str, str]:
-        """The IDs in place of aliases, names and beginnings of IDs, by key."""
+        """Full IDs for the aliases, names and shortened IDs in the arguments, by key."""
         if self.server is None:
             return {}
         values = {}
@@ -185,54 +187,56 @@ class References:
         return identifier
 
     def awaited(self, reference: str) -> str:
-        """`task:<command>` of an earlier step as it is, `task:<task>` with the task's whole ID."""
+        """`task:<command>` of an earlier step, unchanged; `task:<task>` with the task's full ID."""
         step = reference.removeprefix("task:")
         return reference if step in self.steps else f"task:{self.task(step)}"
 
 
 def queue_named(name: str, server: Server, findings: Findings) -> Queue | None:
-    """The queue called `name`; a missing one is a problem, one that no agent serves is worth a warning."""
+    """The queue called `name`. If it is missing, that is a problem; if no agent serves it, a warning."""
     queues = server.queues()
     if name not in queues:
-        what = f"there are: {', '.join(sorted(queues))}" if queues else "there is none"
+        what = f"available: {', '.join(sorted(queues))}" if queues else "there are no queues yet"
         how = f"registry up --queue {name}" if server.embedded else f"registry queue create {name}"
-        findings.add([f"there is no queue {name!r}{nearest(name, queues)}; {what}; make it: {how}"])
+        findings.add([f"there is no queue {name!r}{nearest(name, queues)}; {what}; create it: {how}"])
         return None
     if queues[name].id not in server.agents():
-        how = "registry up" if server.embedded else f"registry agent --queue {name}, on any machine"
-        findings.warnings.append(f"no agent serves queue {name!r} at the moment; start one: {how}")
+        how = "registry up" if server.embedded else f"registry agent --queue {name} (on any machine)"
+        findings.warnings.append(f"no agent serves queue {name!r} at the moment; start one with: {how}")
     return queues[name]
 
 
 def problems_of_gpus(arguments: Arguments, queue: Queue | None) -> Sequence[str]:
-    """More processes than the machines of a queue have GPUs; where they have none, the processes share the CPU."""
+    """Whether a run has more processes than its machines have GPUs. On machines without GPUs, the processes share the CPU."""
     wanted = arguments.reserved["nproc_per_node"]
     if queue is None or not queue.gpus or wanted <= queue.gpus:
         return []
     return [
-        f"nproc_per_node={wanted}: queue {queue.name!r} has {queue.gpus} GPU(s) per machine, as its tag gpus={queue.gpus} says; "
-        f"ask for fewer, take another queue, or correct the tag: registry queue set {queue.name} --gpus N"
+        f"nproc_per_node={wanted}: queue {queue.name!r} has {queue.gpus} GPU(s) per machine, according to its tag gpus={queue.gpus}; "
+        f"use fewer processes or another queue, or correct the tag: registry queue set {queue.name} --gpus N"
     ]
 
 
 def warnings_of_machines(runs: Sequence[Run], queue: Queue, server: Server) -> Sequence[str]:
-    """Runs on several machines for which a queue has too few agents at the moment: a run keeps its first machine while it waits."""
+    """Whether a queue has too few agents for runs on several machines: a run keeps its first machine while it waits for others."""
     nodes = [count for run in runs if (count := int(run.parameters.get("nnodes") or 1)) > 1]
     agents = len(server.agents().get(queue.id, ())) if nodes else 0
     if not agents:
         return []
     have = f"queue {queue.name!r} has {agents} at the moment"
     if agents < max(nodes):
-        return [f"nnodes={max(nodes)} takes an agent for each machine, and {have}: the run waits for more"]
+        return [f"nnodes={max(nodes)} needs one agent per machine, but {have}: the run will wait for more agents"]
     if agents < sum(nodes) and len(nodes) > 1:
-        return [f"{len(nodes)} runs take {sum(nodes)} agents together, and {have}: they may wait for each other's; enqueue them one by one"]
+        return [
+            f"{len(nodes)} runs need {sum(nodes)} agents together, but {have}: the runs may block each other; enqueue them one at a time"
+        ]
     return []
 
 
 def submit(submission: Submission, server: Server) -> list[dict[str, str]]:
-    """Create the tasks of a submission, then enqueue all of them; returns ID, name and project ID of each.
+    """Create the tasks of a submission, then enqueue all of them; return ID, name and project ID of each.
 
-    Should the server fail halfway, the drafts are deleted again.
+    If the server fails halfway, the drafts are deleted.
     """
     assert submission.queue is not None
     tasks: list[dict[str, str]] = []
@@ -250,7 +254,7 @@ def submit(submission: Submission, server: Server) -> list[dict[str, str]]:
 
 
 def final(run: Run, tasks: Mapping[str, str]) -> Run:
-    """A run whose references to earlier steps, `task:<command>`, are those steps' task IDs."""
+    """A run with its references to earlier steps, `task:<command>`, replaced by those steps' task IDs."""
 
     def value_of(argument: str) -> str:
         key, value = split(argument)

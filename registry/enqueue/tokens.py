@@ -1,4 +1,4 @@
-"""The arguments of each run, as `key=value` tokens: a sweep expanded, smoke steps read."""
+"""The arguments of each run as `key=value` tokens: expands sweeps and reads smoke steps."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ def keys_of(tokens: Sequence[str]) -> list[str]:
 
 
 def given(arguments: Sequence[str], dataset: str | None, workload: Declaration) -> Tokens:
-    """What was typed, `--dataset` as the argument that it stands for."""
+    """The arguments that were typed, with `--dataset` as an argument too."""
     if dataset is None:
         return list(arguments)
     if not workload.datasets:
-        raise UsageError(f"--dataset {dataset}: {workload.name} takes no dataset")
+        raise UsageError(f"--dataset {dataset}: {workload.name} uses no dataset")
     return [token(next(iter(workload.datasets)), dataset), *arguments]
 
 
 def sweep(tokens: Sequence[str]) -> list[tuple[Tokens, str]]:
-    """The tokens of each run of a sweep, and what tells it from the others: `train.lr=1e-3`."""
+    """The tokens of each run of a sweep, and those that distinguish it from the others: `train.lr=1e-3`."""
     runs = expand(list(tokens))
     swept = [position for position in range(len(tokens)) if len({run[position] for run in runs}) > 1]
     return [(run, " ".join(run[position] for position in swept)) for run in runs]
 
 
 def smoke(workload: Declaration, extra: Sequence[str]) -> list[tuple[Tokens, str]]:
-    """The tokens of each smoke step. An extra argument goes to the steps whose command knows its key.
+    """The tokens of each smoke step. An extra argument is passed to the steps whose command knows its key.
 
     Raises:
-        UsageError: the workload has no smoke steps, or an extra argument suits none of them.
+        UsageError: the workload has no smoke steps, or none of them knows an extra argument.
     """
     if not workload.smoke:
         raise UsageError(f"{workload.name} declares no smoke steps")
@@ -63,6 +63,6 @@ def known_keys(workload: Declaration, command: str) -> set[str]:
 
 
 def changed(tokens: Sequence[str], overrides: Sequence[str], names: Names) -> Tokens:
-    """`tokens` with `overrides` in place of those of the same key."""
+    """`tokens`, with those that have the same key as an override replaced by it."""
     replaced = set(map(names.key_of, keys_of(overrides)))
     return [given for given in tokens if split(given)[0] not in replaced] + list(overrides)

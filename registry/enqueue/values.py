@@ -1,4 +1,4 @@
-"""The keys that a workload's runs take, and what may stand behind each: what a shell can offer."""
+"""The keys of a workload's runs and their possible values, for shell completion."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Offer = tuple[str, str]
 
 
 def commands_of(declaration: Declaration, given: Sequence[str]) -> list[Command]:
-    """The command that was given or is the default one; all, where that is not known."""
+    """The given command, or else the default one; all commands if it is unknown."""
     named = next((argument.partition("=")[2] for argument in given if argument.startswith("command=")), "train")
     return [declaration.commands[named]] if named in declaration.commands else list(declaration.commands.values())
 
@@ -24,7 +24,7 @@ def settings(declaration: Declaration, given: Sequence[str]) -> dict[str, Settin
 
 
 def keys_of(declaration: Declaration, given: Sequence[str]) -> Iterator[Offer]:
-    """Every key, and what it means: the harness's own, those of datasets, the settings of the command that was given."""
+    """Every key and its meaning: the harness's own keys, those of datasets, and the settings of the given command."""
     own = {key: entry.help for key, entry in RESERVED.items() if key not in {"dataset_id", "dataset_path"}}
     own |= dict(declaration.datasets) | {path_key(key): f"folder of {what}" for key, what in declaration.datasets.items()}
     yield from own.items()
@@ -34,7 +34,7 @@ def keys_of(declaration: Declaration, given: Sequence[str]) -> Iterator[Offer]:
 def values_of(
     declaration: Declaration, given: Sequence[str], key: str, datasets: Callable[[], Iterable[Offer]], tasks: Callable[[], Iterable[Offer]]
 ) -> Iterable[Offer]:
-    """What may stand behind a key, as far as it can be listed."""
+    """The possible values of a key, as far as they can be listed."""
     listed: dict[str, Callable[[], Iterable[Offer]]] = {
         "command": lambda: [(name, command.type) for name, command in declaration.commands.items()],
         "config": lambda: [(name, "") for name in configs_of(declaration)],

@@ -1,6 +1,6 @@
-"""The SBOM of an image, kept beside it in the image registry the way cosign does.
+"""The SBOM of an image, attached to it in the image registry in the way of cosign.
 
-https://github.com/sigstore/cosign/blob/main/specs/SBOM_SPEC.md: an OCI manifest with one layer; its tag names the image's digest.
+https://github.com/sigstore/cosign/blob/main/specs/SBOM_SPEC.md: an OCI manifest with one layer; its tag contains the image's digest.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ TAG = re.compile(r"sha256-[0-9a-f]{64}\.sbom")
 
 
 def tag_of(digest: str) -> str:
-    """The tag of the SBOM of an image."""
+    """The tag of an image's SBOM."""
     return f"{digest.replace(':', '-')}.sbom"
 
 
 def attach(store: ImageStore, digest: str, text: str) -> None:
-    """Keep an SBOM beside its image."""
+    """Attach an SBOM to an image."""
     content = text.encode()
     layer = {"mediaType": DOCUMENT, "size": len(content), "digest": store.upload(content)}
     empty = {"architecture": "", "os": "", "config": {}, "rootfs": {"type": "layers", "diff_ids": [layer["digest"]]}}
@@ -33,7 +33,7 @@ def attach(store: ImageStore, digest: str, text: str) -> None:
 
 
 def attached(store: ImageStore, digest: str) -> str | None:
-    """The SBOM that is kept beside an image, or None."""
+    """The SBOM that is attached to an image, or None."""
     manifest = store.ask("GET", f"manifests/{tag_of(digest)}", Accept=manifests.IMAGE)
     if manifest.status_code == 404:
         return None
@@ -42,7 +42,7 @@ def attached(store: ImageStore, digest: str) -> str | None:
 
 
 def remove(store: ImageStore, digest: str) -> None:
-    """Delete an image with all that is kept beside it."""
+    """Delete an image and its SBOM."""
     if beside := store.digest(tag_of(digest)):
         store.delete(beside)
     store.delete(digest)

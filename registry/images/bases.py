@@ -1,7 +1,7 @@
-"""The images that ours stand on. A tag may move to another image, so an environment counts its base by name and digest.
+"""Base images. A tag may move to another image, so an environment identifies its base by name and digest.
 
 `registry image pin` asks the base's image registry once and writes NAME:TAG@sha256:.. where the base is named: in the Dockerfile, or
-as PYTORCH_TAG in .env, which all images on NVIDIA's PyTorch follow. From there every machine reads it, with or without an engine.
+in .env as PYTORCH_TAG, which all images on NVIDIA's PyTorch use. Every machine then reads it from there, with or without an engine.
 """
 
 from __future__ import annotations
@@ -25,47 +25,49 @@ NAMED = re.compile(r"^(ARG BASE_IMAGE=)(\S+)", re.MULTILINE)
 
 
 def present_digest(base: str) -> str | None:
-    """The digest that a base's tag has in its image registry, or None if it is not there.
+    """The current digest of a base's tag in its image registry; None if there is no such tag.
 
     Raises:
-        StoreError: the registry does not answer or refuses.
+        StoreError: the registry does not answer, or refuses the request.
     """
     named = read(base)
     return ImageStore(f"{named.host}/{named.path}").digest(named.tag)
 
 
 def problem_of(each: Image, engine: Engine) -> str | None:
-    """Why an image's base may not be built on: a tag could name another image tomorrow, under the same environment."""
+    """Why an image's base cannot be used: it is named only by a tag, which could move to another image in the same environment."""
     base = each.base_name
     if has_digest(base):
         return None
     if not each.has_other_base:
-        return f"{each.name}: its base {base} is named by a tag, which may move to another image; type: registry image pin {each.name}"
+        return f"{each.name}: its base {base} is named by a tag, which may move to another image; run: registry image pin {each.name}"
     local = engine.find(base)
     if local and is_own(local, base):
         return None
     try:
         digest = (local and local.digest_at(base)) or present_digest(base)
     except StoreError as error:
-        return f"{each.name}: base {base} must be named with its digest, {base}@sha256:.., and its image registry does not tell it: {error}"
+        return (
+            f"{each.name}: base {base} must be named with its digest, {base}@sha256:.., which its image registry did not provide: {error}"
+        )
     if digest is None:
-        return f"{each.name}: there is no base {base}, neither on this machine nor in its image registry"
+        return f"{each.name}: base {base} was not found, neither on this machine nor in its image registry"
     return f"{each.name}: base {base} is named by a tag, which may move to another image; name it {base}@{digest}"
 
 
 def is_own(local: LocalImage, base: str) -> bool:
-    """Whether what has a base's name is this engine's alone: no registry could give it a digest, so its name is all it is known by."""
+    """Whether a base exists only in this engine: no registry has a digest for it, so only its name identifies it."""
     digest = local.digest_at(base)
     if digest != local.id:
         return digest is None
-    try:  # Docker's newer image store gives a digest to every image, be it from a registry or not
+    try:  # Docker's newer image store gives every image a digest, from a registry or not
         return present_digest(base) is None
     except StoreError:
         return True
 
 
 def identity(each: Image, engine: Engine) -> str:
-    """What the label `BASE_DIGEST` says of an image that is built now."""
+    """The label `BASE_DIGEST` of an image that is built now."""
     if has_digest(each.base_name):
         return each.base_name.partition("@")[2]
     local = engine.find(each.base_name)
@@ -73,21 +75,21 @@ def identity(each: Image, engine: Engine) -> str:
 
 
 def moved(each: Image, labels: Mapping[str, str] | None, engine: Engine) -> str | None:
-    """How the base of an image that is there differs from the image that has the base's name now."""
+    """A message if the base of an existing image is not the image that has the base's name now."""
     was, now = (labels or {}).get(BASE_DIGEST), identity(each, engine)
     if not was or not now or was == now:
         return None
     return (
-        f"{each.reference()} was made on another image of the name {each.base_name} ({was}, now {now}): "
-        "--force builds it anew, or give the base a name of its own"
+        f"{each.reference()} was built on another image of the name {each.base_name} ({was}, now {now}); "
+        "--force rebuilds it; otherwise, give the base a name of its own"
     )
 
 
 def pin(root: Path, names: Sequence[str]) -> list[tuple[str, str, str]]:
-    """Write the present digests of images' bases into the clone; gives name, base, and what it was before.
+    """Write the current digests of images' bases into the clone; return name, base and previous base of each.
 
     Raises:
-        UsageError: for every base whose digest cannot be had; then nothing is written.
+        UsageError: lists every base whose digest cannot be found; then nothing is written.
     """
     before = {name: default_base(root, name) for name in names}
     tags = {base: base.partition("@")[0] for base in before.values()}
@@ -110,7 +112,7 @@ def pin(root: Path, names: Sequence[str]) -> list[tuple[str, str, str]]:
 
 
 def write_base(root: Path, name: str, base: str) -> None:
-    """Name an image's base where it is named: in .env if the Dockerfile follows it, else there."""
+    """Write the name of an image's base: into .env if the Dockerfile follows it, or else into the Dockerfile."""
     dockerfile, settings = root / "docker" / name / "Dockerfile", root / ".env"
     text = dockerfile.read_text()
     if render.pytorch_tag(root) and render.on_pytorch(text, "other") != text:

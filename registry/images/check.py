@@ -1,8 +1,8 @@
-"""Whether an image would run its workloads. This file is the program that runs inside it: the standard library only.
+"""Checks whether an image can run its workloads. This file is the program that runs in the image, so it uses the standard library only.
 
-    python3 - NAME PACKAGE...      # reads this file on standard input; NAME is the image's, each PACKAGE a package of ours that it runs
+    python3 - NAME PACKAGE...      # reads this file from standard input; NAME is the image, each PACKAGE one of ours that it runs
 
-Its last line is a JSON list of what is wrong. `problems_of` starts it in a container, the way clearml-agent starts a task.
+Its last line is a JSON list of problems. `problems_of` runs it in a container, the way clearml-agent starts a task.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ ROOT = Path("/workspace")
 
 
 def problems(name: str, packages: Iterable[str], root: Path = ROOT) -> Iterator[str]:
-    """What keeps a run from working here, one line each."""
+    """What prevents runs from working here, one line per problem."""
     yield from agent_problems()
     files = [root / "docker" / folder / "requirements.txt" for folder in ("harness", name)]
     for file in files:
         if not file.exists():
-            yield f"{file} is missing: the image was not made by docker/{name}/Dockerfile"
+            yield f"{file} is missing: the image was not built from docker/{name}/Dockerfile"
             continue
         for line in file.read_text().splitlines():
             requirement, _, version = line.partition("==")
@@ -44,12 +44,12 @@ def problems(name: str, packages: Iterable[str], root: Path = ROOT) -> Iterator[
 
 
 def agent_problems() -> Iterator[str]:
-    """What clearml-agent would otherwise install at every start."""
+    """Checks for what clearml-agent would otherwise install at every start."""
     if shutil.which("git") is None:
         yield "git is missing: the agent would install it at every start"
     python = os.environ.get("LOCAL_PYTHON")
     if not python or shutil.which(python) is None:
-        yield f"LOCAL_PYTHON={python or ''} names no interpreter: the agent would look for one, and may find another"
+        yield f"LOCAL_PYTHON={python or ''} names no interpreter: the agent would search for one, and may find another"
     if os.environ.get("CLEARML_AGENT_SKIP_PYTHON_ENV_INSTALL") != "1":
         yield "CLEARML_AGENT_SKIP_PYTHON_ENV_INSTALL is not 1: the agent would build an environment inside the image"
     done = subprocess.run([sys.executable, "-m", "pip", "--version"], capture_output=True, text=True)
@@ -62,13 +62,13 @@ def agent_problems() -> Iterator[str]:
 
 
 def requirement_problems(requirement: str, version: str) -> Iterator[str]:
-    """A requirement that is missing, of another version, or cannot be imported."""
+    """Problems of a requirement: it is missing, has another version, or cannot be imported."""
     if problems := list(version_problems(requirement, version)):
         yield from problems
         return
     modules = sorted(module for module, owners in OWNERS.items() if normal(requirement) in owners and not module.startswith("_"))
     main = [module for module in modules if normal(module) == normal(requirement)]
-    for module in main or modules:  # beside the one that bears its name, a distribution may hold plug-ins with needs of their own
+    for module in main or modules:  # only the module of the same name, if any: others may be plug-ins with further dependencies
         yield from importing(module, f"{requirement}=={version}")
 
 
@@ -79,11 +79,11 @@ def version_problems(package: str, version: str) -> Iterator[str]:
         yield f"{package}=={version} is not installed"
         return
     if found != version:
-        yield f"{package} is {found} where the requirements say {version}"
+        yield f"{package} is {found}, but the requirements say {version}"
 
 
 def lock_problems(lock: Path) -> Iterator[str]:
-    """Packages of another version than the lock's; those that only some machines need do not count."""
+    """Packages whose version differs from the lock's. Those that only some machines need are skipped."""
     for line in lock.read_text().splitlines() if lock.exists() else [f"{lock} is missing"]:
         package, sign, version = line.partition("==")
         if not sign and not line.startswith("#"):
@@ -113,7 +113,7 @@ def importing(module: str, whose: str) -> Iterator[str]:
 
 
 def normal(name: str) -> str:
-    """A distribution's name as PEP 503 normalises it."""
+    """The name of a distribution, normalised as in PEP 503."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
@@ -123,11 +123,11 @@ OWNERS = {module: {normal(name) for name in names} for module, names in importli
 def problems_of(
     run: Callable[..., subprocess.CompletedProcess[str]], reference: str, name: str, packages: Iterable[str], options: list[str]
 ) -> list[str]:
-    """Check an image: as root, and as somebody who is not root and can write nowhere but into /tmp.
+    """Check an image: as root, and as an ordinary user who can write only to /tmp.
 
     Args:
         run: `Engine.run`.
-        options: for `docker run`.
+        options: options of `docker run`.
     """
     program = Path(__file__).read_text()
     script = f"${{LOCAL_PYTHON:-python3}} - {name} {' '.join(packages)} <<'PROGRAM'\n{program}\nPROGRAM"
@@ -140,7 +140,7 @@ def problems_of(
             found += [who + problem for problem in json.loads(lines[-1].removeprefix(RESULT))]
         elif done.returncode == 0:
             found.append(
-                f"{who}the command was swallowed: an ENTRYPOINT must not stand before it, the agent's script would be lost as well"
+                f"{who}the command did not run: the image must not have an ENTRYPOINT, which would also swallow the agent's script"
             )
         else:
             told = " ".join((done.stderr or done.stdout).split())[-400:]

@@ -1,8 +1,8 @@
-"""What is installed in an image. This file is the program that runs inside it: the standard library only.
+"""Lists what is installed in an image. This file is the program that runs in the image, so it uses the standard library only.
 
-    python3 -         # reads this file on standard input
+    python3 -         # reads this file from standard input
 
-Its last line is a JSON object: `system`, of /etc/os-release, and `packages`. `contents_of` starts it in a container.
+Its last line is a JSON object: `system` (from /etc/os-release) and `packages`. `contents_of` runs it in a container.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ FIELDS = ("${db:Status-Status}", "${Package}", "${Version}", "${Architecture}", 
 
 
 def debian_packages() -> Iterator[dict[str, str]]:
-    """What dpkg has installed; none where there is no dpkg."""
+    """The packages that dpkg has installed; none if there is no dpkg."""
     if shutil.which("dpkg-query") is None:
         return
     done = subprocess.run(["dpkg-query", "--show", "--showformat", "\\t".join(FIELDS) + "\\n"], capture_output=True, text=True, check=True)
@@ -32,7 +32,7 @@ def debian_packages() -> Iterator[dict[str, str]]:
 
 
 def python_packages() -> Iterator[dict[str, str]]:
-    """What this interpreter finds; of two of one name the first on its path counts, as at an import."""
+    """The packages that this interpreter finds. Of two with the same name, the first on the path counts, as for an import."""
     found = set()
     for each in importlib.metadata.distributions():
         name, licences = each.metadata["Name"], each.metadata.get_all("License-Expression")
@@ -61,13 +61,13 @@ def contents_of(run: Callable[..., subprocess.CompletedProcess[str]], reference:
         run: `Engine.run`.
 
     Raises:
-        ValueError: what the container said instead.
+        ValueError: the program failed; the message has the container's output.
     """
     script = f"${{LOCAL_PYTHON:-python3}} - <<'PROGRAM'\n{Path(__file__).read_text()}\nPROGRAM"
     done = run(reference, ["bash", "-c", script], ["--network=none"])
     lines = [line for line in done.stdout.splitlines() if line.startswith(RESULT)]
     if not lines:
-        raise ValueError(f"it ended with exit code {done.returncode}: {' '.join((done.stderr or done.stdout).split())[-400:]}")
+        raise ValueError(f"the container ended with exit code {done.returncode}: {' '.join((done.stderr or done.stdout).split())[-400:]}")
     found: dict[str, Any] = json.loads(lines[-1].removeprefix(RESULT))
     return found
 

@@ -1,8 +1,8 @@
-"""How an image registry is reached: as the engine of this machine reaches it.
+"""How to reach an image registry: in the same way as the engine of this machine.
 
-TLS comes first, with the CAs of the system and those of /etc/docker/certs.d/HOST:PORT (*.crt; a client's certificate in *.cert and *.key).
-What the engine counts as insecure is spoken to without checking its certificate, else in plain HTTP: loopback, and its
-`insecure-registries`. Where no engine answers, daemon.json is asked instead.
+TLS is tried first, with the CAs of the system and of /etc/docker/certs.d/HOST:PORT (*.crt; client certificates in *.cert and *.key).
+For hosts that the engine considers insecure, which are loopback and its `insecure-registries`, the certificate is not checked, and
+plain HTTP is tried next. If no engine answers, daemon.json is read instead.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ LOOPBACK = ("127.0.0.0/8", "::1/128")
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A way to an image registry."""
+    """An address of an image registry, and how to connect to it."""
 
     url: str
     """https://HOST or http://HOST."""
@@ -42,14 +42,14 @@ class Endpoint:
     """None: plain HTTP."""
 
     def prepare(self, session: requests.Session) -> None:
-        """Let a session speak TLS that way."""
+        """Configure a session for this endpoint."""
         if self.context:
             session.verify = self.context.verify_mode != ssl.CERT_NONE
             session.mount("https://", TLSAdapter(self.context))
 
 
 class TLSAdapter(HTTPAdapter):
-    """Connections with a TLS context of their own."""
+    """Connections with their own TLS context."""
 
     def __init__(self, context: ssl.SSLContext) -> None:
         self.context = context
@@ -63,10 +63,10 @@ class TLSAdapter(HTTPAdapter):
 
 
 def endpoints(host: str) -> Iterator[Endpoint]:
-    """The ways to a host, in the engine's order; the later ones are found out about when they are asked for.
+    """The endpoints of a host, in the order in which the engine tries them. Later ones are determined only when needed.
 
     Raises:
-        StoreError: certificates that cannot be read.
+        StoreError: a certificate cannot be read.
     """
     if host == HUB:
         yield Endpoint(f"https://{HUB_ADDRESS}", verified(host))
@@ -81,7 +81,7 @@ def endpoints(host: str) -> Iterator[Endpoint]:
 
 def verified(host: str) -> ssl.SSLContext:
     context = ssl.create_default_context()
-    context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # Python 3.13 sets it, and refuses CAs that the engine takes
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # the default since Python 3.13, which rejects CAs that the engine accepts
     folder = certificate_folder(host)
     try:
         files = sorted(folder.iterdir()) if folder.is_dir() else []
@@ -95,7 +95,7 @@ def verified(host: str) -> ssl.SSLContext:
 def read_certificates(context: ssl.SSLContext, file: Path) -> None:
     partner = {".cert": file.with_suffix(".key"), ".key": file.with_suffix(".cert")}.get(file.suffix)
     if partner and not partner.exists():
-        raise FileNotFoundError(f"{file.name} needs {partner.name} beside it")
+        raise FileNotFoundError(f"{file.name} requires {partner.name} next to it")
     if file.suffix == ".crt":
         context.load_verify_locations(file)
     elif file.suffix == ".cert":
@@ -109,13 +109,13 @@ def unverified() -> ssl.SSLContext:
 
 
 def certificate_folder(host: str) -> Path:
-    """Where the engine looks for a host's certificates; one without root's rights looks below its user's settings."""
+    """The folder in which the engine looks for a host's certificates. A rootless engine looks in its user's settings."""
     own = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config", "docker", "certs.d", host)
     return own if own.is_dir() and is_rootless() else CERTIFICATES / host
 
 
 def is_loopback(host: str) -> bool:
-    """Whether every engine counts a host as on this machine."""
+    """Whether engines consider a host to be this machine."""
     name = name_of(host)
     try:
         return ipaddress.ip_address(name) in ipaddress.ip_network(LOOPBACK[0])
@@ -124,7 +124,7 @@ def is_loopback(host: str) -> bool:
 
 
 def is_insecure(host: str) -> bool:
-    """Whether the engine does without TLS, or without checking it: by name, or by one of the addresses that the name has."""
+    """Whether the engine allows connections to a host without checked TLS, by its name or by one of its addresses."""
     stated = registry_settings()
     names: Mapping[str, Any] = stated["IndexConfigs"]
     if host in names:
@@ -146,7 +146,7 @@ def addresses(name: str) -> Sequence[ipaddress.IPv4Address | ipaddress.IPv6Addre
 
 
 def registry_settings() -> Mapping[str, Any]:
-    """What the engine says about registries: its `RegistryConfig`."""
+    """The engine's settings for image registries: its `RegistryConfig`."""
     stated = engine_information().get("RegistryConfig") or {}
     if stated.get("IndexConfigs"):
         return {"IndexConfigs": stated["IndexConfigs"], "InsecureRegistryCIDRs": stated.get("InsecureRegistryCIDRs") or []}
@@ -173,7 +173,7 @@ def is_rootless() -> bool:
 
 
 def engine_information() -> Mapping[str, Any]:
-    """What `docker info` tells; nothing where there is no docker command or no engine."""
+    """The output of `docker info`; empty if there is no docker command or no engine."""
     if shutil.which("docker") is None:
         return {}
     try:

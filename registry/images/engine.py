@@ -1,4 +1,4 @@
-"""The container engine of this machine, through its own command `docker`."""
+"""The container engine of this machine, used through the command `docker`."""
 
 from __future__ import annotations
 
@@ -20,44 +20,46 @@ LINES_IN_ERROR = 8
 
 @dataclass(frozen=True)
 class LocalImage:
-    """An image that the engine has."""
+    """An image in the engine."""
 
     id: str
     size: int
-    """Bytes, unpacked, its base included."""
+    """In bytes, uncompressed, including the base."""
     created: str
     digests: tuple[str, ...]
-    """`repository@sha256:..` of each image registry that it was pushed to or pulled from."""
+    """`repository@sha256:..` for each image registry that it was pushed to or pulled from."""
     labels: Mapping[str, str]
 
     def digest_at(self, name: str) -> str | None:
-        """The digest that the image had in a repository when it was last pushed there or pulled from there."""
+        """The digest of the image in a repository when it was last pushed there or pulled from there."""
         wanted = read(name)
         found = [read(digest) for digest in self.digests]
         return next((each.tag for each in found if (each.host, each.path) == (wanted.host, wanted.path)), None)
 
 
 class Engine:
-    """Commands of `docker`; which engine answers them, DOCKER_HOST and the docker context decide."""
+    """Commands of `docker`. DOCKER_HOST and the docker context decide which engine executes them."""
 
     def __init__(self) -> None:
         """Raises:
-        EngineError: when there is no command, or no engine answers.
+        EngineError: the command is missing, or no engine responds.
         """
         if shutil.which("docker") is None:
-            raise EngineError("there is no docker command: apt-get install docker.io, or see https://docs.docker.com/engine/install/")
+            raise EngineError(
+                "the docker command is not installed: apt-get install docker.io, or see https://docs.docker.com/engine/install/"
+            )
         done = docker("version", "--format", "{{json .}}")
         if is_podman(done.stdout):
             raise EngineError(
-                "the docker command, or the engine that answers it, is Podman: clearml-agent is made for Docker's own; "
-                "apt-get install docker.io, or put its docker first on the path"
+                "the docker command, or the engine behind it, is Podman, but clearml-agent needs Docker: "
+                "apt-get install docker.io, or put Docker's command first on the path"
             )
         if done.returncode:
             where = os.environ.get("DOCKER_HOST", "its default socket")
-            raise EngineError(f"the container engine at {where} does not answer: {last_line(done.stderr)}; start it, or set DOCKER_HOST")
+            raise EngineError(f"the container engine at {where} does not respond: {last_line(done.stderr)}; start it, or set DOCKER_HOST")
 
     def find(self, reference: str) -> LocalImage | None:
-        """The image of that name, if the engine has it."""
+        """The image with the given name, or None."""
         done = docker("image", "inspect", reference)
         if done.returncode:
             return None
@@ -74,10 +76,10 @@ class Engine:
         network: str | None,
         say: Callable[[str], None],
     ) -> None:
-        """Build an image under several names, telling its progress.
+        """Build an image with several tags, and report the progress.
 
         Raises:
-            EngineError: with the last lines of what the builder said.
+            EngineError: the build failed; the message has the last lines of its output.
         """
         options = [f"--tag={tag}" for tag in tags] + [f"--build-arg={key}={value}" for key, value in arguments.items()]
         options += [f"--label={key}={value}" for key, value in labels.items()]
@@ -89,19 +91,19 @@ class Engine:
             self.follow(["build", *options, f"--file={context.dockerfile.relative_to(context.root)}", "-"], say, archive)
 
     def tags(self, repository: str) -> list[str]:
-        """The tags under which the engine has images of a repository."""
+        """The tags of a repository in the engine."""
         done = docker("image", "ls", "--format", "{{.Tag}}", repository)
         return sorted(tag for tag in done.stdout.split() if tag != "<none>")
 
     def remove(self, reference: str) -> None:
-        """Take a name from an image; the image goes with its last one.
+        """Remove a name of an image. The image is deleted with its last name.
 
         Raises:
-            EngineError: a container uses it.
+            EngineError: a container uses the image.
         """
         done = docker("image", "rm", reference)
         if done.returncode:
-            raise EngineError(f"{reference} stays: {last_line(done.stderr)}")
+            raise EngineError(f"{reference} cannot be removed: {last_line(done.stderr)}")
 
     def push(self, reference: str, say: Callable[[str], None]) -> None:
         self.follow(["push", reference], say)
@@ -110,7 +112,7 @@ class Engine:
         self.follow(["pull", reference], say)
 
     def follow(self, arguments: Sequence[str], say: Callable[[str], None], given: IO[bytes] | None = None) -> None:
-        """Run a long command and pass on its lines as they come. `given` is its standard input."""
+        """Run a long command and pass on its output line by line. `given` is its standard input."""
         lines = []
         with subprocess.Popen(
             ["docker", *arguments], stdin=given, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
@@ -129,7 +131,7 @@ class Engine:
 
 
 def is_podman(version: str) -> bool:
-    """Whether Podman answers `docker version`: as the command itself, or as the engine that Docker's command reaches."""
+    """Whether the output of `docker version` comes from Podman: as the command, or as the engine behind Docker's command."""
     try:
         told = json.loads(version)
     except ValueError:
@@ -144,21 +146,21 @@ def docker(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def last_line(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else "it said nothing"
+    return lines[-1] if lines else "no message"
 
 
 def hint(lines: Sequence[str]) -> str:
-    """What a person would do about it, where that can be told from the engine's words; a step's own come before its last."""
+    """Advice on a failure, if the engine's messages are known. The cause may be in any of the lines."""
     told = "\n".join(lines).lower()
     return next((f" ({advice})" for words, advice in HINTS.items() if words in told), "")
 
 
 HINTS = {
-    "no space left on device": "the disk is full: docker system df tells by what, docker system prune makes room",
-    "connection refused": "the image registry does not answer: is its address right, does it run?",
-    "no basic auth credentials": "docker login is needed first",
-    "unauthorized": "docker login is needed first",
-    "denied:": "docker login is needed first, or a namespace that you may write to",
-    "x509:": "the registry's certificate is not trusted: its CA belongs into /etc/docker/certs.d/HOST:PORT/ca.crt",
+    "no space left on device": "the disk is full: docker system df shows what uses it, docker system prune frees space",
+    "connection refused": "the image registry does not answer: check its address, and that it is running",
+    "no basic auth credentials": "run docker login first",
+    "unauthorized": "run docker login first",
+    "denied:": "run docker login first, or use a namespace that you may write to",
+    "x509:": "the registry's certificate is not trusted: put its CA into /etc/docker/certs.d/HOST:PORT/ca.crt",
     "server gave http response to https client": "the image registry has no TLS: add it to the engine's insecure-registries",
 }

@@ -1,6 +1,6 @@
-"""The names and passwords that `docker login` left, found where the docker command finds them.
+"""Logins at image registries, as `docker login` has stored them.
 
-They stand in config.json below $DOCKER_CONFIG or ~/.docker, with credential helpers, or in $DOCKER_AUTH_CONFIG.
+They are in $DOCKER_AUTH_CONFIG, or in config.json below $DOCKER_CONFIG or ~/.docker, or in a credential helper that this file names.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from .reference import HUB
 
 HUB_KEY = "https://index.docker.io/v1/"
 IDENTITY = "<token>"
-"""What a credential helper calls the owner of a token that stands for name and password."""
-PATIENCE = 30  # seconds that a credential helper has
+"""The user name with which a credential helper marks an identity token."""
+PATIENCE = 30  # seconds that a credential helper may take
 
 
 @dataclass(frozen=True)
 class Login:
-    """A name and a password, or a token in their place."""
+    """A user name and password, or an identity token."""
 
     name: str
     secret: str
@@ -37,7 +37,7 @@ class Login:
 
     @property
     def is_identity(self) -> bool:
-        """Whether the secret is a token that others are exchanged for."""
+        """Whether the secret is an identity token, with which access tokens are requested."""
         return self.name == IDENTITY
 
 
@@ -71,14 +71,14 @@ def parsed(text: str, source: str) -> dict[str, Any]:
     try:
         settings = json.loads(text or "{}")
     except ValueError as error:
-        raise StoreError(f"{source} is no JSON: {error}") from error
+        raise StoreError(f"{source} is not valid JSON: {error}") from error
     if not isinstance(settings, dict):
-        raise StoreError(f"{source} is no JSON object")
+        raise StoreError(f"{source} is not a JSON object")
     return settings
 
 
 def entry_of(settings: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    """The entry of a host, which older versions wrote as an address: https://HOST/v1/."""
+    """The entry of a host. Older versions of Docker wrote it as a URL: https://HOST/v1/."""
     entries: Mapping[str, Any] = settings.get("auths") or {}
     found = entries.get(key) or next((entry for name, entry in entries.items() if key in {name, host_in(name)}), None)
     return found or {}
@@ -94,26 +94,26 @@ def login_in(entry: Mapping[str, Any], source: str) -> Login | None:
     try:
         name, _, secret = base64.b64decode(entry.get("auth") or "", validate=True).decode().partition(":")
     except (binascii.Error, UnicodeDecodeError, TypeError) as error:
-        raise StoreError(f"{source} holds an entry that is no name and password: docker login anew") from error
+        raise StoreError(f"{source} has an entry that is not a user name and password; run docker login again") from error
     return Login(name, secret.strip("\0"), source) if name else None
 
 
 def helped(helper: str, key: str, file: Path) -> Login | None:
-    """Ask a credential helper by its protocol: the program `docker-credential-NAME get` takes the key and answers with JSON."""
+    """Ask a credential helper: the program `docker-credential-NAME get` reads the key from its input and prints JSON."""
     program = f"docker-credential-{helper}"
     if shutil.which(program) is None:
-        raise StoreError(f"the credential helper {program}, which {file} names, is not on the path")
+        raise StoreError(f"{file} names the credential helper {program}, which is not on the path")
     try:
         done = subprocess.run([program, "get"], input=key, capture_output=True, text=True, timeout=PATIENCE)
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise StoreError(f"the credential helper {program} fails: {error}") from error
+        raise StoreError(f"the credential helper {program} failed: {error}") from error
     told = (done.stdout.strip() or done.stderr.strip()).partition("\n")[0]
     if done.returncode:
         if "credentials not found" in told:
             return None
-        raise StoreError(f"the credential helper {program} fails: {told or f'exit code {done.returncode}'}")
+        raise StoreError(f"the credential helper {program} failed: {told or f'exit code {done.returncode}'}")
     try:
         answer = json.loads(done.stdout)
         return Login(answer["Username"], answer["Secret"], program)
-    except (ValueError, KeyError, TypeError) as error:  # its answer holds a secret, and is not repeated
-        raise StoreError(f"the credential helper {program} answers with something else than a login") from error
+    except (ValueError, KeyError, TypeError) as error:  # the message does not repeat the answer, which may contain a secret
+        raise StoreError(f"the credential helper {program} returned something other than a login") from error

@@ -1,6 +1,6 @@
-"""Manifests of images: of one image, or an index of one for each platform.
+"""Manifests: of a single image, or an index with one image per platform.
 
-After the OCI image specification 1.1 and Docker's schema 2, which differ in their media types alone.
+They follow the OCI image specification 1.1 or Docker's schema 2, which differ only in their media types.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ def listed(index: Manifest) -> Sequence[Mapping[str, Any]]:
 
 
 def for_this_machine(index: Manifest) -> str | None:
-    """The digest of the image that an index has for Linux on this machine's processor, else on another; None if there is none.
+    """The digest of the image in an index for Linux on this machine's processor, or else on another one; None if there is none.
 
-    What builders attach to an image (provenance, SBOM) is listed beside it as an image of the platform unknown/unknown. Entries of
-    other media types are ignored, as the specification of indices demands.
+    Builders list what they attach to an image (provenance, SBOM) as an image for the platform unknown/unknown. Entries with other
+    media types are ignored, as the specification demands.
     """
     images = [entry for entry in listed(index) if entry.get("mediaType") in IMAGES and stated(entry, "os") == "linux"]
     here = MACHINES.get(platform.machine(), platform.machine())
@@ -40,10 +40,10 @@ def for_this_machine(index: Manifest) -> str | None:
 
 
 def stated(entry: Mapping[str, Any], key: str) -> str:
-    """A property of an entry's platform; one that states no platform is for any Linux machine."""
+    """A property of an entry's platform. An entry without a platform is for any Linux machine."""
     return str((entry.get("platform") or {"os": "linux"}).get(key, ""))
 
 
 def size_of(image: Manifest) -> int:
-    """Bytes to fetch: an image's packed layers."""
+    """The download size in bytes: an image's compressed layers."""
     return sum(layer["size"] for layer in image.get("layers") or [])

@@ -1,7 +1,7 @@
-"""Images that nothing needs any more: their environment is that of no branch, no tag, and no task that waits or runs.
+"""Finds images that are no longer needed: no branch, no tag and no active task uses their environment.
 
-An image is removed with all of its tags, for a registry deletes by digest. So it stays when one of its tags is needed, or is neither an
-environment's nor a commit's; and when it does not state what it was made from.
+An image is removed with all of its tags, because a registry deletes by digest. Therefore it is kept if one of its tags is needed, or is
+neither an environment nor a commit; and if its labels do not say what it was made from.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from harness.image import environment
 
 from ..backends import MOST_TASKS, Server
 from ..errors import UsageError
+from ..findings import few
 from ..git import git
 from ..image import Image
 from ..remote import ask, remote_of
@@ -34,12 +35,12 @@ COMMIT = re.compile(r"[0-9a-f]{40}")
 
 @dataclass(frozen=True)
 class Kept:
-    """An image in one place."""
+    """An image in one place: this machine's engine, or an image registry."""
 
     image: Image
     place: str
     digest: str | None
-    """Its digest in the image registry; an engine may not know it."""
+    """Its digest in the image registry, which an engine may not know."""
     tags: tuple[str, ...]
     size: int
     labels: Mapping[str, str]
@@ -48,40 +49,40 @@ class Kept:
 
 @dataclass
 class Needs:
-    """What needs images."""
+    """What needs images: branches, tags and tasks."""
 
     trees: Mapping[Path, str]
-    """Folders with a docker/ each, and whose it is: `branch main`."""
+    """Folders that contain a docker/ folder, and where each comes from: `branch main`."""
     references: frozenset[Reference]
-    """The images that tasks name."""
+    """The images that active tasks name."""
     known: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
 
     def environments(self, name: str, base: str) -> Mapping[str, str]:
-        """The environments of an image on a base, and whose each is."""
+        """The environments of an image on a base, and where each comes from."""
         if (name, base) not in self.known:
             self.known[name, base] = {environment(tree, name, base): whose for tree, whose in self.trees.items()}
         return self.known[name, base]
 
 
 def reason_to_keep(kept: Kept, needs: Needs) -> str | None:
-    """Why an image stays, or None."""
+    """Why an image is kept, or None."""
     names = [*(f":{tag}" for tag in kept.tags), *([f"@{kept.digest}"] if kept.digest else [])]
     if any(read(kept.image.repository + name) in needs.references for name in names):
-        return "a task that waits or runs names it"
+        return "a waiting or running task needs it"
     made = [tag for tag in kept.tags if ENVIRONMENT.fullmatch(tag)]
     base = kept.labels.get(labels.BASE)
     if not base or kept.labels.get(labels.ENVIRONMENT) not in made:
-        return "it does not state what it was made from"
+        return "its labels do not say what it was made from"
     needed = needs.environments(kept.image.name, base)
     if users := [needed[tag] for tag in made if tag in needed]:
         return f"{users[0]} needs it"
     if others := [tag for tag in kept.tags if tag not in made and not COMMIT.fullmatch(tag)]:
-        return f"{', '.join(others)} names it too"
+        return f"{', '.join(others)} is another name for it"
     return None
 
 
 def images_here(image: Image, engine: Engine) -> Iterator[Kept]:
-    """The images of an environment that the engine has."""
+    """All environments of an image in the engine."""
     found: dict[str, list[str]] = {}
     local = {tag: engine.find(image.reference(tag)) for tag in engine.tags(image.repository)}
     for tag, each in local.items():
@@ -104,7 +105,7 @@ def remover(engine: Engine, image: Image, tags: list[str]) -> Callable[[], None]
 
 
 def images_stored(image: Image, store: ImageStore) -> Iterator[Kept]:
-    """The images of an environment that the image registry has."""
+    """All environments of an image in the image registry."""
     found: dict[str, list[str]] = {}
     for tag in store.tags():
         if digest := store.digest(tag):
@@ -117,7 +118,7 @@ def images_stored(image: Image, store: ImageStore) -> Iterator[Kept]:
 
 
 def images_of_tasks(server: Server) -> frozenset[Reference]:
-    """What the tasks name that wait or run."""
+    """The images that waiting and running tasks name."""
     named: set[str] = set()
     page, tasks = 0, None
     while tasks is None or len(tasks) == MOST_TASKS:
@@ -129,10 +130,10 @@ def images_of_tasks(server: Server) -> frozenset[Reference]:
 
 @contextlib.contextmanager
 def trees_of(root: Path) -> Iterator[dict[Path, str]]:
-    """What each branch and each tag has below docker/, here and at the remote, and what the clone has now, in folders for a while.
+    """Temporary folders with the docker/ folder of each branch and tag, here and at the remote, and of the clone's current state.
 
     Raises:
-        UsageError: the remote does not say which branches it has, or has some that were not fetched.
+        UsageError: the remote does not list its branches, or has some that have not been fetched.
     """
     commits = commits_of(root)
     trees = {git(root, "rev-parse", "--verify", "--quiet", f"{commit}:docker"): whose for commit, whose in reversed(commits.items())}
@@ -147,18 +148,17 @@ def trees_of(root: Path) -> Iterator[dict[Path, str]]:
 
 
 def commits_of(root: Path) -> dict[str, str]:
-    """The commits of branches and tags, and whose each is."""
+    """The commits of branches and tags, and the name of each."""
     lines = (git(root, "for-each-ref", "--format=%(refname) %(objectname) %(*objectname)", "refs/heads", "refs/tags") or "").splitlines()
     commits = {line.split()[-1]: shown(line.split()[0]) for line in lines}
     if name := remote_of(root):
         remote = ask(root, name)
         if remote.silence:
-            raise UsageError(f"which branches {name} has cannot be told, so neither what is needed: {remote.silence}")
+            raise UsageError(f"cannot tell which images are needed, because {name} does not list its branches: {remote.silence}")
         missing = [ref for ref, commit in remote.refs.items() if git(root, "cat-file", "-e", f"{commit}^{{commit}}") is None]
         if missing:
-            raise UsageError(
-                f"{name} has what is not here ({', '.join(map(shown, missing[:5]))}), so what is needed cannot be told: git fetch"
-            )
+            named = few([shown(ref) for ref in missing])
+            raise UsageError(f"cannot tell which images are needed, because {named} of {name} was not fetched; run: git fetch")
         commits = {**{commit: f"{shown(ref)} of {name}" for ref, commit in remote.refs.items()}, **commits}
     return commits
 

@@ -1,4 +1,4 @@
-"""Names of images, read as the engine reads them: HOST/PATH:TAG or HOST/PATH@DIGEST, on Docker Hub where no host is named."""
+"""Names of images, parsed as the engine does: HOST/PATH:TAG or HOST/PATH@DIGEST; without a host, on Docker Hub."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ HUB = "docker.io"
 
 @dataclass(frozen=True)
 class Reference:
-    """An image, and the image registry that has it."""
+    """An image in an image registry."""
 
     host: str
     """HOST, HOST:PORT or [IPv6]:PORT."""
     path: str
-    """The repository at that host."""
+    """The repository on that host."""
     tag: str
-    """A tag, or the digest where one is named."""
+    """The tag, or the digest if there is one."""
 
 
 def read(name: str) -> Reference:
-    """What a name means. The first part is a host if it could be none of Docker Hub's: one with `.`, `:` or a capital, or `localhost`."""
+    """Parse a name. The first part is a host if it cannot be a namespace on Docker Hub: it has `.`, `:` or a capital, or is `localhost`."""
     repository, tag = split(name)
     host, slash, path = repository.partition("/")
     if not slash or (not set(".:") & set(host) and host == host.lower() and host != "localhost"):
@@ -33,7 +33,7 @@ def read(name: str) -> Reference:
 
 
 def split(name: str) -> tuple[str, str]:
-    """Repository, as it is written, and tag or digest; of a name with both the digest counts."""
+    """The repository, as written, and the tag or digest. If there are both, the digest counts."""
     rest, _, digest = name.partition("@")
     head, _, tail = rest.rpartition(":")
     tagged = bool(head) and "/" not in tail
@@ -41,5 +41,5 @@ def split(name: str) -> tuple[str, str]:
 
 
 def has_digest(name: str) -> bool:
-    """Whether a name can only ever mean one image."""
+    """Whether a name contains a digest, so that it always means the same image."""
     return "@sha256:" in name

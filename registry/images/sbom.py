@@ -1,4 +1,4 @@
-"""What an image holds, as an SBOM (software bill of materials): every package with its version, in CycloneDX's form."""
+"""The contents of an image as an SBOM (software bill of materials): every package and its version, in CycloneDX format."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ from .engine import Engine, LocalImage
 
 
 def of_image(engine: Engine, image: Image, local: LocalImage, digest: str) -> str:
-    """The SBOM of an image that the engine has: what a container of it finds.
+    """The SBOM of an image in the engine, from a container that lists its packages.
 
     Raises:
-        EngineError: the container did not tell.
+        EngineError: the container failed.
     """
     try:
         contents = contents_of(engine.run, local.id)
     except ValueError as error:
-        raise EngineError(f"what {image.reference()} holds cannot be told: {error}") from error
+        raise EngineError(f"cannot list the contents of {image.reference()}: {error}") from error
     return document(image.repository, digest, datetime.fromisoformat(local.created), contents)
 
 
 def document(repository: str, digest: str, created: datetime, contents: Mapping[str, Any]) -> str:
-    """The SBOM of an image, the same for the same image.
+    """The SBOM of an image. The same image always has the same SBOM.
 
     Args:
         repository: the image's name without its tag.
-        digest: the image's, `sha256:..`.
-        created: when the image was made.
-        contents: what `contents.contents` has found in it.
+        digest: the image's digest, `sha256:..`.
+        created: when the image was built.
+        contents: the result of `contents.contents` in the image.
     """
     at, _, name = repository.rpartition("/")
     url = PackageURL("oci", name=name, version=digest, qualifiers={"repository_url": f"{at}/{name}"} if at else None)
@@ -55,7 +55,7 @@ def document(repository: str, digest: str, created: datetime, contents: Mapping[
 
 
 def component(package: Mapping[str, str], system: Mapping[str, str]) -> Component:
-    """A package as the SBOM names it; a package URL says which one of the world's it is."""
+    """A package as a component of the SBOM, identified by its package URL."""
     name, version = package["name"], package["version"]
     if package["kind"] == "deb":
         qualifiers = {"arch": package["arch"], "distro": f"{system.get('ID', 'debian')}-{system.get('VERSION_ID', '')}".rstrip("-")}

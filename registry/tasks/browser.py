@@ -1,4 +1,4 @@
-"""A task's page in the person's browser."""
+"""Opens a task's page in the user's browser."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from ..home import embedded_server, home, private, private_folder
 
 
 def address_of(server: Server, task: Mapping[str, Any]) -> str:
-    """The address of a task's page; the embedded server's is a sign-in that leads there, and holds the key."""
+    """The address of a task's page. For the embedded server, it contains the key and signs the user in."""
     page = server.link(task)
     embedded = embedded_server() if server.embedded else None
     return f"{embedded.login_url}&next={quote(urlsplit(page).path, safe='')}" if embedded else page
 
 
 def show(address: str, *, secret: bool) -> bool:
-    """Open an address in a browser; False where there is none.
+    """Open an address in a browser. False if there is no browser.
 
-    What stands on a program's command line can be read by everybody on the machine: a secret address is given to the browser in a file
-    of this user's alone, which leads there.
+    Every user of the machine can read a program's command line, so a secret address is passed to the browser in a file that only this
+    user can read, and that redirects to it.
     """
     try:
         browser = webbrowser.get()
@@ -34,7 +34,7 @@ def show(address: str, *, secret: bool) -> bool:
 
 
 def leading_to(address: str) -> Path:
-    """A page that leads on to an address, readable by this user alone."""
+    """A page that redirects to an address, and that only this user can read."""
     page = private_folder(home()) / "page.html"
     link = html.escape(address)
     with private():

@@ -1,4 +1,4 @@
-"""Runs side by side: the settings in which they differ, and what came of it."""
+"""Compares runs: the settings in which they differ, and their results."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ Task = Mapping[str, Any]
 
 
 def settings_of(task: Task) -> dict[str, str]:
-    """The settings that a task ran with; before it has run, what was typed."""
+    """The settings that a task ran with; before it has run, the arguments that were typed."""
     return hyperparameters(task, "Args") | hyperparameters(task, "Settings")
 
 
 def differing(tasks: Sequence[Task]) -> list[Row]:
-    """The settings whose values are not the same everywhere; an empty text where a task has none."""
+    """The settings whose values differ between tasks; an empty text where a task has no value."""
     found = [settings_of(task) for task in tasks]
     keys = dict.fromkeys(key for settings in found for key in settings)
     rows = [(key, [settings.get(key, "") for settings in found]) for key in sorted(keys)]
@@ -27,7 +27,7 @@ def differing(tasks: Sequence[Task]) -> list[Row]:
 
 
 def results(tasks: Sequence[Task]) -> list[Row]:
-    """Last and best value of each scalar, `0.4 (min 0.2)`, the main one first; a star at the best run's main one."""
+    """Last and best value of each scalar, `0.4 (min 0.2)`, with the main metric first and a star at its best run."""
     metrics, found, stars = declared(tasks), [reported(task) for task in tasks], best_runs(tasks)
     names = metrics.main_first({name for scalars in found for name in scalars})
     main = metrics.main_of(names)
@@ -40,7 +40,7 @@ def results(tasks: Sequence[Task]) -> list[Row]:
 
 
 def best_runs(tasks: Sequence[Task]) -> list[bool]:
-    """For each task, whether it is the best of those that have reported their main metric. One that is not finite is never."""
+    """For each task, whether it is the best by the main metric. A value that is not finite is never the best."""
     metrics, found = declared(tasks), [reported(task) for task in tasks]
     main = metrics.main_of({name for scalars in found for name in scalars})
     rivals = [scalars[main] for scalars in found if main in scalars] if main else []
@@ -66,13 +66,13 @@ def number(value: Any) -> str:
 
 
 def comparison(tasks: Sequence[Task]) -> list[tuple[str, list[Row]]]:
-    """The table, in parts: name of the part and its rows of one value per task."""
+    """The parts of the table: the name of each part and its rows, with one value per task."""
     ends = [("status", [task["status"] for task in tasks]), ("duration", [watch.age(task) for task in tasks])]
     return [("settings", differing(tasks)), ("scalars", results(tasks)), ("run", ends)]
 
 
 def as_json(tasks: Sequence[Task]) -> list[dict[str, Any]]:
-    """The same for a program: one object per task, numbers unrounded."""
+    """The same as JSON objects, one per task, with numbers in full precision."""
     keys = [key for key, _ in differing(tasks)]
     metrics = declared(tasks)
     return [

@@ -1,4 +1,4 @@
-"""Which tasks a list shows: filters that the server applies, so that they hold for all that it has."""
+"""Filters for lists of tasks. The server applies them, so they cover all of its tasks."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from ..errors import UsageError
 
 
 def query(server: Server, *, project: str | None, tags: Sequence[str], statuses: Sequence[str], name: str | None) -> dict[str, Any]:
-    """The filters of `tasks.get_all` for runs: in a project or one within it, with all of the tags, in one of the statuses, of a workload.
+    """Filters of `tasks.get_all` for runs: in a project or its subprojects, with all tags, with any of the statuses, of a workload.
 
-    The tasks in which ClearML keeps datasets are no runs.
+    The tasks in which ClearML stores datasets are left out.
 
     Raises:
         UsageError: there is no such project, or no such workload.
@@ -42,11 +42,11 @@ def query(server: Server, *, project: str | None, tags: Sequence[str], statuses:
 
 
 def within(server: Server, project: str) -> tuple[list[str], str | None]:
-    """The IDs of a project and those within it, and what is wrong with its name."""
+    """The IDs of a project and its subprojects, and what is wrong with its name, if anything."""
     found = server.call("projects.get_all", name=f"^{re.escape(project)}(/.*)?$", only_fields=["id", "name"]).get("projects") or []
     if found:
         return [each["id"] for each in found], None
     from harness.settings import nearest  # slow to import
 
     known = sorted(each["name"] for each in server.call("projects.get_all", only_fields=["name"]).get("projects") or [])
-    return [], f"there is no project {project!r}{nearest(project, known)}; there are: {', '.join(known) or 'none'}"
+    return [], f"there is no project {project!r}{nearest(project, known)}; available: {', '.join(known) or 'none'}"

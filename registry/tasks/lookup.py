@@ -1,4 +1,4 @@
-"""Tasks as people name them: a whole ID, the beginning of one, or an exact name."""
+"""Finds tasks by their full ID, the first characters of it, or their exact name."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Any
 from ..backends import MOST_TASKS, TASK_ID, Server, exactly
 from ..errors import MissingError, UsageError
 
-SHOWN = 5  # of several tasks that one reference may stand for
-SHORT = 8  # characters of an ID
+SHOWN = 5  # tasks in the message about an ambiguous name
+SHORT = 8  # characters of an ID in tables
 
 
 def find_task(server: Server, reference: str) -> dict[str, Any]:
-    """The task that `reference` stands for.
+    """The task that `reference` names.
 
     Raises:
-        UsageError: there is none, or several.
+        UsageError: there is no such task, or several.
     """
     if TASK_ID.fullmatch(reference):
         try:
@@ -30,19 +30,19 @@ def find_task(server: Server, reference: str) -> dict[str, Any]:
         ids = [task["id"] for task in recent if task["id"].startswith(reference)]
         found = server.tasks(id=ids[: SHOWN + 1]) if ids else []
     if not found:
-        raise UsageError(f"there is no task {reference!r}: give an ID, its first characters (4 or more) or an exact name")
+        raise UsageError(f"there is no task {reference!r}: give an ID, the first characters of one (at least 4), or an exact name")
     if len(found) > 1:
-        raise UsageError(f"{reference!r} stands for several tasks, give one ID: " + ", ".join(task["id"] for task in found[:SHOWN]))
+        raise UsageError(f"{reference!r} matches several tasks; use the ID of one: " + ", ".join(task["id"] for task in found[:SHOWN]))
     return found[0]
 
 
 def short_id(task: Mapping[str, Any]) -> str:
-    """A task's ID as tables show it: enough of it to find the task by."""
+    """A task's ID as tables show it, long enough to find the task by it."""
     return str(task["id"][:SHORT])
 
 
 def find_tasks(server: Server, references: Sequence[str]) -> list[dict[str, Any]]:
-    """The task of each reference; all that cannot be found are named in one error."""
+    """The task of each reference. A single error names all that cannot be found."""
     found: list[dict[str, Any]] = []
     problems: list[str] = []
     for reference in references:

@@ -1,4 +1,4 @@
-"""What a task has reported: its scalars, which of them matters most, and which are not numbers any more."""
+"""The scalars that a task has reported, which of them is the main one, and which are no longer finite."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ Task = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Scalar:
-    """One scalar of a task, as far as its last values tell."""
+    """A scalar of a task: its last, least and greatest value."""
 
     last: float | None = None
     least: float | None = None
     greatest: float | None = None
     gaps: str = ""
-    """Where it was not finite: `at step 3, since step 7`."""
+    """The steps at which it was not finite: `at step 3, since step 7`."""
 
     @property
     def diverged(self) -> bool:
-        """Whether its last value was not finite: none of the earlier ones stands for the run then."""
+        """Whether its last value is not finite. Earlier values then do not represent the run."""
         return "since" in self.gaps or self.last is None
 
     @property
     def said(self) -> str:
-        """That it was not finite, and where; nothing of one that always was."""
+        """A text that says where it was not finite; empty if it always was."""
         return f"not finite {self.gaps}".rstrip() if self.gaps or self.diverged else ""
 
     def best(self, lower: bool) -> float | None:
@@ -40,7 +40,7 @@ class Scalar:
 
 
 def reported(task: Task) -> dict[str, Scalar]:
-    """A task's scalars by `title/series`, those of the machine left out, those that never were numbers among them."""
+    """A task's scalars by `title/series`, without the machine's, and including those that were never finite."""
     stated = not_finite(task)
     found = {name: Scalar(gaps=text) for name, text in stated.items()}
     for name, item in scalars(task).items():
@@ -51,16 +51,16 @@ def reported(task: Task) -> dict[str, Scalar]:
 
 
 def declared(tasks: Sequence[Task]) -> Metrics:
-    """What the tasks' workloads declare, the first task's before the others'."""
+    """The metrics that the tasks' workloads declare, the first task's first."""
     stated = [Metrics.read(properties(task).get(PROPERTY)) for task in tasks]
     return Metrics(*(tuple(dict.fromkeys(name for one in stated for name in getattr(one, key))) for key in ("main", "lower", "higher")))
 
 
 def not_finite(task: Task) -> dict[str, str]:
-    """Where the task's scalars were not finite, in words, by `title/series`."""
+    """The steps at which a task's scalars were not finite, in words, by `title/series`."""
     return gaps.read(properties(task).get(gaps.PROPERTY))
 
 
 def properties(task: Task) -> dict[str, str]:
-    """What a task's owner or its run noted: ClearML's user properties."""
+    """A task's user properties, which its owner or its run has set."""
     return hyperparameters(task, "properties")

@@ -1,4 +1,4 @@
-"""The table of `registry status`, a line for each task: what matters most at 80 columns, all of it where there is room."""
+"""The table of `registry status`, one line per task: the essentials in 80 columns, everything in a wider terminal."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from .watch import age, duration, numbers
 Task = Mapping[str, Any]
 
 ROOMY = 140
-"""Columns of a terminal from which on all is shown."""
+"""The width of a terminal, in columns, from which everything is shown."""
 CUT = ("task", "main metric", "last scalars", "reason")
-"""Columns that give way where a line is too long."""
+"""The columns that are cut if a line is too long."""
 
 
 def table(tasks: Sequence[Task], queues: Mapping[str, str], width: int | None) -> tuple[list[str], list[list[str]]]:
-    """The columns and the rows for a terminal of `width` columns, or for a file. A column in which nobody has anything is left out."""
+    """The columns and rows for a terminal of the given width, or for a file. Empty columns are left out."""
     roomy = width is None or width >= ROOMY
     rows = [
         {
@@ -42,7 +42,7 @@ def table(tasks: Sequence[Task], queues: Mapping[str, str], width: int | None) -
 
 
 def objects(tasks: Sequence[Task], queues: Mapping[str, str]) -> list[dict[str, Any]]:
-    """The same for a program: one object per task, numbers unrounded."""
+    """The same as JSON objects, one per task, with numbers in full precision."""
     stated = ("id", "name", "status", "status_reason", "started", "completed", "last_iteration")
     return [
         {key: task.get(key) for key in stated}
@@ -68,20 +68,20 @@ def queue_of(task: Task, queues: Mapping[str, str]) -> str:
 
 
 def why_ended(task: Task) -> str:
-    """Of a task that ended badly the first line of the reason."""
+    """The first line of the reason why a task failed or was stopped."""
     why = reason_of(task) if task["status"] in ENDED_BADLY else ""
     return why.partition("\n")[0]
 
 
 def main_of(task: Task) -> dict[str, Any] | None:
-    """Name and last value of the scalar that a task is judged by: no value where it is not finite, nothing if there is none."""
+    """Name and last value of a task's main metric. The value is None if it is not finite; None if the task has no main metric."""
     found = reported(task)
     main = declared([task]).main_of(found)
     return {"name": main, "last": None if found[main].diverged else found[main].last} if main else None
 
 
 def main_number(task: Task) -> str:
-    """What a task is judged by, the number first: where room is short, the name is cut."""
+    """A task's main metric, with the number first: if space is short, the name is cut."""
     main = main_of(task)
     if main is None:
         return numbers(task, 1)

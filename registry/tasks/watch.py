@@ -1,4 +1,4 @@
-"""Waiting for tasks: live progress at a terminal, plain lines elsewhere."""
+"""Waits for tasks: with live progress at a terminal, with plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from ..statuses import PENDING, SUCCEEDED
 from .lookup import short_id
 from .metrics import Scalar, declared, reported
 
-POLL = 1.0  # seconds between two questions to the server
+POLL = 1.0  # seconds between two requests to the server
 LAST_LINES = 15  # of a failed task's log
-SETTLING = 3.0  # seconds that an agent needs to send the end of a log after the task has said that it failed
+SETTLING = 3.0  # seconds after which an agent has sent the end of a failed task's log
 
 Task = dict[str, Any]
 
@@ -32,7 +32,7 @@ def wait(server: Server, ids: Sequence[str], console: Console, poll: float = POL
     """Wait until every task has ended, and return them in the order of `ids`.
 
     Raises:
-        RunFailedError: at least one did not complete; says why, with the last lines of its log.
+        RunFailedError: at least one did not complete; the message gives the reason and the last lines of the log.
     """
     tasks = follow(server, ids, console, poll) if console.is_terminal else narrate(server, ids, console, poll)
     failed = [task for task in tasks if task["status"] not in SUCCEEDED]
@@ -43,7 +43,7 @@ def wait(server: Server, ids: Sequence[str], console: Console, poll: float = POL
 
 
 def ended(server: Server, ids: Sequence[str], poll: float, show: Callable[[list[Task]], None]) -> list[Task]:
-    """Ask for the tasks until none is pending, showing each answer."""
+    """Request the tasks until none is pending, and show each answer."""
     comeback = Comeback()
     while True:
         known = {task["id"]: task for task in server.tasks(id=list(ids))}
@@ -55,7 +55,7 @@ def ended(server: Server, ids: Sequence[str], poll: float, show: Callable[[list[
 
 
 def follow(server: Server, ids: Sequence[str], console: Console, poll: float) -> list[Task]:
-    """A table that renews itself, with the newest line of each running task's log."""
+    """Show a live table, with the newest line of each running task's log."""
     with Live(console=console, transient=False, auto_refresh=False) as live:
 
         def show(tasks: list[Task]) -> None:
@@ -72,7 +72,7 @@ def follow(server: Server, ids: Sequence[str], console: Console, poll: float) ->
 
 
 def narrate(server: Server, ids: Sequence[str], console: Console, poll: float) -> list[Task]:
-    """A line whenever a task's status changes."""
+    """Print a line whenever a task's status changes."""
     last: dict[str, str] = {}
 
     def show(tasks: list[Task]) -> None:
@@ -85,14 +85,14 @@ def narrate(server: Server, ids: Sequence[str], console: Console, poll: float) -
 
 
 def obituary(server: Server, task: Mapping[str, Any]) -> str:
-    """Why a task ended as it did, and the last lines of its log."""
+    """Why a task ended, and the last lines of its log."""
     why = reason_of(task)
     lines = last_lines(server, task["id"], LAST_LINES) if task["status"] != "deleted" else []
     return "\n".join([f"{task['name']} ({task['id']}): {task['status']}{f': {why}' if why else ''}", *(f"    {line}" for line in lines)])
 
 
 def numbers(task: Mapping[str, Any], count: int = 3) -> str:
-    """The last values of a task's first scalars: what it is judged by, those that are not finite any more, the others."""
+    """The last values of a task's first few scalars: the main metric, then those that are no longer finite, then the others."""
     found, metrics = reported(task), declared([task])
     main = metrics.main_of(found)
     names = sorted(metrics.main_first(found), key=lambda name: (name != main, not found[name].diverged))
@@ -102,12 +102,12 @@ def numbers(task: Mapping[str, Any], count: int = 3) -> str:
 
 
 def short(scalar: Scalar) -> str:
-    """`=0.4`, or since when it has not been finite."""
+    """`=0.4`, or the step since which it is not finite."""
     return f" not finite {scalar.gaps.rpartition(', ')[2]}".rstrip() if scalar.diverged else f"={scalar.last:.4g}"
 
 
 def moment(stated: str | None) -> datetime | None:
-    """A server's time stamp; without a zone it is UTC."""
+    """A time stamp of the server; without a time zone, it is in UTC."""
     if not stated:
         return None
     found = datetime.fromisoformat(stated)
@@ -115,7 +115,7 @@ def moment(stated: str | None) -> datetime | None:
 
 
 def duration(task: Mapping[str, Any]) -> float | None:
-    """Seconds that a task has run so far, or did run."""
+    """The seconds that a task has run, until now or until it ended."""
     started = moment(task.get("started"))
     if started is None:
         return None
@@ -147,7 +147,7 @@ def lines_of(events: Sequence[tuple[float, str]], count: int) -> list[str]:
 def follow_log(
     server: Server, task: str, echo: Callable[[str], None], *, until_end: bool, tail: int | None = None, poll: float = POLL
 ) -> None:
-    """Print a task's console output, or the last `tail` lines of it, and with `until_end` what is added until the task ends."""
+    """Print a task's console output, or its last `tail` lines; with `until_end`, also new output until the task ends."""
     end = server.log_end(task, tail) if tail else []
     for text in lines_of(end, tail or 0):
         echo(text)

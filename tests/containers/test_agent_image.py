@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 NAME = "clearml-workloads-agent:latest"
 
 
-def test_its_command_runs_and_tells_what_it_lacks(there: Containers) -> None:
+def test_its_command_runs_and_reports_what_it_lacks(there: Containers) -> None:
     """Installs Debian's docker and the registry's environment. Without server and socket both are asked for."""
     base = f"--build-arg=BASE_IMAGE={debian_base(there)}"
     there.docker("build", "--network=host", base, f"--tag={NAME}", f"--file={ROOT}/docker/agent/agent.Dockerfile", str(ROOT))

@@ -34,7 +34,7 @@ def state(registry: Registry, image: str) -> dict[str, str]:
     return found[0]
 
 
-def test_built_and_pushed_under_its_environment_its_commit_and_latest(
+def test_images_are_built_and_pushed_with_the_tags_of_environment_commit_and_latest(
     registry: Registry, built: Built, there: Containers, image: str
 ) -> None:
     """The commit is named where the image holds its code, and nowhere else."""
@@ -50,7 +50,7 @@ def test_built_and_pushed_under_its_environment_its_commit_and_latest(
     assert labels["org.opencontainers.image.revision"] == (commit or "unknown")
 
 
-def test_its_bill_of_materials_names_what_is_locked(registry: Registry, built: Built, image: str) -> None:
+def test_the_sbom_lists_the_locked_packages(registry: Registry, built: Built, image: str) -> None:
     built(image)
     stated = json.loads(registry(image, "image", "sbom", image).stdout)
     assert stated["metadata"]["component"]["version"] == state(registry, image)["digest"]
@@ -61,7 +61,7 @@ def test_its_bill_of_materials_names_what_is_locked(registry: Registry, built: B
     assert any(url.startswith("pkg:deb/debian/libegl1@") for url in found)
 
 
-def test_an_image_that_serves_a_later_commit_is_not_tagged_by_it(
+def test_an_image_reused_by_a_later_commit_is_not_tagged_with_it(
     registry: Registry, built: Built, there: Containers, tmp_path: Path
 ) -> None:
     """Its environment is that commit's, its code is not."""
@@ -78,7 +78,7 @@ def test_an_image_that_serves_a_later_commit_is_not_tagged_by_it(
     assert later not in state(registry, "tabletop")["other_tags"].split()
 
 
-def test_a_plain_build_in_a_clone_that_is_its_owner_s_alone_is_for_all(built: Built, there: Containers, tmp_path: Path) -> None:
+def test_an_image_built_from_a_private_clone_is_readable_for_everybody(built: Built, there: Containers, tmp_path: Path) -> None:
     """As docker-compose builds it, under umask 077; and it has the local time that was asked for, by both of its names."""
     built("tabletop")
     clone = tmp_path / "clone"
@@ -94,14 +94,14 @@ def test_a_plain_build_in_a_clone_that_is_its_owner_s_alone_is_for_all(built: Bu
     assert told.splitlines() == ["Asia/Tokyo", "/usr/share/zoneinfo/Asia/Tokyo"]
 
 
-def test_what_the_registry_has_is_not_built_again(registry: Registry, built: Built, image: str) -> None:
+def test_an_image_in_the_registry_is_not_built_again(registry: Registry, built: Built, image: str) -> None:
     built(image)
     again = registry(image, "image", "build", image)
     assert "has this environment already" in again.stderr
     assert state(registry, image)["digest"] in again.stdout
 
 
-def test_removed_and_pulled_it_is_ready_for_an_agent(registry: Registry, built: Built, there: Containers, image: str) -> None:
+def test_a_pulled_image_is_ready_for_an_agent(registry: Registry, built: Built, there: Containers, image: str) -> None:
     built(image)
     now = state(registry, image)
     names = there.docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", now["image"]).splitlines()
@@ -112,7 +112,7 @@ def test_removed_and_pulled_it_is_ready_for_an_agent(registry: Registry, built: 
     assert state(registry, image)["local"] is not None
 
 
-def test_the_agent_runs_the_smoke_run_in_it(
+def test_the_agent_runs_the_smoke_run_in_the_image(
     registry: Registry, data: Callable[[Declaration], None], built: Built, agents: None, workload: Declaration
 ) -> None:
     built(workload.image)

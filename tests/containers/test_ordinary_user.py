@@ -71,7 +71,7 @@ def test_a_task_runs_as_the_user_and_leaves_nothing_that_the_user_cannot_delete(
     user.run("rm", "-r", str(user.state))
 
 
-def test_an_agent_of_a_team_s_server_runs_tasks_in_containers_that_write_nothing_but_their_tmp(user: Ordinary, tmp_path: Path) -> None:
+def test_an_agent_of_a_teams_server_runs_tasks_in_containers_that_write_only_to_tmp(user: Ordinary, tmp_path: Path) -> None:
     """`registry agent --docker` with what its user adds to `docker run`; the server is told by variables, as a team's is."""
     user.registry("up", "--agents", "0", "--port", "0")
     more = {"CLEARML_CONFIG_FILE": str(user.state / "server/clearml.conf"), "CLEARML_AGENT_EXTRA_DOCKER_ARGS": "--read-only --tmpfs=/tmp"}
@@ -88,7 +88,7 @@ def test_an_agent_of_a_team_s_server_runs_tasks_in_containers_that_write_nothing
     assert user.not_theirs() == []
 
 
-def test_an_agent_of_services_runs_many_tasks_at_a_time_and_they_end_with_it(user: Ordinary, there: Containers, tmp_path: Path) -> None:
+def test_a_services_agent_runs_several_tasks_at_once_and_they_end_with_it(user: Ordinary, there: Containers, tmp_path: Path) -> None:
     user.registry("up", "--agents", "0", "--port", "0")
     log, configuration = tmp_path / "agent.log", str(user.state / "server/clearml.conf")
     line = [sys.executable, "-m", "registry", "agent", "--docker", "--services", "--queue", "gpu01"]
@@ -108,7 +108,7 @@ def test_an_agent_of_services_runs_many_tasks_at_a_time_and_they_end_with_it(use
     user.registry("down")
 
 
-def test_an_image_runs_by_hand_without_a_home_and_without_writing_into_itself(user: Ordinary, there: Containers) -> None:
+def test_an_image_runs_by_hand_without_a_home_and_read_only(user: Ordinary, there: Containers) -> None:
     """No agent, no server, no name: `docker run` with a user, and one folder to write into."""
     results = user.folder / "results"
     user.run("mkdir", str(results))
@@ -134,7 +134,7 @@ def agent_of(supervisor: processes.Process) -> int:
     return agent
 
 
-def test_containers_end_with_their_killed_agents_and_no_task_is_left_running(user: Ordinary) -> None:
+def test_containers_of_killed_agents_end_and_no_task_is_left_running(user: Ordinary) -> None:
     """Ten agents, each killed at another moment of its container: just made, preparing, importing, at work."""
     user.registry("up", "--docker", "--port", "0", "--agents", str(AGENTS))
     tasks = user.registry("enqueue", "tabletop", *RENDER, "n=400", f"seed={','.join(map(str, range(AGENTS)))}").split()
@@ -159,7 +159,7 @@ def test_containers_end_with_their_killed_agents_and_no_task_is_left_running(use
     user.registry("down")
 
 
-def test_a_container_ends_with_its_agent_and_supervisor_and_the_next_up_ends_what_could_not(user: Ordinary, there: Containers) -> None:
+def test_a_container_ends_with_its_agent_and_supervisor_and_the_next_up_ends_the_rest(user: Ordinary, there: Containers) -> None:
     """A run is told by its container's own shell that nobody is left. A container that has not been told, or cannot be: one of the
     agent's label, as a task's image without `flock` would be."""
     user.registry("up", "--docker", "--port", "0")

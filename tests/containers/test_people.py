@@ -65,9 +65,7 @@ def containers(there: Containers) -> dict[str, tuple[str, str]]:
 
 
 @pytest.mark.parametrize("folder", [".", "docker"])
-def test_the_containers_of_one_are_not_touched_by_the_other(
-    there: Containers, clones: dict[str, Path], typed: Compose, folder: str
-) -> None:
+def test_users_do_not_affect_each_others_containers(there: Containers, clones: dict[str, Path], typed: Compose, folder: str) -> None:
     try:
         typed("ada", "up", "-d", "tabletop", sudo=False, folder=folder)
         before = containers(there)
@@ -83,7 +81,7 @@ def test_the_containers_of_one_are_not_touched_by_the_other(
             typed(name, "down", "--timeout", "0", sudo=False, folder=folder)
 
 
-def test_under_sudo_too_and_what_is_written_is_the_person_s(there: Containers, clones: dict[str, Path], typed: Compose) -> None:
+def test_under_sudo_files_belong_to_the_user(there: Containers, clones: dict[str, Path], typed: Compose) -> None:
     try:
         for name in clones:
             typed(name, "up", "-d", "tabletop", sudo=True)
@@ -95,7 +93,7 @@ def test_under_sudo_too_and_what_is_written_is_the_person_s(there: Containers, c
             typed(name, "down", "--timeout", "0", sudo=True)
 
 
-def test_a_folder_that_is_missing_is_said_and_not_made_by_root(clones: dict[str, Path], typed: Compose) -> None:
+def test_a_missing_folder_is_an_error_and_is_not_created_as_root(clones: dict[str, Path], typed: Compose) -> None:
     shutil.rmtree(clones["ada"] / "data")
     try:
         with pytest.raises(subprocess.CalledProcessError) as failed:

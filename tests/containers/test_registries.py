@@ -187,7 +187,7 @@ class TestReached:
         bench.engine.docker("pull", f"{bench.plain}/team/toy@{now['digest']}")
         assert now["other_tags"].split() == ["latest"]  # the toy's Dockerfile states no commit, so no tag does
 
-    def test_one_with_a_private_ca_client_certificates_and_a_credential_helper(self, bench: Bench, clone: Path, login: None) -> None:
+    def test_a_registry_with_a_private_ca_client_certificates_and_a_credential_helper(self, bench: Bench, clone: Path, login: None) -> None:
         here = {"IMAGE_REGISTRY": f"{bench.private}/team"}
         bench.done(clone, "build", "toy", **here)
         told = bench.done(clone, "push", "toy", **here)
@@ -209,10 +209,10 @@ class TestRefused:
 
     def test_a_wrong_password(self, bench: Bench, clone: Path, login: None) -> None:
         give_password(bench, "wrong")
-        assert "refuses the login that is in docker-credential-test: docker login" in self.refused(bench, clone, bench.private)
+        assert "rejects the login in docker-credential-test; run: docker login" in self.refused(bench, clone, bench.private)
 
     def test_no_password(self, bench: Bench, clone: Path) -> None:
-        assert "asks for a name and a password: docker login" in self.refused(bench, clone, bench.private)
+        assert "requires a login; run: docker login" in self.refused(bench, clone, bench.private)
 
     def test_a_ca_that_is_not_trusted(self, bench: Bench, clone: Path) -> None:
         folder = endpoints.CERTIFICATES / bench.private
@@ -224,20 +224,18 @@ class TestRefused:
         assert "is not trusted" in told
         assert f"its CA belongs into {folder}/ca.crt" in told
 
-    def test_one_without_tls_that_the_engine_does_not_list(self, bench: Bench, clone: Path, tmp_path: Path) -> None:
+    def test_a_registry_without_tls_that_the_engine_does_not_list(self, bench: Bench, clone: Path, tmp_path: Path) -> None:
         address, port = bench.plain.partition(":")[0], free_port()
         with image_registry(tmp_path / "data", port, tmp_path, address=address):
             assert "speaks plain HTTP" in self.refused(bench, clone, f"{address}:{port}")
 
-    def test_one_that_is_silent(self, bench: Bench, clone: Path) -> None:
+    def test_a_registry_that_does_not_answer(self, bench: Bench, clone: Path) -> None:
         address = bench.plain.partition(":")[0]
         assert "does not answer: " in self.refused(bench, clone, f"{address}:{free_port()}")
 
 
 class TestReplaced:
-    def test_another_image_of_one_environment_is_refused_by_both_names_and_takes_its_place_with_force(
-        self, bench: Bench, clone: Path
-    ) -> None:
+    def test_a_different_image_for_an_environment_is_refused_and_replaced_with_force(self, bench: Bench, clone: Path) -> None:
         bench.done(clone, "build", "toy")
         bench.done(clone, "push", "toy")
         (clone / "configs/toy/more.yaml").write_text("# code: no part of the environment\n")
@@ -260,7 +258,7 @@ class TestReplaced:
         assert "already there" in again.stderr
         assert now in again.stdout
 
-    def test_what_was_pulled_as_part_of_an_index_is_the_same(self, bench: Bench, clone: Path) -> None:
+    def test_an_image_pulled_from_an_index_is_the_same(self, bench: Bench, clone: Path) -> None:
         """As Docker 29 pushes images: the tag names an index, of which the engine takes the image for this machine."""
         bench.done(clone, "build", "toy")
         bench.done(clone, "push", "toy")
@@ -275,7 +273,7 @@ class TestReplaced:
 
 
 class TestBases:
-    def test_a_base_of_a_registry_is_named_with_its_digest(self, bench: Bench, clone: Path) -> None:
+    def test_a_base_in_a_registry_must_be_named_by_its_digest(self, bench: Bench, clone: Path) -> None:
         """The refusal tells the digest; with it the image is built, on that base alone."""
         base = f"{bench.plain}/bases/debian:12"
         bench.engine.docker("tag", OWN_BASE, base)
@@ -294,7 +292,7 @@ class TestBases:
         assert labels["org.opencontainers.image.base.name"] == f"{base}@{digest}"
         assert labels["org.opencontainers.image.base.digest"] == digest
 
-    def test_the_dockerfiles_base_has_to_be_pinned(self, bench: Bench, clone: Path) -> None:
+    def test_the_dockerfiles_base_must_be_pinned(self, bench: Bench, clone: Path) -> None:
         base = f"{bench.plain}/bases/pinned:12"
         bench.engine.docker("tag", OWN_BASE, base)
         bench.engine.docker("push", base)
@@ -302,12 +300,12 @@ class TestBases:
         dockerfile.write_text(dockerfile.read_text().replace("base.example.org/debian:12", base))
         refused = bench.run(clone, "build", "toy", BASE_IMAGE="")
         assert refused.returncode == 2
-        assert f"toy: its base {base} is named by a tag, which may move to another image; type: registry image pin toy" in refused.stderr
+        assert f"toy: its base {base} is named by a tag, which may move to another image; run: registry image pin toy" in refused.stderr
         bench.done(clone, "pin", "toy", BASE_IMAGE="")
         bench.done(clone, "build", "toy", BASE_IMAGE="")
         assert f"{base}@sha256:" in dockerfile.read_text()
 
-    def test_an_own_base_that_was_made_anew_is_told(self, bench: Bench, clone: Path) -> None:
+    def test_a_rebuilt_local_base_is_reported(self, bench: Bench, clone: Path) -> None:
         bench.base("moving:1", b"one")
         bench.done(clone, "build", "toy", BASE_IMAGE="moving:1")
         bench.base("moving:1", b"two")
@@ -318,7 +316,7 @@ class TestBases:
 
 
 class TestPruned:
-    def test_here_and_in_the_registry(self, bench: Bench, clone: Path, server: LocalServer) -> None:
+    def test_images_are_pruned_here_and_in_the_registry(self, bench: Bench, clone: Path, server: LocalServer) -> None:
         """A container keeps the image that it runs in."""
         used = self.built_and_left(bench, clone, "used by a container")
         bench.engine.docker("create", "--name=user", f"{bench.plain}/team/toy:{used}")

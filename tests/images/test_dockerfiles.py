@@ -195,12 +195,12 @@ BREACHES: list[tuple[Callable[[Dockerfile], bool], str, str]] = [
 
 @pytest.mark.parametrize("convention", CONVENTIONS, ids=lambda convention: convention.__name__)
 @pytest.mark.parametrize("name", image_names())
-def test_every_image_keeps_to_it(name: str, convention: Callable[[Dockerfile], bool]) -> None:
+def test_every_image_follows_the_convention(name: str, convention: Callable[[Dockerfile], bool]) -> None:
     assert convention(Dockerfile(name, (ROOT / "docker" / name / "Dockerfile").read_text()))
 
 
 @pytest.mark.parametrize("convention", CONVENTIONS, ids=lambda convention: convention.__name__)
-def test_a_breach_is_noticed(convention: Callable[[Dockerfile], bool]) -> None:
+def test_a_violation_is_detected(convention: Callable[[Dockerfile], bool]) -> None:
     assert convention(Dockerfile("toolbox", GOOD))
     breaches = [(before, after) for breached, before, after in BREACHES if breached is convention]
     assert breaches
@@ -209,6 +209,6 @@ def test_a_breach_is_noticed(convention: Callable[[Dockerfile], bool]) -> None:
         assert not convention(Dockerfile("toolbox", GOOD.replace(before, after, 1))), after
 
 
-def test_an_older_base_with_its_reason_is_fine() -> None:
+def test_an_older_base_with_a_reason_is_accepted() -> None:
     older = GOOD.replace(f":{pytorch_tag(ROOT)}", ":21.06-py3").replace("# A toolbox.", "# A toolbox.\n# CUDA 11.3, for its extensions")
     assert another_base_is_explained_by_its_cuda(Dockerfile("toolbox", older))

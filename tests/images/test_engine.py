@@ -37,7 +37,7 @@ def test_podman_is_refused_by_name(docker: Path, answer: str) -> None:
         Engine()
 
 
-def test_docker_is_not(docker: Path) -> None:
+def test_docker_is_accepted(docker: Path) -> None:
     docker.write_text(DOCKER % ITSELF)
     Engine()
     docker.write_text(DOCKER % "null")
@@ -45,7 +45,7 @@ def test_docker_is_not(docker: Path) -> None:
         Engine()
 
 
-def test_the_digest_of_an_image_is_that_of_the_repository_that_is_asked_for() -> None:
+def test_the_digest_of_an_image_depends_on_the_repository() -> None:
     """`RepoDigests` of `docker image inspect` names Docker Hub's images without their host."""
     digests = ("python@sha256:a", "registry.example.org:5000/team/clip@sha256:b")
     image = LocalImage("sha256:c", 1, "", digests, {})

@@ -30,7 +30,7 @@ def push(repository: str, tag: str, labels: dict[str, str], **options: object) -
     return str(Repository(repository, options=options).image(tag, labels)["digest"])
 
 
-def test_what_is_there_and_what_is_not(host: str) -> None:
+def test_present_and_missing_images(host: str) -> None:
     digest = push(f"{host}/team/a", "env-1", {})
     store = ImageStore(f"{host}/team/a")
     found = store.find("env-1")
@@ -41,7 +41,7 @@ def test_what_is_there_and_what_is_not(host: str) -> None:
     assert ImageStore(f"{host}/team/never-pushed").tags() == []
 
 
-def test_more_names_for_one_image(host: str) -> None:
+def test_adding_tags_to_an_image(host: str) -> None:
     digest = push(f"{host}/team/b", "env-1", {"k": "v"})
     store = ImageStore(f"{host}/team/b")
     store.add_tags("env-1", ["latest", "0123abc"])
@@ -52,7 +52,7 @@ def test_more_names_for_one_image(host: str) -> None:
     assert store.labels("missing") is None
 
 
-def test_a_long_list_of_tags_comes_in_pages(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_list_of_tags_is_read_in_pages(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     push(f"{host}/team/c", "t0", {})
     store = ImageStore(f"{host}/team/c")
     store.add_tags("t0", [f"t{number}" for number in range(1, 7)])
@@ -86,7 +86,7 @@ class TestIndices:
     attestations. They are pushed as they are: Debian's engine makes none of them.
     """
 
-    def test_the_image_for_this_machine_is_looked_at(self, pushed: tuple[Repository, str, Json]) -> None:
+    def test_the_image_for_this_machine_is_read(self, pushed: tuple[Repository, str, Json]) -> None:
         repository, digest, image = pushed
         store = ImageStore(repository.name)
         found = store.find("env-1")
@@ -95,20 +95,20 @@ class TestIndices:
         assert store.labels("env-1") == {"for": MACHINES[platform.machine()]}
         assert image["digest"] in found.identities
 
-    def test_more_names_are_names_of_the_index(self, pushed: tuple[Repository, str, Json]) -> None:
+    def test_added_tags_name_the_index(self, pushed: tuple[Repository, str, Json]) -> None:
         repository, digest, _ = pushed
         store = ImageStore(repository.name)
         store.add_tags("env-1", ["latest"])
         assert store.digest("latest") == digest
         assert store.tags() == ["env-1", "latest"]
 
-    def test_without_one_for_this_machine_another_tells_the_labels(self, host: str) -> None:
+    def test_without_an_image_for_this_machine_another_has_the_labels(self, host: str) -> None:
         repository = Repository(f"{host}/indices/other")
         image = repository.image(None, {"k": "v"}, kind=OCI)
         repository.index("v1", [for_platform(image, "riscv64")])
         assert ImageStore(repository.name).labels("v1") == {"k": "v"}
 
-    def test_an_index_of_attestations_alone_is_no_image(self, host: str) -> None:
+    def test_an_index_with_only_attestations_is_an_error(self, host: str) -> None:
         repository = Repository(f"{host}/indices/empty")
         image = repository.image(None, {}, kind=OCI)
         repository.index("v1", [repository.attestation(image)])
@@ -121,7 +121,7 @@ class TestIndices:
         entries = [{"mediaType": kind, "digest": kind, "platform": here} for kind in ("application/vnd.example.later+json", OCI)]
         assert for_this_machine({"manifests": entries}) == OCI
 
-    def test_the_engine_knows_it_by_its_index_or_by_its_configuration(self, pushed: tuple[Repository, str, Json]) -> None:
+    def test_the_engines_id_is_the_digest_of_the_index_or_the_configuration(self, pushed: tuple[Repository, str, Json]) -> None:
         """By the first where it keeps images the new way, by the second where it keeps them the old one."""
         repository, digest, image = pushed
         found = ImageStore(repository.name).find("env-1")
@@ -132,7 +132,7 @@ class TestIndices:
 
 
 class TestDeletion:
-    def test_what_a_digest_names_goes_with_its_tags(self, tmp_path: Path) -> None:
+    def test_deleting_a_digest_deletes_its_tags(self, tmp_path: Path) -> None:
         port = free_port()
         with image_registry(tmp_path / "data", port, tmp_path, storage={"delete": {"enabled": True}}):
             repository = Repository(f"127.0.0.1:{port}/team/a")
@@ -144,7 +144,7 @@ class TestDeletion:
             assert store.digest("env-2") == second
             store.delete(first)  # somebody else was faster
 
-    def test_a_registry_that_deletes_nothing_says_so(self, host: str) -> None:
+    def test_a_registry_without_deletion_is_an_error(self, host: str) -> None:
         digest = push(f"{host}/team/kept", "env-1", {})
         with pytest.raises(StoreError, match=r"deletes nothing \(HTTP 405\): .* REGISTRY_STORAGE_DELETE_ENABLED=true"):
             ImageStore(f"{host}/team/kept").delete(digest)
@@ -165,17 +165,17 @@ class TestImageOfARun:
         check_image(needed.reference(tag), needed, findings, here=False)
         return findings
 
-    def test_one_that_is_there_and_right(self, needed: Image) -> None:
+    def test_an_image_of_the_right_environment_is_accepted(self, needed: Image) -> None:
         base = "mirror.example.org/base:1"
         version = Image("clip", needed.root, base=base).environment
         push(needed.repository, "v1", {"org.opencontainers.image.version": version, "org.opencontainers.image.base.name": base})
         assert self.checked(needed, "v1") == Findings()
 
-    def test_one_that_states_nothing_is_taken(self, needed: Image) -> None:
+    def test_an_image_without_labels_is_accepted(self, needed: Image) -> None:
         push(needed.repository, "v1", {})
         assert self.checked(needed, "v1") == Findings()
 
-    def test_one_of_another_environment_is_a_problem_that_names_both(self, needed: Image) -> None:
+    def test_an_image_of_another_environment_is_a_problem_that_names_both(self, needed: Image) -> None:
         push(
             needed.repository,
             "v1",
@@ -185,7 +185,7 @@ class TestImageOfARun:
         assert f"its environment is env-0123456789ab, the commit needs {needed.environment}" in problem
         assert "registry image push clip" in problem
 
-    def test_one_that_is_missing_is_a_problem(self, needed: Image) -> None:
+    def test_a_missing_image_is_a_problem(self, needed: Image) -> None:
         (problem,) = self.checked(needed, "v1").problems
         assert problem.startswith(f"image {needed.reference('v1')} is not in its image registry: registry image build clip")
 

@@ -93,7 +93,7 @@ def log_of(server: LocalServer, task: str) -> str:
 
 
 @pytest.mark.slow
-def test_it_runs_tasks_and_ends_with_the_one_that_it_runs(
+def test_an_agent_runs_tasks_and_ends_together_with_its_task(
     server: LocalServer, command: Command, start: Started, numbers: str, tmp_path: Path
 ) -> None:
     """An agent takes 5 s to start, and a task 6."""
@@ -136,7 +136,7 @@ def containers(environment: dict[str, str], clone: Path, tmp_path: Path) -> Iter
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_in_containers_too(
+def test_an_agent_runs_tasks_in_containers(
     server: LocalServer, environment: dict[str, str], command: Command, containers: str, start: Started, numbers: str, tmp_path: Path
 ) -> None:
     """An engine takes 3 s to start, an agent 5 and a task 10. No key is on a command line of docker's, nor readable in a file."""
@@ -158,7 +158,7 @@ def test_in_containers_too(
     assert not temporary.exists()
 
 
-def test_all_that_an_agent_lacks_is_told_at_once(server: LocalServer, command: Command, tmp_path: Path) -> None:
+def test_everything_that_an_agent_lacks_is_reported_at_once(server: LocalServer, command: Command, tmp_path: Path) -> None:
     lacking = {"HARNESS_ENVS": str(tmp_path / "nowhere"), "REGISTRY_HOME": str(tmp_path / "a home"), "PATH": "/usr/bin:/bin"}
     outcome = command("agent", "--queue", "tema", "--queue", "other", "--gpus", "7", **lacking)
     assert (outcome.code, outcome.out) == (2, "")
@@ -174,17 +174,17 @@ def test_all_that_an_agent_lacks_is_told_at_once(server: LocalServer, command: C
     assert not (tmp_path / "a home").exists()
 
 
-def test_a_server_and_an_engine_that_do_not_answer_are_told_together(command: Command) -> None:
+def test_an_unreachable_server_and_engine_are_reported_together(command: Command) -> None:
     gone = {"CLEARML_API_HOST": "http://127.0.0.1:9", "DOCKER_HOST": "tcp://127.0.0.1:9", "CLEARML_AUTH_TOKEN": "a token"}
     outcome = command("agent", "--queue", QUEUE, "--docker", **gone)
     assert outcome.code == 2
-    assert "no answer from the ClearML server at http://127.0.0.1:9" in outcome.err
+    assert "the ClearML server at http://127.0.0.1:9 does not answer" in outcome.err
     assert "the container engine at tcp://127.0.0.1:9 does not answer" in outcome.err
     assert "CLEARML_AUTH_TOKEN would stand on docker's command line" in outcome.err
     assert "3 problems" in outcome.err
 
 
-def test_a_queue_without_an_agent_is_told_with_the_command_that_serves_it(server: LocalServer, command: Command) -> None:
+def test_the_warning_about_an_unserved_queue_names_the_command(server: LocalServer, command: Command) -> None:
     server.call("queues.create", name="lonely")
     outcome = command("enqueue", "toy", "--queue", "lonely", "command=make")
     assert outcome.code == 0, outcome.err

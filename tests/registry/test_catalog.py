@@ -29,19 +29,19 @@ def tabletop() -> list[catalog.CatalogEntry]:
 
 
 @pytest.mark.parametrize("entry", tabletop(), ids=lambda entry: entry.alias)
-def test_a_rendered_data_set_is_published_under_its_alias(entry: catalog.CatalogEntry) -> None:
+def test_a_rendered_dataset_is_published_under_its_alias(entry: catalog.CatalogEntry) -> None:
     settings = resolve(discover(ROOT)["tabletop"], entry.arguments).settings
     assert settings.dataset == entry.alias
     assert not list(settings.problems())
     assert not entry.alias.endswith("-min") or settings.n == 300
 
 
-def test_each_rendered_format_has_an_alias_and_a_small_one() -> None:
+def test_each_rendered_format_has_a_full_and_a_small_alias() -> None:
     formats = ("pairs", "coco", "voc", "sherlock")
     assert {entry.alias for entry in tabletop()} == {f"tabletop-{name}{size}" for name in formats for size in ("", "-min")}
 
 
-def test_the_smoke_run_of_tabletop_makes_what_the_aliases_promise() -> None:
+def test_the_smoke_run_of_tabletop_makes_the_datasets_of_the_aliases() -> None:
     tabletops = discover(ROOT)["tabletop"]
     promised = {entry.alias: resolve(tabletops, entry.arguments).settings for entry in tabletop()}
     for step in tabletops.smoke:
@@ -49,7 +49,7 @@ def test_the_smoke_run_of_tabletop_makes_what_the_aliases_promise() -> None:
         assert settings == promised[settings.dataset]
 
 
-def test_an_entry_without_its_run_is_refused(tmp_path: Path) -> None:
+def test_an_entry_without_a_run_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "registry").mkdir()
     (tmp_path / "registry/catalog.yaml").write_text("numbers: {summary: a few numbers}\n")
     with pytest.raises(RegistryError, match="numbers: must have"):
@@ -72,11 +72,11 @@ def test_a_folder_is_published_listed_and_fetched(clone: Path, embedded: Server,
         assert (Path(folder) / "part/a.txt").read_text() == "one"
 
 
-def test_what_cannot_be_published_is_refused_at_once(clone: Path, embedded: Server, tmp_path: Path, registry: Registry) -> None:
+def test_everything_that_prevents_publishing_is_reported_at_once(clone: Path, embedded: Server, tmp_path: Path, registry: Registry) -> None:
     (tmp_path / "empty").mkdir()
     outcome = registry("dataset", "create", "ab", "--folder", str(tmp_path / "empty"), "--project", "p")
     assert outcome.code == 2
-    for message in ("dataset name 'ab'", "project name 'p'", "there is no file in it"):
+    for message in ("dataset name 'ab'", "project name 'p'", "it contains no files"):
         assert message in outcome.err
 
 
@@ -102,11 +102,11 @@ class TestEnsure:
         server.call("tasks.completed", task=task)
         return str(task)
 
-    def test_one_that_is_there_is_only_named(self, alias: str, embedded: Server, registry: Registry) -> None:
+    def test_an_existing_dataset_is_not_made_again(self, alias: str, embedded: Server, registry: Registry) -> None:
         there = self.publish(embedded, alias)
         assert registry("dataset", "ensure", alias).lines == [there]
 
-    def test_a_task_that_is_making_it_is_waited_for(
+    def test_it_waits_for_a_task_that_is_already_making_the_dataset(
         self, alias: str, embedded: Server, queue: Queue, registry: Registry, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         (maker,) = registry("enqueue", "toy", "command=make", "--queue", queue.name, "--tag", f"makes {alias}").lines

@@ -67,7 +67,7 @@ def test_workloads(offered: Offered) -> None:
     assert offered("enqueue", "t") == offered("show", "") == offered("status", "--workload", "t") == ["toy"]
 
 
-def test_keys_of_the_command_that_is_given(offered: Offered) -> None:
+def test_keys_of_the_given_command(offered: Offered) -> None:
     assert {"steps=", "precision=", "quick=", "command=", "seed=", "dataset_id=", "dataset_path="} <= set(offered("enqueue", "toy", ""))
     assert offered("enqueue", "toy", "command=make", "n") == ["nproc_per_node=", "nnodes=", "n="]
     assert "steps=" not in offered("enqueue", "toy", "steps=3", "s")
@@ -111,13 +111,13 @@ def test_tasks_of_the_server(embedded: Server, offered: Offered) -> None:
 
 
 @pytest.mark.usefixtures("no_server")
-def test_where_nothing_can_be_told_nothing_is_said(offered: Offered, clone: Path) -> None:
+def test_without_a_clone_or_server_nothing_is_offered_or_printed(offered: Offered, clone: Path) -> None:
     assert offered("logs", "") == []
     (clone / "clearml_tasks/toy/workload.yaml").write_text("summary: [")
     assert offered("enqueue", "") == []
 
 
-def test_the_root_counts(offered: Offered, clone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_root_option_is_used(offered: Offered, clone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert "toy" not in offered("show", "")
     assert offered("--root", shlex.quote(str(clone)), "show", "") == ["toy"]

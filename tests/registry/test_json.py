@@ -68,7 +68,7 @@ def lines(clone: Path, server: LocalServer, embedded: Server, queue: Queue) -> d
     }
 
 
-def test_each_has_the_shape_that_is_shown(lines: dict[str, tuple[str, ...]], registry: Registry) -> None:
+def test_each_command_prints_the_documented_json(lines: dict[str, tuple[str, ...]], registry: Registry) -> None:
     assert set(lines) == set(SHOWN)
     for title, line in lines.items():
         outcome = registry(*line, "--json")
@@ -78,7 +78,7 @@ def test_each_has_the_shape_that_is_shown(lines: dict[str, tuple[str, ...]], reg
         same_shape(found, SHOWN[title], title)
 
 
-def test_every_command_with_it_is_shown() -> None:
+def test_every_command_with_json_is_covered() -> None:
     shown = {" ".join(word for word in title.split() if word.islower()) for title in SHOWN}
     groups = {"": cli, **{f"{name} ": group for name, group in cli.commands.items() if hasattr(group, "commands")}}
     taking = {
@@ -91,7 +91,7 @@ def test_every_command_with_it_is_shown() -> None:
 
 
 @pytest.mark.usefixtures("no_server")
-def test_what_is_wrong_goes_to_stderr(clone: Path, registry: Registry) -> None:
+def test_errors_go_to_stderr(clone: Path, registry: Registry) -> None:
     for line in (["show", "nobody"], ["status"], ["compare", "x"], ["queue", "list"], ["dataset", "list"], ["image", "list", "nobody"]):
         outcome = registry(*line, "--json")
         assert (outcome.code in {1, 2}, outcome.out, outcome.err.startswith("error: ")) == (True, "", True)

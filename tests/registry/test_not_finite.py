@@ -121,7 +121,7 @@ def test_only_numbers_reach_the_server(runs: Runs, server: LocalServer) -> None:
     }
 
 
-def test_the_log_tells_each_series_once(runs: Runs) -> None:
+def test_the_log_reports_each_series_once(runs: Runs) -> None:
     told = re.findall(r"WARNING: (\S+) is not finite since step (\d)", runs.toy.log(runs.broken["id"]))
     assert told == [("grasp/effort", "2"), ("loss/val", "0"), ("val/mae", "0"), ("val/top1", "1"), ("loss/scale", "3")]
     assert "finite" not in runs.toy.log(runs.healthy["id"])
@@ -137,13 +137,13 @@ def test_the_task_s_properties_name_every_such_series(runs: Runs) -> None:
     }
 
 
-def test_a_clone_s_properties_are_its_own(runs: Runs) -> None:
+def test_a_cloned_task_does_not_inherit_the_properties(runs: Runs) -> None:
     assert set(parameters(runs.healthy, "properties")) == {"metrics"}
     declared = {"main": ["grasp/effort"], "lower": ["grasp/effort"], "higher": ["loss/scale"]}
     assert json.loads(parameters(runs.healthy, "properties")["metrics"]) == declared
 
 
-def test_a_run_that_is_continued_keeps_what_its_first_life_noted_and_has_not_done_anew(runs: Runs) -> None:
+def test_a_resumed_run_keeps_earlier_notes_about_steps_that_it_does_not_repeat(runs: Runs) -> None:
     assert json.loads(parameters(runs.continued, "properties")["not_finite"]) == {"loss/val": "at step -1"}
 
 
@@ -180,7 +180,7 @@ def test_status_shows_the_main_metric_and_what_diverged_first(clone: Any, pair: 
     assert (first["not_finite"]["grasp/effort"], second["not_finite"]) == ("since step 2", {})
 
 
-def test_nothing_is_the_best_of_runs_that_all_diverged(pair: list[dict[str, Any]]) -> None:
+def test_no_run_is_the_best_if_all_diverged(pair: list[dict[str, Any]]) -> None:
     broken, _ = pair
     assert dict(results([broken, broken]))["grasp/effort"] == ["not finite since step 2"] * 2
 

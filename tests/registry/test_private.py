@@ -57,7 +57,7 @@ def is_rank(pid: int) -> bool:
 
 @needs_root
 @pytest.mark.slow
-def test_a_stranger_reads_no_key_and_a_killed_agent_leaves_neither_keys_nor_its_run(command: Command, folder: Path) -> None:
+def test_other_users_cannot_read_keys_and_a_killed_agent_leaves_neither_keys_nor_runs(command: Command, folder: Path) -> None:
     """Starts a server and an agent, which runs a task."""
     home, since = folder / "home", time.time() - 1
     assert command("up", "--port", "0").code == 0

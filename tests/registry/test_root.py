@@ -22,12 +22,12 @@ def names(registry: Registry, *before: str) -> list[str]:
     return [workload["name"] for workload in json.loads(registry(*before, "list", "--json").out)]
 
 
-def test_the_option_leads_to_it(clone: Path, elsewhere: Path, registry: Registry) -> None:
+def test_the_option_selects_the_clone(clone: Path, elsewhere: Path, registry: Registry) -> None:
     assert names(registry, "--root", str(clone)) == ["toy"]
     assert names(registry, "--root", f"../{clone.name}/configs") == ["toy"]
 
 
-def test_so_does_the_variable_and_the_option_comes_first(
+def test_the_variable_selects_the_clone_and_the_option_takes_precedence(
     clone: Path, elsewhere: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REGISTRY_ROOT", str(clone))
@@ -38,7 +38,7 @@ def test_so_does_the_variable_and_the_option_comes_first(
 
 
 @pytest.mark.usefixtures("no_server")
-def test_a_run_is_that_clone_s(clone: Path, elsewhere: Path, registry: Registry) -> None:
+def test_a_run_uses_the_selected_clone(clone: Path, elsewhere: Path, registry: Registry) -> None:
     outcome = registry("--root", str(clone), "enqueue", "toy", "command=make", "--dry-run")
     assert outcome.code == 0, outcome.err
     assert f"--repo '{clone.as_uri()}'" in outcome.out or f"--repo {clone.as_uri()}" in outcome.out

@@ -54,7 +54,7 @@ def agent_of(process: subprocess.Popen[bytes]) -> int:
     return agent
 
 
-def test_told_to_end_it_ends_what_its_agent_started_and_removes_the_keys(supervised: Supervised, folder: Path) -> None:
+def test_on_a_signal_it_ends_what_its_agent_started_and_removes_the_keys(supervised: Supervised, folder: Path) -> None:
     process = supervised()
     assert len(left(folder)) == 2
     process.terminate()
@@ -89,7 +89,9 @@ def test_an_agent_is_told_to_end_when_its_supervisor_is_killed(supervised: Super
     assert started_at(agent) is None
 
 
-def test_what_survived_both_is_found_by_its_mark(supervised: Supervised, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_survives_agent_and_supervisor_is_found_by_its_mark(
+    supervised: Supervised, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from registry.agents import services
 
     process = supervised()
@@ -106,7 +108,7 @@ def test_what_survived_both_is_found_by_its_mark(supervised: Supervised, folder:
     assert sorted(path.name for path in folder.iterdir()) == ["up"]
 
 
-def test_the_task_that_a_process_runs_is_told_by_its_command_line_or_its_environment() -> None:
+def test_the_task_of_a_process_is_found_in_its_command_line_or_environment() -> None:
     task = "0123456789abcdef0123456789abcdef"
     sleep = [sys.executable, "-c", "import time; time.sleep(60)"]
     for argv, environment in (
@@ -122,7 +124,7 @@ def test_the_task_that_a_process_runs_is_told_by_its_command_line_or_its_environ
             process.wait()
 
 
-def test_down_leaves_alone_what_a_person_runs(folder: Path) -> None:
+def test_down_does_not_end_foreground_agents(folder: Path) -> None:
     from registry.agents import services
 
     sleeper = subprocess.Popen(["sleep", "300"])

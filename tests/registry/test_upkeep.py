@@ -65,9 +65,7 @@ class TestPin:
         assert Image("toy", clone).base_name == f"{base.name}:12@{digest}"
         assert f"{base.name}:12@{digest}" in (clone / "docker/compose.yaml").read_text()
 
-    def test_a_tag_that_has_moved_is_another_environment_once_it_is_typed_again(
-        self, base: Repository, dockerfile: Path, registry: Registry
-    ) -> None:
+    def test_pinning_a_moved_tag_again_makes_another_environment(self, base: Repository, dockerfile: Path, registry: Registry) -> None:
         image = Image("toy", dockerfile.parents[2])
         dockerfile.write_text(f"ARG BASE_IMAGE={base.name}:12\nFROM ${{BASE_IMAGE}}\n")
         first = base.image("12", {}, kind=OCI)["digest"]
@@ -80,7 +78,7 @@ class TestPin:
         assert image.base_name.endswith(moved)
         assert image.environment != before
 
-    def test_images_on_nvidias_pytorch_follow_one_line(
+    def test_images_on_nvidias_pytorch_share_one_setting(
         self, base: Repository, dockerfile: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         clone = dockerfile.parents[2]
@@ -95,7 +93,7 @@ class TestPin:
         assert Image("toy", clone).base_name == f"{base.name}:26.02-py3@{digest}"
         assert not render.stale_files(clone)
 
-    def test_nothing_is_written_where_one_cannot_be_had(self, base: Repository, dockerfile: Path, registry: Registry) -> None:
+    def test_nothing_is_written_if_a_digest_is_missing(self, base: Repository, dockerfile: Path, registry: Registry) -> None:
         clone = dockerfile.parents[2]
         (clone / "docker/other").mkdir()
         base.image("12", {})
@@ -106,7 +104,7 @@ class TestPin:
         assert (outcome.code, outcome.err) == (2, f"error: there is no image {base.name}:13 in its image registry\n")
         assert dockerfile.read_text() == texts["toy"]
 
-    def test_a_registry_that_does_not_answer_is_told(self, dockerfile: Path, registry: Registry) -> None:
+    def test_a_registry_that_does_not_answer_is_reported(self, dockerfile: Path, registry: Registry) -> None:
         base = f"127.0.0.1:{free_port()}/base:1"
         dockerfile.write_text(f"ARG BASE_IMAGE={base}\n")
         outcome = registry("image", "pin", "toy")
@@ -145,7 +143,7 @@ class TestPrune:
         git(dockerfile.parents[2], "commit", "-qam", text)
         return git(dockerfile.parents[2], "rev-parse", "HEAD")
 
-    def test_what_nothing_needs_goes_with_the_commits_tags(
+    def test_unneeded_images_are_removed_with_their_commit_tags(
         self, kept: Repository, push: Push, dockerfile: Path, registry: Registry, embedded: Server
     ) -> None:
         gone = push(git(dockerfile.parents[2], "rev-parse", "HEAD"))
@@ -157,7 +155,7 @@ class TestPrune:
         assert "stays, branch main needs it" in outcome.err
         assert ImageStore(kept.name).tags() == sorted([now, commit, "latest"])
 
-    def test_branches_and_tags_need_theirs_and_so_does_the_clone_as_it_is(
+    def test_branches_and_tags_and_the_clones_state_keep_their_images(
         self, kept: Repository, push: Push, dockerfile: Path, registry: Registry, embedded: Server
     ) -> None:
         clone = dockerfile.parents[2]
@@ -184,7 +182,7 @@ class TestPrune:
         ):
             assert told in outcome.err
 
-    def test_tasks_that_wait_or_run_need_theirs(
+    def test_waiting_and_running_tasks_keep_their_images(
         self, kept: Repository, push: Push, dockerfile: Path, registry: Registry, embedded: Server, queue: Queue
     ) -> None:
         by_tag, by_commit, by_digest, ended = [
@@ -214,7 +212,7 @@ class TestPrune:
         )
         return str(task["id"])
 
-    def test_a_name_of_one_that_is_needed_goes_with_nothing(
+    def test_another_name_of_a_needed_image_is_kept(
         self, kept: Repository, push: Push, dockerfile: Path, registry: Registry, embedded: Server
     ) -> None:
         """A registry deletes by digest: the needed name would go as well."""
@@ -226,13 +224,15 @@ class TestPrune:
         assert "stays, best names it too" in outcome.err
 
     @pytest.mark.parametrize("labels", [{}, {VERSION: "env-ba9876543210", BASE: STANDS_ON}, {VERSION: "env-0123456789ab"}])
-    def test_what_cannot_be_judged_stays(self, kept: Repository, registry: Registry, embedded: Server, labels: dict[str, str]) -> None:
+    def test_images_of_unknown_origin_are_kept(
+        self, kept: Repository, registry: Registry, embedded: Server, labels: dict[str, str]
+    ) -> None:
         kept.image("env-0123456789ab", labels)
         outcome = registry("image", "prune", "toy", "--yes")
         assert "stays, it does not state what it was made from" in outcome.err
         assert ImageStore(kept.name).tags() == ["env-0123456789ab"]
 
-    def test_without_a_yes_it_is_only_shown(
+    def test_without_yes_nothing_is_removed(
         self, kept: Repository, push: Push, dockerfile: Path, registry: Registry, embedded: Server
     ) -> None:
         gone = self.pushed_and_left(push, dockerfile, "gone")
@@ -262,7 +262,7 @@ class TestPrune:
             assert "Remove 1? [y/N]" in registry("image", "prune", "toy").err
         assert ImageStore(kept.name).tags() == ([] if removed else [gone])
 
-    def test_a_registry_that_deletes_nothing_is_one_line(
+    def test_a_registry_without_deletion_is_a_one_line_error(
         self,
         kept: Repository,
         push: Push,
@@ -283,7 +283,7 @@ class TestPrune:
         assert "removed 0 of 2" in outcome.err
 
 
-class TestWhatIsNeededIsNotKnown:
+class TestUnknownNeeds:
     """Then nothing is looked at."""
 
     def test_without_a_server(self, dockerfile: Path, registry: Registry, no_server: None) -> None:
@@ -291,7 +291,7 @@ class TestWhatIsNeededIsNotKnown:
         assert outcome.code == 1
         assert "no ClearML server is configured" in outcome.err
 
-    def test_a_remote_that_is_silent(self, dockerfile: Path, registry: Registry, embedded: Server, tmp_path: Path) -> None:
+    def test_a_remote_that_does_not_answer(self, dockerfile: Path, registry: Registry, embedded: Server, tmp_path: Path) -> None:
         git(dockerfile.parents[2], "remote", "add", "origin", str(tmp_path / "nowhere"))
         outcome = registry("image", "prune", "toy", "--yes")
         assert outcome.code == 2

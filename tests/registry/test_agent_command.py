@@ -179,8 +179,8 @@ def test_an_unreachable_server_and_engine_are_reported_together(command: Command
     outcome = command("agent", "--queue", QUEUE, "--docker", **gone)
     assert outcome.code == 2
     assert "the ClearML server at http://127.0.0.1:9 does not answer" in outcome.err
-    assert "the container engine at tcp://127.0.0.1:9 does not answer" in outcome.err
-    assert "CLEARML_AUTH_TOKEN would stand on docker's command line" in outcome.err
+    assert "the container engine at tcp://127.0.0.1:9 does not respond" in outcome.err
+    assert "CLEARML_AUTH_TOKEN would be visible on docker's command line" in outcome.err
     assert "3 problems" in outcome.err
 
 
@@ -188,4 +188,4 @@ def test_the_warning_about_an_unserved_queue_names_the_command(server: LocalServ
     server.call("queues.create", name="lonely")
     outcome = command("enqueue", "toy", "--queue", "lonely", "command=make")
     assert outcome.code == 0, outcome.err
-    assert "no agent serves queue 'lonely' at the moment; start one: registry agent --queue lonely, on any machine" in outcome.err
+    assert "no agent serves queue 'lonely' at the moment; start one with: registry agent --queue lonely (on any machine)" in outcome.err

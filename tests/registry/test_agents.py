@@ -63,7 +63,7 @@ def test_temporary_files_are_private_and_socket_paths_are_short_enough(tmp_path:
         ("GPU-8b0e", ""),
         ("2", "there is no GPU 2 here; available: 0, 1, 1:0, GPU-5c5a, GPU-8b0e, MIG-77aa"),
         ("0,,0", "there is no GPU without a name here"),
-        ("0,0", "0 stands there twice"),
+        ("0,0", "0 is listed twice"),
         ("0-1", "there is no GPU 0-1 here"),
     ],
 )
@@ -89,6 +89,6 @@ def test_sections_are_appended_to_a_clearml_conf_in_either_form(tmp_path: Path, 
     folder = tmp_path / "agent"
     folder.mkdir()
     more = 'extra_docker_arguments: ["--ipc=host"]'
-    read = ConfigFactory.parse_file(str(agent_configuration(folder, configured(lambda _: [], embedded=False).configuration, more)))
+    read = ConfigFactory.parse_file(str(agent_configuration(folder, configured(lambda _: [], embedded=False).text, more)))
     assert read["api.web_server"] == "https://a.example.org"
     assert read["agent.extra_docker_arguments"] == ["--ipc=host"]

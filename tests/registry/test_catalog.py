@@ -13,6 +13,7 @@ from harness.params import resolve
 from registry import catalog
 from registry.backends import Queue, Server
 from registry.errors import RegistryError
+from registry.run import DATASET_PROJECT
 from registry.workload import discover
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -96,7 +97,7 @@ class TestEnsure:
         return name
 
     def publish(self, server: Server, name: str) -> str:
-        project = server.project(f"{catalog.PUBLIC_PROJECT}/.datasets/{name}")
+        project = server.project(f"{DATASET_PROJECT}/.datasets/{name}")
         task = server.call("tasks.create", name=name, type="data_processing", project=project, system_tags=["dataset"])["id"]
         server.call("tasks.started", task=task)
         server.call("tasks.completed", task=task)
@@ -134,4 +135,4 @@ class TestEnsure:
         monkeypatch.setattr("registry.tasks.watch.sleep", finish)
         outcome = registry("dataset", "ensure", alias, "--queue", queue.name)
         assert (outcome.code, outcome.out) == (1, "")
-        assert "published no dataset" in outcome.err
+        assert "without publishing a dataset" in outcome.err

@@ -126,7 +126,7 @@ def test_the_root_option_is_used(offered: Offered, clone: Path, tmp_path: Path, 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
 def test_bash_completes_a_line(clone: Path, tmp_path: Path) -> None:
     """The real shell, with its script as README.md says; a function shows what it would offer, and whether a space follows."""
-    (tmp_path / "registry").write_text(f'#!/bin/sh\nexec {sys.executable} -m registry "$@"\n')
+    (tmp_path / "registry").write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m registry "$@"\n')
     (tmp_path / "registry").chmod(0o755)
     script = """
         compopt() { echo "option" "$@"; }

@@ -103,7 +103,7 @@ def test_an_ordinary_user_s_tasks_run_as_that_user(nobody_s: Path, kind: str, ow
 def test_files_of_another_users_tasks_in_an_agents_folder_are_an_error(nobody_s: Path) -> None:
     kind_of_engine(nobody_s, "")
     (nobody_s / "vcs-cache/clone").mkdir(parents=True)
-    with pytest.raises(ServiceError, match=f"vcs-cache is another user's, .* as root: rm -r {nobody_s}"):
+    with pytest.raises(ServiceError, match=f"vcs-cache belongs to another user, .* as root, run: rm -r {nobody_s}"):
         as_nobody(lambda: container.arguments(nobody_s, [], clone=None))
 
 

@@ -71,7 +71,7 @@ def test_untracked_files_are_left_out_with_a_warning(clone: Path) -> None:
     before = archive(clone)
     (clone / "docker/clip/requirements.txt~").write_text("torch==1\n")
     assert archive(clone) == before
-    assert context(clone).notes() == ["not tracked by git, so not in the image: docker/clip/requirements.txt~"]
+    assert context(clone).notes() == ["git does not track these files, so the image does not contain them: docker/clip/requirements.txt~"]
 
 
 def test_files_are_readable_for_everybody_whatever_the_umask(clone: Path) -> None:
@@ -110,7 +110,7 @@ def test_a_new_file_is_included_once_git_tracks_it(clone: Path) -> None:
 def test_an_untracked_image_folder_is_an_error(clone: Path) -> None:
     assert context(clone).problem() is None
     git(clone, "rm", "--quiet", "--cached", "-r", "docker/clip")
-    assert context(clone).problem() == "docker/clip/Dockerfile: only what git tracks reaches an image: git add docker/clip"
+    assert context(clone).problem() == "docker/clip/Dockerfile: images are built from files that git tracks; run: git add docker/clip"
     shutil.rmtree(clone / ".git")
     assert "not a git repository" in str(context(clone).problem())
 

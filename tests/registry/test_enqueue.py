@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -76,7 +77,7 @@ def test_clearml_task_creates_the_same_task(
     (line,) = registry(*arguments, "--dry-run").lines
     (ours,) = registry(*arguments).lines
     command, environment = Path(sys.executable).with_name("clearml-task"), server.env | store.environment()
-    done = subprocess.run(line.replace("clearml-task", str(command), 1), shell=True, env=environment, capture_output=True, text=True)
+    done = subprocess.run(line.replace("clearml-task", shlex.quote(str(command)), 1), shell=True, env=environment, capture_output=True, text=True)
     found = re.search(r"New task created id=(\w+)", done.stdout)
     assert found, done.stdout + done.stderr
 

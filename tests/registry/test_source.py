@@ -180,7 +180,7 @@ class TestRemote:
         git(pushed, "remote", "set-url", "origin", path.format(tmp_path))
         (problem,) = self.problems(pushed)
         where = f"remote origin is the local path {path.format(tmp_path)}, which agents on other machines cannot reach"
-        assert problem == f"{where}: git remote set-url origin URL"
+        assert problem == f"{where}; run: git remote set-url origin URL"
         assert source.read(pushed, None, embedded=True) == source.Source(pushed.as_uri(), git(pushed, "rev-parse", "HEAD"))
         assert source.read_for(None, pushed, None).repository == pushed.as_uri()
 

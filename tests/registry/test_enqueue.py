@@ -76,8 +76,8 @@ def test_clearml_task_creates_the_same_task(
     arguments += ["--output-uri", f"s3://{store.bucket()}/results/"]
     (line,) = registry(*arguments, "--dry-run").lines
     (ours,) = registry(*arguments).lines
-    command, environment = Path(sys.executable).with_name("clearml-task"), server.env | store.environment()
-    done = subprocess.run(line.replace("clearml-task", shlex.quote(str(command)), 1), shell=True, env=environment, capture_output=True, text=True)
+    command, environment = shlex.quote(str(Path(sys.executable).with_name("clearml-task"))), server.env | store.environment()
+    done = subprocess.run(line.replace("clearml-task", command, 1), shell=True, env=environment, capture_output=True, text=True)
     found = re.search(r"New task created id=(\w+)", done.stdout)
     assert found, done.stdout + done.stderr
 

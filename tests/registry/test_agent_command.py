@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import shlex
 import subprocess
@@ -19,7 +20,7 @@ from support.registry_process import Command, command_in, end_of, ended, environ
 from support.server import LocalServer
 from support.stranger import readable
 
-from registry.environment import ROOT, cache_folder
+from registry.environment import ROOT, cache_folder, layer_named
 
 QUEUE = "team"
 ENDED = ("stopped", "stopped by SIGTERM; the last checkpoint is kept")  # a run's own words
@@ -120,7 +121,9 @@ def containers(environment: dict[str, str], clone: Path, tmp_path: Path) -> Iter
     """A real engine, and an image that holds nothing: what its containers run is this machine's, mounted into them."""
     if lacking := missing():
         pytest.skip(f"an engine cannot be started without {', '.join(lacking)}")
-    variables = {"HOME": "/home", "LOCAL_PYTHON": sys.executable, "PYTHONPATH": environment["PYTHONPATH"]}
+    python = layer_named("testing").python  # not this one: clearml-agent accepts no blank in LOCAL_PYTHON, and a clone's path may have one
+    path = os.pathsep.join([environment["PYTHONPATH"], str(ROOT / "src")])
+    variables = {"HOME": "/home", "LOCAL_PYTHON": str(python), "PYTHONPATH": path}
     arguments = hollow.mounts(cache_folder() / "envs", ROOT, clone.parent)
     arguments += [f"--env={name}={value}" for name, value in variables.items()]
     with engine(tmp_path / "engine", tmp_path) as socket:
@@ -165,10 +168,10 @@ def test_everything_that_an_agent_lacks_is_reported_at_once(server: LocalServer,
     for problem in (
         "5 problems",
         "there is no queue 'tema'",
-        "make it: registry queue create other",
-        f"no image's environment is built in {tmp_path}/nowhere",
+        "create it: registry queue create other",
+        f"no environment is built in {tmp_path}/nowhere",
         "no white space",
-        "--gpus 7: this machine has no GPU",
+        "--gpus 7: nvidia-smi finds no GPU",
     ):
         assert problem in outcome.err
     assert not (tmp_path / "a home").exists()

@@ -107,9 +107,9 @@ class TestStored:
     @pytest.mark.parametrize(
         ("script", "told"),
         [
-            ("echo the keychain is locked; exit 1", "docker-credential-all fails: the keychain is locked"),
-            ("echo ada secret", "docker-credential-all answers with something else than a login"),
-            (None, r"docker-credential-all, which \S+/config.json names, is not on the path"),
+            ("echo the keychain is locked; exit 1", "docker-credential-all failed: the keychain is locked"),
+            ("echo ada secret", "docker-credential-all returned something other than a login"),
+            (None, r"config.json names the credential helper docker-credential-all, which is not on the path"),
         ],
     )
     def test_a_helper_that_fails_is_named(
@@ -126,8 +126,8 @@ class TestStored:
         ("text", "told"),
         [
             ("{", "config.json is not valid JSON"),
-            ("[]", "no JSON object"),
-            ('{"auths": {"registry.example.org:5000": {"auth": "!"}}}', "docker login anew"),
+            ("[]", "is not a JSON object"),
+            ('{"auths": {"registry.example.org:5000": {"auth": "!"}}}', "run docker login again"),
         ],
     )
     def test_a_configuration_that_cannot_be_read_is_named(self, configure: Configure, text: str, told: str) -> None:

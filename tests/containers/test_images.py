@@ -74,7 +74,7 @@ def test_an_image_reused_by_a_later_commit_is_not_tagged_with_it(
     git(clone, "commit", "--quiet", "--message", "later")
     later = git(clone, "rev-parse", "HEAD")
     pushed = registry("tabletop", "image", "push", "tabletop", cwd=clone, PYTHONPATH="")
-    assert f"no tag by commit {later}: the image holds " in pushed.stderr
+    assert f"not tagged with commit {later}: the image holds " in pushed.stderr
     assert later not in state(registry, "tabletop")["other_tags"].split()
 
 

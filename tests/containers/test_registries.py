@@ -247,7 +247,7 @@ class TestReplaced:
 
         refused = bench.run(clone, "push", "toy")
         assert refused.returncode == 2
-        both = f"another image under this environment, {spoilt}; the one here is {here}: push --force replaces it"
+        both = f"a different image for this environment, {spoilt}; the local one is {here}; push --force replaces it"
         assert both in refused.stderr
         assert repository.find(environment)["digest"] == spoilt
 
@@ -311,7 +311,7 @@ class TestBases:
         bench.base("moving:1", b"two")
         refused = bench.run(clone, "build", "toy", BASE_IMAGE="moving:1")
         assert refused.returncode == 2
-        assert "was made on another image of the name moving:1" in refused.stderr
+        assert "was built on another image of the name moving:1" in refused.stderr
         bench.done(clone, "build", "toy", "--force", BASE_IMAGE="moving:1")
 
 

@@ -100,7 +100,7 @@ def test_links_are_followed_and_links_to_folders_are_reported(create: Create, fo
     (tmp_path / "outside" / "in").symlink_to(folder / "sub")  # a link behind a link
     (folder / "sub2").symlink_to("sub")
     outcome, name = create()
-    assert "followed, and what they lead to is stored under their names: 'out', 'out/in', 'sub2'" in outcome.err
+    assert "followed, and their contents are stored under the links' names: 'out', 'out/in', 'sub2'" in outcome.err
     (fetched,) = registry("dataset", "get", name).lines
     assert contents(Path(fetched)) == {
         "a.txt": "a",
@@ -139,7 +139,7 @@ def test_what_cannot_be_stored_is_listed_before_anything_is_created(
 ) -> None:
     outcome, name = create()
     assert outcome.code == 2
-    assert f"no dataset can hold {len(unkept)} of the things in it; mend them, or add --leave-out" in outcome.err
+    assert f"a dataset cannot store {len(unkept)} of its entries; fix them, or add --leave-out" in outcome.err
     for thing, why in unkept.items():
         assert f"{thing} {why}\n" in outcome.err
     assert not exists(embedded, name)

@@ -244,7 +244,7 @@ def test_a_file_missing_from_the_commit_is_an_error_before_a_task_exists(
     outcome = registry("enqueue", "toy", "dataset_id=task:make", "config=smoke", "--queue", queue.name, "--smoke", "--dry-run")
     assert (outcome.code, outcome.out) == (2, "")
     commit = git(clone, "rev-parse", "HEAD")[:10]
-    assert f"{name} is not in commit {commit}, so no agent has it: git add '{name}' && git commit" in outcome.err
+    assert f"{name} is not in commit {commit}, so agents will not have it; run: git add '{name}' && git commit" in outcome.err
     assert count(embedded) == before
 
 
@@ -265,13 +265,13 @@ class TestFilesHere:
         outcome = dry(*data, f"{key}={tmp_path}/step=00000001.ckpt")
         assert outcome.code == 2
         assert f"error: {key}={tmp_path}/step=00000001.ckpt: there is no such f" in outcome.err
-        assert "on this machine, where the agents are" in outcome.err
+        assert "on this machine, where the agents run" in outcome.err
 
     def test_a_relative_path_starts_in_the_clone_of_the_commit(self, clone: Path, dry: Registry) -> None:
         (clone / "outputs").mkdir()
         assert dry("dataset_path=configs/toy").code == 0
         outcome = dry("dataset_path=outputs")
-        assert (outcome.code, "give the whole path" in outcome.err) == (2, True)
+        assert (outcome.code, "give the absolute path" in outcome.err) == (2, True)
 
     def test_data_must_be_a_folder_that_is_not_empty(self, tmp_path: Path, dry: Registry) -> None:
         (tmp_path / "empty").mkdir()
@@ -290,8 +290,8 @@ class TestFilesHere:
             ("pause=1e-3,", "'pause=1e-3,' cannot be read: write pause=1e-3"),
             ("pause＝1e-3", "'pause＝1e-3' cannot be read: write pause=1e-3"),
             ("PAUSE=1", "PAUSE: there is no such key (did you mean pause?)"),
-            ("-m", "a sweep needs no -m or --multirun; key=a,b makes two runs"),
-            ("--multirun", "a sweep needs no -m or --multirun; key=a,b makes two runs"),
+            ("-m", "-m (--multirun) is not needed: key=a,b makes two runs"),
+            ("--multirun", "-m (--multirun) is not needed: key=a,b makes two runs"),
         ],
     )
     def test_typos_are_answered_with_the_nearest_valid_form(self, dry: Registry, typed: str, told: str) -> None:

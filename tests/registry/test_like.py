@@ -14,6 +14,7 @@ from registry.backends import Queue, Server, hyperparameters
 from registry.enqueue import available
 from registry.findings import Findings
 from registry.image import Image
+from registry.images.labels import ENVIRONMENT
 
 pytestmark = pytest.mark.filterwarnings("ignore::pyparsing.warnings.PyparsingDeprecationWarning")  # of the SDK's
 Task = dict[str, Any]
@@ -84,7 +85,7 @@ def test_an_image_is_compared_with_the_environment_of_its_commit(clone: Path, mo
     before = Image("toy", clone).environment
     commit = git(clone, "rev-parse", "HEAD")
     (clone / "docker/toy/requirements.txt").write_text("another==1\n")
-    monkeypatch.setattr(available, "labels_of", lambda reference, here: {available.VERSION: before})
+    monkeypatch.setattr(available, "labels_of", lambda reference, here: {ENVIRONMENT: before})
     problems = []
     for held in (commit, None):
         findings = Findings()
@@ -134,8 +135,8 @@ class TestChecks:
     @pytest.mark.parametrize(
         ("script", "told"),
         [
-            ({"version_num": ""}, "that task names no commit; --head runs what is checked out"),
-            ({"version_num": "f" * 40}, "commit ffffffffff is not in this clone: git fetch"),
+            ({"version_num": ""}, "that task names no commit; add --head"),
+            ({"version_num": "f" * 40}, "commit ffffffffff is not in this clone; run git fetch"),
             ({"version_num": None, "diff": "--- a"}, "that task ran uncommitted changes"),
         ],
     )
@@ -155,7 +156,7 @@ class TestChecks:
         registry("stop", earlier)
         embedded.call("tasks.edit", task=earlier, force=True, execution={"queue": queue.id})
         embedded.call("queues.delete", queue=queue.id, force=True)
-        assert "the queue of that task is gone; name one by --queue" in registry("enqueue", "toy", "--like", earlier).err
+        assert "the queue of that task no longer exists; add --queue" in registry("enqueue", "toy", "--like", earlier).err
 
     @pytest.mark.parametrize("others", [["--smoke"], ["--resume", "abcd"], ["--head", "--branch", "main"]])
     def test_options_that_cannot_be_combined(self, clone: Path, registry: Registry, others: list[str]) -> None:
@@ -163,4 +164,4 @@ class TestChecks:
         assert (outcome.code, "cannot be combined" in outcome.err) == (2, True)
 
     def test_head_requires_like(self, clone: Path, registry: Registry) -> None:
-        assert "--head is for --like" in registry("enqueue", "toy", "--head").err
+        assert "--head requires --like" in registry("enqueue", "toy", "--head").err

@@ -37,7 +37,7 @@ def test_a_sweep_over_an_alias_makes_different_runs(registry: Registry) -> None:
 def test_a_sweep_that_makes_the_same_run_twice_is_refused(registry: Registry) -> None:
     outcome = registry("enqueue", "toy", "dataset_path=/data", "kind=one,two", "--dry-run")
     assert outcome.code == 2
-    assert "a sweep makes the same run twice, as 'toy-train kind=one' and as 'toy-train kind=two'" in outcome.err
+    assert "the sweep contains the same run twice, as 'toy-train kind=one' and 'toy-train kind=two'" in outcome.err
 
 
 def test_a_setting_without_effect_is_reported_once(registry: Registry) -> None:

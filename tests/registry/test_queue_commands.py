@@ -59,7 +59,7 @@ def test_up_refuses_invalid_queue_names(clone: Any, registry: Registry) -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["create", "QUEUE"], "exists already; to state its GPUs: registry queue set QUEUE --gpus N"),
+        (["create", "QUEUE"], "already exists; to set its GPUs: registry queue set QUEUE --gpus N"),
         (["create", " "], "the queue name ' ' is shorter than 3 characters"),
         (["create", "--", "-xyz"], "queue '-xyz': must not begin with -"),
         (["create", "ab"], "the queue name 'ab' is shorter than 3 characters"),
@@ -86,7 +86,7 @@ class TestEnqueue:
         registry("queue", "set", queue.name, "--gpus", "2")
         outcome = registry(*command)
         assert outcome.code == 2
-        assert f"nproc_per_node=3: queue '{queue.name}' has 2 GPU(s) per machine, as its tag gpus=2 says" in outcome.err
+        assert f"nproc_per_node=3: queue '{queue.name}' has 2 GPU(s) per machine, according to its tag gpus=2" in outcome.err
         assert f"registry queue set {queue.name} --gpus N" in outcome.err
         registry("queue", "set", queue.name, "--gpus", "0")
         assert registry(*command).code == 0  # nor do machines without any: the processes share the CPU
@@ -96,10 +96,10 @@ class TestEnqueue:
         serve(embedded, queue, f"{queue.name}-a")
         outcome = registry(*command, "steps=1,2")
         assert (outcome.code, len(outcome.lines)) == (0, 2)
-        assert outcome.err.count(f"warning: nnodes=2 takes an agent for each machine, and queue '{queue.name}' has 1") == 1
+        assert outcome.err.count(f"warning: nnodes=2 needs one agent per machine, but queue '{queue.name}' has 1") == 1
         serve(embedded, queue, f"{queue.name}-b")
         assert "warning" not in registry(*command).err
-        assert "warning: 2 runs take 4 agents together, and queue" in registry(*command, "steps=1,2").err
+        assert "warning: 2 runs need 4 agents together, but queue" in registry(*command, "steps=1,2").err
 
     def test_arguments_that_contradict_several_machines_are_refused(self, embedded: Server, queue: Queue, registry: Registry) -> None:
         command = ("enqueue", "toy", "--queue", queue.name, "nnodes=2")

@@ -46,7 +46,7 @@ class TestRequeued:
     def step_by_step(self, monkeypatch: pytest.MonkeyPatch, *steps: Callable[[], object]) -> list[Callable[[], object]]:
         """Between any two looks at the task, one of the steps happens."""
         left = list(steps)
-        for module in ("registry.tasks.watch.sleep", "registry.stopping.time.sleep"):
+        for module in ("registry.tasks.watch.sleep", "registry.agents.stopping.time.sleep"):
             monkeypatch.setattr(module, lambda _: left.pop(0)())
         return left
 
@@ -92,7 +92,7 @@ class TestRequeued:
         self, clone: Any, embedded: Server, queue: Queue, stopped: str, registry: Registry, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         left = self.step_by_step(monkeypatch, self.back(embedded, stopped))
-        assert registry("stop", stopped).err.endswith(": taken off its queue\n")
+        assert registry("stop", stopped).err.endswith(": removed from its queue\n")
         assert (embedded.task(stopped)["status"], embedded.queues()[queue.name].waiting, left) == ("created", 0, [])
 
     def back(self, server: Server, task: str) -> Callable[[], object]:

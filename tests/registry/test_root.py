@@ -34,7 +34,7 @@ def test_the_variable_selects_the_clone_and_the_option_takes_precedence(
     assert names(registry) == ["toy"]
     outcome = registry("--root", str(elsewhere), "list")
     assert (outcome.code, outcome.out) == (1, "")
-    assert f"neither {elsewhere} nor a folder above it has clearml_tasks/*/workload.yaml" in outcome.err
+    assert f"neither {elsewhere} nor a folder above it contains clearml_tasks/*/workload.yaml" in outcome.err
 
 
 @pytest.mark.usefixtures("no_server")

@@ -149,7 +149,7 @@ def test_a_port_in_use_is_reported_with_the_servers_message(command: Command) ->
     assert (outcome.code, outcome.out) == (1, "")
     assert outcome.err.splitlines() == [
         "server: starting",
-        "error: the server did not start; its last words:",
+        "error: the server did not start; the end of its log:",
         f"    local_server: port {port} of 127.0.0.1 is taken by another program; choose another with --port",
     ]
 
@@ -195,7 +195,7 @@ class TestHome:
         for line in ("up", "agent"):
             outcome = command(line)
             assert f"cannot write {home}: " in outcome.err
-            assert "REGISTRY_HOME may lead to another folder" in outcome.err
+            assert "to use another folder, set REGISTRY_HOME" in outcome.err
             assert "Traceback" not in outcome.err
 
     @pytest.mark.parametrize("mounted", ["ro"], indirect=True)

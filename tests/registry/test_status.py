@@ -93,7 +93,7 @@ def test_unknown_names_are_reported_at_once_with_the_nearest_name(registry: Regi
 
 def test_tasks_and_filters_cannot_be_combined(registry: Registry, tasks: list[str]) -> None:
     outcome = registry("status", tasks[0], "--limit", "3")
-    assert (outcome.code, "not both" in outcome.err) == (2, True)
+    assert (outcome.code, "cannot be combined" in outcome.err) == (2, True)
 
 
 REASON = "rank 0: ValueError: the loss of step 12345 was not finite, and the last good checkpoint is that of step 12000"

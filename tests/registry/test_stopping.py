@@ -83,7 +83,7 @@ class TestStop:
 
     def test_each_of_several_tasks_is_stopped_once(self, embedded: Server, three: list[str], registry: Registry) -> None:
         outcome = registry("stop", *three, three[0][:12])
-        assert (outcome.code, outcome.err.count("taken off its queue")) == (0, 3)
+        assert (outcome.code, outcome.err.count("removed from its queue")) == (0, 3)
         assert {embedded.task(task)["status"] for task in three} == {"created"}
 
     def test_if_one_cannot_be_stopped_none_is(self, embedded: Server, three: list[str], pair: tuple[str, str], registry: Registry) -> None:
@@ -111,7 +111,7 @@ class TestStop:
     def test_a_task_that_has_ended_is_refused(self, clone: Any, pair: tuple[str, str], registry: Registry) -> None:
         outcome = registry("stop", pair[0])
         assert outcome.code == 2
-        assert "is completed; there is nothing to stop" in outcome.err
+        assert "is completed, so it cannot be stopped" in outcome.err
 
 
 class TestStopWhileItStarts:
@@ -154,7 +154,7 @@ class TestStopWhileItStarts:
         self, embedded: Server, queue: Queue, waiting: dict[str, Any], asked: list[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         embedded.call("queues.get_next_task", queue=queue.id)
-        monkeypatch.setattr("registry.stopping.time.sleep", lambda seconds: embedded.call("tasks.started", task=waiting["id"], force=True))
+        monkeypatch.setattr("registry.agents.stopping.time.sleep", lambda seconds: embedded.call("tasks.started", task=waiting["id"], force=True))
         assert stop(embedded, waiting) == "in_progress"
         assert embedded.task(waiting["id"])["status"] == "stopped"
         assert "tasks.dequeue" not in asked

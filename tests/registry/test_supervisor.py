@@ -103,7 +103,7 @@ def test_what_survives_agent_and_supervisor_is_found_by_its_mark(
     monkeypatch.setattr(supervisor, "PATIENCE", 0.5)
     said: list[str] = []
     assert services.down(said.append) == []
-    assert said == ["ending what is left of small"]
+    assert said == ["ending what small left running"]
     assert left(folder) == set()
     assert sorted(path.name for path in folder.iterdir()) == ["up"]
 
@@ -133,7 +133,7 @@ def test_down_does_not_end_foreground_agents(folder: Path) -> None:
         processes.record(here, folder.parent)
         said: list[str] = []
         assert services.down(said.append) == []
-        assert said == [f"small goes on: it is ended where `registry agent` was typed, or by kill {sleeper.pid}"]
+        assert said == [f"small is left running: end it where `registry agent` was started, or with kill {sleeper.pid}"]
         assert here.is_alive
         assert (folder / "clearml.conf").exists()
     finally:

@@ -152,7 +152,7 @@ class TestPrune:
         outcome = registry("image", "prune", "toy", "--yes")
         assert outcome.code == 0
         assert gone in outcome.out
-        assert "stays, branch main needs it" in outcome.err
+        assert "kept: branch main needs it" in outcome.err
         assert ImageStore(kept.name).tags() == sorted([now, commit, "latest"])
 
     def test_branches_and_tags_and_the_clones_state_keep_their_images(
@@ -176,9 +176,9 @@ class TestPrune:
         assert ImageStore(kept.name).tags() == sorted([first, second, third])
         assert gone in outcome.out
         for told in (
-            f"{first}: stays, tag v1 needs it",
-            f"{second}: stays, branch other needs it",
-            f"{third}: stays, this clone needs it",
+            f"{first}: kept: tag v1 needs it",
+            f"{second}: kept: branch other needs it",
+            f"{third}: kept: this clone needs it",
         ):
             assert told in outcome.err
 
@@ -221,7 +221,7 @@ class TestPrune:
         ImageStore(kept.name).add_tags(other, ["best"])
         outcome = registry("image", "prune", "toy", "--yes")
         assert ImageStore(kept.name).tags() == sorted([needed, "env-0123456789ab", other, "best"])
-        assert "stays, best names it too" in outcome.err
+        assert "kept: best is another name for it" in outcome.err
 
     @pytest.mark.parametrize("labels", [{}, {VERSION: "env-ba9876543210", BASE: STANDS_ON}, {VERSION: "env-0123456789ab"}])
     def test_images_of_unknown_origin_are_kept(
@@ -229,7 +229,7 @@ class TestPrune:
     ) -> None:
         kept.image("env-0123456789ab", labels)
         outcome = registry("image", "prune", "toy", "--yes")
-        assert "stays, it does not state what it was made from" in outcome.err
+        assert "kept: its labels do not say what it was made from" in outcome.err
         assert ImageStore(kept.name).tags() == ["env-0123456789ab"]
 
     def test_without_yes_nothing_is_removed(
@@ -239,7 +239,7 @@ class TestPrune:
         outcome = registry("image", "prune", "toy")
         assert outcome.code == 0
         assert gone in outcome.out
-        assert "nothing was removed: --yes" in outcome.err
+        assert "nothing was removed; to remove without a prompt, add --yes" in outcome.err
         assert ImageStore(kept.name).tags() == [gone]
 
     @pytest.mark.parametrize(("answer", "removed"), [("n", False), ("y", True)])
@@ -259,7 +259,7 @@ class TestPrune:
             monkeypatch.setattr(sys, "stdin", terminal)
             person.write(f"{answer}\n")
             person.flush()
-            assert "Remove 1? [y/N]" in registry("image", "prune", "toy").err
+            assert "Remove 1 image(s)? [y/N]" in registry("image", "prune", "toy").err
         assert ImageStore(kept.name).tags() == ([] if removed else [gone])
 
     def test_a_registry_without_deletion_is_a_one_line_error(
@@ -279,7 +279,7 @@ class TestPrune:
                 Repository(f"127.0.0.1:{port}/toy").image(tag, {VERSION: tag, BASE: STANDS_ON})
             outcome = registry("image", "prune", "toy", "--yes")
         assert outcome.code == 1
-        assert outcome.err.count("deletes nothing (HTTP 405)") == 1
+        assert outcome.err.count("does not allow deletion (HTTP 405)") == 1
         assert "removed 0 of 2" in outcome.err
 
 
@@ -295,7 +295,7 @@ class TestUnknownNeeds:
         git(dockerfile.parents[2], "remote", "add", "origin", str(tmp_path / "nowhere"))
         outcome = registry("image", "prune", "toy", "--yes")
         assert outcome.code == 2
-        assert "which branches origin has cannot be told" in outcome.err
+        assert "origin does not list its branches" in outcome.err
 
     def test_branches_of_the_remote_that_were_not_fetched(
         self, dockerfile: Path, registry: Registry, embedded: Server, tmp_path: Path
@@ -307,6 +307,6 @@ class TestUnknownNeeds:
         git(clone, "remote", "add", "origin", str(tmp_path / "theirs"))
         outcome = registry("image", "prune", "toy", "--yes")
         assert outcome.code == 2
-        assert "origin has what is not here (branch news), so what is needed cannot be told: git fetch" in outcome.err
+        assert "branch news of origin was not fetched; run: git fetch" in outcome.err
         git(clone, "fetch", "-q")
         assert registry("image", "prune", "toy", "--yes").code == 0

@@ -28,7 +28,7 @@ quick: lint types  ## check style and types, and run the fast tests of .venv
 	$(VENV) -m pytest $(TESTS) -m "not slow" $(PYTEST)
 
 # Two parts at a time: most of the project's tests wait for processes, while those of the workloads compute. A part is printed when it ends
-test: env lint types  ## build all environments, check style and types, and run all tests (JOBS=1: one part after the other, printed as it goes)
+test: env lint types  ## build all environments, check style and types, and run all tests (JOBS=1: one part at a time)
 	@$(MAKE) --no-print-directory --jobs=$(JOBS) $(if $(filter 1,$(JOBS)),,--output-sync) --keep-going \
 	    $(HOUSE:%=test/%) test/project $(TESTED:%=test/%)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .. import completion, workload
-from ..console import print_json, print_table, say
+from ..console import print_json, print_table, readable, say
 from ..dotenv import setting
 from ..errors import EngineError, ImageCheckError, UsageError
 from ..git import git
@@ -61,6 +61,7 @@ def build(names: tuple[str, ...], every: bool, base: str | None, place: str | No
     """
     from ..images import bases, labels
     from ..images.engine import Engine
+    from ..images.places import labels_of, stored_image
 
     root = workload.clone_root()
     images = images_named(root, names, every, base, place)
@@ -227,19 +228,6 @@ def check(names: tuple[str, ...], every: bool, base: str | None, place: str | No
         raise ImageCheckError("\n".join(failures))
 
 
-def store_of(each: Image) -> ImageStore | None:
-    """The repository of an image in the image registry; None for an image that is only on this machine."""
-    from ..images.store import ImageStore
-
-    return ImageStore(each.repository) if each.is_kept_remotely else None
-
-
-def stored_image(each: Image) -> Stored | None:
-    """The image of the current environment in the image registry."""
-    store = store_of(each)
-    return store.find(each.environment) if store else None
-
-
 def time_zone(root: Path) -> dict[str, str]:
     """The build argument for the time zone of logs: TZ, from the environment or .env. Without TZ, the Dockerfile's default holds.
 
@@ -257,6 +245,7 @@ def time_zone(root: Path) -> dict[str, str]:
 def state_of(each: Image) -> dict[str, Any]:
     """The row of `image list` for one image."""
     from ..images import attachments
+    from ..images.places import local_image, store_of
 
     local = local_image(each)
     store = store_of(each)
@@ -273,31 +262,6 @@ def state_of(each: Image) -> dict[str, Any]:
     }
 
 
-def labels_of(each: Image, engine: Engine) -> Mapping[str, str] | None:
-    """The labels of the image of the current environment: from the image registry, or else from the engine."""
-    store = store_of(each)
-    local = engine.find(each.reference())
-    return (store.labels(each.environment) if store else None) or (local.labels if local else None)
-
-
-def engine_here() -> Engine | None:
-    """This machine's engine; None, with a warning, if there is none."""
-    from ..errors import EngineError
-    from ..images.engine import Engine
-
-    try:
-        return Engine()
-    except EngineError as error:
-        say(f"warning: {error}")
-        return None
-
-
-def local_image(each: Image) -> LocalImage | None:
-    """The image in this machine's engine; None if it, or the engine, is missing."""
-    engine = engine_here()
-    return engine.find(each.reference()) if engine else None
-
-
 def packages_of(root: Path, name: str) -> list[str]:
     """The project's packages that an image's workloads run: the harness, and those that define their settings."""
     declarations = [each for each in workload.discover(root).values() if each.image == name]
@@ -305,11 +269,6 @@ def packages_of(root: Path, name: str) -> list[str]:
         command.config.partition(".")[0].partition(":")[0] for each in declarations for command in each.commands.values() if command.config
     }
     return ["harness", *sorted(settings)]
-
-
-def readable(size: int) -> str:
-    """A size in bytes, in words."""
-    return f"{size / 1e9:.2f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
 
 
 COMMANDS = (image,)

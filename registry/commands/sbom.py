@@ -8,7 +8,7 @@ from .. import workload
 from ..console import say
 from ..errors import UsageError
 from ..image import images_named
-from .image import of_images, store_of
+from .image import of_images
 
 
 @click.command()
@@ -21,6 +21,7 @@ def sbom(names: tuple[str, ...], every: bool, base: str | None, place: str | Non
     """
     from ..images import attachments
     from ..images.engine import Engine
+    from ..images.places import store_of
     from ..images.sbom import of_image
 
     images = images_named(workload.clone_root(), names, every, base, place)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import click
 
 from .. import completion, workload
-from ..console import print_table, say
+from ..console import print_table, readable, say
 from ..errors import RegistryError
 from ..image import Image, images_named
-from .image import engine_here, of_images, readable, store_of
+from .image import of_images
 
 if TYPE_CHECKING:
     from ..images.prune import Kept
@@ -66,6 +66,7 @@ def prune(names: tuple[str, ...], every: bool, base: str | None, place: str | No
 def kept_images(each: Image) -> list[Kept]:
     """All environments of an image, on this machine and in the image registry."""
     from ..images import prune as pruning
+    from ..images.places import engine_here, store_of
 
     engine, store = engine_here(), store_of(each)
     here = list(pruning.images_here(each, engine)) if engine else []

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -154,7 +155,8 @@ class TestStopWhileItStarts:
         self, embedded: Server, queue: Queue, waiting: dict[str, Any], asked: list[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         embedded.call("queues.get_next_task", queue=queue.id)
-        monkeypatch.setattr("registry.agents.stopping.time.sleep", lambda seconds: embedded.call("tasks.started", task=waiting["id"], force=True))
+        start = partial(embedded.call, "tasks.started", task=waiting["id"], force=True)
+        monkeypatch.setattr("registry.agents.stopping.time.sleep", lambda seconds: start())
         assert stop(embedded, waiting) == "in_progress"
         assert embedded.task(waiting["id"])["status"] == "stopped"
         assert "tasks.dequeue" not in asked

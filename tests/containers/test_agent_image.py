@@ -23,4 +23,4 @@ def test_its_command_runs_and_reports_what_it_lacks(there: Containers) -> None:
     assert done.returncode == 2, done.stderr
     assert "2 problems" in done.stderr
     assert "no ClearML server is configured" in done.stderr
-    assert "the container engine at its default socket does not answer" in done.stderr
+    assert "the container engine at its default socket does not respond" in done.stderr

@@ -65,7 +65,7 @@ def test_tag_missing(registry: Registry, enqueue: Callable[..., str], ended: Cal
     missing = f"{there.place}/tabletop:v1"
     refused = registry("tabletop", "enqueue", "tabletop", "--image", "v1", *SMALL, check=False)
     assert refused.returncode == 2
-    assert f"image {missing} is neither on this machine nor in an image registry: registry image build tabletop" in refused.stderr
+    assert f"image {missing} is neither on this machine nor in an image registry; run: registry image build tabletop" in refused.stderr
     there.docker("tag", f"{there.place}/tabletop:latest", missing)
     before = enqueue()  # keeps the agent busy while the tag goes away
     first = enqueue("--image", "v1")

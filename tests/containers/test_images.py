@@ -97,7 +97,7 @@ def test_an_image_built_from_a_private_clone_is_readable_for_everybody(built: Bu
 def test_an_image_in_the_registry_is_not_built_again(registry: Registry, built: Built, image: str) -> None:
     built(image)
     again = registry(image, "image", "build", image)
-    assert "has this environment already" in again.stderr
+    assert "already has this environment" in again.stderr
     assert state(registry, image)["digest"] in again.stdout
 
 
@@ -149,7 +149,7 @@ def test_a_run_in_an_image_of_another_environment_is_refused(
     try:
         refused = registry("tabletop", "enqueue", "tabletop", "--smoke", "--image", image, check=False, cwd=other_clone, **mine)
         assert refused.returncode == 2
-        assert f"its environment is {has['environment']}, the commit needs env-" in refused.stderr
+        assert f"its environment is {has['environment']}, but the commit needs env-" in refused.stderr
         needed = refused.stderr.partition("the commit needs ")[2][:16]
 
         typed = [*("clearml-task", "--project", "clearml-example-project", "--name", "by hand", "--docker", image, "--queue", "gpu01")]

@@ -222,12 +222,12 @@ class TestRefused:
         finally:
             (folder / "ca.aside").rename(folder / "ca.crt")
         assert "is not trusted" in told
-        assert f"its CA belongs into {folder}/ca.crt" in told
+        assert f"put its CA into {folder}/ca.crt" in told
 
     def test_a_registry_without_tls_that_the_engine_does_not_list(self, bench: Bench, clone: Path, tmp_path: Path) -> None:
         address, port = bench.plain.partition(":")[0], free_port()
         with image_registry(tmp_path / "data", port, tmp_path, address=address):
-            assert "speaks plain HTTP" in self.refused(bench, clone, f"{address}:{port}")
+            assert "uses plain HTTP" in self.refused(bench, clone, f"{address}:{port}")
 
     def test_a_registry_that_does_not_answer(self, bench: Bench, clone: Path) -> None:
         address = bench.plain.partition(":")[0]
@@ -328,7 +328,7 @@ class TestPruned:
         finally:
             bench.engine.docker("rm", "user")
         assert done.returncode == 1
-        assert f"{repository.name}:{used} stays: " in done.stderr
+        assert f"{repository.name}:{used} cannot be removed: " in done.stderr
         left = bench.engine.docker("image", "ls", "--format", "{{.Tag}}", repository.name).split()
         assert {used, now} <= set(left)
         assert gone not in left

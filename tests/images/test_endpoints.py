@@ -112,7 +112,7 @@ def has(host: str) -> bool:
 class TestWithoutTLS:
     def test_refused_if_the_engine_would_refuse_it(self, plain: str, information: Information) -> None:
         information()
-        with pytest.raises(StoreError, match=rf'{plain} speaks plain HTTP, .* add "{plain}" to insecure-registries in \S+daemon.json'):
+        with pytest.raises(StoreError, match=rf'{plain} uses plain HTTP, .* add "{plain}" to insecure-registries in \S+daemon.json'):
             has(plain)
 
     def test_accepted_if_the_engine_lists_it_by_name(self, plain: str, information: Information) -> None:
@@ -152,7 +152,7 @@ class TestWithoutTLS:
 
 class TestPrivateCA:
     def test_the_error_names_the_file_for_the_ca(self, private: str, certificates: Path) -> None:
-        with pytest.raises(StoreError, match=f"{private} is not trusted .*: its CA belongs into {certificates}/{private}/ca.crt"):
+        with pytest.raises(StoreError, match=f"{private} is not trusted .*; put its CA into {certificates}/{private}/ca.crt"):
             has(private)
 
     def test_accepted_if_the_engine_would_accept_it(self, private: str, certificates: Path, authority: Authority) -> None:
@@ -172,7 +172,7 @@ class TestPrivateCA:
         own.mkdir(parents=True)
         (own / "ca.crt").write_bytes(authority.certificate.read_bytes())
         information()
-        with pytest.raises(StoreError, match=f"belongs into {certificates}"):
+        with pytest.raises(StoreError, match=f"put its CA into {certificates}"):
             has(private)
         information(options=("name=rootless",))
         assert has(private)
@@ -195,7 +195,7 @@ class TestPrivateCA:
             with pytest.raises(StoreError, match=f"requires a client certificate; put client.cert and client.key into {folder}"):
                 has(host)
             (folder / "client.cert").write_bytes(own.read_bytes())
-            with pytest.raises(StoreError, match=r"client\.cert needs client\.key beside it"):
+            with pytest.raises(StoreError, match=r"client\.cert requires client\.key next to it"):
                 has(host)
             (folder / "client.key").write_bytes(own_key.read_bytes())
             assert has(host)

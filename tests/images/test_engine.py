@@ -33,7 +33,7 @@ def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("answer", [PODMAN, DOCKER % PODMANS_SERVICE], ids=["its command", "its service"])
 def test_podman_is_refused_by_name(docker: Path, answer: str) -> None:
     docker.write_text(answer)
-    with pytest.raises(EngineError, match=r"is Podman: clearml-agent is made for Docker's own; apt-get install docker\.io"):
+    with pytest.raises(EngineError, match=r"is Podman, but clearml-agent needs Docker: apt-get install docker\.io"):
         Engine()
 
 
@@ -41,7 +41,7 @@ def test_docker_is_accepted(docker: Path) -> None:
     docker.write_text(DOCKER % ITSELF)
     Engine()
     docker.write_text(DOCKER % "null")
-    with pytest.raises(EngineError, match="does not answer"):
+    with pytest.raises(EngineError, match="does not respond"):
         Engine()
 
 

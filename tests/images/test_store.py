@@ -146,7 +146,7 @@ class TestDeletion:
 
     def test_a_registry_without_deletion_is_an_error(self, host: str) -> None:
         digest = push(f"{host}/team/kept", "env-1", {})
-        with pytest.raises(StoreError, match=r"deletes nothing \(HTTP 405\): .* REGISTRY_STORAGE_DELETE_ENABLED=true"):
+        with pytest.raises(StoreError, match=r"does not allow deletion \(HTTP 405\); .* REGISTRY_STORAGE_DELETE_ENABLED=true"):
             ImageStore(f"{host}/team/kept").delete(digest)
         assert ImageStore(f"{host}/team/kept").digest("env-1") == digest
 
@@ -182,7 +182,7 @@ class TestImageOfARun:
             {"org.opencontainers.image.version": "env-0123456789ab", "org.opencontainers.image.base.name": "base:1"},
         )
         (problem,) = self.checked(needed, "v1").problems
-        assert f"its environment is env-0123456789ab, the commit needs {needed.environment}" in problem
+        assert f"its environment is env-0123456789ab, but the commit needs {needed.environment}" in problem
         assert "registry image push clip" in problem
 
     def test_a_missing_image_is_a_problem(self, needed: Image) -> None:

@@ -92,7 +92,7 @@ def test_an_image_is_compared_with_the_environment_of_its_commit(clone: Path, mo
         available.check_environment(Image("toy", clone), "host/team/toy:mine", held, "gpu01", SimpleNamespace(embedded=False), findings)  # type: ignore[arg-type]
         problems.append(findings.problems)
     assert problems[0] == []
-    assert f"its environment is {before}, the commit needs {Image('toy', clone).environment}" in problems[1][0]
+    assert f"its environment is {before}, but the commit needs {Image('toy', clone).environment}" in problems[1][0]
 
 
 def test_a_sweep_of_changes(embedded: Server, earlier: str, registry: Registry) -> None:

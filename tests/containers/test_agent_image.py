@@ -1,4 +1,4 @@
-"""The image of docker/agent/compose.yaml: built as there, its command runs in it."""
+"""The image of docker/agent/compose.yaml: built as in that file, it runs its command."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NAME = "clearml-workloads-agent:latest"
 
 
 def test_its_command_runs_and_reports_what_it_lacks(there: Containers) -> None:
-    """Installs Debian's docker and the registry's environment. Without server and socket both are asked for."""
+    """Installs Debian's docker and the registry's environment. Without a server and a socket, it reports both."""
     base = f"--build-arg=BASE_IMAGE={debian_base(there)}"
     there.docker("build", "--network=host", base, f"--tag={NAME}", f"--file={ROOT}/docker/agent/agent.Dockerfile", str(ROOT))
     command = ["docker", "run", "--rm", "--network=host", NAME, "python3", "-m", "registry", "agent", "--docker", "--queue", "gpu01"]

@@ -1,4 +1,4 @@
-"""Images as a cluster has them: built, pushed, removed, pulled, and run by the real agent in docker mode.
+"""Images as on a cluster: built, pushed, removed, pulled, and run by the real agent with --docker.
 
 Slow throughout: whole environments are installed and moved, and smoke runs learn in them.
 """
@@ -37,7 +37,7 @@ def state(registry: Registry, image: str) -> dict[str, str]:
 def test_images_are_built_and_pushed_with_the_tags_of_environment_commit_and_latest(
     registry: Registry, built: Built, there: Containers, image: str
 ) -> None:
-    """The commit is named where the image holds its code, and nowhere else."""
+    """The commit is named only if the image contains its code."""
     built(image)
     now = state(registry, image)
     commit = Context(ROOT, ROOT / "docker" / image / "Dockerfile").commit
@@ -64,7 +64,7 @@ def test_the_sbom_lists_the_locked_packages(registry: Registry, built: Built, im
 def test_an_image_reused_by_a_later_commit_is_not_tagged_with_it(
     registry: Registry, built: Built, there: Containers, tmp_path: Path
 ) -> None:
-    """Its environment is that commit's, its code is not."""
+    """It has that commit's environment, but not its code."""
     built("tabletop")
     clone = tmp_path / "clone"
     git(tmp_path, "clone", "--quiet", str(ROOT), str(clone))
@@ -79,7 +79,7 @@ def test_an_image_reused_by_a_later_commit_is_not_tagged_with_it(
 
 
 def test_an_image_built_from_a_private_clone_is_readable_for_everybody(built: Built, there: Containers, tmp_path: Path) -> None:
-    """As docker-compose builds it, under umask 077; and it has the local time that was asked for, by both of its names."""
+    """Built by docker-compose under umask 077; it also has the requested time zone."""
     built("tabletop")
     clone = tmp_path / "clone"
     names = subprocess.run(["git", "-C", ROOT, "ls-files"], capture_output=True, text=True, check=True).stdout.splitlines()
@@ -140,7 +140,7 @@ def other_clone(tmp_path: Path) -> Path:
 def test_a_run_in_an_image_of_another_environment_is_refused(
     registry: Registry, built: Built, there: Containers, other_clone: Path, tmp_path: Path
 ) -> None:
-    """At the terminal where the registry is asked; in the task's status where `clearml-task` was typed by hand."""
+    """By the registry, at the terminal; with a manual `clearml-task`, in the task's status."""
     built("tabletop")
     has = state(registry, "tabletop")
     image = f"{has['image']}:latest"

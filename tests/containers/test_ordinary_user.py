@@ -1,4 +1,4 @@
-"""Docker mode as an ordinary user has it, in whose name containers run; and what becomes of containers whose agent is killed.
+"""Agents with --docker of an ordinary user, as whom the containers run; and the fate of containers whose agent is killed.
 
 Slow, since tasks run in containers: two minutes for all of this file, the image being built.
 """
@@ -29,7 +29,7 @@ RENDER = ("command=render", "config=pairs")
 ENDED = ("completed", "stopped", "failed")
 AGENTS = 10
 APART = 0.8
-"""Seconds of their containers' lives between the deaths of two agents."""
+"""Seconds between the deaths of two agents, in terms of their containers' lifetimes."""
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def user(there: Containers, built: Callable[[str], None]) -> Iterator[Ordinary]:
 
 @pytest.fixture(autouse=True)
 def client(there: Containers, user: Ordinary, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What looks at containers from this process asks the engine of the tests for those of the user's agents."""
+    """Code in this process that looks for containers uses the tests' engine and the user's agents."""
     monkeypatch.setenv("DOCKER_HOST", there.environment["DOCKER_HOST"])
     monkeypatch.setenv("PATH", there.environment["PATH"])
     monkeypatch.setenv("REGISTRY_HOME", str(user.state))
@@ -72,7 +72,7 @@ def test_a_task_runs_as_the_user_and_leaves_nothing_that_the_user_cannot_delete(
 
 
 def test_an_agent_of_a_teams_server_runs_tasks_in_containers_that_write_only_to_tmp(user: Ordinary, tmp_path: Path) -> None:
-    """`registry agent --docker` with what its user adds to `docker run`; the server is told by variables, as a team's is."""
+    """`registry agent --docker` with its user's own arguments for `docker run`; the server is configured by variables, like a team's."""
     user.registry("up", "--agents", "0", "--port", "0")
     more = {"CLEARML_CONFIG_FILE": str(user.state / "server/clearml.conf"), "CLEARML_AGENT_EXTRA_DOCKER_ARGS": "--read-only --tmpfs=/tmp"}
     log = tmp_path / "agent.log"
@@ -109,7 +109,7 @@ def test_a_services_agent_runs_several_tasks_at_once_and_they_end_with_it(user: 
 
 
 def test_an_image_runs_by_hand_without_a_home_and_read_only(user: Ordinary, there: Containers) -> None:
-    """No agent, no server, no name: `docker run` with a user, and one folder to write into."""
+    """Without agent, server and user name: `docker run` as a user with one writable folder."""
     results = user.folder / "results"
     user.run("mkdir", str(results))
     image = f"{there.place}/tabletop:latest"
@@ -135,7 +135,7 @@ def agent_of(supervisor: processes.Process) -> int:
 
 
 def test_containers_of_killed_agents_end_and_no_task_is_left_running(user: Ordinary) -> None:
-    """Ten agents, each killed at another moment of its container: just made, preparing, importing, at work."""
+    """Ten agents, each killed at a different moment of its container: just created, preparing, importing, working."""
     user.registry("up", "--docker", "--port", "0", "--agents", str(AGENTS))
     tasks = user.registry("enqueue", "tabletop", *RENDER, "n=400", f"seed={','.join(map(str, range(AGENTS)))}").split()
     assert len(tasks) == AGENTS

@@ -1,4 +1,4 @@
-"""Several people on one machine: each has clone and containers of their own, and none touches another's.
+"""Several users on one machine: each has their own clone and containers, and does not affect another's.
 
 Slow throughout: containers are started by the real docker-compose.
 """
@@ -29,7 +29,7 @@ Compose = Callable[..., Finished]
 
 @pytest.fixture
 def clones(there: Containers, tmp_path: Path) -> dict[str, Path]:
-    """The clones of two people, and an image for both that is there already."""
+    """The clones of two users, and an existing image for both."""
     found = {}
     for name, user in (("ada", ADA), ("bob", BOB)):
         found[name] = tmp_path / name
@@ -44,7 +44,7 @@ def clones(there: Containers, tmp_path: Path) -> dict[str, Path]:
 
 @pytest.fixture
 def typed(there: Containers, clones: dict[str, Path]) -> Compose:
-    """Types `docker-compose`, or `sudo registry compose`, as one of them in a folder of their clone."""
+    """Runs `docker-compose`, or `sudo registry compose`, as one of them in a folder of their clone."""
 
     def run(name: str, *arguments: str, sudo: bool, folder: str = ".") -> Finished:
         user = {"ada": ADA, "bob": BOB}[name]

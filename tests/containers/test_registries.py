@@ -1,4 +1,4 @@
-"""The command `registry image` beside the engine itself, at image registries of all kinds: both must reach what the other reaches.
+"""The command `registry image` and the engine with all kinds of image registries: both must be able to reach the same ones.
 
 Slow: an engine of its own is started. The images are a few bytes large. Debian's engine takes no host in IPv6 notation; that the
 registry is reached there is shown in tests/images/test_endpoints.py.
@@ -69,7 +69,7 @@ class Bench:
         return subprocess.run(line, cwd=clone, env=environment, capture_output=True, text=True, timeout=120)
 
     def done(self, clone: Path, *arguments: str, **variables: str) -> str:
-        """The same, which must succeed; gives its table."""
+        """The same, which must succeed; returns its table."""
         done = self.run(clone, *arguments, **variables)
         assert done.returncode == 0, done.stderr
         return done.stdout
@@ -79,7 +79,7 @@ class Bench:
         return dict(found)
 
     def tagged(self, clone: Path) -> tuple[Repository, str]:
-        """The repository of the image, and its present environment."""
+        """The repository of the image, and its current environment."""
         image = Image("toy", clone, base=OWN_BASE, place=f"{self.plain}/team")
         return Repository(image.repository), image.environment
 
@@ -134,7 +134,7 @@ def locked_registry(folder: Path, host: str, authority: Authority) -> contextlib
 
 @contextlib.contextmanager
 def trusted(host: str, authority: Authority) -> Iterator[None]:
-    """The certificates where every engine looks for them: it takes no other folder."""
+    """The certificates in the folder where every engine looks; there is no other."""
     certificate, key = authority.sign("client")
     folder = endpoints.CERTIFICATES / host
     folder.mkdir(parents=True)
@@ -148,7 +148,7 @@ def trusted(host: str, authority: Authority) -> Iterator[None]:
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
-    """A clone whose image `toy` is of its own environment."""
+    """A clone whose image `toy` has an environment of its own."""
     root = tmp_path / "clone"
     make_repository(root)
     (root / "docker/toy/Dockerfile").write_text(DOCKERFILE + f"# {tmp_path.name}\n")
@@ -197,7 +197,7 @@ class TestReached:
 
 
 class TestRefused:
-    """Where the engine refuses, one line says why."""
+    """If the engine refuses, one line says why."""
 
     def refused(self, bench: Bench, clone: Path, host: str) -> str:
         pull = ["docker", "pull", f"{host}/team/toy:latest"]
@@ -274,7 +274,7 @@ class TestReplaced:
 
 class TestBases:
     def test_a_base_in_a_registry_must_be_named_by_its_digest(self, bench: Bench, clone: Path) -> None:
-        """The refusal tells the digest; with it the image is built, on that base alone."""
+        """The error message has the digest; with it, the image is built on exactly that base."""
         base = f"{bench.plain}/bases/debian:12"
         bench.engine.docker("tag", OWN_BASE, base)
         bench.engine.docker("push", base)
@@ -335,7 +335,7 @@ class TestPruned:
         assert not {used, gone} & set(bench.state(clone)["other_tags"].split())
 
     def built_and_left(self, bench: Bench, clone: Path, text: str) -> str:
-        """An image of an environment that the clone had for a while, pushed under it alone; gives the environment."""
+        """An image of a temporary environment of the clone, pushed with that tag only; returns the environment."""
         dockerfile = clone / "docker/toy/Dockerfile"
         before = dockerfile.read_text()
         dockerfile.write_text(f"{before}# {text}\n")

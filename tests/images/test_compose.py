@@ -1,4 +1,4 @@
-"""Compose files: the specification's schema and the real docker-compose accept them, and they mean what they should."""
+"""Compose files: the specification's schema and the real docker-compose accept them, and their contents are right."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ Compose = dict[str, Any]
 
 
 def docker_compose(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """The real program, in an environment that settles nothing but the given variables."""
+    """The real program, with only the given variables set."""
     environment = {key: value for key, value in os.environ.items() if not SETTINGS.fullmatch(key)} | variables
     return subprocess.run(["docker-compose", *arguments], cwd=folder, env=environment, capture_output=True, text=True, timeout=60)
 
 
 def resolved(folder: Path, *options: str, **variables: str) -> Compose:
-    """What the program makes of a compose file: every variable replaced, every path absolute."""
+    """A compose file as the program resolves it: variables replaced, paths absolute."""
     done = docker_compose(folder, *options, "config", **variables)
     assert done.returncode == 0, done.stderr
     assert "WARNING" not in done.stderr
@@ -72,7 +72,7 @@ def schema() -> jsonschema.Draft7Validator:
 
 @pytest.fixture(scope="session")
 def larger_clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clone with images that this one does not have, its files rendered."""
+    """A clone with images that this one does not have, and rendered files."""
     clone = tmp_path_factory.mktemp("clones") / "a larger clone"
     shutil.copytree(ROOT / "docker", clone / "docker")
     shutil.copy(ROOT / ".env", clone)
@@ -131,7 +131,7 @@ class TestImages:
                 assert volume["source"] == str(larger_clone / Path(volume["target"]).relative_to("/workspace"))
 
     def test_a_missing_folder_is_an_error(self, larger_clone: Path) -> None:
-        """It would be root's. In the long form a bind mount of nothing is an error; and git brings every folder."""
+        """The engine would create it as root. In the long form, a missing bind mount is an error; and git has every folder."""
         for service in resolved(larger_clone)["services"].values():
             assert {volume["type"] for volume in service["volumes"]} == {"bind"}
         tracked = subprocess.run(["git", "-C", ROOT, "ls-files", *MOUNTED], capture_output=True, text=True, check=True).stdout
@@ -153,7 +153,7 @@ class TestImages:
         ],
     )
     def test_container_names_start_with_the_user(self, larger_clone: Path, folder: str, who: dict[str, str], prefix: str) -> None:
-        """In the root and beside the file, each with its .env. Under sudo everybody is root, so both names stand there."""
+        """In the root and in docker/, each with its .env. Under sudo everybody is root, so both names are used."""
         services = resolved(larger_clone / folder, **who)["services"]
         assert {service["container_name"].removesuffix(name) for name in REPOSITORIES for service in [services[service_name(name)]]} == {
             prefix
@@ -192,7 +192,7 @@ class TestImages:
             assert service["image"].startswith("registry.example.org/team/")
 
     def test_the_command_passes_on_the_user_and_the_images_environments(self, tmp_path: Path) -> None:
-        """`registry compose`, under sudo, in a clone of this one as it is committed, and with a change."""
+        """`registry compose`, under sudo, in a clone of the committed state, and with a change."""
         clone = tmp_path / "clone"
         subprocess.run(["git", "clone", "--quiet", ROOT, clone], check=True)
         commit = subprocess.run(["git", "-C", ROOT, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
@@ -230,7 +230,7 @@ class TestServer:
         return found
 
     def test_all_services_are_present(self) -> None:
-        """Those of ClearML's own docker/compose.yaml at 3a88c850; its agent has a profile, since it is given this machine's engine."""
+        """Those of ClearML's own docker/compose.yaml at 3a88c850; its agent has a profile, as it can use this machine's engine."""
         parts = {"apiserver", "webserver", "fileserver", "async_delete", "elasticsearch", "mongo", "redis"}
         assert self.services().keys() == parts | {"elasticsearch_folder", "agent_services"}
         assert [name for name, service in self.services().items() if service.get("profiles")] == ["agent_services"]
@@ -273,7 +273,7 @@ class TestServer:
 
     @pytest.mark.parametrize(("variables", "folder"), [({}, "/var/lib/clearml-server"), ({"CLEARML_DATA": "/srv/clearml"}, "/srv/clearml")])
     def test_all_data_is_in_one_folder(self, variables: dict[str, str], folder: str) -> None:
-        """It is the machine's, in no clone: not in `data`, which containers of workloads mount, and where `git clean` could reach it."""
+        """It is outside of every clone, and not in `data`, which workloads' containers mount and `git clean` could delete."""
         parts = [service for name, service in self.services(**variables).items() if name != "agent_services"]
         volumes = [volume for service in parts for volume in service.get("volumes", [])]
         assert all(volume.startswith(f"{folder}/") for volume in volumes)
@@ -311,7 +311,7 @@ class TestAgent:
 
     @pytest.mark.parametrize(("given", "folder"), [({}, "/var/lib/clearml-workloads"), ({"AGENT_HOME": "/srv/agent"}, "/srv/agent")])
     def test_its_folder_has_the_same_path_inside_and_outside(self, given: dict[str, str], folder: str) -> None:
-        """The engine mounts it into the tasks' containers: it looks for paths on the machine, not in the agent's container."""
+        """The engine mounts it into the tasks' containers, and looks for the path on the machine, not in the agent's container."""
         service = self.service(**given)
         assert f"{folder}:{folder}:rw" in service["volumes"]
         assert service["environment"]["REGISTRY_HOME"] == folder
@@ -338,7 +338,7 @@ class TestService:
     """docker/agent/clearml-workloads-agent.service."""
 
     def test_systemd_accepts_it(self, tmp_path: Path) -> None:
-        """The real verifier, with the clone where there is one in place of /opt."""
+        """The real verifier, with the path of this clone instead of /opt."""
         if shutil.which("systemd-analyze") is None:
             pytest.skip("there is no systemd-analyze")
         command = tmp_path / ".venv/bin/registry"

@@ -1,4 +1,4 @@
-"""Image registries as the engine reaches them: with TLS and whose CAs, without, and what is said when neither works.
+"""Reaching image registries as the engine does: with TLS and the right CAs, without TLS, and the errors if neither works.
 
 The rules are those of moby (registry/config.go, registry/registry.go, registry/service_v2.go); `docker info` is answered with what
 Debian's docker 20.10.24 answered. tests/containers/test_registries.py shows the same with the engine itself.
@@ -32,7 +32,7 @@ NO_ENGINE = {"ServerErrors": ["Cannot connect to the Docker daemon at unix:///va
 
 @pytest.fixture(autouse=True)
 def certificates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """What stands for /etc/docker/certs.d; no settings of an engine, and no engine that answers."""
+    """A folder in place of /etc/docker/certs.d; there are no engine settings, and no engine answers."""
     answer(tmp_path, NO_ENGINE)
     monkeypatch.setattr(endpoints, "CERTIFICATES", tmp_path / "certs.d")
     monkeypatch.setattr(endpoints, "DAEMON", tmp_path / "daemon.json")
@@ -204,7 +204,7 @@ class TestPrivateCA:
 class TestNoRegistry:
     @pytest.fixture
     def page(self) -> Iterator[Callable[[int], str]]:
-        """A web server that answers everything with a page."""
+        """A web server that answers every request with a page."""
         status = [200]
 
         class Handler(BaseHTTPRequestHandler):

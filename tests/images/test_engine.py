@@ -1,4 +1,4 @@
-"""The engine's command, where something else answers than Docker."""
+"""The docker command, including when Podman answers."""
 
 from __future__ import annotations
 

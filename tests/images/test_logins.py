@@ -1,4 +1,4 @@
-"""Logins at image registries: found where `docker login` leaves them, and used as the registry asks for it.
+"""Logins at image registries: found where `docker login` stores them, and used as the registry demands.
 
 The places and the protocol of credential helpers are those of docker/cli (cli/config/configfile, cli/config/credentials) and
 docker/docker-credential-helpers (client/client.go). The registry is Debian's docker-registry, which checks passwords and tokens itself.
@@ -42,7 +42,7 @@ def configure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Configure:
 
 @pytest.fixture
 def helper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
-    """Puts a credential helper on the path: a shell script, `$key` being what it is asked for."""
+    """Puts a credential helper on the path: a shell script, with the requested host in `$key`."""
     monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=":")
 
     def put(name: str, script: str) -> None:
@@ -139,7 +139,7 @@ class TestStored:
 class TestNameAndPassword:
     @pytest.fixture
     def host(self, tmp_path: Path) -> Iterator[str]:
-        """A registry that knows ada with her password alone."""
+        """A registry with a single user, ada, and her password."""
         crypt = ctypes.CDLL("libcrypt.so.1").crypt
         crypt.restype = ctypes.c_char_p
         hashed: bytes = crypt(b"secret", b"$2b$04$abcdefghijklmnopqrstuu")
@@ -191,7 +191,7 @@ def token_host(tokens: TokenServer, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 class TestTokens:
-    """The registry names a server that exchanges logins for tokens: Docker Hub's and GitLab's way."""
+    """The registry names a server that exchanges logins for tokens, like Docker Hub and GitLab."""
 
     def test_each_scope_gets_its_own_token(self, tokens: TokenServer, token_host: str, configure: Configure) -> None:
         pushed = self.pushed(tokens, f"{token_host}/team/a")
@@ -228,7 +228,7 @@ class TestTokens:
             ImageStore(f"{token_host}/team/a").find("v1")
 
     def pushed(self, tokens: TokenServer, name: str) -> str:
-        """Push an image; gives its digest."""
+        """Push an image; returns its digest."""
         scope = f"repository:{name.partition('/')[2]}:pull,push"
         headers = {"Authorization": f"Bearer {tokens.token({'scope': [scope]}, known=True)}"}
 

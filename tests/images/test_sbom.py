@@ -1,4 +1,4 @@
-"""What an image holds: found in it, written as CycloneDX has it, and kept beside it as cosign keeps it."""
+"""The SBOM of an image: collected in the image, in CycloneDX format, and attached to it in the way of cosign."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ CONTENTS: dict[str, Any] = {
 
 
 def here(reference: str, command: list[str], options: list[str]) -> subprocess.CompletedProcess[str]:
-    """Runs on this machine, Debian too, what would run in a container."""
+    """Runs on this machine, also Debian, what would run in a container."""
     return subprocess.run(command, capture_output=True, text=True)
 
 
@@ -62,7 +62,7 @@ def test_a_failed_container_is_an_error() -> None:
 
 
 def test_it_is_valid_cyclonedx_and_reproducible(text: str) -> None:
-    """By the schema that the format's own library brings."""
+    """Validated with the schema in the format's own library."""
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text.replace('"version": "6.0.4"', '"version": 6')) is not None
     assert document("h:5000/team/clip", DIGEST, MADE, CONTENTS) == text
@@ -88,7 +88,7 @@ def test_each_package_has_a_package_url(text: str) -> None:
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ImageStore]:
-    """A repository of Debian's docker-registry, which lets one delete."""
+    """A repository of Debian's docker-registry, with deletion enabled."""
     folder, port = tmp_path_factory.mktemp("registry"), free_port()
     with image_registry(folder / "data", port, folder, storage={"delete": {"enabled": True}}):
         yield ImageStore(f"127.0.0.1:{port}/team/clip")
@@ -105,7 +105,7 @@ def test_an_attached_sbom_can_be_read_and_is_deleted_with_its_image(store: Image
 
 
 def test_it_is_attached_in_the_way_of_cosign(store: ImageStore, text: str) -> None:
-    """specs/SBOM_SPEC.md and `cosign attach sbom` of https://github.com/sigstore/cosign, asked for by plain requests."""
+    """specs/SBOM_SPEC.md and `cosign attach sbom` of https://github.com/sigstore/cosign, checked by plain requests."""
     attach(store, DIGEST, text)
     url = f"http://{store.host}/v2/team/clip"
     kind = "application/vnd.oci.image.manifest.v1+json"

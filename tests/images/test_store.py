@@ -1,4 +1,4 @@
-"""The image registry, asked directly: Debian's docker-registry."""
+"""Queries to an image registry, tested with Debian's docker-registry."""
 
 from __future__ import annotations
 
@@ -116,13 +116,13 @@ class TestIndices:
             ImageStore(repository.name).find("v1")
 
     def test_an_entry_of_an_unknown_media_type_is_ignored(self) -> None:
-        """As image-index.md demands of whoever reads an index."""
+        """As image-index.md demands of clients that read an index."""
         here = {"os": "linux", "architecture": MACHINES[platform.machine()]}
         entries = [{"mediaType": kind, "digest": kind, "platform": here} for kind in ("application/vnd.example.later+json", OCI)]
         assert for_this_machine({"manifests": entries}) == OCI
 
     def test_the_engines_id_is_the_digest_of_the_index_or_the_configuration(self, pushed: tuple[Repository, str, Json]) -> None:
-        """By the first where it keeps images the new way, by the second where it keeps them the old one."""
+        """The first with the engine's new image store, the second with the old one."""
         repository, digest, image = pushed
         found = ImageStore(repository.name).find("env-1")
         manifest = ImageStore(repository.name).manifest(image["digest"])
@@ -190,7 +190,7 @@ class TestImageOfARun:
         assert problem.startswith(f"image {needed.reference('v1')} is not in its image registry; run: registry image build clip")
 
     def test_a_registry_that_does_not_answer_is_a_warning(self, needed: Image) -> None:
-        """It may be reached from where the agents are."""
+        """The agents may be able to reach it."""
         findings = self.checked(needed, f"127.0.0.1:{free_port()}/team/clip:v1")
         assert not findings.problems
         assert "could not check image" in findings.warnings[0]

@@ -1,4 +1,4 @@
-"""`registry agent` with the real clearml-agent, for a server that is configured as a team's is: by variables, and none of `registry up`."""
+"""`registry agent` with the real clearml-agent, for a server that is configured by variables, like a team's."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ AGENT = "home/agents/agent-1"
 
 @pytest.fixture
 def environment(server: LocalServer, clone: Path, tmp_path: Path) -> dict[str, str]:
-    """A person's, on a machine of the team: the server's addresses and keys, a clone whose commits are pushed."""
+    """The environment of a team member: the server's addresses and keys, and a clone whose commits are pushed."""
     git(clone, "clone", "-q", "--bare", str(clone), str(tmp_path / "remote.git"))
     git(clone, "remote", "add", "origin", (tmp_path / "remote.git").as_uri())
     git(clone, "fetch", "-q", "origin")
@@ -47,7 +47,7 @@ def environment(server: LocalServer, clone: Path, tmp_path: Path) -> dict[str, s
 
 @pytest.fixture
 def command(environment: dict[str, str], clone: Path) -> Command:
-    """`registry ...` as a process of its own."""
+    """`registry ...` as a separate process."""
     return command_in(clone, environment)
 
 
@@ -75,7 +75,7 @@ def start(server: LocalServer, environment: dict[str, str], clone: Path, tmp_pat
 
 @pytest.fixture
 def numbers(tmp_path: Path) -> str:
-    """Data of the toy's, as an argument."""
+    """Data for the toy workload, as an argument."""
     (tmp_path / "numbers.txt").write_text("1 2")
     return f"dataset_path={tmp_path}"
 
@@ -118,7 +118,7 @@ def test_an_agent_runs_tasks_and_ends_together_with_its_task(
 
 @pytest.fixture
 def containers(environment: dict[str, str], clone: Path, tmp_path: Path) -> Iterator[str]:
-    """A real engine, and an image that holds nothing: what its containers run is this machine's, mounted into them."""
+    """A real engine, and an empty image: this machine's programs are mounted into its containers."""
     if lacking := missing():
         pytest.skip(f"an engine cannot be started without {', '.join(lacking)}")
     python = layer_named("testing").python  # not this one: clearml-agent accepts no blank in LOCAL_PYTHON, and a clone's path may have one
@@ -142,7 +142,7 @@ def containers(environment: dict[str, str], clone: Path, tmp_path: Path) -> Iter
 def test_an_agent_runs_tasks_in_containers(
     server: LocalServer, environment: dict[str, str], command: Command, containers: str, start: Started, numbers: str, tmp_path: Path
 ) -> None:
-    """An engine takes 3 s to start, an agent 5 and a task 10. No key is on a command line of docker's, nor readable in a file."""
+    """An engine takes 3 s to start, an agent 5 and a task 10. No key is visible on docker's command line or in a readable file."""
     agent = start("--docker")
     (task,) = command("enqueue", "toy", "--queue", QUEUE, "--image", containers, numbers, "steps=600", "pause=0.5").lines
     wait_for(lambda: "rank 0 of 1: step 2" in log_of(server, task) or task_of(server, task)["status"] == "failed", 240)

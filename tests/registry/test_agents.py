@@ -1,4 +1,4 @@
-"""What agents are started with."""
+"""The arguments and files with which agents are started."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_temporary_files_are_private_and_socket_paths_are_short_enough(tmp_path:
     ],
 )
 def test_gpus_must_be_listed_by_nvidia_smi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: str, wrong: str) -> None:
-    """A stand-in prints what `nvidia-smi --list-gpus` prints on a machine with two GPUs, of which one is divided."""
+    """A stand-in prints what `nvidia-smi --list-gpus` prints on a machine with two GPUs, one of which has a MIG partition."""
     listed = "GPU 0: NVIDIA H200 (UUID: GPU-5c5a)\nGPU 1: NVIDIA A100 (UUID: GPU-8b0e)\n  MIG 3g.20gb     Device  0: (UUID: MIG-77aa)"
     script = tmp_path / "nvidia-smi"
     script.write_text(f"#!/bin/sh\n[ \"$1\" = --list-gpus ] && echo '{listed}'\n")
@@ -81,7 +81,7 @@ def test_gpus_must_be_listed_by_nvidia_smi(tmp_path: Path, monkeypatch: pytest.M
 @pytest.mark.filterwarnings("ignore::pyparsing.warnings.PyparsingDeprecationWarning")  # of the reader's
 @pytest.mark.parametrize("text", ['{"api": {"web_server": "https://a.example.org"}}', 'api.web_server: "https://a.example.org"'])
 def test_sections_are_appended_to_a_clearml_conf_in_either_form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
-    """HOCON's root may stand in braces; what the real reader makes of the agent's own file."""
+    """The root of a HOCON file may be in braces. The real parser reads the agent's file."""
     from clearml.utilities.pyhocon import ConfigFactory
 
     (tmp_path / "clearml.conf").write_text(text)

@@ -1,4 +1,4 @@
-"""The command line without a server: what it lists, what it renders, and how it says that something is wrong."""
+"""The command line without a server: what it lists and renders, and how it reports errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a shell offers at Tab. The requests are those of click's shell scripts: variables of the environment, an answer on stdout."""
+"""Shell completion. The requests are those of click's shell scripts: environment variables, with the answer on stdout."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Make:
 
 @pytest.fixture
 def offered(clone: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Offered:
-    """The words for the last one of a line, as fish asks for them; bash gets the line in pieces."""
+    """The completions of the last word of a line, as fish requests them; bash splits the line."""
     (clone / "clearml_tasks/toy/toy_settings.py").write_text(SETTINGS)
 
     def offered(*words: str, shell: str = "fish") -> list[str]:
@@ -125,7 +125,7 @@ def test_the_root_option_is_used(offered: Offered, clone: Path, tmp_path: Path, 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
 def test_bash_completes_a_line(clone: Path, tmp_path: Path) -> None:
-    """The real shell, with its script as README.md says; a function shows what it would offer, and whether a space follows."""
+    """The real shell with its completion script, as documented; a function shows the completions, and whether a space follows."""
     (tmp_path / "registry").write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m registry "$@"\n')
     (tmp_path / "registry").chmod(0o755)
     script = """

@@ -1,4 +1,4 @@
-"""What containers of tasks are started with, and how they hear of their agent's end."""
+"""The arguments of tasks' containers, and how containers end together with their agent."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_containers_get_the_s3_settings_without_the_secret_on_the_command_line(t
 
 @pytest.fixture
 def nobody_s(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An agent's folder of a user who is not root, and the place of a stand-in for docker, which tells the engine's kind."""
+    """The folder of an agent whose user is not root, and the path of a fake docker command, which reports the kind of engine."""
     for folder in shared_folder():
         os.chown(folder, NOBODY, NOBODY)
         monkeypatch.setenv("REGISTRY_HOME", str(folder))
@@ -72,7 +72,7 @@ def nobody_s(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def kind_of_engine(folder: Path, kind: str) -> None:
-    """`docker info`'s words, as the engine's documentation of rootless mode and of user namespaces has them."""
+    """The output of `docker info`, as documented for rootless mode and user namespaces."""
     script = folder / "docker"
     script.write_text(f"#!/bin/sh\necho '[\"name=seccomp,profile=default\"{kind}]'\n")
     script.chmod(0o755)
@@ -121,7 +121,7 @@ def test_a_teams_container_commands_are_kept(tmp_path: Path) -> None:
 def test_a_containers_shell_ends_when_the_lifeline_is_released(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, task: str, signal_number: int
 ) -> None:
-    """The shell is asked first. It becomes its last command, as clearml-agent's script becomes the task: that one is asked too."""
+    """The shell gets SIGTERM first. It execs its last command, as clearml-agent's script execs the task, so that gets it too."""
     monkeypatch.setattr(container, "PATIENCE", 1)
     script = f"{container.end_with_agent(tmp_path)} ; {task}"
     with locked(container.lifeline(tmp_path)):

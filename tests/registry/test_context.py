@@ -1,4 +1,4 @@
-"""What an image is built from, and which commit's code it then holds."""
+"""The files that an image is built from, and the commit that it is labelled with."""
 
 from __future__ import annotations
 

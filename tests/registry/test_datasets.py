@@ -1,4 +1,4 @@
-"""A dataset that comes back differs in nothing from the folder that went in, or the person was told before anything was uploaded."""
+"""A fetched dataset is identical to the folder that was published; otherwise, the user was warned before anything was uploaded."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def create(embedded: Server, folder: Path, registry: Registry) -> Create:
-    """Publish the folder: what the command left, and the dataset's name."""
+    """Publish the folder; returns the command's outcome and the dataset's name."""
 
     def run(*options: str) -> tuple[Outcome, str]:
         name = f"set-{uuid.uuid4().hex[:8]}"
@@ -115,7 +115,7 @@ def test_links_are_followed_and_links_to_folders_are_reported(create: Create, fo
 
 @pytest.fixture
 def unkept(folder: Path) -> dict[str, str]:
-    """Things that no dataset can hold, beside one file, and what is said of each."""
+    """Entries that a dataset cannot store, next to one file, and the message about each."""
     write(folder, {"a.txt": "a", "sub/b.txt": "b"})
     (folder / "broken").symlink_to("/nowhere/x")
     (folder / "sub/loop").symlink_to("..")
@@ -178,7 +178,7 @@ def test_names_that_are_too_long_for_the_cache_are_reported(folder: Path) -> Non
 def test_a_change_during_the_upload_is_an_error_and_leaves_nothing(
     change: str, named: str, create: Create, embedded: Server, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The hashes are taken before: whoever fetched such a dataset would be told that it arrived damaged."""
+    """Hashes are computed before the upload, so such a dataset would look damaged to everybody who fetches it."""
     write(folder, {"a.txt": "a", "b.txt": "b"})
     upload = clearml.Dataset.upload
 
@@ -239,7 +239,7 @@ class TestPublishedByARun:
 
 class TestFetched:
     def publish(self, folder: Path, *, renamed: str | None = None) -> str:
-        """A dataset as somebody else's program leaves it, with a.txt under another name in its state and archive."""
+        """A dataset as another program might publish it, with another name for a.txt in its state and archive."""
         dataset = clearml.Dataset.create(dataset_name=f"set-{uuid.uuid4().hex[:8]}", dataset_project="datasets")
         dataset.add_files(folder)
         if renamed:
@@ -260,7 +260,7 @@ class TestFetched:
         assert not list(tmp_path.rglob("escaped.txt"))
 
     def test_a_change_in_the_sdks_own_copy_is_detected(self, folder: Path, embedded: Server) -> None:
-        """The SDK looks at sizes only, and copies from there."""
+        """The SDK compares only sizes, and copies from there."""
         write(folder, {"a.txt": "right", "b.txt": "b"})
         identity = self.publish(folder)
         copy = Path(clearml.Dataset.get(dataset_id=identity).get_local_copy())

@@ -1,4 +1,4 @@
-"""From the command line to tasks on a server: the right ones, or none and every reason."""
+"""From the command line to tasks on a server: either the right tasks, or none and all the reasons."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def count(server: Server) -> int:
 
 
 def dataset_on(server: Server, name: str, status: str = "completed") -> str:
-    """A dataset as the SDK leaves one, without its files."""
+    """A dataset as the SDK creates it, but without files."""
     project = server.project(f"[ClearML] public-dataset/.datasets/{name}")
     body = {"name": name, "type": "data_processing", "project": project, "system_tags": ["dataset"]}
     identifier = str(server.call("tasks.create", **body)["id"])
@@ -70,7 +70,7 @@ def test_a_task_contains_everything_that_its_run_needs(
 def test_clearml_task_creates_the_same_task(
     clone: Path, server: Any, embedded: Server, queue: Queue, numbers: str, registry: Registry, store: Any
 ) -> None:
-    """Starts clearml-task, whose SDK takes seconds to import. It writes to the store that results shall go to."""
+    """Starts clearml-task, whose SDK takes seconds to import. It writes to the store of the output URI."""
     arguments = ["enqueue", "toy", "--queue", queue.name, "--dataset", numbers, "steps=2", "pause=0.5", "--name", "it's the same"]
     arguments += ["--tag", "a", "--tag", "b c", "--project", f"same {uuid.uuid4().hex[:4]}"]
     arguments += ["--output-uri", f"s3://{store.bucket()}/results/"]

@@ -1,4 +1,4 @@
-"""Images: their names, their environments, and which of them a command line means."""
+"""Images: their names, their environments, and how a command line selects them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `--json` prints is what docs/json.md shows."""
+"""The output of `--json` matches docs/json.md."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::pyparsing.warnings.PyparsingDep
 TEXT = (Path(__file__).resolve().parents[2] / "docs/json.md").read_text()
 SHOWN = {title: json.loads(value) for title, value in re.findall(r"^## registry (.*?) --json\n.*?```json\n(.*?)```", TEXT, re.M | re.S)}
 OPEN = {"datasets", "settings", "scalars", "not_finite", "limits", "smoke", "aliases", "fixed", "refused"}
-"""Keys below which names are the workload's own."""
+"""Keys whose values have names that the workload chooses."""
 
 
 def same_shape(found: Any, shown: Any, place: str = "") -> None:
@@ -39,7 +39,7 @@ def same_shape(found: Any, shown: Any, place: str = "") -> None:
 
 
 def run_of(server: LocalServer, lr: str) -> str:
-    """A task that has run, and is judged by its loss."""
+    """A task that has run, with its loss as its main metric."""
     sections = {"Settings": {"lr": lr}, "properties": {"metrics": '{"main": "loss/value"}'}}
     given = {name: {key: {"section": name, "name": key, "value": value} for key, value in held.items()} for name, held in sections.items()}
     task = str(server.call("tasks.create", name="json", type="training", hyperparams=given)["id"])
@@ -52,7 +52,7 @@ def run_of(server: LocalServer, lr: str) -> str:
 
 @pytest.fixture
 def lines(clone: Path, server: LocalServer, embedded: Server, queue: Queue) -> dict[str, tuple[str, ...]]:
-    """A command line for each title, about a task, a dataset, a queue and an image that are there."""
+    """A command line for each title, about an existing task, dataset, queue and image."""
     first, second = run_of(server, "0.1"), run_of(server, "0.2")
     hidden = embedded.project("[ClearML] public-dataset/.datasets/json")
     embedded.call("tasks.create", name="json", type="data_processing", project=hidden, system_tags=["dataset"])

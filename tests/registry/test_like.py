@@ -1,4 +1,4 @@
-"""An earlier task run once more with a change: the same commit, image, data, queue and project, unless others are given."""
+"""`enqueue --like`: repeats a task with the same commit, image, data, queue and project, except for what is given."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_an_environment_image_is_reused_only_with_its_commit(clone: Path, embedd
 
 
 def test_an_image_is_compared_with_the_environment_of_its_commit(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The labels are those that an image registry would answer."""
+    """The labels are set as an image registry would return them."""
     before = Image("toy", clone).environment
     commit = git(clone, "rev-parse", "HEAD")
     (clone / "docker/toy/requirements.txt").write_text("another==1\n")

@@ -1,4 +1,4 @@
-"""Locks: what an environment holds is stated to the last package, and stays so until somebody asks for something newer."""
+"""Locks: they list every package of an environment, and change only on request."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LAYERS = [*OWN, *image_names()]
 
 
 def held(layer: Layer) -> set[tuple[str, str]]:
-    """The packages of a layer's own folder and their versions, but for pip, by which it was made."""
+    """The packages in a layer's own folder with their versions, except pip, which installs them."""
     found = importlib.metadata.distributions(path=[str(site_packages(layer.folder))])
     return {(canonicalize_name(each.name), each.version) for each in found if each.name != "pip"}
 
@@ -58,7 +58,7 @@ def test_a_lock_is_for_the_machines_that_images_run_on(line: str, kept: str) -> 
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
-    """The folders of docker/ that an image stands on, and an image of its own."""
+    """The folders of docker/ that every image needs, and an image of its own."""
     for name in ("harness", "torch"):
         shutil.copytree(ROOT / "docker" / name, tmp_path / "docker" / name)
     toolbox = tmp_path / "docker" / "toolbox"

@@ -1,4 +1,4 @@
-"""A run that diverged beside a healthy one: through the real SDK to the server, and what the command line says of the two.
+"""A run that diverged and a healthy one: their values pass through the real SDK to the server, and the command line compares them.
 
 Its first steps are better than the healthy run's: were they, or a 0 in place of a NaN, to count, the broken run would be the best.
 
@@ -77,7 +77,7 @@ if __name__ == "__main__":
 
 
 class Runs:
-    """The two runs' tasks when they had ended."""
+    """The tasks of the two runs after they have ended."""
 
     def __init__(self, server: LocalServer, folder: Path) -> None:
         self.toy = Toy(server, folder, lambda root: make_repository(root, WORKLOAD, SETTINGS, SCRIPT))
@@ -102,7 +102,7 @@ def runs(server: LocalServer, tmp_path_factory: pytest.TempPathFactory) -> Runs:
 
 @pytest.fixture
 def pair(runs: Runs, embedded: Server) -> list[dict[str, Any]]:
-    """As the registry sees them: the broken one, the healthy one."""
+    """The tasks as the registry reads them: the diverged one, the healthy one."""
     return [embedded.task(runs.broken["id"]), embedded.task(runs.healthy["id"])]
 
 

@@ -1,4 +1,4 @@
-"""A task's page: its address, and a browser that is led there without telling the key to the machine's other users."""
+"""A task's page: its address, and opening it in a browser without showing the key to other users of the machine."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def task(clone: Path, embedded: Server) -> str:
 
 @pytest.fixture
 def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A browser of the person's own choice: it notes what it was asked to open."""
+    """A fake browser that records what it was asked to open."""
     noted = tmp_path / "opened"
     program = tmp_path / "a-browser"
     program.write_text(f"#!{sys.executable}\nimport sys\nopen({str(noted)!r}, 'a').write(' '.join(sys.argv[1:]))\n")

@@ -1,4 +1,4 @@
-"""An original's names at the registry: a sweep of one makes different runs, tasks keep the key alone, and `show` tells them all."""
+"""Aliases from the original project: a sweep over one makes different runs, tasks record only the key, and `show` lists them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def tables(clone: Path) -> None:
 
 
 def dry(registry: Registry, *arguments: str) -> list[dict[str, str]]:
-    """The arguments of each task that would be made."""
+    """The arguments of each task that would be created."""
     outcome = registry("enqueue", "toy", *arguments, "--dry-run")
     assert outcome.code == 0, outcome.err
     return [dict(given.split("=", 1) for given in parse_clearml_task(line).args) for line in outcome.lines]

@@ -1,4 +1,4 @@
-"""Nobody else on the machine reads a key of what `registry up` starts: neither while it runs, nor when it was killed."""
+"""No other user of the machine can read the keys of `registry up`, neither while it runs nor after it was killed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SECRET = secrets.token_hex(20)  # as a key of S3
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A folder that everybody may look into, unlike pytest's."""
+    """A folder that everybody can read, unlike pytest's."""
     place = Path(tempfile.mkdtemp(dir="/tmp"))
     place.chmod(0o755)
     yield place
@@ -34,7 +34,7 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture
 def command(clone: Path, folder: Path) -> Iterator[Command]:
-    """`registry ...` as a process of its own, with an ordinary umask, below that folder; whatever is up at the end is ended."""
+    """`registry ...` as a separate process with an ordinary umask, below that folder; whatever still runs at the end is ended."""
     keys = {"AWS_ACCESS_KEY_ID": "somebody", "AWS_SECRET_ACCESS_KEY": SECRET}
     run = command_in(clone, environment_of(clone, folder) | keys, umask=0o022)
     yield run
@@ -42,7 +42,7 @@ def command(clone: Path, folder: Path) -> Iterator[Command]:
 
 
 def keys_of(home: Path) -> list[str]:
-    """Every secret that is to be kept: the store's, the server's, and the key in the page's address."""
+    """Every secret: the store's, the server's, and the key in the page's address."""
     keys = json.loads((home / "server/keys.json").read_text())
     login = json.loads((home / "server/server.json").read_text())["login_url"].partition("key=")[2]
     return [SECRET, keys["secret_key"], keys["signing_key"], login]

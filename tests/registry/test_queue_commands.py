@@ -1,4 +1,4 @@
-"""Queues: listed with what waits and who serves, made, and with the GPUs of their machines, against which runs are checked."""
+"""Queues: listing and creating them, and setting the GPUs of their machines, against which runs are checked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names of images, as the engine reads them: the rules are those of the module distribution/reference (normalize.go, regexp.go)."""
+"""Names of images, parsed as the engine does: the rules are those of the module distribution/reference (normalize.go, regexp.go)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rendered files: they follow the declarations, are noticed when they do not, and do what they say."""
+"""Rendered files: they follow the declarations, are reported when outdated, and work."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ sys.exit(int(os.environ.get("EXIT", "0")))
 
 @pytest.fixture
 def rendered(clone: Path, registry: Registry) -> Path:
-    """The clone with a Dockerfile, a catalog whose alias the smoke steps need, and its files rendered."""
+    """The clone with a Dockerfile, a catalogue with an alias that the smoke steps need, and rendered files."""
     (clone / "registry").mkdir()
     (clone / "registry/catalog.yaml").write_text(CATALOG)
     (clone / "docker/toy/Dockerfile").write_text("ARG BASE_IMAGE=nvcr.io/nvidia/pytorch:26.02-py3\nFROM ${BASE_IMAGE}\n")

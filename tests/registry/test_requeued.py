@@ -1,4 +1,4 @@
-"""Runs on their way back to their queue, as the registry sees them."""
+"""Runs that are being requeued, as the registry sees them."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ pytestmark = pytest.mark.filterwarnings("ignore::pyparsing.warnings.PyparsingDep
 
 
 class TestRequeued:
-    """A run that its machine ended is on its way back to its queue."""
+    """A run that its machine has ended is being requeued."""
 
     TOLD = "stopped by SIGTERM; the last checkpoint is kept"
 
     @pytest.fixture
     def stopped(self, embedded: Server, queue: Queue) -> str:
-        """A run that may go back once, and has said that it has stopped."""
+        """A run that may be requeued once, and has reported that it stopped."""
         given = {"Args": {"requeue": {"section": "Args", "name": "requeue", "value": "1"}}}
         task = str(embedded.call("tasks.create", name=f"spot-{uuid.uuid4().hex[:6]}", type="training", hyperparams=given)["id"])
         embedded.call("tasks.enqueue", task=task, queue=queue.id)
@@ -44,7 +44,7 @@ class TestRequeued:
         server.call("tasks.started", task=task, force=True)
 
     def step_by_step(self, monkeypatch: pytest.MonkeyPatch, *steps: Callable[[], object]) -> list[Callable[[], object]]:
-        """Between any two looks at the task, one of the steps happens."""
+        """Between two requests for the task, one of the steps happens."""
         left = list(steps)
         for module in ("registry.tasks.watch.sleep", "registry.agents.stopping.time.sleep"):
             monkeypatch.setattr(module, lambda _: left.pop(0)())

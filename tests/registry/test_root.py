@@ -1,4 +1,4 @@
-"""The clone that a command is about, from wherever it is typed."""
+"""The clone that a command works on, from any folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run as a command line: read by a shell and by clearml-task's own parser, it says what the run says."""
+"""A run as a command line: parsed by a shell and by clearml-task's own parser, it gives the same run."""
 
 from __future__ import annotations
 

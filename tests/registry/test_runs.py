@@ -1,4 +1,4 @@
-"""What became of runs: found by any name they have, compared and read."""
+"""Runs after they were enqueued: finding, comparing and reading them."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class TestCompare:
         assert results([task, {}]) == [("loss/value", ["0.4 (min 0.2)", ""])]
 
     def test_values_that_a_server_returns_as_not_finite_are_not_numbers(self) -> None:
-        """Python's JSON reads NaN, should a server write it."""
+        """Python's JSON parser accepts NaN, if a server sends it."""
         item = {"metric": "loss", "variant": "value", "value": float("nan"), "min_value": 0.2, "max_value": float("inf")}
         task = {"last_metrics": {"m": {"v": item}}}
         assert results([task]) == [("loss/value", ["not finite"])]
@@ -158,7 +158,7 @@ class TestReasons:
 
     @pytest.fixture
     def failed(self, clone: Any, server: LocalServer, embedded: Server) -> str:
-        """A task whose run has said why it failed, and whose agent has spoken after it."""
+        """A task whose run has reported why it failed, before its agent reported too."""
         body = {"name": f"failed-{uuid.uuid4().hex[:6]}", "type": "training", "project": embedded.project("clearml-example-project")}
         task = str(embedded.call("tasks.create", **body)["id"])
         embedded.call("tasks.started", task=task)

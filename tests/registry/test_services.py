@@ -1,4 +1,4 @@
-"""`registry up` and `down` with the real server and the real agent: what they start works, and what they end is theirs."""
+"""`registry up` and `down` with the real server and the real agent: what they start works, and they end only what they started."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def home(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def command(clone: Path, tmp_path: Path) -> Iterator[Command]:
-    """`registry ...` as a process of its own, with a state folder of its own; whatever is up at the end is ended."""
+    """`registry ...` as a separate process with its own state folder; whatever still runs at the end is ended."""
     run = command_in(clone, environment_of(clone, tmp_path))
     yield run
     run("down")
@@ -156,7 +156,7 @@ def test_a_port_in_use_is_reported_with_the_servers_message(command: Command) ->
 
 @pytest.fixture
 def own_network() -> Iterator[tuple[str, ...]]:
-    """What a command begins with to run where all ports are free."""
+    """The prefix of a command that runs it in a network namespace where all ports are free."""
     if why := why_not():
         pytest.skip(why)
     name = f"ports-{os.getpid()}"
@@ -167,7 +167,7 @@ def own_network() -> Iterator[tuple[str, ...]]:
 
 
 def test_port_80_works_for_the_servers_own_clients(command: Command, own_network: tuple[str, ...]) -> None:
-    """They leave that port out of the address that they ask for."""
+    """They omit that port from the address."""
     for arguments in (("up", "--port", "80", "--agents", "0"), ("queue", "create", "blue"), ("up", "--agents", "0")):
         outcome = command(*arguments, begin=own_network)
         assert outcome.code == 0, outcome.err
@@ -176,7 +176,7 @@ def test_port_80_works_for_the_servers_own_clients(command: Command, own_network
 
 @pytest.fixture
 def mounted(home: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
-    """The state folder, a file system of its own with the given options."""
+    """The state folder on its own file system, with the given mount options."""
     if os.geteuid() != 0:
         pytest.skip("only root can mount a file system")
     home.mkdir()
@@ -188,7 +188,7 @@ def mounted(home: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
 
 
 class TestHome:
-    """A state folder in which nothing can be written is one line, and what runs can be ended."""
+    """If nothing can be written to the state folder, the error is one line, and what runs can be ended."""
 
     def test_below_a_file(self, command: Command, home: Path) -> None:
         home.touch()

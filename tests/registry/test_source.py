@@ -1,4 +1,4 @@
-"""What code a run takes: a commit that an agent can get, and a word about everything that it would not get."""
+"""The source of a run: a commit that agents can fetch, and messages about everything that they could not."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_the_embedded_server_uses_the_local_clone_at_its_commit(clone: Path) -> 
 
 @pytest.fixture(params=["in a clone", "of a bare repository"])
 def worktree(request: pytest.FixtureRequest, clone: Path, tmp_path: Path) -> tuple[Path, Path]:
-    """What `git worktree add` makes, on a branch of its own, and where its history is."""
+    """A worktree on a branch of its own, and the repository with its history."""
     holder = clone
     if request.param == "of a bare repository":
         holder = tmp_path / "bare"
@@ -114,7 +114,7 @@ def test_a_branch_is_read_from_the_remote_if_agents_fetch_from_it(pushed: Path) 
 
 
 class TestRemote:
-    """What it has now counts, not what this clone has heard of it."""
+    """Its current state counts, not what this clone knows of it."""
 
     def problems(self, clone: Path, branch: str | None = None) -> tuple[str, ...]:
         return source.read(clone, branch, embedded=False).problems

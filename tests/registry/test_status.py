@@ -26,7 +26,7 @@ def project() -> str:
 
 @pytest.fixture
 def tasks(clone: Path, embedded: Server, project: str) -> list[str]:
-    """Newest last: two of the toy's, of which one has run, and one of another workload within the project."""
+    """The newest last: two of the toy workload, one of which has run, and one of another workload in a subproject."""
     made = []
     for place, script, tags in (
         (project, TOY, ["a"]),
@@ -41,7 +41,7 @@ def tasks(clone: Path, embedded: Server, project: str) -> list[str]:
 
 @pytest.fixture
 def listed(registry: Registry, tasks: list[str], project: str) -> Any:
-    """The places in `tasks` of what is shown with these filters."""
+    """The indices in `tasks` of those that are shown with these filters."""
 
     def listed(*filters: str) -> list[int]:
         outcome = registry("status", "--json", *filters)
@@ -71,7 +71,7 @@ def test_the_workload_filter(listed: Any, project: str) -> None:
 
 
 def test_filters_cover_all_tasks_of_the_server(listed: Any, embedded: Server, project: str) -> None:
-    """Were they applied to the newest twenty, the old ones would not be found."""
+    """If they applied only to the newest twenty, old tasks would not be found."""
     for _ in range(RECENT):
         embedded.call("tasks.create", name="newer", type="training", script={"entry_point": "other.py"})
     assert listed() == []

@@ -1,4 +1,4 @@
-"""Runs that are stopped by a person: queued, running, on their way from one to the other, or left by their agent."""
+"""Stopping runs: queued, running, starting meanwhile, or left by a dead agent."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ class TestStop:
 
 
 class TestStopWhileItStarts:
-    """A real server makes even a running task a draft when it is told to dequeue it (measured: 200, status created)."""
+    """A real server turns even a running task into a draft when told to dequeue it (measured: 200, status created)."""
 
     @pytest.fixture
     def waiting(self, embedded: Server, queue: Queue) -> dict[str, Any]:
@@ -127,7 +127,7 @@ class TestStopWhileItStarts:
 
     @pytest.fixture
     def asked(self, embedded: Server, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-        """The end points that are called."""
+        """The endpoints that are called."""
         called, call = [], embedded.call
 
         def noting(endpoint: str, **body: Any) -> dict[str, Any]:

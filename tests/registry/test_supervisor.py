@@ -1,4 +1,4 @@
-"""What an agent's supervisor ends, shown with small programs in the agent's place."""
+"""An agent's supervisor, tested with small programs in place of the agent."""
 
 from __future__ import annotations
 

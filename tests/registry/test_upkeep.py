@@ -1,4 +1,4 @@
-"""`registry image pin` and `prune`, at Debian's docker-registry; what the engine has is in tests/containers/test_registries.py."""
+"""`registry image pin` and `prune`, with Debian's docker-registry; for images in the engine, see tests/containers/test_registries.py."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ STANDS_ON = "base.example.org/debian:12@sha256:" + 64 * "0"
 
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A registry that deletes."""
+    """An image registry that allows deletion."""
     folder, port = tmp_path_factory.mktemp("registry"), free_port()
     with image_registry(folder / "data", port, folder, storage={"delete": {"enabled": True}}):
         yield f"127.0.0.1:{port}"
@@ -43,7 +43,7 @@ def no_engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def dockerfile(clone: Path) -> Path:
-    """That of the image `toy`, committed."""
+    """The Dockerfile of the image `toy`, committed."""
     file = clone / "docker/toy/Dockerfile"
     file.write_text("ARG BASE_IMAGE=base.example.org/debian:12\nFROM ${BASE_IMAGE}\n")
     git(clone, "add", ".")
@@ -124,7 +124,7 @@ class TestPrune:
 
     @pytest.fixture
     def push(self, kept: Repository, dockerfile: Path) -> Push:
-        """Pushes the image of what is in the clone, on some base, under its environment and further tags; gives the environment."""
+        """Pushes an image of the current clone on a base, tagged with its environment and further tags; returns the environment."""
 
         def push(*tags: str, base: str = STANDS_ON, **labels: str) -> str:
             made = environment(dockerfile.parents[2], "toy", base)
@@ -138,7 +138,7 @@ class TestPrune:
         dockerfile.write_text(f"{dockerfile.read_text()}# {text}\n")
 
     def commit(self, dockerfile: Path, text: str) -> str:
-        """Commit a change of the image; gives the commit."""
+        """Commit a change of the image; returns the commit."""
         self.change(dockerfile, text)
         git(dockerfile.parents[2], "commit", "-qam", text)
         return git(dockerfile.parents[2], "rev-parse", "HEAD")
@@ -198,7 +198,7 @@ class TestPrune:
         assert ImageStore(kept.name).tags() == sorted([by_tag, by_commit, by_digest, 40 * "c"])
 
     def pushed_and_left(self, push: Push, dockerfile: Path, text: str) -> str:
-        """An image of what the clone had for a while."""
+        """An image of a temporary state of the clone."""
         before = dockerfile.read_text()
         self.change(dockerfile, text)
         made = push()
@@ -215,7 +215,7 @@ class TestPrune:
     def test_another_name_of_a_needed_image_is_kept(
         self, kept: Repository, push: Push, dockerfile: Path, registry: Registry, embedded: Server
     ) -> None:
-        """A registry deletes by digest: the needed name would go as well."""
+        """A registry deletes by digest, so the needed name would be deleted too."""
         needed = push("env-0123456789ab")
         other = self.pushed_and_left(push, dockerfile, "named by a person")
         ImageStore(kept.name).add_tags(other, ["best"])
@@ -284,7 +284,7 @@ class TestPrune:
 
 
 class TestUnknownNeeds:
-    """Then nothing is looked at."""
+    """Then no image is examined."""
 
     def test_without_a_server(self, dockerfile: Path, registry: Registry, no_server: None) -> None:
         outcome = registry("image", "prune", "toy", "--yes")

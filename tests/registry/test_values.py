@@ -1,4 +1,4 @@
-"""A value reaches its run as it was meant by every door: registry, the clearml-task line that it prints, SDK, command line."""
+"""A value reaches its run unchanged by every entry point: registry, the clearml-task command that it prints, SDK, command line."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ NEVER_TYPED = {"seed": 0, "optim": {"lr": 0.001}}
 
 @pytest.fixture
 def echo(clone: Path) -> Path:
-    """The clone with the workload that says its settings; its entry script."""
+    """The clone with a workload that prints its settings; returns its entry script."""
     for name in ("clearml_tasks", "configs", "docker"):
         shutil.rmtree(clone / name)
     (clone / "src").unlink()
@@ -118,7 +118,7 @@ print(task.id)
 
 
 def run(script: Path, server: LocalServer, task: str) -> dict[str, Any]:
-    """What a task says its settings are, run as an agent would."""
+    """The settings that a task prints when run as by an agent."""
     if server.call("tasks.get_by_id", task=task)["task"]["status"] == "queued":
         server.call("tasks.dequeue", task=task)
     server.call("tasks.started", task=task)

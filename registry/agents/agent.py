@@ -85,6 +85,14 @@ def prepare(
         argv += ["--gpus", gpus]
     elif shutil.which("nvidia-smi") is None:
         argv.append("--cpu-only")
+    environment = variables(name, root, client, folder, containers)
+    if poll is not None:
+        environment["CLEARML_AGENT_QUEUE_POLL_FREQ_SEC"] = str(poll)
+    return Agent(name, tuple(argv), environment, containers)
+
+
+def variables(name: str, root: Path, client: ClientConfiguration, folder: Path, containers: bool) -> dict[str, str]:
+    """The environment of an agent, with the files that its variables name."""
     temporary = temporary_folder(folder)
     of_containers = container_configuration(folder, root, client) if containers else ""
     environment = dict(client.environment) | {
@@ -95,8 +103,6 @@ def prepare(
         "TMPDIR": str(temporary),
         "CLEARML_AGENT_TEMP_STDOUT_FILE_DIR": str(temporary),
     }
-    if poll is not None:
-        environment["CLEARML_AGENT_QUEUE_POLL_FREQ_SEC"] = str(poll)
     if not containers:
         environment |= {
             "CLEARML_AGENT_SKIP_PIP_VENV_INSTALL": sys.executable,
@@ -104,7 +110,7 @@ def prepare(
             "HARNESS_ENVS": str(environments(root)),
             "HARNESS_CACHE": str(harness_cache()),
         }
-    return Agent(name, tuple(argv), environment, containers)
+    return environment
 
 
 def environments(root: Path) -> Path:

@@ -59,18 +59,7 @@ def prepare(request: Request, root: Path, server: Server | None) -> Submission:
     if workload is not None:
         if server:
             check_environment(Image(workload.image, root), request.image, request.commit, queue_name, server, findings)
-        base = Run(
-            project=PROJECT if request.project is None else request.project,
-            name="",
-            type="",
-            repository=code.repository,
-            commit=code.commit,
-            script=workload.script,
-            image=Image(workload.image, root).reference(request.image),
-            queue=queue_name,
-            tags=request.tags,
-            output_uri=request.output_uri,
-        )
+        base = base_of(request, workload, code, root, queue_name)
         checkout = Checkout(
             root,
             code.commit if knows(root, code.commit) else "",
@@ -88,6 +77,22 @@ def prepare(request: Request, root: Path, server: Server | None) -> Submission:
     findings.settle()
     commands = tuple(run.parameters["command"] for run in runs)
     return Submission(tuple(runs), commands, queue, tuple(findings.warnings))
+
+
+def base_of(request: Request, workload: Declaration, code: source.Source, root: Path, queue: str) -> Run:
+    """What all runs of a request have in common. Name, type and arguments are still empty."""
+    return Run(
+        project=PROJECT if request.project is None else request.project,
+        name="",
+        type="",
+        repository=code.repository,
+        commit=code.commit,
+        script=workload.script,
+        image=Image(workload.image, root).reference(request.image),
+        queue=queue,
+        tags=request.tags,
+        output_uri=request.output_uri,
+    )
 
 
 def token_lists(request: Request, workload: Declaration) -> list[tuple[tokens.Tokens, str]]:

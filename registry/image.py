@@ -24,7 +24,7 @@ class Image:
     root: Path
     base: str | None = None
     """Its base image; by default BASE_IMAGE, or else the one that its Dockerfile names."""
-    place: str | None = None
+    registry: str | None = None
     """HOST/NAMESPACE in the image registry that stores it; by default IMAGE_REGISTRY; empty for this machine's engine only."""
 
     @property
@@ -48,8 +48,8 @@ class Image:
     @property
     def repository(self) -> str:
         """The name without its tag."""
-        place = os.environ.get("IMAGE_REGISTRY", "") if self.place is None else self.place
-        return f"{place.strip('/')}/{self.name}".lstrip("/").lower()
+        registry = os.environ.get("IMAGE_REGISTRY", "") if self.registry is None else self.registry
+        return f"{registry.strip('/')}/{self.name}".lstrip("/").lower()
 
     @property
     def is_kept_remotely(self) -> bool:
@@ -72,7 +72,7 @@ class Image:
         return self.root / ".venvs" / self.name
 
 
-def images_named(root: Path, names: tuple[str, ...], every: bool, base: str | None, place: str | None) -> list[Image]:
+def images_named(root: Path, names: tuple[str, ...], every: bool, base: str | None, registry: str | None) -> list[Image]:
     """The images that a command line names.
 
     Raises:
@@ -86,14 +86,14 @@ def images_named(root: Path, names: tuple[str, ...], every: bool, base: str | No
         problems.append(f"name an image, or add --all; available: {', '.join(known)}")
     if names and every:
         problems.append("image names cannot be combined with --all")
-    place = os.environ.get("IMAGE_REGISTRY", "") if place is None else place
-    if place and not re.fullmatch(r"([\w.-]+|\[[0-9A-Fa-f:]+\])(:\d+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*/?", place):
+    registry = os.environ.get("IMAGE_REGISTRY", "") if registry is None else registry
+    if registry and not re.fullmatch(r"([\w.-]+|\[[0-9A-Fa-f:]+\])(:\d+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*/?", registry):
         problems.append(
-            f"--registry {place!r} (IMAGE_REGISTRY): must be HOST or HOST/NAMESPACE, without https:// and with the namespace in lower case"
+            f"--registry {registry!r} (IMAGE_REGISTRY): must be HOST or HOST/NAMESPACE, without https://, with the namespace in lower case"
         )
     if problems:
         raise UsageError(*problems)
-    return [Image(name, root, base, place) for name in (known if every else names)]
+    return [Image(name, root, base, registry) for name in (known if every else names)]
 
 
 def service_name(name: str) -> str:

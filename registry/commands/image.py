@@ -34,7 +34,6 @@ def of_images(command: Command) -> Command:
     for option in (
         click.option(
             "--registry",
-            "place",
             metavar="HOST/NAMESPACE",
             help="Image registry.  [default: $IMAGE_REGISTRY, or else this machine's engine only]",
         ),
@@ -53,7 +52,7 @@ NETWORK = click.option("--network", metavar="NETWORK", help="Network of the cont
 @of_images
 @NETWORK
 @click.option("--force", is_flag=True, help="Build even if the image registry already has this environment.")
-def build(names: tuple[str, ...], every: bool, base: str | None, place: str | None, network: str | None, force: bool) -> None:
+def build(names: tuple[str, ...], every: bool, base: str | None, registry: str | None, network: str | None, force: bool) -> None:
     """Build images, and print the name, size and ID of each.
 
     If the image registry already has an image of the same environment, nothing is built: the code comes with each run. A base must be
@@ -64,7 +63,7 @@ def build(names: tuple[str, ...], every: bool, base: str | None, place: str | No
     from ..images.places import labels_of, stored_image
 
     root = workload.clone_root()
-    images = images_named(root, names, every, base, place)
+    images = images_named(root, names, every, base, registry)
     contexts = {each: Context(root, each.dockerfile) for each in images}
     if problems := [problem for each in images for problem in (*each.layer.outdated(), contexts[each].problem()) if problem]:
         raise UsageError(*problems)
@@ -106,7 +105,7 @@ def built(
 @image.command()
 @of_images
 @click.option("--force", is_flag=True, help="Replace a different image that the image registry has for the same environment.")
-def push(names: tuple[str, ...], every: bool, base: str | None, place: str | None, force: bool) -> None:
+def push(names: tuple[str, ...], every: bool, base: str | None, registry: str | None, force: bool) -> None:
     """Push images with their SBOMs, and print what was done.
 
     Each image is tagged with its environment, with the commit whose code it holds, and with `latest`.
@@ -114,7 +113,7 @@ def push(names: tuple[str, ...], every: bool, base: str | None, place: str | Non
     from ..images.engine import Engine
     from ..images.store import ImageStore
 
-    images = images_named(workload.clone_root(), names, every, base, place)
+    images = images_named(workload.clone_root(), names, every, base, registry)
     if local_only := [each.name for each in images if not each.is_kept_remotely]:
         raise UsageError(
             f"no image registry is named to push {', '.join(local_only)} to: add --registry HOST/NAMESPACE, or set IMAGE_REGISTRY"
@@ -193,9 +192,9 @@ def is_same(local: LocalImage, stored: Stored) -> bool:
 @image.command("list")
 @of_images
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list of objects.")
-def list_command(names: tuple[str, ...], every: bool, base: str | None, place: str | None, as_json: bool) -> None:
+def list_command(names: tuple[str, ...], every: bool, base: str | None, registry: str | None, as_json: bool) -> None:
     """List images with their environments, and where they are stored."""
-    found = [state_of(each) for each in images_named(workload.clone_root(), names, every or not names, base, place)]
+    found = [state_of(each) for each in images_named(workload.clone_root(), names, every or not names, base, registry)]
     if as_json:
         print_json(found)
         return
@@ -206,7 +205,7 @@ def list_command(names: tuple[str, ...], every: bool, base: str | None, place: s
 @image.command()
 @of_images
 @NETWORK
-def check(names: tuple[str, ...], every: bool, base: str | None, place: str | None, network: str | None) -> None:
+def check(names: tuple[str, ...], every: bool, base: str | None, registry: str | None, network: str | None) -> None:
     """Run images the way an agent would, and import everything in them.
 
     An image that is missing on this machine is pulled first.
@@ -217,7 +216,7 @@ def check(names: tuple[str, ...], every: bool, base: str | None, place: str | No
     root = workload.clone_root()
     engine = Engine()
     failures = []
-    for each in images_named(root, names, every, base, place):
+    for each in images_named(root, names, every, base, registry):
         if engine.find(each.reference()) is None and each.is_kept_remotely:
             engine.pull(each.reference(), say)
         options = [f"--network={network}"] if network else []

@@ -13,7 +13,7 @@ from .image import of_images
 
 @click.command()
 @of_images
-def sbom(names: tuple[str, ...], every: bool, base: str | None, place: str | None) -> None:
+def sbom(names: tuple[str, ...], every: bool, base: str | None, registry: str | None) -> None:
     """Print the SBOM of an image, in CycloneDX JSON.
 
     It lists every Debian and Python package in the image. If the image was pushed, this is the SBOM that was pushed with it; for an
@@ -24,7 +24,7 @@ def sbom(names: tuple[str, ...], every: bool, base: str | None, place: str | Non
     from ..images.places import store_of
     from ..images.sbom import of_image
 
-    images = images_named(workload.clone_root(), names, every, base, place)
+    images = images_named(workload.clone_root(), names, every, base, registry)
     if len(images) != 1:
         raise UsageError(f"name exactly one image; these are {len(images)}: {', '.join(each.name for each in images)}")
     (each,) = images

@@ -37,7 +37,7 @@ def pin(names: tuple[str, ...], every: bool) -> None:
 @click.command()
 @of_images
 @click.option("--yes", is_flag=True, help="Remove without asking; required where there is no terminal.")
-def prune(names: tuple[str, ...], every: bool, base: str | None, place: str | None, yes: bool) -> None:
+def prune(names: tuple[str, ...], every: bool, base: str | None, registry: str | None, yes: bool) -> None:
     """Remove images that no branch, tag, or active task needs.
 
     Images are removed from this machine and from the image registry. An image is kept, with the reason, where it cannot be told
@@ -47,7 +47,7 @@ def prune(names: tuple[str, ...], every: bool, base: str | None, place: str | No
     from ..images import prune as pruning
 
     root = workload.clone_root()
-    images = images_named(root, names, every, base, place)
+    images = images_named(root, names, every, base, registry)
     tasks = pruning.images_of_tasks(connect())
     with pruning.trees_of(root) as trees:
         needs = pruning.Needs(trees, tasks)

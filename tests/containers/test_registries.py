@@ -80,7 +80,7 @@ class Bench:
 
     def tagged(self, clone: Path) -> tuple[Repository, str]:
         """The repository of the image, and its current environment."""
-        image = Image("toy", clone, base=OWN_BASE, place=f"{self.plain}/team")
+        image = Image("toy", clone, base=OWN_BASE, registry=f"{self.plain}/team")
         return Repository(image.repository), image.environment
 
     def base(self, name: str, content: bytes) -> None:
@@ -286,7 +286,7 @@ class TestBases:
             assert refused.returncode == 2
             assert f"named by a tag, which may move to another image; name it {base}@{digest}" in refused.stderr
         bench.done(clone, "build", "toy", "--base", f"{base}@{digest}")
-        image = Image("toy", clone, base=f"{base}@{digest}", place=f"{bench.plain}/team")
+        image = Image("toy", clone, base=f"{base}@{digest}", registry=f"{bench.plain}/team")
         assert image.environment != bench.tagged(clone)[1]
         labels = json.loads(bench.engine.docker("image", "inspect", "--format", "{{json .Config.Labels}}", image.reference()))
         assert labels["org.opencontainers.image.base.name"] == f"{base}@{digest}"

@@ -209,7 +209,7 @@ class TestImages:
         clip, version = told(), Image("clip", clone).environment
         assert (clip["user"], clip["container_name"]) == ("61234:61000", "user-61234-clip")
         assert (clip["build"]["args"]["COMMIT"], clip["build"]["args"]["ENVIRONMENT"]) == (commit, version)
-        assert clip["image"] == f"docker.io/library/{Image('clip', clone, place='').reference()}"
+        assert clip["image"] == f"docker.io/library/{Image('clip', clone, registry='').reference()}"
         (clone / "src/new.py").write_text("")  # docker-compose sends the folder as it is
         changed = told()["build"]["args"]
         assert (changed["COMMIT"], changed["ENVIRONMENT"]) == ("unknown", "unknown")

@@ -158,7 +158,7 @@ class TestImageOfARun:
     def needed(self, tmp_path: Path, host: str) -> Image:
         (tmp_path / "docker/clip").mkdir(parents=True)
         (tmp_path / "docker/clip/Dockerfile").write_text("ARG BASE_IMAGE=base:1\n")
-        return Image("clip", tmp_path, place=f"{host}/{tmp_path.name}")
+        return Image("clip", tmp_path, registry=f"{host}/{tmp_path.name}")
 
     def checked(self, needed: Image, tag: str) -> Findings:
         findings = Findings()

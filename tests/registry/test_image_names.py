@@ -61,10 +61,10 @@ def test_the_time_zone_comes_from_the_environment_or_else_from_env_file(tmp_path
         time_zone(tmp_path)
 
 
-@pytest.mark.parametrize("place", ["https://registry.example.org", "registry.example.org/Team", "a b", "/team"])
-def test_a_malformed_image_registry_is_an_error(image: Image, place: str) -> None:
+@pytest.mark.parametrize("registry", ["https://registry.example.org", "registry.example.org/Team", "a b", "/team"])
+def test_a_malformed_image_registry_is_an_error(image: Image, registry: str) -> None:
     with pytest.raises(UsageError, match="HOST/NAMESPACE"):
-        images_named(image.root, ("clip",), False, None, place)
+        images_named(image.root, ("clip",), False, None, registry)
 
 
 def test_images_are_selected_by_name_or_with_all(image: Image) -> None:

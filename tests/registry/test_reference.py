@@ -42,7 +42,7 @@ def test_only_a_digest_always_means_the_same_image() -> None:
     assert not has_digest("python:3.11")
 
 
-@pytest.mark.parametrize("place", ["docker.io/team", "[::1]:5000/team", "[fd00::1]", "registry.example.org:5000"])
-def test_valid_image_registries(place: str) -> None:
-    (image,) = images_named(ROOT, ("clip",), False, None, place)
-    assert image.repository == f"{place}/clip"
+@pytest.mark.parametrize("registry", ["docker.io/team", "[::1]:5000/team", "[fd00::1]", "registry.example.org:5000"])
+def test_valid_image_registries(registry: str) -> None:
+    (image,) = images_named(ROOT, ("clip",), False, None, registry)
+    assert image.repository == f"{registry}/clip"

@@ -1,5 +1,5 @@
 # Two commands do everything on a bare machine: `make demo` and `make test`.
-# Libraries are compiled once, into the environments: otherwise every process that imports PyTorch does so anew, for seconds
+# Lets Python write compiled libraries into the environments: otherwise each process that imports PyTorch compiles them for seconds
 unexport PYTHONDONTWRITEBYTECODE
 PYTHON ?= python3
 JOBS ?= 2
@@ -18,17 +18,17 @@ BENCHMARKS := $(sort $(patsubst tests/benchmarks/%.py,%,$(filter-out $(NO_BENCHM
 VENV := .venv/bin/python
 TESTS := tests --ignore=tests/workloads --ignore=tests/containers
 
-help:  ## what there is to type
+help:  ## list the targets
 	@grep -hE '^[a-z/%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
-demo:  ## one task makes a data set, two training runs learn from it, and are compared (KEEP=1 leaves the server up, PORT=8080)
+demo:  ## make a dataset, train two runs on it, compare them (KEEP=1 leaves the server running, PORT=8080 sets its port)
 	@bash example/demo.sh
 
-quick: lint types  ## style, types and the tests of .venv that are not marked slow: while one works
+quick: lint types  ## check style and types, and run the fast tests of .venv
 	$(VENV) -m pytest $(TESTS) -m "not slow" $(PYTEST)
 
-# Two parts at a time: most of the house's tests wait for processes, those of the workloads compute. A part is printed when it ends
-test: env lint types  ## style, types and all tests; environments included (JOBS=1: one part after the other, printed as it goes)
+# Two parts at a time: most of the project's tests wait for processes, while those of the workloads compute. A part is printed when it ends
+test: env lint types  ## build all environments, check style and types, and run all tests (JOBS=1: one part at a time)
 	@$(MAKE) --no-print-directory --jobs=$(JOBS) $(if $(filter 1,$(JOBS)),,--output-sync) --keep-going \
 	    $(HOUSE:%=test/%) test/project $(TESTED:%=test/%)
 
@@ -43,52 +43,52 @@ $(TESTED:%=test/%): test/%:
 	tools=$$(PYTHONPATH=tests $(VENV) -m support.image --tools); \
 	PYTHONPATH=src:tests:$$tools .venvs/$$image/bin/python -m pytest tests/workloads/$* $(PYTEST)
 
-test/%:  ## the tests of one part: a folder of tests or tests/workloads; those of a workload run in the environment of its image
-	@echo "There are no tests called $*; there are: $(HOUSE) project $(TESTED)" >&2; exit 2
+test/%:  ## run the tests of one part: a folder of tests, or a workload (in the environment of its image)
+	@echo "There are no tests called $*; available: $(HOUSE) project $(TESTED)" >&2; exit 2
 
-env:  ## every environment: .venv, and .venvs/<image> for each image
+env:  ## build every environment: .venv, and .venvs/<image> for each image
 	@$(PYTHON) -m registry.environment --clone --testing --debian $(IMAGES)
 
-env/%:  ## .venv and the environment of one image
+env/%:  ## build .venv and the environment of one image
 	@$(PYTHON) -m registry.environment --clone --debian $*
 
-lint: .venv  ## ruff, and whether the rendered files and the locks are fresh
+lint: .venv  ## run ruff, and check that rendered files and locks are up to date
 	$(VENV) -m ruff check .
 	$(VENV) -m ruff format --check .
 	$(VENV) -m registry render --check
 	$(VENV) -m registry.locks --check
 
-types: .venv  ## mypy, strict
+types: .venv  ## run mypy in strict mode
 	$(VENV) -m mypy
 
 .venv:
 	@$(PYTHON) -m registry.environment --clone --testing
 
-changed: env  ## smoke runs of the workloads whose inputs have no green stamp in the cache
+changed: env  ## run the smoke runs of workloads that changed since they last passed
 	$(VENV) tests/smoke.py --changed
 
-smoke: $(WORKLOADS:%=smoke/%)  ## every workload's smoke run, on a server of its own
+smoke: $(WORKLOADS:%=smoke/%)  ## run every workload's smoke run, each on its own server
 
 smoke/%: env/%
 	$(VENV) tests/smoke.py $*
 
-images-test: env  ## images built, pushed, pulled, and run by the agent in docker mode (IMAGE=clip for one; needs root)
+images-test: env  ## build, push and pull the images, and run agents with --docker (IMAGE=clip for one; needs root)
 	$(VENV) -m pytest tests/containers $(IMAGE:%=--image %) $(PYTEST)
 
-bench: $(BENCHMARKS:%=bench/%)  ## every benchmark; tables on the terminal, rows in build/bench/
+bench: $(BENCHMARKS:%=bench/%)  ## run every benchmark; prints tables, and writes rows to build/bench/
 
 bench/%: env
 	PYTHONPATH=tests $(VENV) -m benchmarks.$*
 
-render: .venv  ## example scripts and compose file from the declarations
+render: .venv  ## write the example scripts and the compose file from the declarations
 	$(VENV) -m registry render
 
-lock: .venv  ## every package of every environment with its version, from the requirements.txt
+lock: .venv  ## write the locks of all environments from their requirements.txt
 	$(VENV) -m registry.locks
 
-docs:  ## builds docs/ as a site in build/docs; a broken link is an error
+docs:  ## build the site of docs/ in build/docs; a broken link is an error
 	@$(PYTHON) -m registry.environment docs
 	.venvs/docs/bin/mkdocs build --strict
 
-clean:  ## what was built or written in this clone; the cache stays
+clean:  ## remove what was built or written in this clone; keeps the cache
 	rm -rf .venv .venvs build outputs .mypy_cache .pytest_cache .ruff_cache .hypothesis

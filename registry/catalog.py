@@ -1,9 +1,8 @@
-"""Datasets: by ID, by name, by alias; made from a folder or by the run that the catalog holds for an alias."""
+"""Datasets: found by ID, name or alias; made from a folder, or by the run that the catalogue declares for an alias."""
 
 from __future__ import annotations
 
 import contextlib
-import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,19 +14,18 @@ from harness.grammar import token
 from harness.tree import Tree, named, survey, told
 from harness.yaml_file import read_yaml
 
-from .backends import Server, exactly
+from .backends import TASK_ID, Server, exactly
 from .console import stdout_kept
 from .errors import RegistryError, ServerError, UsageError
-from .run import problem_of_name
+from .run import DATASET_PROJECT, problem_of_name
+from .statuses import ACTIVE, SUCCEEDED
 
-PUBLIC_PROJECT = "[ClearML] public-dataset"
-FINISHED = ("completed", "published", "closed")
 FIELDS = ["id", "name", "project", "status", "tags", "created", "runtime"]
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One alias of catalog.yaml."""
+class CatalogEntry:
+    """An entry of catalog.yaml: an alias and the run that makes its dataset."""
 
     alias: str
     summary: str
@@ -38,27 +36,27 @@ class Entry:
 
     @property
     def tag(self) -> str:
-        """Marks the task that makes it, so that two who want the same dataset wait for one task."""
+        """Marks the task that makes the dataset, so that two users who want the same one wait for the same task."""
         return f"makes {self.alias}"
 
 
-def entry_named(alias: str, entries: Mapping[str, Entry]) -> Entry:
-    """The entry of an alias, or an error with the nearest right name."""
+def entry_named(alias: str, entries: Mapping[str, CatalogEntry]) -> CatalogEntry:
+    """The entry of an alias; for an unknown alias, the error suggests the nearest one."""
     if alias not in entries:
         from harness.settings import nearest
 
-        raise UsageError(f"there is no alias {alias!r}{nearest(alias, entries)}; there are: {', '.join(entries)}")
+        raise UsageError(f"there is no alias {alias!r}{nearest(alias, entries)}; available: {', '.join(entries)}")
     return entries[alias]
 
 
-def being_made(server: Server, entry: Entry) -> str | None:
-    """The task that is making an alias's dataset at the moment."""
-    found = server.tasks(tags=[entry.tag], status=["queued", "in_progress"], only_fields=["id"])
+def being_made(server: Server, entry: CatalogEntry) -> str | None:
+    """The ID of the task that is currently making the dataset of an entry."""
+    found = server.tasks(tags=[entry.tag], status=list(ACTIVE), only_fields=["id"])
     return str(found[0]["id"]) if found else None
 
 
-def load(root: Path) -> dict[str, Entry]:
-    """The catalog of the clone at `root`, or the one that came with this package."""
+def load(root: Path) -> dict[str, CatalogEntry]:
+    """The catalogue of the clone at `root`, or else the one in this package."""
     places = (root / "registry" / "catalog.yaml", Path(__file__).with_name("catalog.yaml"))
     path = next(place for place in places if place.exists())
     try:
@@ -68,19 +66,19 @@ def load(root: Path) -> dict[str, Entry]:
     return {alias: entry(alias, said, path) for alias, said in stated.items()}
 
 
-def entry(alias: str, stated: Mapping[str, Any], path: Path) -> Entry:
+def entry(alias: str, stated: Mapping[str, Any], path: Path) -> CatalogEntry:
     try:
         build = dict(stated["build"])
         workload = build.pop("workload")
     except (TypeError, KeyError, ValueError) as error:
         raise RegistryError(f"{path}: {alias}: must have summary, project and build: {{workload: ..., command: ...}}") from error
     arguments = tuple(token(key, value) for key, value in build.items())
-    return Entry(alias, stated.get("summary", ""), stated.get("project", PUBLIC_PROJECT), workload, arguments)
+    return CatalogEntry(alias, stated.get("summary", ""), stated.get("project", DATASET_PROJECT), workload, arguments)
 
 
 @dataclass(frozen=True)
-class Dataset:
-    """A dataset as the server lists it."""
+class DatasetVersion:
+    """One version of a dataset, as the server lists it."""
 
     id: str
     name: str
@@ -92,18 +90,18 @@ class Dataset:
 
     @property
     def is_finished(self) -> bool:
-        return self.status in FINISHED
+        return self.status in SUCCEEDED
 
 
-def query(server: Server, **filters: Any) -> list[Dataset]:
-    """The datasets that match, newest first. ClearML keeps them as tasks in hidden projects."""
+def query(server: Server, **filters: Any) -> list[DatasetVersion]:
+    """The datasets that match, newest first. ClearML stores them as tasks in hidden projects."""
     tasks = server.tasks(
         type=["data_processing"], system_tags=["dataset"], search_hidden=True, order_by=["-created"], only_fields=FIELDS, **filters
     )
     ids = sorted({task["project"] for task in tasks if task.get("project")})
     names = {project: name.partition("/.datasets/")[0] for project, name in server.project_names(ids).items()}
     return [
-        Dataset(
+        DatasetVersion(
             task["id"],
             task["name"],
             names.get(str(task.get("project")), ""),
@@ -116,35 +114,35 @@ def query(server: Server, **filters: Any) -> list[Dataset]:
     ]
 
 
-def find(server: Server, reference: str) -> Dataset | None:
-    """A dataset by ID, or the newest finished one of that name (an alias is a name); an unfinished one if there is no other."""
-    if re.fullmatch(r"[0-9a-f]{32}", reference):
+def find(server: Server, reference: str) -> DatasetVersion | None:
+    """A dataset by ID or name (an alias is a name): the newest finished version, or else an unfinished one."""
+    if TASK_ID.fullmatch(reference):
         return next(iter(query(server, id=[reference])), None)
     found = query(server, name=exactly(reference))
     return next((dataset for dataset in found if dataset.is_finished), found[0] if found else None)
 
 
-def problem_of(server: Server, reference: str, aliases: Mapping[str, Entry]) -> tuple[str, str | None]:
-    """The ID that `reference` stands for, and what is wrong with it."""
+def problem_of(server: Server, reference: str, aliases: Mapping[str, CatalogEntry]) -> tuple[str, str | None]:
+    """The ID of the dataset that `reference` names, and what is wrong with it, if anything."""
     found = find(server, reference)
     if found is None:
         if reference in aliases:
-            return "", f"dataset {reference!r} is not on the server yet; make it: registry dataset ensure {reference}"
+            return "", f"dataset {reference!r} has not been made yet; run: registry dataset ensure {reference}"
         from harness.settings import nearest
 
         names = [*aliases, *(dataset.name for dataset in query(server))]
-        return "", f"there is no dataset {reference!r}{nearest(reference, names)}; registry dataset list shows all"
+        return "", f"there is no dataset {reference!r}{nearest(reference, names)}; to list all: registry dataset list"
     if not found.is_finished:
         return found.id, f"dataset {reference!r} ({found.id}) is not finished: its status is {found.status}"
     return found.id, None
 
 
 def create(name: str, tree: Tree, project: str, tags: Sequence[str]) -> str:
-    """Publish what a folder holds as a dataset and return its ID. What the SDK says goes to stderr.
+    """Publish the contents of a folder as a dataset, and return its ID. The SDK's output goes to stderr.
 
     Raises:
         ServerError: the upload failed; the unfinished dataset has been deleted.
-        DataError: it did not arrive, or was changed meanwhile; the same.
+        DataError: the files were damaged, or changed meanwhile; the unfinished dataset has been deleted.
     """
     import clearml
 
@@ -155,7 +153,7 @@ def create(name: str, tree: Tree, project: str, tags: Sequence[str]) -> str:
         try:
             store(dataset, tree, show_progress=sys.stderr.isatty())
             if not dataset.finalize():
-                raise ServerError(f"dataset {name}: the upload was not completed")
+                raise ServerError(f"dataset {name}: the upload is incomplete")
         except BaseException as error:
             with contextlib.suppress(Exception):
                 clearml.Dataset.delete(dataset_id=dataset.id, force=True)
@@ -166,7 +164,7 @@ def create(name: str, tree: Tree, project: str, tags: Sequence[str]) -> str:
 
 
 def local_copy(identifier: str) -> str:
-    """Bring a dataset into the cache that runs share, and return its folder.
+    """Download a dataset into the cache that runs share, and return its folder.
 
     Raises:
         DataError: it is damaged, or cannot be stored.
@@ -178,10 +176,10 @@ def local_copy(identifier: str) -> str:
 
 
 def check_new(name: str, folder: Path, project: str, *, leave_out: bool) -> Tree:
-    """What a folder holds that is published.
+    """The contents of a folder that will be published.
 
     Raises:
-        UsageError: with all that keeps it from being published.
+        UsageError: lists everything that prevents it from being published.
     """
     problems = [problem for what, text in (("dataset", name), ("project", project)) if (problem := problem_of_name(what, text))]
     tree = survey(folder)
@@ -190,20 +188,20 @@ def check_new(name: str, folder: Path, project: str, *, leave_out: bool) -> Tree
         problems.append(f"--folder {folder}: there is no such folder")
     elif unkept and not leave_out:
         problems.append(
-            f"--folder {folder}: no dataset can hold {len(unkept)} of the things in it; mend them, or add --leave-out:{told(unkept)}"
+            f"--folder {folder}: a dataset cannot store {len(unkept)} of its entries; fix them, or add --leave-out:{told(unkept)}"
         )
     elif not tree.files:
-        problems.append(f"--folder {folder}: there is no file in it")
+        problems.append(f"--folder {folder}: it contains no files")
     if problems:
         raise UsageError(*problems)
     return tree
 
 
 def remarks_on(tree: Tree) -> Iterator[str]:
-    """How a dataset will differ from the folder that it is made from."""
+    """How the dataset will differ from the folder that it is made from."""
     if unkept := tree.hollow | tree.lost:
-        yield f"left out, because no dataset can hold them:{told(unkept)}"
+        yield f"left out, because a dataset cannot store them:{told(unkept)}"
     if tree.empty:
-        yield f"left out, because a dataset holds files only: the empty folders {named(tree.empty)}"
+        yield f"left out, because a dataset stores only files: the empty folders {named(tree.empty)}"
     if tree.links:
-        yield f"links to folders are followed, and what they lead to is stored under their names: {named(tree.links)}"
+        yield f"links to folders are followed, and their contents are stored under the links' names: {named(tree.links)}"

@@ -1,6 +1,6 @@
-"""The command `registry`: what can run, running it, and what came of it.
+"""The command `registry`: lists workloads, runs them, and shows their results.
 
-The commands stand in cmd_*.py and call the nouns; what needs the server's SDK, which is slow to import, is imported when a command runs.
+The commands are in commands/ and call the nouns; what needs the server's SDK, which is slow to import, is imported when a command runs.
 """
 
 from __future__ import annotations
@@ -13,19 +13,7 @@ import click
 
 from harness.errors import HarnessError
 
-from . import (
-    cmd_agent,
-    cmd_compose,
-    cmd_dataset,
-    cmd_enqueue,
-    cmd_image,
-    cmd_queue,
-    cmd_runs,
-    cmd_sbom,
-    cmd_services,
-    cmd_upkeep,
-    cmd_workloads,
-)
+from .commands import agent, compose, dataset, enqueue, image, queue, runs, sbom, services, upkeep, workloads
 from .errors import RegistryError, UsageError
 
 
@@ -35,17 +23,17 @@ from .errors import RegistryError, UsageError
     type=click.Path(path_type=Path),
     envvar="REGISTRY_ROOT",
     show_envvar=True,
-    help="The clone that the command is about; by default the one around the current folder.",
+    help="Clone to work on.  [default: the clone that contains the current folder]",
 )
 def cli(root: Path | None) -> None:  # workload.clone_root reads it
-    """One way to run every workload: enqueue it, watch it, compare it."""
+    """Run any workload: enqueue it, watch it, compare its results."""
 
 
-for module in (cmd_workloads, cmd_enqueue, cmd_image, cmd_compose, cmd_runs, cmd_dataset, cmd_queue, cmd_services, cmd_agent):
+for module in (workloads, enqueue, image, compose, runs, dataset, queue, services, agent):
     for command in module.COMMANDS:
         cli.add_command(command)
-for command in (*cmd_upkeep.COMMANDS, *cmd_sbom.COMMANDS):
-    cmd_image.image.add_command(command)
+for command in (*upkeep.COMMANDS, *sbom.COMMANDS):
+    image.image.add_command(command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -76,6 +64,6 @@ def report(error: RegistryError) -> int:
         click.echo(f"error: {problems[0]}", err=True)
     else:
         click.echo(
-            "\n".join([f"error: {len(problems)} problems, nothing was done:", *(f"  - {problem}" for problem in problems)]), err=True
+            "\n".join([f"error: {len(problems)} problems; nothing was done:", *(f"  - {problem}" for problem in problems)]), err=True
         )
     return error.exit_code

@@ -1,6 +1,6 @@
-"""What a shell offers at Tab: workloads, keys, values, tasks. The shells' side is click's: `_REGISTRY_COMPLETE=bash_source registry`.
+"""Shell completion of workloads, keys, values and tasks. click makes the shells' part: `_REGISTRY_COMPLETE=bash_source registry`.
 
-Nothing here may print, fail, or wait for a server that does not answer: where something cannot be told, nothing is offered.
+Nothing here may print, fail, or wait for a server that does not answer: what cannot be found out is not offered.
 """
 
 from __future__ import annotations
@@ -15,24 +15,25 @@ from typing import Any
 import click
 from click.shell_completion import BashComplete, CompletionItem, ZshComplete, add_completion_class
 
-from . import workload
+from . import statuses, workload
 
 Offer = tuple[str, str]
-"""A word and what it means."""
+"""A word and its meaning."""
 Completer = Callable[[click.Context, click.Parameter, str], list[CompletionItem[str]]]
 
 TASKS = 100
-"""The newest, among which a task is offered."""
-PRINTED_OF_AN_ID = 8
+"""The number of tasks that are offered: the newest ones."""
 
 
 def offering(offers: Callable[[click.Context, str], Iterable[Offer]]) -> Completer:
-    """A click completer of what begins as the word at the cursor does."""
+    """A click completer that offers the words which begin with the one at the cursor."""
 
     @functools.wraps(offers)
     def complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
         with contextlib.suppress(Exception), context.scope(cleanup=False), silence():
-            return [CompletionItem(word, help=help or None) for word, help in offers(context, incomplete) if word.startswith(incomplete)]
+            return [
+                CompletionItem(word, help=meaning or None) for word, meaning in offers(context, incomplete) if word.startswith(incomplete)
+            ]
         return []
 
     return complete
@@ -77,36 +78,34 @@ def tasks(context: click.Context, incomplete: str) -> Iterator[Offer]:
 
 @offering
 def stoppable(context: click.Context, incomplete: str) -> Iterator[Offer]:
-    from .stopping import STOPPABLE
-
-    yield from known_tasks(status=list(STOPPABLE))
+    yield from known_tasks(status=list(statuses.ACTIVE))
 
 
 @offering
 def arguments(context: click.Context, incomplete: str) -> Iterator[Offer]:
-    """`key=`, and behind the sign what the key's value may be; in a sweep what the next one may be.
+    """`key=`, and after the sign the possible values of the key; in a sweep, those of the next value.
 
-    bash takes `key=value` for three words, of which the last is the one at the cursor; the other shells leave it whole.
+    bash splits `key=value` into three words, the last of which is the one at the cursor; other shells keep it whole.
     """
-    from .values import keys_of, values_of
+    from .enqueue.values import keys_of, values_of
 
     declaration = workload.named(context.params["name"], workload.discover(workload.clone_root()))
     *before, last = rejoined([*(context.params.get("arguments") or ()), ""])
     if not last and before and "=" not in before[-1]:
-        last = f"{before.pop()}="  # bash, right behind the sign
+        last = f"{before.pop()}="  # bash, directly after the sign
     key, sign, value = (last + incomplete).partition("=")
     if not sign:
         given = {argument.partition("=")[0] for argument in before}
-        yield from ((f"{name}=", help) for name, help in keys_of(declaration, before) if name not in given)
+        yield from ((f"{name}=", meaning) for name, meaning in keys_of(declaration, before) if name not in given)
         return
     earlier, comma, _ = value.rpartition(",")
     begin = f"{'' if last else f'{key}='}{earlier}{comma}"
-    for offered, help in values_of(declaration, before, key, known_datasets, known_tasks):
-        yield f"{begin}{offered}", help
+    for offered, meaning in values_of(declaration, before, key, known_datasets, known_tasks):
+        yield f"{begin}{offered}", meaning
 
 
 def rejoined(words: Sequence[str]) -> list[str]:
-    """Arguments as they were typed: bash breaks them before and behind `=`. The last word is what comes before the one at the cursor."""
+    """Arguments as they were typed: bash splits them before and after `=`. The last word is what precedes the one at the cursor."""
     whole: list[str] = []
     glued = False
     for word in words:
@@ -125,15 +124,16 @@ def known_datasets() -> Iterator[Offer]:
 
 
 def known_tasks(**filters: Any) -> Iterator[Offer]:
-    """IDs as `registry status` prints them."""
+    """Tasks by their IDs, as `registry status` prints them."""
     from .backends import connect
+    from .tasks.lookup import short_id
 
     found = connect().tasks(page=0, page_size=TASKS, system_tags=["-dataset"], only_fields=["id", "name", "status"], **filters)
-    yield from ((task["id"][:PRINTED_OF_AN_ID], f"{task['name']}, {task['status']}") for task in found)
+    yield from ((short_id(task), f"{task['name']}, {task['status']}") for task in found)
 
 
 def changed(template: str, *changes: tuple[str, str]) -> str:
-    """A shell's script with other text in some places."""
+    """A shell script with some of its text replaced."""
     for before, after in changes:
         assert before in template
         template = template.replace(before, after)
@@ -141,7 +141,7 @@ def changed(template: str, *changes: tuple[str, str]) -> str:
 
 
 class Bash(BashComplete):
-    """click's, but that no space comes between a key's `=` and its value."""
+    """click's completion, but without a space after a key's `=`."""
 
     source_template = changed(
         BashComplete.source_template, ("    return 0\n", "    [[ ${COMPREPLY[0]} == *= ]] && compopt -o nospace\n    return 0\n")

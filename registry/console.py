@@ -1,4 +1,4 @@
-"""What the commands print: results to stdout, everything else to stderr."""
+"""Output of the commands: results go to stdout, everything else to stderr."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ notes = Console(stderr=True, highlight=False)
 
 
 def say(message: str) -> None:
-    """A line about what is going on."""
+    """Print a progress message."""
     click.echo(message, err=True)
 
 
 @contextlib.contextmanager
 def stdout_kept() -> Iterator[None]:
-    """Let everything printed go to stderr, loggers that hold stdout included: stdout is for the result."""
+    """Redirect all output to stderr, including that of loggers which hold stdout: stdout is for the result."""
     sys.stdout.flush()
     kept = os.dup(1)
     os.dup2(2, 1)
@@ -43,28 +43,34 @@ def warn(messages: Iterable[str]) -> None:
         click.echo(f"warning: {message}", err=True)
 
 
+def readable(size: int) -> str:
+    """A size in bytes, in words."""
+    return f"{size / 1e9:.2f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
+
+
 def print_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=2, default=str))
 
 
 def terminal_width() -> int | None:
-    """The columns of the terminal that stdout is; None for a file or a pipe."""
+    """The width of the terminal in columns; None if stdout is a file or a pipe."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def print_table(
     columns: Sequence[str], rows: Iterable[Sequence[str]], *, whole: Collection[str] = (), cut: Collection[str] | None = None
 ) -> None:
-    """A table that fits its terminal, and is whole where it goes to a file or a pipe.
+    """Print a table that fits the terminal; in a file or a pipe, nothing is wrapped or cut.
 
     Args:
-        columns: their names.
-        rows: a text for each column.
-        whole: columns that are narrowed last.
-        cut: columns that are cut where a line is too long for the terminal, each row staying one line; by default all are wrapped.
+        columns: the column names.
+        rows: one text per column.
+        whole: the columns that are narrowed last.
+        cut: the columns that are cut if a row is too wide for the terminal, so that each row stays on one line; by default, wide columns
+            are wrapped instead.
     """
     kept = set(columns) - set(cut) if cut is not None else set(whole)
     table = Table(*(Column(Text(name), no_wrap=name in kept) for name in columns), box=None, header_style="bold", pad_edge=False)
-    for row in rows:  # text as it is: names may hold what rich takes for markup
+    for row in rows:  # as plain text: names may contain what rich would take for markup
         table.add_row(*(Text(text, no_wrap=cut is not None, overflow="fold" if cut is None else "ellipsis") for text in row))
     Console(width=terminal_width() or 10_000, highlight=False, soft_wrap=False).print(table)

@@ -1,4 +1,4 @@
-"""Workloads as JSON: what `registry list` and `registry show` tell to programs."""
+"""Workloads as JSON, for `registry list --json` and `registry show --json`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from harness.workload import Command, Declaration
 from . import workload
 
 MISSING = "???"
-"""OmegaConf's mark of a value that has to be given."""
+"""OmegaConf's mark for a required value."""
 
 
 def summary_of(found: Declaration) -> dict[str, Any]:
@@ -26,7 +26,7 @@ def summary_of(found: Declaration) -> dict[str, Any]:
 
 
 def description_of(found: Declaration) -> dict[str, Any]:
-    """The same with all settings of all commands."""
+    """The summary, and all settings of all commands."""
     metrics = {"main": list(found.metrics.main), "lower": list(found.metrics.lower), "higher": list(found.metrics.higher)}
     from harness.params import RESERVED  # slow to import, and a list needs none
 
@@ -65,5 +65,5 @@ def command_of(found: Declaration, command: Command) -> dict[str, Any]:
 
 
 def finite(value: Any) -> Any:
-    """A value that JSON has; it has no infinity."""
+    """A value that JSON can represent: it has no infinity."""
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,11 +1,11 @@
 """Python environments as layers, one folder each in the user's cache, linked below `.venvs/`.
 
-A layer is one requirements.txt on top of lower layers, the way an image stands on its base; installed is its lock, requirements.lock,
-which names every package (`locks` writes it). It is built once per machine in a folder named by the hash of what it holds, so that a
-second clone finds it ready. A `.pth` file names the lower layers'
-site-packages: the upper layer's packages win, and pip sees the lower ones as installed.
+A layer is a requirements.txt on top of lower layers, as an image is built on its base. What is installed is its lock,
+requirements.lock, which names every package (`locks` writes it). A layer is built once per machine, in a folder named by the hash of its
+contents, so a second clone finds it ready. A `.pth` file adds the lower layers' site-packages to the path: the upper layer's packages
+take precedence, and pip treats the lower ones as installed.
 
-Standard library only, because this module makes the environments that everything else needs:
+This module uses the standard library only, because it makes the environments that everything else needs:
 
     python3 -m registry.environment clip            # .venvs/clip and the layers below it
     python3 -m registry.environment --clone         # .venv: registry, server, tests, and this clone's own packages
@@ -31,19 +31,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from . import NAME
+from .errors import BrokenEnvironmentError
+
 ROOT = Path(__file__).resolve().parents[1]
 OWN = ("harness", "torch", "registry", "testing", "s3-store", "docs")
-"""The layers that are no image's."""
-COMPLETE = "layer.complete"  # written last: a folder without it was interrupted
-
-
-class BrokenEnvironmentError(RuntimeError):
-    """An environment could not be built; the message says which, why and what to type."""
+"""The layers that belong to no image."""
+COMPLETE = "layer.complete"  # written last: without it, the installation was interrupted
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One requirements.txt and the layers it stands on, nearest first."""
+    """A requirements.txt and the layers below it, nearest first."""
 
     name: str
     requirements: Path
@@ -51,27 +50,27 @@ class Layer:
 
     @property
     def lock(self) -> Path:
-        """All packages that the layer adds to those below it, with their versions."""
+        """The file that lists every package which the layer adds to those below it, with its version."""
         return self.requirements.with_suffix(".lock")
 
     @property
     def lock_header(self) -> str:
-        """The first line of a lock that was made from the present requirements and the locks below."""
+        """The first line of a lock that was made from the current requirements and the locks below."""
         made_from = [*pins(self.requirements), *(line for layer in self.below for line in pins(layer.lock))]
         return f"# Made by `make lock` from requirements.txt and the locks below it: {digest_of(made_from)}"
 
     def outdated(self) -> Iterator[str]:
-        """What to do where the locks of this layer and those below are missing, or older than what they were made from."""
+        """An error message for each lock, of this layer or one below, that is missing or out of date."""
         for layer in self.below:
             yield from layer.outdated()
         if not self.lock.exists():
-            yield f"environment {self.name}: {self.lock} is missing; type: make lock"
+            yield f"environment {self.name}: {self.lock} is missing; run: make lock"
         elif self.lock.read_text().partition("\n")[0] != self.lock_header:
-            yield f"environment {self.name}: {self.requirements}, or a lock below it, is newer than {self.lock}; type: make lock"
+            yield f"environment {self.name}: {self.lock} is out of date: {self.requirements} or a lock below it has changed; run: make lock"
 
     @property
     def key(self) -> str:
-        """Hash of this layer's lock, its lower layers' and the interpreter: 12 hexadecimal digits."""
+        """A hash of this layer's lock, those below it, and the interpreter: 12 hexadecimal digits."""
         parts = [sys.version, sys.platform, os.path.realpath(sys.executable), *pins(self.lock)]
         parts += [layer.key for layer in self.below]
         return digest_of(parts)
@@ -94,24 +93,24 @@ def digest_of(parts: Iterable[str]) -> str:
 
 
 def pins(file: Path) -> list[str]:
-    """The lines of requirements or of a lock, without comments; none where there is no such file."""
+    """The lines of a requirements file or a lock without comments; none if the file is missing."""
     lines = file.read_text().splitlines() if file.exists() else []
     return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
 
 
 def cache_folder() -> Path:
-    """Where environments, stamps and wheels are kept: outside every checkout."""
+    """The folder for environments, stamps and wheels, outside of every clone."""
     root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(root) / "clearml-workloads"
+    return Path(root) / NAME
 
 
 def image_names(root: Path = ROOT) -> list[str]:
-    """Every image: a folder below docker/ that holds a Dockerfile."""
+    """Every image: the folders below docker/ that contain a Dockerfile."""
     return sorted(path.parent.name for path in root.glob("docker/*/Dockerfile"))
 
 
 def layer_named(name: str, root: Path = ROOT) -> Layer:
-    """The layer of an image's name, or one of `OWN`, as the clone at `root` states it."""
+    """The layer of an image, or one of `OWN`, in the clone at `root`."""
     docker = root / "docker"
     harness = Layer("harness", docker / "harness/requirements.txt")
     torch = Layer("torch", docker / "torch/requirements.txt")
@@ -129,12 +128,12 @@ def layer_named(name: str, root: Path = ROOT) -> Layer:
         return own[name]
     if name not in image_names(root):
         known = ", ".join([*own, *image_names(root)])
-        raise BrokenEnvironmentError(f"no environment is called {name!r}; there are: {known}")
+        raise BrokenEnvironmentError(f"there is no environment {name!r}; available: {known}")
     return Layer(name, docker / name / "requirements.txt", (harness, torch) if on_torch(docker / name) else (harness,))
 
 
 def on_torch(folder: Path) -> bool:
-    """Whether the image's default base is a PyTorch image, for which the torch layer stands on a bare machine."""
+    """Whether the image's default base is a PyTorch image, which the torch layer replaces on a machine without Docker."""
     base = re.search(r"^ARG BASE_IMAGE=(\S+)", (folder / "Dockerfile").read_text(), re.MULTILINE)
     return base is not None and "pytorch" in base[1]
 
@@ -145,7 +144,7 @@ def site_packages(folder: Path) -> Path:
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock on `path` between processes."""
+    """Hold a lock on `path` that no other process can hold at the same time."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
@@ -153,7 +152,7 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def build(layer: Layer) -> Layer:
-    """Build a layer and those below it, independent ones side by side; a complete one is left alone."""
+    """Build a layer and those below it, independent ones in parallel. A complete layer is left as it is."""
     if problems := list(layer.outdated()):
         raise BrokenEnvironmentError("\n".join(problems))
     with ThreadPoolExecutor() as pool:
@@ -165,7 +164,7 @@ def build(layer: Layer) -> Layer:
 
 
 def install(layer: Layer) -> None:
-    """Make the layer's folder anew. A venv holds absolute paths, so it is built in place and marked when complete."""
+    """Create the layer's folder again. A venv contains absolute paths, so it is built in place and marked when complete."""
     say(f"environment {layer.name}: installing")
     started = time.monotonic()
     shutil.rmtree(layer.folder, ignore_errors=True)
@@ -176,23 +175,25 @@ def install(layer: Layer) -> None:
         done = subprocess.run([*command, "-r", str(layer.lock)], stdout=output, stderr=subprocess.STDOUT)
     if done.returncode:
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
-        raise BrokenEnvironmentError(f"environment {layer.name}: pip install -r {layer.lock} failed:\n{tail}\n(all of it: {log})")
+        raise BrokenEnvironmentError(f"environment {layer.name}: pip install -r {layer.lock} failed:\n{tail}\n(complete log: {log})")
     (layer.folder / COMPLETE).touch()
     say(f"environment {layer.name}: ready after {time.monotonic() - started:.0f} s")
 
 
 def make_venv(folder: Path, below: list[Path], with_pip: bool) -> None:
-    """A virtual environment whose path goes on to the site-packages `below`."""
+    """Create a virtual environment that also finds the packages in the folders `below`."""
     try:
         venv.EnvBuilder(symlinks=True, with_pip=with_pip, clear=True).create(folder)
     except subprocess.CalledProcessError as error:
-        raise BrokenEnvironmentError(f"{sys.executable} cannot make virtual environments; type: apt-get install -y python3-venv") from error
+        raise BrokenEnvironmentError(
+            f"{sys.executable} cannot create virtual environments; run: apt-get install -y python3-venv"
+        ) from error
     if below:
         (site_packages(folder) / "layers.pth").write_text("".join(f"{path}\n" for path in below))
 
 
 def link(name: str) -> Path:
-    """Build an image's environment and link it at `.venvs/<name>`."""
+    """Build an image's environment and link it as `.venvs/<name>`."""
     place = ROOT / ".venvs" / name
     target = build(layer_named(name)).folder
     point(place, target)
@@ -200,7 +201,7 @@ def link(name: str) -> Path:
 
 
 def point(place: Path, target: Path) -> None:
-    """Let the symbolic link `place` lead to `target`, replaced in one step."""
+    """Point the symbolic link `place` to `target`, in one atomic step."""
     place.parent.mkdir(exist_ok=True)
     beside = place.with_name(f".{place.name}.{os.getpid()}")
     beside.symlink_to(target)
@@ -208,14 +209,14 @@ def point(place: Path, target: Path) -> None:
 
 
 def clone_path(*, testing: bool) -> str:
-    """What `.venv` sees, a folder a line: this clone's own packages, then the layers."""
+    """The import path of `.venv`, one folder per line: this clone's own packages, then the layers."""
     top = layer_named("testing" if testing else "registry")
     folders = [ROOT / "src", ROOT, *(site_packages(layer.folder) for layer in [top, *top.below])]
     return "".join(f"{folder}\n" for folder in folders)
 
 
 def link_clone(*, testing: bool) -> Path:
-    """Make `.venv`: the registry's layer (and the tests') with this clone's own packages and commands in front."""
+    """Create `.venv`: this clone's own packages and commands on top of the registry's layer, or of the tests' layer."""
     top = build(layer_named("testing" if testing else "registry"))
     folder = ROOT / ".venv"
     listing = site_packages(folder) / "layers.pth"
@@ -235,7 +236,7 @@ def link_clone(*, testing: bool) -> Path:
 
 
 def command_of(python: Path) -> str:
-    """The command `registry`, for a shell and for Python at once: a first line that names Python could hold no blank in its path."""
+    """The script `registry`, valid both for a shell and for Python: a `#!` line cannot name an interpreter whose path has a blank."""
     return f"""#!/bin/sh
 '''exec' {shlex.quote(str(python))} "$0" "$@"
 ' '''
@@ -246,7 +247,11 @@ main()
 
 
 def install_debian(listings: list[Path]) -> None:
-    """Install the Debian packages that those of the files name which exist; without root, say the line to type."""
+    """Install the Debian packages that the existing files list.
+
+    Raises:
+        BrokenEnvironmentError: the installation failed, or needs root; then the message gives the command to run.
+    """
     lines = [line for listing in listings if listing.exists() for line in listing.read_text().splitlines()]
     names = [line for line in lines if line and not line.startswith("#")]
     missing = [name for name in names if subprocess.run(["dpkg", "-s", name], capture_output=True).returncode]
@@ -254,7 +259,7 @@ def install_debian(listings: list[Path]) -> None:
         return
     line = ["apt-get", "install", "-y", "-q", "--no-install-recommends", *missing]
     if os.geteuid():
-        raise BrokenEnvironmentError(f"Debian packages are missing; type: sudo {' '.join(line)}")
+        raise BrokenEnvironmentError(f"Debian packages are missing; run: sudo {' '.join(line)}")
     say(f"Debian packages: {' '.join(missing)}")
     for command in (["apt-get", "update", "-q"], line):
         done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"})
@@ -268,10 +273,10 @@ def say(message: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Build Python environments.")
-    parser.add_argument("names", nargs="*", metavar="IMAGE", help="images whose environment shall be linked at .venvs/IMAGE")
-    parser.add_argument("--clone", action="store_true", help="also make .venv for the registry and the server")
-    parser.add_argument("--testing", action="store_true", help="with --clone: with the tests' tools")
-    parser.add_argument("--debian", action="store_true", help="also install the Debian packages they name")
+    parser.add_argument("names", nargs="*", metavar="IMAGE", help="image whose environment to build and link as .venvs/IMAGE")
+    parser.add_argument("--clone", action="store_true", help="also create .venv for the registry and the server")
+    parser.add_argument("--testing", action="store_true", help="include the tests' tools in .venv")
+    parser.add_argument("--debian", action="store_true", help="also install the images' Debian packages")
     options = parser.parse_args()
     try:
         if options.debian:

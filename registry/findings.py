@@ -1,8 +1,8 @@
-"""What a check finds out: problems, each said once and all of them together, and warnings."""
+"""What a check finds: problems, reported once each and all together, and warnings."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -11,11 +11,12 @@ from harness.errors import HarnessError, ParameterError
 from .errors import UsageError
 
 T = TypeVar("T")
+FEW = 8
 
 
 @dataclass
 class Findings:
-    """With a problem nothing is submitted; a warning is only told."""
+    """Problems prevent the submission; warnings are only printed."""
 
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -24,7 +25,7 @@ class Findings:
         self.problems += [problem for problem in dict.fromkeys(problems) if problem not in self.problems]
 
     def attempt(self, step: Callable[[], T]) -> T | None:
-        """What `step` returns; the problems that it raises are collected instead."""
+        """The result of `step`; None if it raises, and then its problems are collected."""
         try:
             return step()
         except (UsageError, ParameterError) as error:
@@ -34,6 +35,11 @@ class Findings:
         return None
 
     def settle(self) -> None:
-        """Raise what has been found, if anything."""
+        """Raise the problems, if there are any."""
         if self.problems:
             raise UsageError(*self.problems)
+
+
+def few(names: Sequence[str]) -> str:
+    """The first names, and how many more there are."""
+    return ", ".join(names[:FEW]) + (f" and {len(names) - FEW} more" if len(names) > FEW else "")

@@ -10,18 +10,16 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-
-class NotACloneError(Exception):
-    """The folder is not a repository that could be cloned."""
+from .errors import NotACloneError
 
 
 def allow_local(settings: Path, include: str) -> None:
-    """Write a file of git's settings: those of another one, and that local repositories are cloned, also another user's."""
+    """Write a git configuration that includes another one and allows cloning local repositories, even those of other users."""
     settings.write_text(f'[include]\n\tpath = "{include}"\n[safe]\n\tdirectory = *\n[protocol "file"]\n\tallow = always\n')
 
 
 def git(root: Path, *arguments: str, strip: bool = True, given: str = "") -> str | None:
-    """What git prints, or None when it fails. `given` is its standard input."""
+    """The output of git, or None if it fails. `given` is its standard input."""
     done = run_git(root, *arguments, given=given)
     if done.returncode:
         return None
@@ -29,10 +27,10 @@ def git(root: Path, *arguments: str, strip: bool = True, given: str = "") -> str
 
 
 def repository_of(root: Path) -> Path:
-    """What an agent clones in place of a clone on this machine: the clone itself, or the one that `git worktree add` made it in.
+    """The repository that an agent clones for a clone on this machine: the clone itself, or, for a worktree, its main repository.
 
-    A worktree holds no history: its .git is a file that says where that is, which means nothing in a container, and it may be removed
-    long before somebody repeats a run of it.
+    A worktree contains no history: its .git is a file with the path of the main repository, which is not valid in a container, and
+    the worktree may be removed long before somebody repeats a run of it.
     """
     held = git(root, "rev-parse", "--path-format=absolute", "--git-common-dir")
     place = Path(held) if held else root / ".git"
@@ -40,14 +38,14 @@ def repository_of(root: Path) -> Path:
 
 
 def run_git(root: Path, *arguments: str, given: str = "", within: float | None = None) -> subprocess.CompletedProcess[str]:
-    """Run git, which asks nobody for a password.
+    """Run git without any prompt for a password.
 
     Raises:
         subprocess.TimeoutExpired: it took longer than `within` seconds.
     """
     silent = os.environ | {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
     command = ["git", "-C", str(root), *arguments]
-    try:  # in a session of its own ssh finds no terminal to ask at
+    try:  # in a session of its own, ssh has no terminal to prompt on
         return subprocess.run(command, input=given, env=silent, capture_output=True, text=True, timeout=within, start_new_session=True)
     except FileNotFoundError as error:
         raise NotACloneError("git is not installed: apt-get install git") from error
@@ -55,7 +53,7 @@ def run_git(root: Path, *arguments: str, given: str = "", within: float | None =
 
 @contextlib.contextmanager
 def tree_of(root: Path, commit: str | None, *paths: str) -> Iterator[Path]:
-    """Files of a commit in a folder for a while; without a commit, or with one that the clone lacks, the clone as it is."""
+    """A temporary folder with files of a commit; without a commit, or if the clone lacks it, the clone itself."""
     if commit is None or git(root, "cat-file", "-e", f"{commit}^{{commit}}") is None:
         yield root
         return

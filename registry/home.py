@@ -10,24 +10,26 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from . import NAME
+
 
 def home() -> Path:
-    """`$REGISTRY_HOME`, by default below the user's data folder."""
+    """The folder `$REGISTRY_HOME`; by default, one below the user's data folder."""
     given = os.environ.get("REGISTRY_HOME")
     if given:
         return Path(given).expanduser().resolve()
     data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return Path(data) / "clearml-workloads"
+    return Path(data) / NAME
 
 
 def harness_cache() -> Path:
-    """Where runs keep what they fetch."""
+    """The folder in which runs keep what they fetch."""
     return Path(os.environ.get("HARNESS_CACHE", home() / "cache" / "harness"))
 
 
 @contextlib.contextmanager
 def private() -> Iterator[None]:
-    """Let what is written meanwhile, and all that processes started meanwhile write, be this user's alone."""
+    """Make files that are written meanwhile, here or by processes started meanwhile, accessible to this user only."""
     before = os.umask(0o077)
     try:
         yield
@@ -36,14 +38,14 @@ def private() -> Iterator[None]:
 
 
 def private_folder(path: Path) -> Path:
-    """A folder that nobody else can look into, made anew or taken over from a time when it was open."""
+    """A folder that only this user can read. If it exists with other permissions, they are corrected."""
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.chmod(0o700)
     return path
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a folder, and what it leads to where it is a link."""
+    """Remove a file or a folder; if it is a link, also its target."""
     if path.is_symlink():
         remove(path.readlink())
     if path.is_dir() and not path.is_symlink():
@@ -60,13 +62,13 @@ class EmbeddedServer:
     url: str
     files_url: str
     configuration: Path
-    """The clearml.conf by which a client uses it."""
+    """The clearml.conf for its clients."""
     login_url: str
-    """The page's address with the key that opens it: a secret."""
+    """The address of the web page, including the key to it: a secret."""
 
 
 def embedded_server() -> EmbeddedServer | None:
-    """The embedded server of this state folder, if it is up."""
+    """The embedded server of this state folder, if it is running."""
     folder = home() / "server"
     try:
         stated = json.loads((folder / "server.json").read_text())
@@ -78,9 +80,9 @@ def embedded_server() -> EmbeddedServer | None:
 
 
 def started_at(pid: int) -> str | None:
-    """When a process began, in ticks since the machine's start: with the process id its identity, for ids are used again.
+    """When a process started, in ticks since the machine was booted. Together with its ID this identifies it, because IDs are reused.
 
-    None if it is gone, or has ended and only waits to be collected.
+    None if it is gone, or is a zombie.
     """
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

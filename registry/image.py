@@ -1,4 +1,4 @@
-"""Images: an environment under a name. The code is not part of it; it comes with the run."""
+"""Images: each is an environment under a name. The code is not part of it; it comes with the run."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from harness.image import default_base, environment
 from .environment import Layer, image_names, layer_named
 from .errors import UsageError
 
+STRANGERS_HOME = "/tmp"
+"""The home of a user whom an image does not know: every image has it, everybody may write there, and it goes with the container."""
+
 
 @dataclass(frozen=True)
 class Image:
@@ -20,9 +23,9 @@ class Image:
     name: str
     root: Path
     base: str | None = None
-    """The image that it stands on; by default BASE_IMAGE, else the one that its Dockerfile names."""
-    place: str | None = None
-    """HOST/NAMESPACE of the image registry it is kept at; by default IMAGE_REGISTRY; empty for this machine's engine alone."""
+    """Its base image; by default BASE_IMAGE, or else the one that its Dockerfile names."""
+    registry: str | None = None
+    """HOST/NAMESPACE in the image registry that stores it; by default IMAGE_REGISTRY; empty for this machine's engine only."""
 
     @property
     def dockerfile(self) -> Path:
@@ -30,7 +33,7 @@ class Image:
 
     @property
     def environment(self) -> str:
-        """The tag that stands for what the image is made from."""
+        """The tag, `env-..`, that is a hash of what the image is made from."""
         return environment(self.root, self.name, self.base_name)
 
     @property
@@ -39,58 +42,58 @@ class Image:
 
     @property
     def has_other_base(self) -> bool:
-        """Whether it stands on something else than its Dockerfile says."""
+        """Whether its base is not the one that its Dockerfile names."""
         return bool(self.base or os.environ.get("BASE_IMAGE"))
 
     @property
     def repository(self) -> str:
         """The name without its tag."""
-        place = os.environ.get("IMAGE_REGISTRY", "") if self.place is None else self.place
-        return f"{place.strip('/')}/{self.name}".lstrip("/").lower()
+        registry = os.environ.get("IMAGE_REGISTRY", "") if self.registry is None else self.registry
+        return f"{registry.strip('/')}/{self.name}".lstrip("/").lower()
 
     @property
     def is_kept_remotely(self) -> bool:
         return "/" in self.repository
 
     def reference(self, tag: str | None = None) -> str:
-        """What a task's `--docker` names: `tag` may be a tag or a whole reference; by default it is the environment's."""
+        """The image name for a task's `--docker`. `tag` is a tag or a complete image name; by default, the environment's tag."""
         if tag and re.search("[/:@]", tag):
             return tag
         return f"{self.repository}:{tag or self.environment}"
 
     @property
     def layer(self) -> Layer:
-        """What is installed on its base."""
+        """The packages that are installed on its base."""
         return layer_named(self.name, self.root)
 
     @property
     def bare_environment(self) -> Path:
-        """Where a machine without Docker has the same packages."""
+        """The folder in which a machine without Docker has the same packages."""
         return self.root / ".venvs" / self.name
 
 
-def images_named(root: Path, names: tuple[str, ...], every: bool, base: str | None, place: str | None) -> list[Image]:
+def images_named(root: Path, names: tuple[str, ...], every: bool, base: str | None, registry: str | None) -> list[Image]:
     """The images that a command line names.
 
     Raises:
-        UsageError: for names that no folder has, no name at all, or a place that no image can be kept at.
+        UsageError: a name is unknown, no image is named, or the image registry's address is malformed.
     """
     from harness.settings import nearest  # the grammar's parser is slow to import
 
     known = image_names(root)
-    problems = [f"there is no image {name!r}{nearest(name, known)}; there are: {', '.join(known)}" for name in names if name not in known]
+    problems = [f"there is no image {name!r}{nearest(name, known)}; available: {', '.join(known)}" for name in names if name not in known]
     if not names and not every:
-        problems.append(f"name an image, or --all; there are: {', '.join(known)}")
+        problems.append(f"name an image, or add --all; available: {', '.join(known)}")
     if names and every:
-        problems.append("name images or take --all, not both")
-    place = os.environ.get("IMAGE_REGISTRY", "") if place is None else place
-    if place and not re.fullmatch(r"([\w.-]+|\[[0-9A-Fa-f:]+\])(:\d+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*/?", place):
+        problems.append("image names cannot be combined with --all")
+    registry = os.environ.get("IMAGE_REGISTRY", "") if registry is None else registry
+    if registry and not re.fullmatch(r"([\w.-]+|\[[0-9A-Fa-f:]+\])(:\d+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*/?", registry):
         problems.append(
-            f"--registry {place!r} (IMAGE_REGISTRY): must be HOST or HOST/NAMESPACE, without https://, the namespace in lower case"
+            f"--registry {registry!r} (IMAGE_REGISTRY): must be HOST or HOST/NAMESPACE, without https://, with the namespace in lower case"
         )
     if problems:
         raise UsageError(*problems)
-    return [Image(name, root, base, place) for name in (known if every else names)]
+    return [Image(name, root, base, registry) for name in (known if every else names)]
 
 
 def service_name(name: str) -> str:

@@ -1,4 +1,4 @@
-"""The remote that agents fetch from, asked for what it has: tracking refs are as old as the last fetch, and tags may be here alone."""
+"""The git remote that agents fetch from. It is asked what it has: tracking refs may be outdated, and tags may be local only."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from urllib.parse import urlsplit, urlunsplit
 from .git import git, run_git
 
 ANSWERS_WITHIN = 15.0
-"""Seconds that a remote has to answer."""
+"""Seconds to wait for the remote's answer."""
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|[^/]+:")
-"""Begins an address that means the same on any machine, `https://` or `git@host:`; anything else is a path here."""
+"""Matches an address that is valid on any machine, `https://` or `git@host:`; anything else is a local path."""
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,9 @@ class Remote:
     root: Path
     name: str
     refs: Mapping[str, str]
-    """The commit of each, by the whole name: `refs/heads/main`."""
+    """The commit of each ref, by its full name: `refs/heads/main`."""
     silence: str = ""
-    """Why it was not asked; what it has is then what it had at the last fetch."""
+    """Why the remote did not answer; `refs` is then its state at the last fetch."""
 
     @property
     def url(self) -> str:
@@ -45,7 +45,7 @@ class Remote:
         return self.refs.get(f"refs/heads/{branch}") or self.refs.get(f"refs/tags/{branch}")
 
     def has(self, commit: str) -> bool:
-        """Whether a branch or a tag contains a commit, for which branches that have gone on since the last fetch are fetched."""
+        """Whether a branch or a tag contains a commit. Branches that have moved since the last fetch are fetched to find out."""
         if self.contains(self.refs.values(), commit):
             return True
         held = (
@@ -54,15 +54,15 @@ class Remote:
         later = [ref for ref in (f"refs/heads/{branch}" for branch in held) if ref in self.refs]
         if not later or self.silence:
             return False
-        try:  # what they hold, and nothing else of this clone changes
+        try:  # fetches only these commits; nothing else in this clone changes
             fetch = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--refmap=", self.name, *later)
             run_git(self.root, *fetch, within=ANSWERS_WITHIN)
         except subprocess.TimeoutExpired:
-            return True  # as far as is known
+            return True  # the last fetch says so
         return self.contains((self.refs[ref] for ref in later), commit)
 
     def contains(self, tips: Iterable[str], commit: str) -> bool:
-        """Whether one of these commits, as far as the clone has them, is or follows `commit`."""
+        """Whether `commit` is one of these commits, or an ancestor of one, as far as the clone has them."""
         listed = git(self.root, "cat-file", "--batch-check=%(objectname)", given="\n".join(tips)) or ""
         known = [line for line in listed.splitlines() if not line.endswith("missing")]
         return (
@@ -72,7 +72,7 @@ class Remote:
 
 
 def ask(root: Path, name: str) -> Remote:
-    """A remote with the branches and tags that it says it has."""
+    """A remote with its branches and tags, as it reports them."""
     try:
         done = run_git(root, "ls-remote", "--heads", "--tags", name, within=ANSWERS_WITHIN)
         why = " ".join(done.stderr.split()) or f"exit code {done.returncode}"
@@ -83,7 +83,7 @@ def ask(root: Path, name: str) -> Remote:
     refs: dict[str, str] = {}
     for line in done.stdout.splitlines():
         commit, _, ref = line.partition("\t")
-        refs[ref.removesuffix("^{}")] = commit  # a tag's commit follows the tag itself
+        refs[ref.removesuffix("^{}")] = commit  # an annotated tag's commit follows the tag itself
     return Remote(root, name, refs)
 
 
@@ -93,7 +93,7 @@ def refs_of_last_fetch(root: Path, name: str) -> dict[str, str]:
 
 
 def remote_of(root: Path) -> str | None:
-    """The remote of the branch that is checked out, else origin, else the only one."""
+    """The remote of the branch that is checked out, or else origin, or else the only remote."""
     remotes = (git(root, "remote") or "").split()
     branch = git(root, "symbolic-ref", "--quiet", "--short", "HEAD")
     upstream = git(root, "config", f"branch.{branch}.remote") if branch else None
@@ -104,7 +104,7 @@ def remote_of(root: Path) -> str | None:
 
 
 def without_password(url: str) -> str:
-    """A remote's address without the name and password that it may hold: a task is read by many."""
+    """A remote's address without a user name and password: many people can read a task."""
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"}:
         return url

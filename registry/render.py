@@ -1,4 +1,4 @@
-"""Files that follow from the declarations and are kept beside them: example scripts, the compose file, the Dockerfiles' common base."""
+"""Files that are generated from the declarations: example scripts, the compose file, and the common base in the Dockerfiles."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from . import catalog
 from .dotenv import stated
 from .environment import image_names
 from .errors import UsageError
-from .image import service_name
+from .image import STRANGERS_HOME, service_name
+from .run import PROJECT
 from .workload import discover
 
 MARK = "# Rendered by `registry render`"
@@ -22,41 +23,39 @@ EXAMPLE = """\
 #!/usr/bin/env bash
 # {summary}
 # Rendered by `registry render` from clearml_tasks/{name}/workload.yaml.
-# Enqueues the smoke run of {name} and waits for it. Needs a server and an agent: registry up
+# Enqueues the smoke run of {name} and waits for it. A server and an agent must be running: registry up
 #
 #   bash example/{name}.sh [KEY=VALUE]...      # QUEUE=..., IMAGE_REGISTRY=HOST/NAMESPACE
 set -euo pipefail
 cd "$(dirname "${{BASH_SOURCE[0]}}")/.."
 registry=$([ -x .venv/bin/registry ] && echo .venv/bin/registry || command -v registry) ||
-    {{ echo "error: there is no registry command: make .venv, or pip install ." >&2; exit 1; }}
+    {{ echo "error: the registry command was not found; run: make .venv, or pip install ." >&2; exit 1; }}
 queue=${{QUEUE:-{queue}}}
 {ensure}
-"$registry" enqueue {name} --smoke --wait --queue "$queue" --project clearml-example-project "$@"
+"$registry" enqueue {name} --smoke --wait --queue "$queue" --project {project} "$@"
 """
 
 COMPOSE_HEAD = """\
-# Rendered by `registry render`; change docker/<image>/ or the workloads instead.
-# One service per image, to try things out by hand:
+# Rendered by `registry render`: do not edit; change docker/<image>/ or the workloads instead.
+# One service per image, for trying things out by hand:
 #   registry compose build clip;  registry compose up -d clip;  registry compose exec clip /bin/bash
-# That is docker-compose (or docker compose) with what it cannot find out itself: who you are, the commit, the environments.
-# Typed without `registry`, in the root or in this folder, it has the defaults below; the environment or .env may set each variable:
-#   IMAGE_REGISTRY          HOST/NAMESPACE; without it the images have no host in their names, on this machine alone
-#   CONTAINER_PREFIX        before the containers' names; .env there says whose they are. Empty, the repositories' own names are left
-#   UID, GID                whom the processes are, as `id` tells; a shell passes its own on after: export UID GID=$(id -g)
-#   .._COMMIT, .._ENVIRONMENT    what the images say of themselves, and their tag; unknown without `registry`
+# `registry compose` runs docker-compose (or docker compose) and passes on your user ID, the commit and the environments.
+# Plain docker-compose, in the root or in this folder, uses the defaults below. Set these variables in the environment or in .env:
+#   IMAGE_REGISTRY          HOST/NAMESPACE of the image registry; without it, the images are only on this machine
+#   CONTAINER_PREFIX        prefix of the containers' names, to tell whose they are; empty for none
+#   UID, GID                user and group of the processes, as `id` prints them; in a shell: export UID GID=$(id -g)
+#   .._COMMIT, .._ENVIRONMENT    the commit and environment in the images' labels and tags; `registry compose` sets them
 """
 
 PYTORCH = "nvcr.io/nvidia/pytorch"
 DEFAULT_BASE = re.compile(rf"(?P<comment>(?:^#.*\n)*)^ARG BASE_IMAGE={re.escape(PYTORCH)}:\S*", re.MULTILINE)
 ARGUMENT = re.compile(r"^ARG (\w+)=([^\s\"'$}]+)$", re.MULTILINE)
 MOUNTED = ("clearml_tasks", "configs", "src", "data")
-HOME = "/tmp"
-"""For a user whom the image does not know."""
 GPU = {"resources": {"reservations": {"devices": [{"driver": "nvidia", "capabilities": ["gpu"]}]}}}
 
 
 def rendered(root: Path) -> dict[str, str]:
-    """Every rendered file: its path below `root` and its contents."""
+    """The contents of every rendered file, by its path below `root`."""
     workloads = discover(root)
     aliases = catalog.load(root)
     dockerfiles = dockerfiles_in_step(root)
@@ -66,14 +65,14 @@ def rendered(root: Path) -> dict[str, str]:
 
 
 def stale_files(root: Path) -> list[str]:
-    """Rendered files that are missing or differ, and rendered scripts that no workload stands behind any more."""
+    """Rendered files that are missing or differ, and rendered scripts whose workload is gone."""
     files = rendered(root)
     stale = [path for path, contents in files.items() if not (root / path).exists() or (root / path).read_text() != contents]
     return stale + [path for path in leftover(root) if path not in files]
 
 
 def leftover(root: Path) -> Iterator[str]:
-    """The example scripts that were rendered once; those written by hand are somebody else's."""
+    """The example scripts that have been rendered, as opposed to those written by hand."""
     for path in sorted(root.glob("example/*.sh")):
         if MARK in path.read_text():
             yield path.relative_to(root).as_posix()
@@ -92,39 +91,41 @@ def write(root: Path) -> None:
             (root / path).chmod(0o755)
 
 
-def example(workload: Declaration, aliases: Mapping[str, catalog.Entry]) -> str:
-    """The script that a person runs to see a workload work."""
+def example(workload: Declaration, aliases: Mapping[str, catalog.CatalogEntry]) -> str:
+    """The script that runs the smoke run of a workload."""
     needed = dict.fromkeys(value for step in workload.smoke for key, value in step.items() if key in workload.datasets and value in aliases)
     ensure = [f'"$registry" dataset ensure {alias} --queue "$queue" >/dev/null' for alias in needed]
-    text = EXAMPLE.format(name=workload.name, summary=workload.summary, queue=workload.queue, ensure="\n".join(ensure))
+    text = EXAMPLE.format(name=workload.name, summary=workload.summary, queue=workload.queue, project=PROJECT, ensure="\n".join(ensure))
     return text.replace('\n\n"$registry" enqueue', '\n"$registry" enqueue') if not ensure else text.replace("}}\n\n", "}}\n")
 
 
 def dockerfiles_in_step(root: Path) -> dict[str, str]:
-    """Every image's Dockerfile, on the PyTorch image that `.env` states. What a person wrote in them is left alone."""
+    """Every image's Dockerfile, with the PyTorch base that `.env` names. Nothing else in them is changed."""
     tag = pytorch_tag(root)
     texts = {name: (root / "docker" / name / "Dockerfile").read_text() for name in image_names(root)}
     return {name: on_pytorch(text, tag) if tag else text for name, text in texts.items()}
 
 
 def pytorch_tag(root: Path) -> str | None:
-    """PYTORCH_TAG of the clone's `.env`, with the digest that fixes it where there is one; None where it is not stated.
+    """PYTORCH_TAG of the clone's `.env`, which may include a digest; None if it is not set.
 
     Raises:
-        UsageError: for what cannot be an image's tag.
+        UsageError: it is not a valid image tag.
     """
     tag = stated(root, "PYTORCH_TAG")
     if tag is None:
         return None
     if not re.fullmatch(r"\w[\w.-]{0,127}(@sha256:[0-9a-f]{64})?", tag):
-        raise UsageError(f"{root / '.env'}: PYTORCH_TAG={tag}: must be a tag of {PYTORCH}, such as 26.02-py3, alone or with @sha256:..")
+        raise UsageError(
+            f"{root / '.env'}: PYTORCH_TAG={tag}: must be a tag of {PYTORCH}, such as 26.02-py3, optionally followed by @sha256:.."
+        )
     return tag
 
 
 def on_pytorch(dockerfile: str, tag: str) -> str:
-    """A Dockerfile whose default base is NVIDIA's PyTorch image, on the given tag of it.
+    """A Dockerfile with the given tag of NVIDIA's PyTorch image as its default base.
 
-    One that a comment right above that line explains by the CUDA it needs keeps the base it names; so does any other base.
+    It stays as it is if its base is another image, or if the comment directly above the base says which CUDA it requires.
     """
     found = DEFAULT_BASE.search(dockerfile)
     if found is None or "CUDA" in found["comment"]:
@@ -133,7 +134,7 @@ def on_pytorch(dockerfile: str, tag: str) -> str:
 
 
 def compose(dockerfiles: Mapping[str, str], workloads: Mapping[str, Declaration]) -> str:
-    """docker/compose.yaml: one service per image, in which a person tries things out."""
+    """The text of docker/compose.yaml: one service per image, for trying things out."""
     services = {}
     for name, dockerfile in dockerfiles.items():
         users = [workload.name for workload in workloads.values() if workload.image == name]
@@ -143,16 +144,16 @@ def compose(dockerfiles: Mapping[str, str], workloads: Mapping[str, Declaration]
 
 
 def service(name: str, repository: str, dockerfile: str) -> dict[str, object]:
-    """One service, started by hand: it sleeps until somebody enters.
+    """A service that sleeps until somebody enters it.
 
-    The build arguments repeat the Dockerfile's defaults: to a bare name docker-compose 1 gives the value `None` when it is not
-    set, and an empty variable would replace the default by nothing.
+    The build arguments repeat the Dockerfile's defaults: docker-compose 1 gives a bare name the value `None` if it is not set, and
+    an empty variable would override the default.
     """
     arguments = dict(ARGUMENT.findall(dockerfile))
     own = {key: variable(name, key) for key in ("COMMIT", "ENVIRONMENT")}
     return {
         "container_name": f"${{CONTAINER_PREFIX-}}{repository}",
-        # An image without a host in its name is one of docker.io/library to the engine
+        # The engine reads a name without a host as docker.io/library/NAME
         "image": f"${{IMAGE_REGISTRY:-docker.io/library}}/{name.lower()}:${{{own['ENVIRONMENT']}:-latest}}",
         "build": {
             "context": "..",
@@ -160,11 +161,11 @@ def service(name: str, repository: str, dockerfile: str) -> dict[str, object]:
             "args": {key: f"${{{own.get(key, key)}:-{default}}}" for key, default in arguments.items()},
         },
         "user": "${UID:-1000}:${GID:-1000}",
-        "environment": {"HOME": HOME, "USER": "${USER:-nobody}"},
-        "init": True,  # the shell alone would not end when it is told to
+        "environment": {"HOME": STRANGERS_HOME, "USER": "${USER:-nobody}"},
+        "init": True,  # a shell as the first process would ignore SIGTERM
         "shm_size": "8gb",
         "working_dir": "/workspace",
-        # In the long form, in which a missing folder is an error: in the short one it becomes root's
+        # The long form: a missing folder is an error. The short form would create it as root
         "volumes": [{"type": "bind", "source": f"../{folder}", "target": f"/workspace/{folder}"} for folder in MOUNTED],
         "command": '/bin/sh -c "while sleep 1000; do :; done"',
         **({"deploy": GPU} if re.search("nvidia|cuda", arguments.get("BASE_IMAGE", "")) else {}),
@@ -172,5 +173,5 @@ def service(name: str, repository: str, dockerfile: str) -> dict[str, object]:
 
 
 def variable(name: str, key: str) -> str:
-    """The variable of docker/compose.yaml that is one image's alone: PADDLE_DETECTION_ENVIRONMENT."""
+    """The variable of docker/compose.yaml for one image: PADDLE_DETECTION_ENVIRONMENT."""
     return f"{service_name(name).upper()}_{key}"

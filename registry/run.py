@@ -1,4 +1,4 @@
-"""A run: workload x image x dataset x queue x overrides, as one frozen value."""
+"""A run: workload x image x dataset x queue x overrides, as a frozen value."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import shlex
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+PROJECT = "clearml-example-project"  # of tasks, by default
+DATASET_PROJECT = "[ClearML] public-dataset"  # of datasets, by default
 SHORTEST_NAME = 3  # a ClearML server refuses shorter names
 STORES = ("s3", "gs", "azure", "https", "http", "file")
 DOCKER_ARGUMENTS = "-e CLEARML_AGENT_SKIP_PYTHON_ENV_INSTALL=1"  # what `--skip-python-env-install` writes on the task
@@ -13,7 +15,7 @@ DOCKER_ARGUMENTS = "-e CLEARML_AGENT_SKIP_PYTHON_ENV_INSTALL=1"  # what `--skip-
 
 @dataclass(frozen=True)
 class Run:
-    """One task before it exists."""
+    """A task before it is created."""
 
     project: str
     name: str
@@ -24,15 +26,15 @@ class Run:
     image: str
     queue: str
     arguments: tuple[str, ...] = ()
-    """`key=value`, the command first: the values as they stand on the task, not as they are typed."""
+    """`key=value`, the command first, with the values as the task records them."""
     tags: tuple[str, ...] = ()
     output_uri: str | None = None
-    """Where models and artifacts go; by default where the server's project or the agent's clearml.conf says, else its file server."""
+    """Destination of models and artifacts; by default, what the project or the agent's clearml.conf names, or else the file server."""
 
     def argv(self) -> list[str]:
-        """The `clearml-task` command line that leaves the same task on the server.
+        """The `clearml-task` command line that creates the same task on the server.
 
-        The image holds the packages and the entry script calls Task.init, hence the three flags.
+        The image contains the packages, and the entry script calls Task.init; hence the three flags.
         """
         return [
             "clearml-task",
@@ -53,16 +55,16 @@ class Run:
         ]
 
     def command_line(self, steps: Collection[str] = ()) -> str:
-        """`argv()` as text that a shell reads back as it is; `task:<step>` with the step's shell variable `<step>_task`."""
+        """`argv()` as a shell command; `task:<step>` refers to the shell variable `<step>_task`."""
         return " ".join(quoted(word, steps) for word in self.argv())
 
     @property
     def parameters(self) -> dict[str, str]:
-        """Key and value of each argument, as they stand in the task's section Args."""
+        """Key and value of each argument, as in the task's section Args."""
         return dict(split(argument) for argument in self.arguments)
 
     def problems(self) -> list[str]:
-        """What a server or `clearml-task` would refuse."""
+        """The values that a server or `clearml-task` would refuse."""
         named = (("project", self.project), ("task", self.name))
         found = [problem for what, name in named if (problem := problem_of_name(what, name))]
         found += [] if self.output_uri is None else problems_of_uri(self.output_uri)
@@ -70,22 +72,22 @@ class Run:
 
 
 def problem_of_name(what: str, name: str) -> str | None:
-    """What a server refuses in the name of a task, a queue, a dataset, or of a project, where `a/b` is within `a`."""
+    """Why a server would refuse the name of a task, queue, dataset or project. In a project's name, `a/b` is a subproject of `a`."""
     parts = name.split("/") if what == "project" else [name]
     if len(parts) > 1 and not all(part.strip() for part in parts):
-        return f"the {what} name {name!r} has a part without letters; write a/b"
+        return f"the {what} name {name!r} has an empty part; write a/b"
     if len(parts[-1].strip()) < SHORTEST_NAME:
         return f"the {what} name {name!r} {'ends in a part that is' if len(parts) > 1 else 'is'} shorter than {SHORTEST_NAME} characters"
     return None
 
 
 def problem_of_queue(name: str) -> str | None:
-    """What a server, or the agent's command line, refuses in the name of a queue."""
+    """Why a server, or the agent's command line, would refuse the name of a queue."""
     return f"queue {name!r}: must not begin with -" if name.startswith("-") else problem_of_name("queue", name)
 
 
 def problems_of_uri(uri: str) -> list[str]:
-    """What is no address of a store in an output URI; whether it can be written to, the agent's machine knows."""
+    """Why an output URI is not the address of a store. Whether the store is writable is known only on the agent's machine."""
     scheme, _, rest = uri.partition("://")
     host, _, path = rest.partition("/")
     if scheme in STORES and rest.strip("/") and (scheme != "s3" or ":" not in host or path.strip("/")):
@@ -95,7 +97,7 @@ def problems_of_uri(uri: str) -> list[str]:
 
 
 def option(name: str, value: str) -> Sequence[str]:
-    """An option and its value; joined where the value looks like an option itself."""
+    """An option and its value, joined by `=` if the value looks like an option."""
     return [f"{name}={value}"] if value.startswith("-") else [name, value]
 
 
@@ -106,7 +108,7 @@ def quoted(word: str, steps: Collection[str]) -> str:
 
 
 def referenced_steps(run: Run, commands: Collection[str]) -> list[str]:
-    """The earlier steps whose tasks a run's arguments refer to."""
+    """The earlier steps that a run's arguments refer to."""
     values = [value.removeprefix("task:") for value in run.parameters.values() if value.startswith("task:")]
     return [value for value in values if value in commands]
 

@@ -1,6 +1,6 @@
-"""Recipes that cut a small set out of a large one, for `registry dataset create --subset`.
+"""Recipes that select a subset of a dataset, for `registry dataset create --subset`.
 
-A recipe copies what it keeps from the folder that was given to the folder that is published.
+A recipe copies what it selects from the given folder to the folder that is published.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ def recipe(name: str) -> Recipe:
     """The recipe called `name`.
 
     Raises:
-        UsageError: there is none; names those there are.
+        UsageError: there is no such recipe; the message lists the available ones.
     """
     if name not in RECIPES:
-        raise UsageError(f"there is no subset recipe {name!r}; there are: {', '.join(sorted(RECIPES)) or 'none yet'}")
+        raise UsageError(f"there is no subset recipe {name!r}; available: {', '.join(sorted(RECIPES)) or 'none yet'}")
     return RECIPES[name]

@@ -1,4 +1,4 @@
-"""The workloads of a clone, found by looking: every folder below clearml_tasks/ that holds a workload.yaml."""
+"""The workloads of a clone: every folder below clearml_tasks/ that contains a workload.yaml."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 
 def clone_root() -> Path:
-    """The clone that the commands are about: the one around `--root`, else around the current folder, else the one this file belongs to.
+    """The clone to work on: the one that contains `--root`, or else the current folder, or else this file.
 
-    Its src/ comes first on the import path, so that settings are those of the code that will run.
+    Its src/ is put first on the import path, so that the settings come from the code that will run.
     """
     context = click.get_current_context(silent=True)
     given: Path | None = context.find_root().params.get("root") if context else None
@@ -32,15 +32,15 @@ def clone_root() -> Path:
             if str(folder / "src") not in sys.path[:1]:
                 sys.path.insert(0, str(folder / "src"))
             return folder
-    how = "" if given else "; --root or REGISTRY_ROOT leads to a clone elsewhere"
-    raise RegistryError(f"there is no workload: neither {start} nor a folder above it has clearml_tasks/*/workload.yaml{how}")
+    how = "" if given else "; name a clone with --root or REGISTRY_ROOT"
+    raise RegistryError(f"no workload was found: neither {start} nor a folder above it contains clearml_tasks/*/workload.yaml{how}")
 
 
 def discover(root: Path) -> dict[str, Declaration]:
-    """Every workload of the clone at `root` by name.
+    """Every workload of the clone at `root`, by name.
 
     Raises:
-        UsageError: with all that is wrong in any workload.yaml.
+        UsageError: lists the problems of all workload.yaml files.
     """
     found, problems = {}, []
     for path in sorted(root.glob("clearml_tasks/*/workload.yaml"), key=lambda path: path.parent.name.lower()):
@@ -54,16 +54,16 @@ def discover(root: Path) -> dict[str, Declaration]:
 
 
 def named(name: str, workloads: Mapping[str, Declaration]) -> Declaration:
-    """The workload called `name`, or an error with the nearest right name."""
+    """The workload called `name`; for an unknown name, the error suggests the nearest one."""
     if name not in workloads:
         from harness.settings import nearest  # the grammar's parser is slow to import, and a list needs none
 
-        raise UsageError(f"there is no workload {name!r}{nearest(name, workloads)}; there are: {', '.join(workloads)}")
+        raise UsageError(f"there is no workload {name!r}{nearest(name, workloads)}; available: {', '.join(workloads)}")
     return workloads[name]
 
 
 def settings_of(command: Command) -> list[Setting]:
-    """Every setting of a command with type, default, unit and limits."""
+    """Every setting of a command, with its type, default, unit and limits."""
     from harness.params import settings_class
     from harness.settings import describe
 
@@ -71,7 +71,7 @@ def settings_of(command: Command) -> list[Setting]:
 
 
 def configs_of(found: Declaration) -> list[str]:
-    """The names of a workload's files of settings."""
+    """The names of a workload's config files."""
     return sorted(path.relative_to(found.configs).with_suffix("").as_posix() for path in found.configs.rglob("*.yaml"))
 
 

@@ -1,4 +1,4 @@
-# The agent of docker/agent/compose.yaml: no workload's image, but what `registry agent --docker` runs in.
+# The image in which docker/agent/compose.yaml runs `registry agent --docker`. It is not the image of a workload.
 ARG BASE_IMAGE=python:3.11-slim-bookworm
 FROM ${BASE_IMAGE}
 

@@ -1,6 +1,6 @@
 #!/bin/sh
-# $LOCAL_PYTHON: the interpreter as clearml-agent calls it when a container starts. There the agent first updates pip and itself,
-# which takes seconds with a package index and a minute without one. What the image has as asked, says in_place, stays as it is.
+# $LOCAL_PYTHON: the interpreter that clearml-agent calls when a container starts. The agent first updates pip and itself, which takes
+# seconds with a package index and a minute without one. This script skips updates to versions that the image has, as listed in in_place.
 in_place() {
     shift 4
     for requirement; do

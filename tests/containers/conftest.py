@@ -28,7 +28,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """A run that is ended from outside ends what it has started, as at Ctrl-C."""
+    """On SIGTERM, pytest ends what it has started, as with Ctrl-C."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
@@ -60,7 +60,7 @@ def command(there: Containers, image: str, *arguments: str, check: bool = True, 
 
 @pytest.fixture(scope="session")
 def built(there: Containers) -> Callable[[str], None]:
-    """Builds an image in its present environment and pushes it, once."""
+    """Builds an image of the current environment and pushes it, once."""
     done: set[str] = set()
 
     def build(image: str) -> None:
@@ -88,7 +88,7 @@ def agents(registry: Registry) -> None:
 
 @pytest.fixture(scope="module")
 def data(registry: Registry, built: Callable[[str], None], agents: None) -> Callable[[Declaration], None]:
-    """Has the datasets made that a workload's smoke run starts from."""
+    """Makes the datasets that a workload's smoke run needs."""
     from registry import catalog
 
     aliases = catalog.load(ROOT)

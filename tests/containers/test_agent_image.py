@@ -1,4 +1,4 @@
-"""The image of docker/agent/compose.yaml: built as there, its command runs in it."""
+"""The image of docker/agent/compose.yaml: built as in that file, it runs its command."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 NAME = "clearml-workloads-agent:latest"
 
 
-def test_its_command_runs_and_tells_what_it_lacks(there: Containers) -> None:
-    """Installs Debian's docker and the registry's environment. Without server and socket both are asked for."""
+def test_its_command_runs_and_reports_what_it_lacks(there: Containers) -> None:
+    """Installs Debian's docker and the registry's environment. Without a server and a socket, it reports both."""
     base = f"--build-arg=BASE_IMAGE={debian_base(there)}"
     there.docker("build", "--network=host", base, f"--tag={NAME}", f"--file={ROOT}/docker/agent/agent.Dockerfile", str(ROOT))
     command = ["docker", "run", "--rm", "--network=host", NAME, "python3", "-m", "registry", "agent", "--docker", "--queue", "gpu01"]
@@ -23,4 +23,4 @@ def test_its_command_runs_and_tells_what_it_lacks(there: Containers) -> None:
     assert done.returncode == 2, done.stderr
     assert "2 problems" in done.stderr
     assert "no ClearML server is configured" in done.stderr
-    assert "the container engine at its default socket does not answer" in done.stderr
+    assert "the container engine at its default socket does not respond" in done.stderr

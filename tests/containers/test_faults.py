@@ -1,4 +1,4 @@
-"""What goes wrong with containers ends one task, with the reason in its status; the queue goes on."""
+"""Faults of containers: each ends a single task, with the reason in its status, and the queue continues."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def tabletop(built: Callable[[str], None], agents: None) -> None:
 
 @pytest.fixture
 def enqueue(registry: Registry) -> Callable[..., str]:
-    """Enqueues a short run of tabletop and gives its task."""
+    """Enqueues a short run of tabletop and returns its task."""
 
     def run(*options: str) -> str:
         return registry("tabletop", "enqueue", "tabletop", *options, *SMALL).stdout.strip()
@@ -36,7 +36,7 @@ def enqueue(registry: Registry) -> Callable[..., str]:
 
 @pytest.fixture
 def ended(registry: Registry) -> Callable[[str], dict[str, str]]:
-    """Waits for the end of a task and gives its state."""
+    """Waits for the end of a task and returns it."""
 
     def wait(task: str) -> dict[str, str]:
         def state() -> dict[str, str] | None:
@@ -61,11 +61,11 @@ def test_registry_down(enqueue: Callable[..., str], ended: Callable[[str], dict[
 
 
 def test_tag_missing(registry: Registry, enqueue: Callable[..., str], ended: Callable[[str], dict[str, str]], there: Containers) -> None:
-    """Told before a task exists; and in the task's status when the tag went away afterwards."""
+    """Reported before a task is created; and in the task's status if the tag is removed afterwards."""
     missing = f"{there.place}/tabletop:v1"
     refused = registry("tabletop", "enqueue", "tabletop", "--image", "v1", *SMALL, check=False)
     assert refused.returncode == 2
-    assert f"image {missing} is neither on this machine nor in an image registry: registry image build tabletop" in refused.stderr
+    assert f"image {missing} is neither on this machine nor in an image registry; run: registry image build tabletop" in refused.stderr
     there.docker("tag", f"{there.place}/tabletop:latest", missing)
     before = enqueue()  # keeps the agent busy while the tag goes away
     first = enqueue("--image", "v1")
@@ -80,7 +80,7 @@ def test_tag_missing(registry: Registry, enqueue: Callable[..., str], ended: Cal
 
 
 def test_container_killed(enqueue: Callable[..., str], ended: Callable[[str], dict[str, str]], there: Containers) -> None:
-    """By the kernel or by hand: all its processes at once, so that nobody inside can say why."""
+    """By the kernel or by hand: all processes at once, so none of them can report why."""
     first, second = enqueue(), enqueue()
     container = wait_for(
         lambda: there.docker("ps", "--quiet", "--filter", f"ancestor={there.place}/tabletop:latest") or running_task(there, first), 60
@@ -101,7 +101,7 @@ def running_task(there: Containers, task: str) -> str | None:
 
 
 def test_out_of_memory(registry: Registry, enqueue: Callable[..., str], ended: Callable[[str], dict[str, str]], there: Containers) -> None:
-    """A limit of memory that the run exceeds: the kernel kills inside the container, the parent or the rank."""
+    """The run exceeds its memory limit: the kernel kills the parent or the rank inside the container."""
     first, second = enqueue(), enqueue()
     container = wait_for(lambda: running_task(there, first), 60)
     there.docker("update", "--memory=100m", "--memory-swap=100m", container)
@@ -122,7 +122,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_disk_full_while_building(registry: Registry, there: Containers, small_disk: Path, tmp_path: Path) -> None:
-    """An engine of its own, whose data lie on a small disk."""
+    """A separate engine whose data is on a small disk."""
     base = debian_base(there)
     archive = tmp_path / "base.tar"
     there.docker("save", "--output", str(archive), base)

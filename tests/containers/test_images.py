@@ -1,4 +1,4 @@
-"""Images as a cluster has them: built, pushed, removed, pulled, and run by the real agent in docker mode.
+"""Images as on a cluster: built, pushed, removed, pulled, and run by the real agent with --docker.
 
 Slow throughout: whole environments are installed and moved, and smoke runs learn in them.
 """
@@ -19,8 +19,8 @@ from support.engine import Containers, base_for
 from support.events import wait_for
 
 from harness.workload import Declaration
-from registry.context import Context
 from registry.environment import ROOT
+from registry.images.context import Context
 
 from .conftest import Registry
 
@@ -34,10 +34,10 @@ def state(registry: Registry, image: str) -> dict[str, str]:
     return found[0]
 
 
-def test_built_and_pushed_under_its_environment_its_commit_and_latest(
+def test_images_are_built_and_pushed_with_the_tags_of_environment_commit_and_latest(
     registry: Registry, built: Built, there: Containers, image: str
 ) -> None:
-    """The commit is named where the image holds its code, and nowhere else."""
+    """The commit is named only if the image contains its code."""
     built(image)
     now = state(registry, image)
     commit = Context(ROOT, ROOT / "docker" / image / "Dockerfile").commit
@@ -50,7 +50,7 @@ def test_built_and_pushed_under_its_environment_its_commit_and_latest(
     assert labels["org.opencontainers.image.revision"] == (commit or "unknown")
 
 
-def test_its_bill_of_materials_names_what_is_locked(registry: Registry, built: Built, image: str) -> None:
+def test_the_sbom_lists_the_locked_packages(registry: Registry, built: Built, image: str) -> None:
     built(image)
     stated = json.loads(registry(image, "image", "sbom", image).stdout)
     assert stated["metadata"]["component"]["version"] == state(registry, image)["digest"]
@@ -61,10 +61,10 @@ def test_its_bill_of_materials_names_what_is_locked(registry: Registry, built: B
     assert any(url.startswith("pkg:deb/debian/libegl1@") for url in found)
 
 
-def test_an_image_that_serves_a_later_commit_is_not_tagged_by_it(
+def test_an_image_reused_by_a_later_commit_is_not_tagged_with_it(
     registry: Registry, built: Built, there: Containers, tmp_path: Path
 ) -> None:
-    """Its environment is that commit's, its code is not."""
+    """It has that commit's environment, but not its code."""
     built("tabletop")
     clone = tmp_path / "clone"
     git(tmp_path, "clone", "--quiet", str(ROOT), str(clone))
@@ -74,12 +74,12 @@ def test_an_image_that_serves_a_later_commit_is_not_tagged_by_it(
     git(clone, "commit", "--quiet", "--message", "later")
     later = git(clone, "rev-parse", "HEAD")
     pushed = registry("tabletop", "image", "push", "tabletop", cwd=clone, PYTHONPATH="")
-    assert f"no tag by commit {later}: the image holds " in pushed.stderr
+    assert f"not tagged with commit {later}: the image holds " in pushed.stderr
     assert later not in state(registry, "tabletop")["other_tags"].split()
 
 
-def test_a_plain_build_in_a_clone_that_is_its_owner_s_alone_is_for_all(built: Built, there: Containers, tmp_path: Path) -> None:
-    """As docker-compose builds it, under umask 077; and it has the local time that was asked for, by both of its names."""
+def test_an_image_built_from_a_private_clone_is_readable_for_everybody(built: Built, there: Containers, tmp_path: Path) -> None:
+    """Built by docker-compose under umask 077; it also has the requested time zone."""
     built("tabletop")
     clone = tmp_path / "clone"
     names = subprocess.run(["git", "-C", ROOT, "ls-files"], capture_output=True, text=True, check=True).stdout.splitlines()
@@ -94,14 +94,14 @@ def test_a_plain_build_in_a_clone_that_is_its_owner_s_alone_is_for_all(built: Bu
     assert told.splitlines() == ["Asia/Tokyo", "/usr/share/zoneinfo/Asia/Tokyo"]
 
 
-def test_what_the_registry_has_is_not_built_again(registry: Registry, built: Built, image: str) -> None:
+def test_an_image_in_the_registry_is_not_built_again(registry: Registry, built: Built, image: str) -> None:
     built(image)
     again = registry(image, "image", "build", image)
-    assert "has this environment already" in again.stderr
+    assert "already has this environment" in again.stderr
     assert state(registry, image)["digest"] in again.stdout
 
 
-def test_removed_and_pulled_it_is_ready_for_an_agent(registry: Registry, built: Built, there: Containers, image: str) -> None:
+def test_a_pulled_image_is_ready_for_an_agent(registry: Registry, built: Built, there: Containers, image: str) -> None:
     built(image)
     now = state(registry, image)
     names = there.docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", now["image"]).splitlines()
@@ -112,7 +112,7 @@ def test_removed_and_pulled_it_is_ready_for_an_agent(registry: Registry, built: 
     assert state(registry, image)["local"] is not None
 
 
-def test_the_agent_runs_the_smoke_run_in_it(
+def test_the_agent_runs_the_smoke_run_in_the_image(
     registry: Registry, data: Callable[[Declaration], None], built: Built, agents: None, workload: Declaration
 ) -> None:
     built(workload.image)
@@ -140,7 +140,7 @@ def other_clone(tmp_path: Path) -> Path:
 def test_a_run_in_an_image_of_another_environment_is_refused(
     registry: Registry, built: Built, there: Containers, other_clone: Path, tmp_path: Path
 ) -> None:
-    """At the terminal where the registry is asked; in the task's status where `clearml-task` was typed by hand."""
+    """By the registry, at the terminal; with a manual `clearml-task`, in the task's status."""
     built("tabletop")
     has = state(registry, "tabletop")
     image = f"{has['image']}:latest"
@@ -149,7 +149,7 @@ def test_a_run_in_an_image_of_another_environment_is_refused(
     try:
         refused = registry("tabletop", "enqueue", "tabletop", "--smoke", "--image", image, check=False, cwd=other_clone, **mine)
         assert refused.returncode == 2
-        assert f"its environment is {has['environment']}, the commit needs env-" in refused.stderr
+        assert f"its environment is {has['environment']}, but the commit needs env-" in refused.stderr
         needed = refused.stderr.partition("the commit needs ")[2][:16]
 
         typed = [*("clearml-task", "--project", "clearml-example-project", "--name", "by hand", "--docker", image, "--queue", "gpu01")]

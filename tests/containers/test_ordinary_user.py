@@ -1,4 +1,4 @@
-"""Docker mode as an ordinary user has it, in whose name containers run; and what becomes of containers whose agent is killed.
+"""Agents with --docker of an ordinary user, as whom the containers run; and the fate of containers whose agent is killed.
 
 Slow, since tasks run in containers: two minutes for all of this file, the image being built.
 """
@@ -18,10 +18,10 @@ from support.engine import Containers, base_for
 from support.events import wait_for
 from support.ordinary import USER, Ordinary, ordinary
 
-from registry import processes
-from registry.agents import worker_id
-from registry.container import of
-from registry.supervisor import children_of
+from registry.agents import processes
+from registry.agents.agent import worker_id
+from registry.agents.container import of
+from registry.agents.supervisor import children_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -29,7 +29,7 @@ RENDER = ("command=render", "config=pairs")
 ENDED = ("completed", "stopped", "failed")
 AGENTS = 10
 APART = 0.8
-"""Seconds of their containers' lives between the deaths of two agents."""
+"""Seconds between the deaths of two agents, in terms of their containers' lifetimes."""
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def user(there: Containers, built: Callable[[str], None]) -> Iterator[Ordinary]:
 
 @pytest.fixture(autouse=True)
 def client(there: Containers, user: Ordinary, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What looks at containers from this process asks the engine of the tests for those of the user's agents."""
+    """Code in this process that looks for containers uses the tests' engine and the user's agents."""
     monkeypatch.setenv("DOCKER_HOST", there.environment["DOCKER_HOST"])
     monkeypatch.setenv("PATH", there.environment["PATH"])
     monkeypatch.setenv("REGISTRY_HOME", str(user.state))
@@ -71,8 +71,8 @@ def test_a_task_runs_as_the_user_and_leaves_nothing_that_the_user_cannot_delete(
     user.run("rm", "-r", str(user.state))
 
 
-def test_an_agent_of_a_team_s_server_runs_tasks_in_containers_that_write_nothing_but_their_tmp(user: Ordinary, tmp_path: Path) -> None:
-    """`registry agent --docker` with what its user adds to `docker run`; the server is told by variables, as a team's is."""
+def test_an_agent_of_a_teams_server_runs_tasks_in_containers_that_write_only_to_tmp(user: Ordinary, tmp_path: Path) -> None:
+    """`registry agent --docker` with its user's own arguments for `docker run`; the server is configured by variables, like a team's."""
     user.registry("up", "--agents", "0", "--port", "0")
     more = {"CLEARML_CONFIG_FILE": str(user.state / "server/clearml.conf"), "CLEARML_AGENT_EXTRA_DOCKER_ARGS": "--read-only --tmpfs=/tmp"}
     log = tmp_path / "agent.log"
@@ -88,7 +88,7 @@ def test_an_agent_of_a_team_s_server_runs_tasks_in_containers_that_write_nothing
     assert user.not_theirs() == []
 
 
-def test_an_agent_of_services_runs_many_tasks_at_a_time_and_they_end_with_it(user: Ordinary, there: Containers, tmp_path: Path) -> None:
+def test_a_services_agent_runs_several_tasks_at_once_and_they_end_with_it(user: Ordinary, there: Containers, tmp_path: Path) -> None:
     user.registry("up", "--agents", "0", "--port", "0")
     log, configuration = tmp_path / "agent.log", str(user.state / "server/clearml.conf")
     line = [sys.executable, "-m", "registry", "agent", "--docker", "--services", "--queue", "gpu01"]
@@ -108,8 +108,8 @@ def test_an_agent_of_services_runs_many_tasks_at_a_time_and_they_end_with_it(use
     user.registry("down")
 
 
-def test_an_image_runs_by_hand_without_a_home_and_without_writing_into_itself(user: Ordinary, there: Containers) -> None:
-    """No agent, no server, no name: `docker run` with a user, and one folder to write into."""
+def test_an_image_runs_by_hand_without_a_home_and_read_only(user: Ordinary, there: Containers) -> None:
+    """Without agent, server and user name: `docker run` as a user with one writable folder."""
     results = user.folder / "results"
     user.run("mkdir", str(results))
     image = f"{there.place}/tabletop:latest"
@@ -134,8 +134,8 @@ def agent_of(supervisor: processes.Process) -> int:
     return agent
 
 
-def test_containers_end_with_their_killed_agents_and_no_task_is_left_running(user: Ordinary) -> None:
-    """Ten agents, each killed at another moment of its container: just made, preparing, importing, at work."""
+def test_containers_of_killed_agents_end_and_no_task_is_left_running(user: Ordinary) -> None:
+    """Ten agents, each killed at a different moment of its container: just created, preparing, importing, working."""
     user.registry("up", "--docker", "--port", "0", "--agents", str(AGENTS))
     tasks = user.registry("enqueue", "tabletop", *RENDER, "n=400", f"seed={','.join(map(str, range(AGENTS)))}").split()
     assert len(tasks) == AGENTS
@@ -159,7 +159,7 @@ def test_containers_end_with_their_killed_agents_and_no_task_is_left_running(use
     user.registry("down")
 
 
-def test_a_container_ends_with_its_agent_and_supervisor_and_the_next_up_ends_what_could_not(user: Ordinary, there: Containers) -> None:
+def test_a_container_ends_with_its_agent_and_supervisor_and_the_next_up_ends_the_rest(user: Ordinary, there: Containers) -> None:
     """A run is told by its container's own shell that nobody is left. A container that has not been told, or cannot be: one of the
     agent's label, as a task's image without `flock` would be."""
     user.registry("up", "--docker", "--port", "0")

@@ -1,4 +1,4 @@
-"""Several people on one machine: each has clone and containers of their own, and none touches another's.
+"""Several users on one machine: each has their own clone and containers, and does not affect another's.
 
 Slow throughout: containers are started by the real docker-compose.
 """
@@ -29,7 +29,7 @@ Compose = Callable[..., Finished]
 
 @pytest.fixture
 def clones(there: Containers, tmp_path: Path) -> dict[str, Path]:
-    """The clones of two people, and an image for both that is there already."""
+    """The clones of two users, and an existing image for both."""
     found = {}
     for name, user in (("ada", ADA), ("bob", BOB)):
         found[name] = tmp_path / name
@@ -44,7 +44,7 @@ def clones(there: Containers, tmp_path: Path) -> dict[str, Path]:
 
 @pytest.fixture
 def typed(there: Containers, clones: dict[str, Path]) -> Compose:
-    """Types `docker-compose`, or `sudo registry compose`, as one of them in a folder of their clone."""
+    """Runs `docker-compose`, or `sudo registry compose`, as one of them in a folder of their clone."""
 
     def run(name: str, *arguments: str, sudo: bool, folder: str = ".") -> Finished:
         user = {"ada": ADA, "bob": BOB}[name]
@@ -65,9 +65,7 @@ def containers(there: Containers) -> dict[str, tuple[str, str]]:
 
 
 @pytest.mark.parametrize("folder", [".", "docker"])
-def test_the_containers_of_one_are_not_touched_by_the_other(
-    there: Containers, clones: dict[str, Path], typed: Compose, folder: str
-) -> None:
+def test_users_do_not_affect_each_others_containers(there: Containers, clones: dict[str, Path], typed: Compose, folder: str) -> None:
     try:
         typed("ada", "up", "-d", "tabletop", sudo=False, folder=folder)
         before = containers(there)
@@ -83,7 +81,7 @@ def test_the_containers_of_one_are_not_touched_by_the_other(
             typed(name, "down", "--timeout", "0", sudo=False, folder=folder)
 
 
-def test_under_sudo_too_and_what_is_written_is_the_person_s(there: Containers, clones: dict[str, Path], typed: Compose) -> None:
+def test_under_sudo_files_belong_to_the_user(there: Containers, clones: dict[str, Path], typed: Compose) -> None:
     try:
         for name in clones:
             typed(name, "up", "-d", "tabletop", sudo=True)
@@ -95,7 +93,7 @@ def test_under_sudo_too_and_what_is_written_is_the_person_s(there: Containers, c
             typed(name, "down", "--timeout", "0", sudo=True)
 
 
-def test_a_folder_that_is_missing_is_said_and_not_made_by_root(clones: dict[str, Path], typed: Compose) -> None:
+def test_a_missing_folder_is_an_error_and_is_not_created_as_root(clones: dict[str, Path], typed: Compose) -> None:
     shutil.rmtree(clones["ada"] / "data")
     try:
         with pytest.raises(subprocess.CalledProcessError) as failed:

@@ -1,4 +1,4 @@
-"""The command `registry image` beside the engine itself, at image registries of all kinds: both must reach what the other reaches.
+"""The command `registry image` and the engine with all kinds of image registries: both must be able to reach the same ones.
 
 Slow: an engine of its own is started. The images are a few bytes large. Debian's engine takes no host in IPv6 notation; that the
 registry is reached there is shown in tests/images/test_endpoints.py.
@@ -28,10 +28,10 @@ from support.images import DOCKER_LIST, Repository, for_platform
 from support.server import LocalServer
 from support.toy import make_repository
 
-from registry import endpoints
 from registry.environment import layer_named
 from registry.image import Image
-from registry.manifests import MACHINES
+from registry.images import endpoints
+from registry.images.manifests import MACHINES
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -69,7 +69,7 @@ class Bench:
         return subprocess.run(line, cwd=clone, env=environment, capture_output=True, text=True, timeout=120)
 
     def done(self, clone: Path, *arguments: str, **variables: str) -> str:
-        """The same, which must succeed; gives its table."""
+        """The same, which must succeed; returns its table."""
         done = self.run(clone, *arguments, **variables)
         assert done.returncode == 0, done.stderr
         return done.stdout
@@ -79,8 +79,8 @@ class Bench:
         return dict(found)
 
     def tagged(self, clone: Path) -> tuple[Repository, str]:
-        """The repository of the image, and its present environment."""
-        image = Image("toy", clone, base=OWN_BASE, place=f"{self.plain}/team")
+        """The repository of the image, and its current environment."""
+        image = Image("toy", clone, base=OWN_BASE, registry=f"{self.plain}/team")
         return Repository(image.repository), image.environment
 
     def base(self, name: str, content: bytes) -> None:
@@ -134,7 +134,7 @@ def locked_registry(folder: Path, host: str, authority: Authority) -> contextlib
 
 @contextlib.contextmanager
 def trusted(host: str, authority: Authority) -> Iterator[None]:
-    """The certificates where every engine looks for them: it takes no other folder."""
+    """The certificates in the folder where every engine looks; there is no other."""
     certificate, key = authority.sign("client")
     folder = endpoints.CERTIFICATES / host
     folder.mkdir(parents=True)
@@ -148,7 +148,7 @@ def trusted(host: str, authority: Authority) -> Iterator[None]:
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
-    """A clone whose image `toy` is of its own environment."""
+    """A clone whose image `toy` has an environment of its own."""
     root = tmp_path / "clone"
     make_repository(root)
     (root / "docker/toy/Dockerfile").write_text(DOCKERFILE + f"# {tmp_path.name}\n")
@@ -187,7 +187,7 @@ class TestReached:
         bench.engine.docker("pull", f"{bench.plain}/team/toy@{now['digest']}")
         assert now["other_tags"].split() == ["latest"]  # the toy's Dockerfile states no commit, so no tag does
 
-    def test_one_with_a_private_ca_client_certificates_and_a_credential_helper(self, bench: Bench, clone: Path, login: None) -> None:
+    def test_a_registry_with_a_private_ca_client_certificates_and_a_credential_helper(self, bench: Bench, clone: Path, login: None) -> None:
         here = {"IMAGE_REGISTRY": f"{bench.private}/team"}
         bench.done(clone, "build", "toy", **here)
         told = bench.done(clone, "push", "toy", **here)
@@ -197,7 +197,7 @@ class TestReached:
 
 
 class TestRefused:
-    """Where the engine refuses, one line says why."""
+    """If the engine refuses, one line says why."""
 
     def refused(self, bench: Bench, clone: Path, host: str) -> str:
         pull = ["docker", "pull", f"{host}/team/toy:latest"]
@@ -209,10 +209,10 @@ class TestRefused:
 
     def test_a_wrong_password(self, bench: Bench, clone: Path, login: None) -> None:
         give_password(bench, "wrong")
-        assert "refuses the login that is in docker-credential-test: docker login" in self.refused(bench, clone, bench.private)
+        assert "rejects the login in docker-credential-test; run: docker login" in self.refused(bench, clone, bench.private)
 
     def test_no_password(self, bench: Bench, clone: Path) -> None:
-        assert "asks for a name and a password: docker login" in self.refused(bench, clone, bench.private)
+        assert "requires a login; run: docker login" in self.refused(bench, clone, bench.private)
 
     def test_a_ca_that_is_not_trusted(self, bench: Bench, clone: Path) -> None:
         folder = endpoints.CERTIFICATES / bench.private
@@ -222,22 +222,20 @@ class TestRefused:
         finally:
             (folder / "ca.aside").rename(folder / "ca.crt")
         assert "is not trusted" in told
-        assert f"its CA belongs into {folder}/ca.crt" in told
+        assert f"put its CA into {folder}/ca.crt" in told
 
-    def test_one_without_tls_that_the_engine_does_not_list(self, bench: Bench, clone: Path, tmp_path: Path) -> None:
+    def test_a_registry_without_tls_that_the_engine_does_not_list(self, bench: Bench, clone: Path, tmp_path: Path) -> None:
         address, port = bench.plain.partition(":")[0], free_port()
         with image_registry(tmp_path / "data", port, tmp_path, address=address):
-            assert "speaks plain HTTP" in self.refused(bench, clone, f"{address}:{port}")
+            assert "uses plain HTTP" in self.refused(bench, clone, f"{address}:{port}")
 
-    def test_one_that_is_silent(self, bench: Bench, clone: Path) -> None:
+    def test_a_registry_that_does_not_answer(self, bench: Bench, clone: Path) -> None:
         address = bench.plain.partition(":")[0]
         assert "does not answer: " in self.refused(bench, clone, f"{address}:{free_port()}")
 
 
 class TestReplaced:
-    def test_another_image_of_one_environment_is_refused_by_both_names_and_takes_its_place_with_force(
-        self, bench: Bench, clone: Path
-    ) -> None:
+    def test_a_different_image_for_an_environment_is_refused_and_replaced_with_force(self, bench: Bench, clone: Path) -> None:
         bench.done(clone, "build", "toy")
         bench.done(clone, "push", "toy")
         (clone / "configs/toy/more.yaml").write_text("# code: no part of the environment\n")
@@ -249,7 +247,7 @@ class TestReplaced:
 
         refused = bench.run(clone, "push", "toy")
         assert refused.returncode == 2
-        both = f"another image under this environment, {spoilt}; the one here is {here}: push --force replaces it"
+        both = f"a different image for this environment, {spoilt}; the local one is {here}; push --force replaces it"
         assert both in refused.stderr
         assert repository.find(environment)["digest"] == spoilt
 
@@ -260,7 +258,7 @@ class TestReplaced:
         assert "already there" in again.stderr
         assert now in again.stdout
 
-    def test_what_was_pulled_as_part_of_an_index_is_the_same(self, bench: Bench, clone: Path) -> None:
+    def test_an_image_pulled_from_an_index_is_the_same(self, bench: Bench, clone: Path) -> None:
         """As Docker 29 pushes images: the tag names an index, of which the engine takes the image for this machine."""
         bench.done(clone, "build", "toy")
         bench.done(clone, "push", "toy")
@@ -275,8 +273,8 @@ class TestReplaced:
 
 
 class TestBases:
-    def test_a_base_of_a_registry_is_named_with_its_digest(self, bench: Bench, clone: Path) -> None:
-        """The refusal tells the digest; with it the image is built, on that base alone."""
+    def test_a_base_in_a_registry_must_be_named_by_its_digest(self, bench: Bench, clone: Path) -> None:
+        """The error message has the digest; with it, the image is built on exactly that base."""
         base = f"{bench.plain}/bases/debian:12"
         bench.engine.docker("tag", OWN_BASE, base)
         bench.engine.docker("push", base)
@@ -288,13 +286,13 @@ class TestBases:
             assert refused.returncode == 2
             assert f"named by a tag, which may move to another image; name it {base}@{digest}" in refused.stderr
         bench.done(clone, "build", "toy", "--base", f"{base}@{digest}")
-        image = Image("toy", clone, base=f"{base}@{digest}", place=f"{bench.plain}/team")
+        image = Image("toy", clone, base=f"{base}@{digest}", registry=f"{bench.plain}/team")
         assert image.environment != bench.tagged(clone)[1]
         labels = json.loads(bench.engine.docker("image", "inspect", "--format", "{{json .Config.Labels}}", image.reference()))
         assert labels["org.opencontainers.image.base.name"] == f"{base}@{digest}"
         assert labels["org.opencontainers.image.base.digest"] == digest
 
-    def test_the_dockerfiles_base_has_to_be_pinned(self, bench: Bench, clone: Path) -> None:
+    def test_the_dockerfiles_base_must_be_pinned(self, bench: Bench, clone: Path) -> None:
         base = f"{bench.plain}/bases/pinned:12"
         bench.engine.docker("tag", OWN_BASE, base)
         bench.engine.docker("push", base)
@@ -302,23 +300,23 @@ class TestBases:
         dockerfile.write_text(dockerfile.read_text().replace("base.example.org/debian:12", base))
         refused = bench.run(clone, "build", "toy", BASE_IMAGE="")
         assert refused.returncode == 2
-        assert f"toy: its base {base} is named by a tag, which may move to another image; type: registry image pin toy" in refused.stderr
+        assert f"toy: its base {base} is named by a tag, which may move to another image; run: registry image pin toy" in refused.stderr
         bench.done(clone, "pin", "toy", BASE_IMAGE="")
         bench.done(clone, "build", "toy", BASE_IMAGE="")
         assert f"{base}@sha256:" in dockerfile.read_text()
 
-    def test_an_own_base_that_was_made_anew_is_told(self, bench: Bench, clone: Path) -> None:
+    def test_a_rebuilt_local_base_is_reported(self, bench: Bench, clone: Path) -> None:
         bench.base("moving:1", b"one")
         bench.done(clone, "build", "toy", BASE_IMAGE="moving:1")
         bench.base("moving:1", b"two")
         refused = bench.run(clone, "build", "toy", BASE_IMAGE="moving:1")
         assert refused.returncode == 2
-        assert "was made on another image of the name moving:1" in refused.stderr
+        assert "was built on another image of the name moving:1" in refused.stderr
         bench.done(clone, "build", "toy", "--force", BASE_IMAGE="moving:1")
 
 
 class TestPruned:
-    def test_here_and_in_the_registry(self, bench: Bench, clone: Path, server: LocalServer) -> None:
+    def test_images_are_pruned_here_and_in_the_registry(self, bench: Bench, clone: Path, server: LocalServer) -> None:
         """A container keeps the image that it runs in."""
         used = self.built_and_left(bench, clone, "used by a container")
         bench.engine.docker("create", "--name=user", f"{bench.plain}/team/toy:{used}")
@@ -330,14 +328,14 @@ class TestPruned:
         finally:
             bench.engine.docker("rm", "user")
         assert done.returncode == 1
-        assert f"{repository.name}:{used} stays: " in done.stderr
+        assert f"{repository.name}:{used} cannot be removed: " in done.stderr
         left = bench.engine.docker("image", "ls", "--format", "{{.Tag}}", repository.name).split()
         assert {used, now} <= set(left)
         assert gone not in left
         assert not {used, gone} & set(bench.state(clone)["other_tags"].split())
 
     def built_and_left(self, bench: Bench, clone: Path, text: str) -> str:
-        """An image of an environment that the clone had for a while, pushed under it alone; gives the environment."""
+        """An image of a temporary environment of the clone, pushed with that tag only; returns the environment."""
         dockerfile = clone / "docker/toy/Dockerfile"
         before = dockerfile.read_text()
         dockerfile.write_text(f"{before}# {text}\n")

@@ -34,7 +34,7 @@ def spot(server: LocalServer, tmp_path_factory: pytest.TempPathFactory) -> Itera
 def supervised(spot: Spot, name: str, home: Path) -> list[str]:
     """The command line of an agent as `registry up` starts it."""
     (home / "agents" / name).mkdir(parents=True)
-    return [sys.executable, "-m", "registry.supervisor", name, *spot.argv]
+    return [sys.executable, "-m", "registry.agents.supervisor", name, *spot.argv]
 
 
 def test_three_machines_are_taken_away_and_nothing_is_seen_of_it_in_the_end(spot: Spot, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Compose files: the specification's schema and the real docker-compose accept them, and they mean what they should."""
+"""Compose files: the specification's schema and the real docker-compose accept them, and their contents are right."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ import yaml
 
 from harness.image import default_base
 from registry import render
+from registry.agents.supervisor import LEAVE
 from registry.cli import cli
 from registry.environment import ROOT, image_names
 from registry.image import Image, service_name
 from registry.render import MOUNTED
-from registry.supervisor import LEAVE
 
 UNIT = ROOT / "docker/agent/clearml-workloads-agent.service"
 SERVER = "docker/clearml-server/compose.yaml"
@@ -48,13 +48,13 @@ Compose = dict[str, Any]
 
 
 def docker_compose(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """The real program, in an environment that settles nothing but the given variables."""
+    """The real program, with only the given variables set."""
     environment = {key: value for key, value in os.environ.items() if not SETTINGS.fullmatch(key)} | variables
     return subprocess.run(["docker-compose", *arguments], cwd=folder, env=environment, capture_output=True, text=True, timeout=60)
 
 
 def resolved(folder: Path, *options: str, **variables: str) -> Compose:
-    """What the program makes of a compose file: every variable replaced, every path absolute."""
+    """A compose file as the program resolves it: variables replaced, paths absolute."""
     done = docker_compose(folder, *options, "config", **variables)
     assert done.returncode == 0, done.stderr
     assert "WARNING" not in done.stderr
@@ -72,7 +72,7 @@ def schema() -> jsonschema.Draft7Validator:
 
 @pytest.fixture(scope="session")
 def larger_clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clone with images that this one does not have, its files rendered."""
+    """A clone with images that this one does not have, and rendered files."""
     clone = tmp_path_factory.mktemp("clones") / "a larger clone"
     shutil.copytree(ROOT / "docker", clone / "docker")
     shutil.copy(ROOT / ".env", clone)
@@ -103,7 +103,7 @@ class TestEachFile:
         services = resolved(path.parent, "-f", str(path))["services"]
         assert services.keys() == yaml.safe_load(path.read_text())["services"].keys()
 
-    def test_a_misspelt_key_is_noticed(self, path: Path, schema: jsonschema.Draft7Validator, tmp_path: Path) -> None:
+    def test_a_misspelt_key_is_detected(self, path: Path, schema: jsonschema.Draft7Validator, tmp_path: Path) -> None:
         stated = yaml.safe_load(path.read_text())
         for service in stated["services"]:
             spoilt = copy.deepcopy(stated)
@@ -123,15 +123,15 @@ class TestImages:
         assert done.returncode == 0, done.stderr
         assert len(done.stdout.split()) == len(image_names())
 
-    def test_every_path_lies_in_the_clone(self, larger_clone: Path) -> None:
+    def test_every_path_is_in_the_clone(self, larger_clone: Path) -> None:
         for service in resolved(larger_clone)["services"].values():
             assert service["build"]["context"] == str(larger_clone)
             assert (larger_clone / service["build"]["dockerfile"]).is_file()
             for volume in service["volumes"]:
                 assert volume["source"] == str(larger_clone / Path(volume["target"]).relative_to("/workspace"))
 
-    def test_no_folder_is_left_for_the_engine_to_make(self, larger_clone: Path) -> None:
-        """It would be root's. In the long form a bind mount of nothing is an error; and git brings every folder."""
+    def test_a_missing_folder_is_an_error(self, larger_clone: Path) -> None:
+        """The engine would create it as root. In the long form, a missing bind mount is an error; and git has every folder."""
         for service in resolved(larger_clone)["services"].values():
             assert {volume["type"] for volume in service["volumes"]} == {"bind"}
         tracked = subprocess.run(["git", "-C", ROOT, "ls-files", *MOUNTED], capture_output=True, text=True, check=True).stdout
@@ -152,19 +152,19 @@ class TestImages:
             (".", {"USER": "ada", "CONTAINER_PREFIX": "ci-7-"}, "ci-7-"),
         ],
     )
-    def test_containers_bear_the_name_of_whose_they_are(self, larger_clone: Path, folder: str, who: dict[str, str], prefix: str) -> None:
-        """In the root and beside the file, each with its .env. Under sudo everybody is root, so both names stand there."""
+    def test_container_names_start_with_the_user(self, larger_clone: Path, folder: str, who: dict[str, str], prefix: str) -> None:
+        """In the root and in docker/, each with its .env. Under sudo everybody is root, so both names are used."""
         services = resolved(larger_clone / folder, **who)["services"]
         assert {service["container_name"].removesuffix(name) for name in REPOSITORIES for service in [services[service_name(name)]]} == {
             prefix
         }
 
     @pytest.mark.parametrize(("who", "user"), [({}, "1000:1000"), ({"UID": "2001", "GID": "2000"}, "2001:2000")])
-    def test_its_processes_are_a_person_s(self, larger_clone: Path, who: dict[str, str], user: str) -> None:
+    def test_its_processes_run_as_the_user(self, larger_clone: Path, who: dict[str, str], user: str) -> None:
         assert {service["user"] for service in resolved(larger_clone, **who)["services"].values()} == {user}
 
     @pytest.mark.parametrize("unset", [{}, {"BASE_IMAGE": "", "TZ": "", "CLIP_COMMIT": "", "CLIP_ENVIRONMENT": "", "IMAGE_REGISTRY": ""}])
-    def test_what_is_unset_or_empty_leaves_the_dockerfiles_defaults(self, larger_clone: Path, unset: dict[str, str]) -> None:
+    def test_unset_and_empty_variables_leave_the_dockerfiles_defaults(self, larger_clone: Path, unset: dict[str, str]) -> None:
         services = resolved(larger_clone, **unset)["services"]
         for name in [*image_names(), *REPOSITORIES]:
             (service,) = (each for each in services.values() if each["build"]["dockerfile"] == f"docker/{name}/Dockerfile")
@@ -174,7 +174,7 @@ class TestImages:
             assert arguments.get("COMMIT", "unknown") == arguments.get("ENVIRONMENT", "unknown") == "unknown"
             assert service["image"] == f"docker.io/library/{name.lower()}:latest"
 
-    def test_the_environment_decides(self) -> None:
+    def test_environment_variables_take_precedence(self) -> None:
         chosen = {"BASE_IMAGE": "base.example.org/torch:1", "TZ": "UTC", "COMMIT": "abc", "ENVIRONMENT": "env-0123456789ab"}
         given = {"BASE_IMAGE": chosen["BASE_IMAGE"], "TZ": "UTC", "CLIP_COMMIT": "abc", "CLIP_ENVIRONMENT": chosen["ENVIRONMENT"]}
         services = resolved(ROOT, **given, IMAGE_REGISTRY="registry.example.org:5000/team")["services"]
@@ -183,7 +183,7 @@ class TestImages:
         assert services["tabletop"]["build"]["args"]["ENVIRONMENT"] == "unknown"
         assert services["tabletop"]["image"] == "registry.example.org:5000/team/tabletop:latest"
 
-    def test_the_settings_file_decides_where_the_environment_does_not(self, larger_clone: Path, tmp_path: Path) -> None:
+    def test_the_env_file_applies_to_unset_variables(self, larger_clone: Path, tmp_path: Path) -> None:
         clone = shutil.copytree(larger_clone, tmp_path / "clone")
         with (clone / ".env").open("a") as settings:
             settings.write("TZ=Europe/Berlin\nIMAGE_REGISTRY=registry.example.org/team\n")
@@ -191,8 +191,8 @@ class TestImages:
             assert service["build"]["args"]["TZ"] == "UTC"
             assert service["image"].startswith("registry.example.org/team/")
 
-    def test_the_command_tells_it_who_types_and_what_the_images_are(self, tmp_path: Path) -> None:
-        """`registry compose`, under sudo, in a clone of this one as it is committed, and with a change."""
+    def test_the_command_passes_on_the_user_and_the_images_environments(self, tmp_path: Path) -> None:
+        """`registry compose`, under sudo, in a clone of the committed state, and with a change."""
         clone = tmp_path / "clone"
         subprocess.run(["git", "clone", "--quiet", ROOT, clone], check=True)
         commit = subprocess.run(["git", "-C", ROOT, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
@@ -209,7 +209,7 @@ class TestImages:
         clip, version = told(), Image("clip", clone).environment
         assert (clip["user"], clip["container_name"]) == ("61234:61000", "user-61234-clip")
         assert (clip["build"]["args"]["COMMIT"], clip["build"]["args"]["ENVIRONMENT"]) == (commit, version)
-        assert clip["image"] == f"docker.io/library/{Image('clip', clone, place='').reference()}"
+        assert clip["image"] == f"docker.io/library/{Image('clip', clone, registry='').reference()}"
         (clone / "src/new.py").write_text("")  # docker-compose sends the folder as it is
         changed = told()["build"]["args"]
         assert (changed["COMMIT"], changed["ENVIRONMENT"]) == ("unknown", "unknown")
@@ -229,13 +229,13 @@ class TestServer:
         found: Compose = resolved(ROOT, "-f", SERVER, **variables)["services"]
         return found
 
-    def test_all_parts_are_there(self) -> None:
-        """Those of ClearML's own docker/compose.yaml at 3a88c850; its agent has a profile, since it is given this machine's engine."""
+    def test_all_services_are_present(self) -> None:
+        """Those of ClearML's own docker/compose.yaml at 3a88c850; its agent has a profile, as it can use this machine's engine."""
         parts = {"apiserver", "webserver", "fileserver", "async_delete", "elasticsearch", "mongo", "redis"}
         assert self.services().keys() == parts | {"elasticsearch_folder", "agent_services"}
         assert [name for name, service in self.services().items() if service.get("profiles")] == ["agent_services"]
 
-    def test_the_agent_of_services_has_the_keys_that_the_server_is_told_and_a_command_that_the_registry_takes(self) -> None:
+    def test_the_services_agent_has_the_servers_keys_and_a_valid_command(self) -> None:
         services = self.services(CLEARML_AGENT_ACCESS_KEY="a", CLEARML_AGENT_SECRET_KEY="b")
         agent, server = services["agent_services"], services["apiserver"]["environment"]
         told = [server[f"CLEARML__secure__credentials__services_agent__user_{kind}"] for kind in ("key", "secret")]
@@ -252,7 +252,7 @@ class TestServer:
                 taken = command.make_context(name, options).params
                 assert taken == {"containers": True, "services": True, "queues": ("services",), "gpus": None}
 
-    def test_images_are_pinned_and_each_version_is_one_setting(self) -> None:
+    def test_image_versions_are_pinned_and_each_is_set_once(self) -> None:
         images = {service["image"] for service in self.services().values() if "build" not in service}
         assert all(re.search(r":\d+\.\d+\.\d+$", image) for image in images)
         tags = {"CLEARML_SERVER_TAG": "a", "ELASTICSEARCH_TAG": "b", "MONGO_TAG": "c", "REDIS_TAG": "d"}
@@ -261,25 +261,25 @@ class TestServer:
         assert {image.rpartition(":")[2] for image in changed} == set(tags.values())
 
     @pytest.mark.parametrize(("variables", "address"), [({}, "127.0.0.1"), ({"CLEARML_ADDRESS": "0.0.0.0"}, "0.0.0.0")])
-    def test_ports_are_this_machines_alone_unless_opened(self, variables: dict[str, str], address: str) -> None:
+    def test_ports_are_on_loopback_by_default(self, variables: dict[str, str], address: str) -> None:
         published = [port for service in self.services(**variables).values() for port in service.get("ports", [])]
         assert sorted(published) == [f"{address}:8008:8008/tcp", f"{address}:8080:80/tcp", f"{address}:8081:8081/tcp"]
 
-    def test_data_bases_are_out_of_reach(self) -> None:
+    def test_databases_cannot_be_reached_from_outside(self) -> None:
         stated = resolved(ROOT, "-f", SERVER)
         assert stated["networks"]["inside"]["internal"]
         for name in ("elasticsearch", "mongo", "redis"):
             assert stated["services"][name]["networks"].keys() == {"inside"}
 
     @pytest.mark.parametrize(("variables", "folder"), [({}, "/var/lib/clearml-server"), ({"CLEARML_DATA": "/srv/clearml"}, "/srv/clearml")])
-    def test_everything_is_kept_below_one_folder(self, variables: dict[str, str], folder: str) -> None:
-        """It is the machine's, in no clone: not in `data`, which containers of workloads mount, and where `git clean` could reach it."""
+    def test_all_data_is_in_one_folder(self, variables: dict[str, str], folder: str) -> None:
+        """It is outside of every clone, and not in `data`, which workloads' containers mount and `git clean` could delete."""
         parts = [service for name, service in self.services(**variables).items() if name != "agent_services"]
         volumes = [volume for service in parts for volume in service.get("volumes", [])]
         assert all(volume.startswith(f"{folder}/") for volume in volumes)
         assert {volume.split(":")[1] for volume in volumes} >= {"/data/db", "/mnt/fileserver", "/usr/share/elasticsearch/data", "/data"}
 
-    def test_what_others_wait_for_says_when_it_is_ready(self) -> None:
+    def test_services_that_others_depend_on_have_health_checks(self) -> None:
         services = self.services()
         for service in services.values():
             for name, wait in service.get("depends_on", {}).items():
@@ -287,7 +287,7 @@ class TestServer:
                 assert wait["condition"] == ("service_healthy" if lasting else "service_completed_successfully")
                 assert ("healthcheck" in services[name]) == lasting
 
-    def test_deleted_tasks_files_are_those_below_the_file_servers_url(self) -> None:
+    def test_files_of_deleted_tasks_are_deleted_below_the_file_servers_url(self) -> None:
         key = "CLEARML__services__async_urls_delete__fileserver__url_prefixes"
         services = self.services(CLEARML_FILES_HOST="https://files.example.org")
         assert services["apiserver"]["environment"][key] == services["async_delete"]["environment"][key] == '["https://files.example.org"]'
@@ -303,29 +303,29 @@ class TestAgent:
     @pytest.mark.parametrize(
         ("given", "queues", "gpus"), [({}, ["gpu01"], None), ({"AGENT_OPTIONS": "--queue a --queue b --gpus 0"}, ["a", "b"], "0")]
     )
-    def test_its_command_is_one_that_the_registry_takes(self, given: dict[str, str], queues: list[str], gpus: str | None) -> None:
+    def test_its_command_is_valid(self, given: dict[str, str], queues: list[str], gpus: str | None) -> None:
         python, _, program, name, *options = shlex.split(self.service(**given)["command"])
         assert (python, program, name) == ("python3", "registry", "agent")
         taken = cli.commands[name].make_context(name, options).params
         assert taken == {"containers": True, "services": False, "queues": tuple(queues), "gpus": gpus}
 
     @pytest.mark.parametrize(("given", "folder"), [({}, "/var/lib/clearml-workloads"), ({"AGENT_HOME": "/srv/agent"}, "/srv/agent")])
-    def test_what_it_keeps_has_one_path_inside_and_outside(self, given: dict[str, str], folder: str) -> None:
-        """The engine mounts it into the tasks' containers: it looks for paths on the machine, not in the agent's container."""
+    def test_its_folder_has_the_same_path_inside_and_outside(self, given: dict[str, str], folder: str) -> None:
+        """The engine mounts it into the tasks' containers, and looks for the path on the machine, not in the agent's container."""
         service = self.service(**given)
         assert f"{folder}:{folder}:rw" in service["volumes"]
         assert service["environment"]["REGISTRY_HOME"] == folder
 
-    def test_no_key_stands_in_the_file(self) -> None:
+    def test_the_file_contains_no_key(self) -> None:
         stated = self.service(CLEARML_API_SECRET_KEY="secret")["environment"]
         assert stated.pop("CLEARML_API_SECRET_KEY") == "secret"
         assert {value for name, value in stated.items() if name != "REGISTRY_HOME"} == {None}
 
-    def test_it_has_the_time_that_an_agent_takes_to_end(self) -> None:
+    def test_it_waits_long_enough_for_an_agent_to_end(self) -> None:
         minutes, seconds = re.fullmatch(r"(?:(\d+)m)?(\d+)s", self.service()["stop_grace_period"]).groups(default="0")
         assert int(minutes) * 60 + int(seconds) > LEAVE
 
-    def test_its_image_is_made_of_files_that_reach_the_engine(self) -> None:
+    def test_its_image_is_built_from_files_that_reach_the_engine(self) -> None:
         text = (ROOT / self.service()["build"]["dockerfile"]).read_text()
         ignored = (ROOT / ".dockerignore").read_text().splitlines()
         for line in re.findall(r"^COPY (.+) \\S+$", text, re.MULTILINE):
@@ -338,7 +338,7 @@ class TestService:
     """docker/agent/clearml-workloads-agent.service."""
 
     def test_systemd_accepts_it(self, tmp_path: Path) -> None:
-        """The real verifier, with the clone where there is one in place of /opt."""
+        """The real verifier, with the path of this clone instead of /opt."""
         if shutil.which("systemd-analyze") is None:
             pytest.skip("there is no systemd-analyze")
         command = tmp_path / ".venv/bin/registry"
@@ -350,7 +350,7 @@ class TestService:
             done = subprocess.run(["systemd-analyze", "verify", str(tmp_path / UNIT.name)], capture_output=True, text=True)
             assert (done.returncode == 0 and not done.stderr) == accepted, done.stderr
 
-    def test_it_is_started_with_the_options_of_its_example(self) -> None:
+    def test_it_starts_with_the_options_of_the_example(self) -> None:
         stated = dict(re.findall(r"^(\w+)=(.*)$", UNIT.with_name("agent.env.example").read_text(), re.MULTILINE))
         command = re.search(r"^ExecStart=\S+/registry (\w+) \$AGENT_OPTIONS$", UNIT.read_text(), re.MULTILINE)
         assert command is not None
@@ -358,7 +358,7 @@ class TestService:
         assert taken["queues"] == ("gpu01",)
         assert not stated["CLEARML_API_SECRET_KEY"]
 
-    def test_the_command_alone_is_told_to_end_and_has_time_for_it(self) -> None:
+    def test_only_the_command_gets_the_signal_and_it_has_enough_time(self) -> None:
         stated = dict(re.findall(r"^(\w+)=(.*)$", UNIT.read_text(), re.MULTILINE))
         assert stated["KillMode"] == "mixed"
         assert int(stated["TimeoutStopSec"]) > LEAVE

@@ -1,4 +1,4 @@
-"""What every image keeps to. Each convention is also shown to fail: on a Dockerfile that breaks it."""
+"""Conventions for every image. Each is also tested to fail, on a Dockerfile that violates it."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ CMD ["/bin/bash"]
 
 @dataclass(frozen=True)
 class Dockerfile:
-    """A Dockerfile and the image that it makes."""
+    """A Dockerfile and the name of its image."""
 
     name: str
     text: str
@@ -61,7 +61,7 @@ class Dockerfile:
         return [(line.split()[0].upper(), " ".join(line.split()[1:])) for line in joined.splitlines()]
 
     def places(self, instruction: str, pattern: str = "") -> list[int]:
-        """Where an instruction stands whose arguments hold the pattern."""
+        """The position of an instruction whose arguments match the pattern."""
         return [place for place, (name, given) in enumerate(self.instructions) if name == instruction and re.search(pattern, given)]
 
     def values(self, instruction: str) -> dict[str, str]:
@@ -76,7 +76,7 @@ def the_base_is_an_argument(file: Dockerfile) -> bool:
 
 
 def another_base_is_explained_by_its_cuda(file: Dockerfile) -> bool:
-    """An older base runs on older drivers and fewer GPUs, a newer one the other way round; without a GPU there is nothing to say."""
+    """An older base supports older drivers and fewer GPUs; a newer one, the opposite. Without a GPU, it does not matter."""
     above, line, _ = re.split(r"(ARG BASE_IMAGE=\S+)", file.text, maxsplit=1)
     comment = re.search(r"(?:^#.*\n)*\Z", above, re.MULTILINE)
     common = line == f"ARG BASE_IMAGE={PYTORCH}:{pytorch_tag(ROOT)}"
@@ -89,7 +89,7 @@ def the_time_zone_is_an_argument(file: Dockerfile) -> bool:
 
 
 def any_command_can_be_given(file: Dockerfile) -> bool:
-    """The agent gives its own, which an entry point would take for arguments."""
+    """The agent passes its own command, which an ENTRYPOINT would take as arguments."""
     return not file.places("ENTRYPOINT") and len(file.places("CMD")) == 1
 
 
@@ -106,7 +106,7 @@ def it_says_what_it_is(file: Dockerfile) -> bool:
 
 
 def what_changes_least_comes_first(file: Dockerfile) -> bool:
-    """Debian's packages, requirements, code, and at last what every commit changes: each layer outlives those below it in the file."""
+    """Debian packages, requirements, code, and last what every commit changes: each layer changes less often than those after it."""
     order = (
         file.places("RUN", r"debian\.sh|apt-get"),
         file.places("RUN", r"python\.sh|\bpip\b"),
@@ -118,19 +118,19 @@ def what_changes_least_comes_first(file: Dockerfile) -> bool:
 
 
 def everybody_may_read_it(file: Dockerfile) -> bool:
-    """A clone under umask 077 is its owner's alone; the processes of a container may be anybody's."""
+    """Only its owner can read a clone made under umask 077, but a container's processes may run as any user."""
     last = file.instructions[max(file.places("RUN"))][1]
     return last == "find /setup /workspace ! -perm -o=r -exec chmod a+rX {} +" and max(file.places("COPY")) < max(file.places("RUN"))
 
 
 def requirements_are_copied_apart(file: Dockerfile) -> bool:
-    """A change of the code, or of another image, must not install everything again: a step's files come alone, right before it."""
+    """A change of the code, or of another image, must not reinstall everything: each step's files are copied right before it."""
     copied = [given for name, given in file.instructions[: max(file.places("RUN", r"python\.sh"))] if name == "COPY"]
     return not any(re.match(r"(\.|docker(/[^/ ]+)?|src|configs|clearml_tasks)/? ", given) for given in copied)
 
 
 def what_is_installed_is_locked(file: Dockerfile) -> bool:
-    """The harness's lock, then the image's own: requirements.txt leaves to the day of the build what its packages need."""
+    """The harness's lock, then the image's own: with requirements.txt, dependencies would vary with the day of the build."""
     copied = [given for place in file.places("COPY", r"requirements\.") for given in file.instructions[place][1].split()[:-1]]
     locks = [given for given in copied if "requirements." in given]
     steps = file.places("RUN", r"python\.sh")
@@ -195,12 +195,12 @@ BREACHES: list[tuple[Callable[[Dockerfile], bool], str, str]] = [
 
 @pytest.mark.parametrize("convention", CONVENTIONS, ids=lambda convention: convention.__name__)
 @pytest.mark.parametrize("name", image_names())
-def test_every_image_keeps_to_it(name: str, convention: Callable[[Dockerfile], bool]) -> None:
+def test_every_image_follows_the_convention(name: str, convention: Callable[[Dockerfile], bool]) -> None:
     assert convention(Dockerfile(name, (ROOT / "docker" / name / "Dockerfile").read_text()))
 
 
 @pytest.mark.parametrize("convention", CONVENTIONS, ids=lambda convention: convention.__name__)
-def test_a_breach_is_noticed(convention: Callable[[Dockerfile], bool]) -> None:
+def test_a_violation_is_detected(convention: Callable[[Dockerfile], bool]) -> None:
     assert convention(Dockerfile("toolbox", GOOD))
     breaches = [(before, after) for breached, before, after in BREACHES if breached is convention]
     assert breaches
@@ -209,6 +209,6 @@ def test_a_breach_is_noticed(convention: Callable[[Dockerfile], bool]) -> None:
         assert not convention(Dockerfile("toolbox", GOOD.replace(before, after, 1))), after
 
 
-def test_an_older_base_with_its_reason_is_fine() -> None:
+def test_an_older_base_with_a_reason_is_accepted() -> None:
     older = GOOD.replace(f":{pytorch_tag(ROOT)}", ":21.06-py3").replace("# A toolbox.", "# A toolbox.\n# CUDA 11.3, for its extensions")
     assert another_base_is_explained_by_its_cuda(Dockerfile("toolbox", older))

@@ -1,4 +1,4 @@
-"""Image registries as the engine reaches them: with TLS and whose CAs, without, and what is said when neither works.
+"""Reaching image registries as the engine does: with TLS and the right CAs, without TLS, and the errors if neither works.
 
 The rules are those of moby (registry/config.go, registry/registry.go, registry/service_v2.go); `docker info` is answered with what
 Debian's docker 20.10.24 answered. tests/containers/test_registries.py shows the same with the engine itself.
@@ -20,9 +20,9 @@ from support.engine import free_port, image_registry
 from support.images import Repository
 from support.namespaces import why_not
 
-from registry import endpoints
 from registry.errors import StoreError
-from registry.store import ImageStore
+from registry.images import endpoints
+from registry.images.store import ImageStore
 
 Information = Callable[..., None]
 
@@ -32,7 +32,7 @@ NO_ENGINE = {"ServerErrors": ["Cannot connect to the Docker daemon at unix:///va
 
 @pytest.fixture(autouse=True)
 def certificates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """What stands for /etc/docker/certs.d; no settings of an engine, and no engine that answers."""
+    """A folder in place of /etc/docker/certs.d; there are no engine settings, and no engine answers."""
     answer(tmp_path, NO_ENGINE)
     monkeypatch.setattr(endpoints, "CERTIFICATES", tmp_path / "certs.d")
     monkeypatch.setattr(endpoints, "DAEMON", tmp_path / "daemon.json")
@@ -110,16 +110,16 @@ def has(host: str) -> bool:
 
 
 class TestWithoutTLS:
-    def test_refused_where_the_engine_would_refuse_it(self, plain: str, information: Information) -> None:
+    def test_refused_if_the_engine_would_refuse_it(self, plain: str, information: Information) -> None:
         information()
-        with pytest.raises(StoreError, match=rf'{plain} speaks plain HTTP, .* add "{plain}" to insecure-registries in \S+daemon.json'):
+        with pytest.raises(StoreError, match=rf'{plain} uses plain HTTP, .* add "{plain}" to insecure-registries in \S+daemon.json'):
             has(plain)
 
-    def test_taken_where_the_engine_lists_it_by_name(self, plain: str, information: Information) -> None:
+    def test_accepted_if_the_engine_lists_it_by_name(self, plain: str, information: Information) -> None:
         information(names=(plain,))
         assert has(plain)
 
-    def test_taken_where_the_engine_lists_its_network(self, plain: str, information: Information) -> None:
+    def test_accepted_if_the_engine_lists_its_network(self, plain: str, information: Information) -> None:
         information(networks=("198.19.0.0/16",))
         assert has(plain)
 
@@ -129,18 +129,18 @@ class TestWithoutTLS:
         assert has(plain)
 
     @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.1.2.3", "[::1]"])
-    def test_taken_on_this_machine(self, host: str, tmp_path: Path) -> None:
+    def test_accepted_on_this_machine(self, host: str, tmp_path: Path) -> None:
         port = free_port()
         with image_registry(tmp_path / "data", port, tmp_path, address=host):
             Repository(f"{host}:{port}/team/a").image("v1", {})
             assert has(f"{host}:{port}")
 
-    def test_without_a_docker_command_too(self, plain: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_accepted_without_a_docker_command(self, plain: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (tmp_path / "daemon.json").write_text(json.dumps({"insecure-registries": [plain]}))
         monkeypatch.setenv("PATH", str(tmp_path))
         assert has(plain)
 
-    def test_a_name_counts_by_the_addresses_that_it_has(self, information: Information, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_name_is_resolved_to_its_addresses(self, information: Information, monkeypatch: pytest.MonkeyPatch) -> None:
         found = [(socket.AF_INET, socket.SOCK_STREAM, 0, "", ("10.1.2.3", 0))]
         monkeypatch.setattr(socket, "getaddrinfo", lambda name, port: found if name == "images.example.org" else [])
         information(networks=("10.1.0.0/16",))
@@ -151,37 +151,37 @@ class TestWithoutTLS:
 
 
 class TestPrivateCA:
-    def test_refused_naming_the_file_that_would_be_read(self, private: str, certificates: Path) -> None:
-        with pytest.raises(StoreError, match=f"{private} is not trusted .*: its CA belongs into {certificates}/{private}/ca.crt"):
+    def test_the_error_names_the_file_for_the_ca(self, private: str, certificates: Path) -> None:
+        with pytest.raises(StoreError, match=f"{private} is not trusted .*; put its CA into {certificates}/{private}/ca.crt"):
             has(private)
 
-    def test_taken_where_the_engine_would_take_it(self, private: str, certificates: Path, authority: Authority) -> None:
+    def test_accepted_if_the_engine_would_accept_it(self, private: str, certificates: Path, authority: Authority) -> None:
         (certificates / private).mkdir(parents=True)
         (certificates / private / "ca.crt").write_bytes(authority.certificate.read_bytes())
         assert has(private)
 
-    def test_the_systems_own_list_counts_too(self, private: str, authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_the_systems_cas_are_used_too(self, private: str, authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
         """The variable is that of OpenSSL and of Go."""
         monkeypatch.setenv("SSL_CERT_FILE", str(authority.certificate))
         assert has(private)
 
-    def test_an_engine_without_roots_rights_reads_its_users_folder(
+    def test_a_rootless_engine_reads_its_users_folder(
         self, private: str, certificates: Path, authority: Authority, information: Information, tmp_path: Path
     ) -> None:
         own = tmp_path / "home/.config/docker/certs.d" / private
         own.mkdir(parents=True)
         (own / "ca.crt").write_bytes(authority.certificate.read_bytes())
         information()
-        with pytest.raises(StoreError, match=f"belongs into {certificates}"):
+        with pytest.raises(StoreError, match=f"put its CA into {certificates}"):
             has(private)
         information(options=("name=rootless",))
         assert has(private)
 
-    def test_unchecked_where_the_engine_counts_it_as_insecure(self, private: str, information: Information) -> None:
+    def test_not_verified_if_the_engine_considers_it_insecure(self, private: str, information: Information) -> None:
         information(names=(private,))
         assert has(private)
 
-    def test_a_client_shows_its_own_certificate(self, address: str, authority: Authority, certificates: Path, tmp_path: Path) -> None:
+    def test_a_client_certificate_is_sent(self, address: str, authority: Authority, certificates: Path, tmp_path: Path) -> None:
         port = free_port()
         host, folder = f"{address}:{port}", certificates / f"{address}:{port}"
         certificate, key = authority.sign("server", address)
@@ -192,10 +192,10 @@ class TestPrivateCA:
             Repository(f"{host}/team/a", "https", options).image("v1", {})
             folder.mkdir(parents=True)
             (folder / "ca.crt").write_bytes(authority.certificate.read_bytes())
-            with pytest.raises(StoreError, match=f"asks for a client's certificate: client.cert and client.key in {folder}"):
+            with pytest.raises(StoreError, match=f"requires a client certificate; put client.cert and client.key into {folder}"):
                 has(host)
             (folder / "client.cert").write_bytes(own.read_bytes())
-            with pytest.raises(StoreError, match=r"client\.cert needs client\.key beside it"):
+            with pytest.raises(StoreError, match=r"client\.cert requires client\.key next to it"):
                 has(host)
             (folder / "client.key").write_bytes(own_key.read_bytes())
             assert has(host)
@@ -204,7 +204,7 @@ class TestPrivateCA:
 class TestNoRegistry:
     @pytest.fixture
     def page(self) -> Iterator[Callable[[int], str]]:
-        """A web server that answers everything with a page."""
+        """A web server that answers every request with a page."""
         status = [200]
 
         class Handler(BaseHTTPRequestHandler):
@@ -230,27 +230,27 @@ class TestNoRegistry:
         thread.join()
         server.server_close()
 
-    def test_a_web_server_is_none(self, page: Callable[[int], str]) -> None:
+    def test_a_web_server_is_not_a_registry(self, page: Callable[[int], str]) -> None:
         host = page(404)
-        with pytest.raises(StoreError, match=f"{host} is no image registry: http://{host}/v2/ answers HTTP 404 Not Found"):
+        with pytest.raises(StoreError, match=f"{host} is not an image registry: http://{host}/v2/ answers HTTP 404 Not Found"):
             has(host)
 
-    def test_neither_is_one_that_answers_everything(self, page: Callable[[int], str]) -> None:
+    def test_a_server_that_answers_everything_is_not_a_registry(self, page: Callable[[int], str]) -> None:
         host = page(200)
-        with pytest.raises(StoreError, match=f"{host} is no image registry: it answers with text/html where JSON is due"):
+        with pytest.raises(StoreError, match=f"{host} is not an image registry: it answers with text/html instead of JSON"):
             has(host)
 
-    def test_a_host_that_is_silent(self) -> None:
+    def test_a_host_that_does_not_answer(self) -> None:
         host = f"127.0.0.1:{free_port()}"
         with pytest.raises(StoreError, match=f"image registry at {host} does not answer: .*refused"):
             has(host)
 
-    def test_a_name_that_nobody_has(self) -> None:
+    def test_a_name_that_does_not_resolve(self) -> None:
         with pytest.raises(StoreError, match=r"image registry at images\.invalid does not answer: Failed to resolve 'images\.invalid'"):
             has("images.invalid")
 
 
-def test_docker_hub_is_spoken_to_at_its_registry() -> None:
+def test_docker_hub_is_reached_at_its_registry() -> None:
     """moby's DefaultV2Registry."""
     (only,) = endpoints.endpoints("docker.io")
     assert only.url == "https://registry-1.docker.io"

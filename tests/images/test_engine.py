@@ -1,4 +1,4 @@
-"""The engine's command, where something else answers than Docker."""
+"""The docker command, including when Podman answers."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from registry.engine import Engine, LocalImage
 from registry.errors import EngineError
+from registry.images.engine import Engine, LocalImage
 
 PODMAN = (  # what Debian's podman 4.3.1 answers to `version --format '{{json .}}'`: package podman-docker names it docker
     '{"Client":{"APIVersion":"4.3.1","Version":"4.3.1","GoVersion":"go1.19.8","GitCommit":"","BuiltTime":"Thu Jan  1 00:00:00 1970",'
@@ -33,19 +33,19 @@ def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("answer", [PODMAN, DOCKER % PODMANS_SERVICE], ids=["its command", "its service"])
 def test_podman_is_refused_by_name(docker: Path, answer: str) -> None:
     docker.write_text(answer)
-    with pytest.raises(EngineError, match=r"is Podman: clearml-agent is made for Docker's own; apt-get install docker\.io"):
+    with pytest.raises(EngineError, match=r"is Podman, but clearml-agent needs Docker: apt-get install docker\.io"):
         Engine()
 
 
-def test_docker_is_not(docker: Path) -> None:
+def test_docker_is_accepted(docker: Path) -> None:
     docker.write_text(DOCKER % ITSELF)
     Engine()
     docker.write_text(DOCKER % "null")
-    with pytest.raises(EngineError, match="does not answer"):
+    with pytest.raises(EngineError, match="does not respond"):
         Engine()
 
 
-def test_the_digest_of_an_image_is_that_of_the_repository_that_is_asked_for() -> None:
+def test_the_digest_of_an_image_depends_on_the_repository() -> None:
     """`RepoDigests` of `docker image inspect` names Docker Hub's images without their host."""
     digests = ("python@sha256:a", "registry.example.org:5000/team/clip@sha256:b")
     image = LocalImage("sha256:c", 1, "", digests, {})

@@ -1,4 +1,4 @@
-"""The interpreter of an image (`docker/setup/interpreter.sh`): clearml-agent finds what it wants in place, and all else is python3's."""
+"""The interpreter of an image (`docker/setup/interpreter.sh`) skips needless updates, and passes everything else to python3."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SETUP = ROOT / "docker/setup"
 
 @pytest.fixture
 def image(tmp_path: Path) -> Path:
-    """A folder as /setup is in an image, made by `python.sh` with a python3 that writes down what it is asked, and does nothing."""
+    """A folder like /setup in an image, made by `python.sh` with a fake python3 that only records its arguments."""
     for name in ("interpreter.sh", "python.sh"):
         shutil.copy(SETUP / name, tmp_path)
     python3 = tmp_path / "bin/python3"
@@ -36,21 +36,21 @@ def environment(image: Path) -> dict[str, str]:
 
 
 def asked(image: Path, *arguments: str) -> list[str] | None:
-    """What python3 was called with, if it was called."""
+    """The arguments of python3, if it was called."""
     subprocess.run([image / "interpreter.sh", *arguments], env=environment(image), check=True)
     written = image / "asked"
     return written.read_text().splitlines() if written.exists() else None
 
 
 def pips_of_the_agent() -> list[str]:
-    """What the agent asks for by default: `pip` before each version of its own settings (`PackageManager.get_pip_versions`)."""
+    """The default requests of the agent: `pip` before each version of its own settings (`PackageManager.get_pip_versions`)."""
     settings = (Path(clearml_agent.__file__).parent / "backend_api/config/default/agent.conf").read_text()
     versions = re.search(r"^\s*pip_version: \[(.+)\]", settings, re.MULTILINE)
     assert versions is not None
     return ["pip" + version for version in re.findall(r'"([^"]+)"', versions[1])]
 
 
-def test_what_the_agent_asks_for_at_every_start_is_in_place(image: Path) -> None:
+def test_updates_that_the_agent_requests_at_every_start_are_skipped(image: Path) -> None:
     assert asked(image, "-m", "pip", "install", "-U", *pips_of_the_agent()) is None
     assert asked(image, "-m", "pip", "install", "-U", AGENT) is None
 
@@ -68,9 +68,9 @@ def test_what_the_agent_asks_for_at_every_start_is_in_place(image: Path) -> None
         (),
     ],
 )
-def test_everything_else_is_for_python3(image: Path, arguments: tuple[str, ...]) -> None:
+def test_everything_else_is_passed_to_python3(image: Path, arguments: tuple[str, ...]) -> None:
     assert asked(image, *arguments) == list(arguments or [""])
 
 
-def test_no_version_of_pip_that_somebody_chose_is_passed_over(image: Path) -> None:
+def test_a_version_of_pip_that_a_user_chose_is_installed(image: Path) -> None:
     assert asked(image, "-m", "pip", "install", "-U", "pip<26") is not None

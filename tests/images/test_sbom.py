@@ -1,4 +1,4 @@
-"""What an image holds: found in it, written as CycloneDX has it, and kept beside it as cosign keeps it."""
+"""The SBOM of an image: collected in the image, in CycloneDX format, and attached to it in the way of cosign."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 from support.engine import free_port, image_registry
 
-from registry.attachments import attach, attached, remove, tag_of
-from registry.contents import contents_of
-from registry.sbom import document
-from registry.store import ImageStore
+from registry.images.attachments import attach, attached, remove, tag_of
+from registry.images.contents import contents_of
+from registry.images.sbom import document
+from registry.images.store import ImageStore
 
 DIGEST = f"sha256:{'0' * 64}"
 MADE = datetime(2026, 1, 2, tzinfo=UTC)
@@ -34,7 +34,7 @@ CONTENTS: dict[str, Any] = {
 
 
 def here(reference: str, command: list[str], options: list[str]) -> subprocess.CompletedProcess[str]:
-    """Runs on this machine, Debian too, what would run in a container."""
+    """Runs on this machine, also Debian, what would run in a container."""
     return subprocess.run(command, capture_output=True, text=True)
 
 
@@ -53,7 +53,7 @@ def test_every_package_of_debian_and_python_is_found() -> None:
     assert found["system"]["ID"] == "debian"
 
 
-def test_a_container_that_cannot_tell_is_an_error() -> None:
+def test_a_failed_container_is_an_error() -> None:
     def fails(*_: object) -> subprocess.CompletedProcess[str]:
         return subprocess.CompletedProcess([], 127, "", "bash: not found")
 
@@ -61,14 +61,14 @@ def test_a_container_that_cannot_tell_is_an_error() -> None:
         contents_of(fails, "an image")
 
 
-def test_it_is_what_cyclonedx_allows_and_the_same_for_the_same_image(text: str) -> None:
-    """By the schema that the format's own library brings."""
+def test_it_is_valid_cyclonedx_and_reproducible(text: str) -> None:
+    """Validated with the schema in the format's own library."""
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text.replace('"version": "6.0.4"', '"version": 6')) is not None
     assert document("h:5000/team/clip", DIGEST, MADE, CONTENTS) == text
 
 
-def test_each_package_is_named_by_its_package_url(text: str) -> None:
+def test_each_package_has_a_package_url(text: str) -> None:
     """As the types deb, pypi and oci of https://github.com/package-url/purl-spec have it."""
     stated = json.loads(text)
     urls = {each["name"]: each["purl"] for each in stated["components"]}
@@ -88,13 +88,13 @@ def test_each_package_is_named_by_its_package_url(text: str) -> None:
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ImageStore]:
-    """A repository of Debian's docker-registry, which lets one delete."""
+    """A repository of Debian's docker-registry, with deletion enabled."""
     folder, port = tmp_path_factory.mktemp("registry"), free_port()
     with image_registry(folder / "data", port, folder, storage={"delete": {"enabled": True}}):
         yield ImageStore(f"127.0.0.1:{port}/team/clip")
 
 
-def test_what_is_kept_beside_an_image_comes_back_and_goes_with_it(store: ImageStore, text: str) -> None:
+def test_an_attached_sbom_can_be_read_and_is_deleted_with_its_image(store: ImageStore, text: str) -> None:
     assert attached(store, DIGEST) is None
     attach(store, DIGEST, text)
     attach(store, DIGEST, text)
@@ -104,8 +104,8 @@ def test_what_is_kept_beside_an_image_comes_back_and_goes_with_it(store: ImageSt
     assert attached(store, DIGEST) is None
 
 
-def test_it_lies_there_as_cosign_lays_it(store: ImageStore, text: str) -> None:
-    """specs/SBOM_SPEC.md and `cosign attach sbom` of https://github.com/sigstore/cosign, asked for by plain requests."""
+def test_it_is_attached_in_the_way_of_cosign(store: ImageStore, text: str) -> None:
+    """specs/SBOM_SPEC.md and `cosign attach sbom` of https://github.com/sigstore/cosign, checked by plain requests."""
     attach(store, DIGEST, text)
     url = f"http://{store.host}/v2/team/clip"
     kind = "application/vnd.oci.image.manifest.v1+json"

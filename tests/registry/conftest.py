@@ -1,4 +1,4 @@
-"""A clone with one small workload, and the command line run in this very process."""
+"""A clone with one small workload, and the command line run in this process."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from registry.backends import Queue, Server, connect
 
 @pytest.fixture
 def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A repository with the toy workload, its image's environment in place; the current folder."""
+    """A repository with the toy workload and its image's environment, as the current folder."""
     root = tmp_path / "a clone"
     make_repository(root)
     (root / ".venvs/toy/bin").mkdir(parents=True)
@@ -31,7 +31,7 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def no_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Neither a configured server nor an embedded one."""
+    """No configured server, and no embedded one."""
     for name in ("CLEARML_CONFIG_FILE", "CLEARML_API_HOST"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("REGISTRY_HOME", str(tmp_path / "home"))
@@ -42,13 +42,13 @@ def no_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
 
 @pytest.fixture
 def registry(capfd: pytest.CaptureFixture[str]) -> Registry:
-    """Run `registry ...`, its output to files rather than to a terminal."""
+    """Run `registry ...`, with its output in files rather than on a terminal."""
     return in_this_process(capfd)
 
 
 @pytest.fixture
 def embedded(server: LocalServer, clone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Server:
-    """The embedded server, as `registry up` would have left it for this clone, and a client of it."""
+    """The embedded server, as `registry up` starts it for this clone, and a client of it."""
     (tmp_path / "home").mkdir()
     (tmp_path / "home/server").symlink_to(server.data)
     monkeypatch.setenv("REGISTRY_HOME", str(tmp_path / "home"))
@@ -61,7 +61,7 @@ def embedded(server: LocalServer, clone: Path, tmp_path: Path, monkeypatch: pyte
 
 @pytest.fixture
 def queue(embedded: Server) -> Queue:
-    """A queue of this test alone, which no agent serves."""
+    """A queue for this test only, which no agent serves."""
     name = f"queue-{uuid.uuid4().hex[:8]}"
     embedded.create_queue(name)
     return embedded.queues()[name]

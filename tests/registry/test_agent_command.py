@@ -1,7 +1,8 @@
-"""`registry agent` with the real clearml-agent, for a server that is configured as a team's is: by variables, and none of `registry up`."""
+"""`registry agent` with the real clearml-agent, for a server that is configured by variables, like a team's."""
 
 from __future__ import annotations
 
+import os
 import secrets
 import shlex
 import subprocess
@@ -19,7 +20,7 @@ from support.registry_process import Command, command_in, end_of, ended, environ
 from support.server import LocalServer
 from support.stranger import readable
 
-from registry.environment import ROOT, cache_folder
+from registry.environment import ROOT, cache_folder, layer_named
 
 QUEUE = "team"
 ENDED = ("stopped", "stopped by SIGTERM; the last checkpoint is kept")  # a run's own words
@@ -29,7 +30,7 @@ AGENT = "home/agents/agent-1"
 
 @pytest.fixture
 def environment(server: LocalServer, clone: Path, tmp_path: Path) -> dict[str, str]:
-    """A person's, on a machine of the team: the server's addresses and keys, a clone whose commits are pushed."""
+    """The environment of a team member: the server's addresses and keys, and a clone whose commits are pushed."""
     git(clone, "clone", "-q", "--bare", str(clone), str(tmp_path / "remote.git"))
     git(clone, "remote", "add", "origin", (tmp_path / "remote.git").as_uri())
     git(clone, "fetch", "-q", "origin")
@@ -46,7 +47,7 @@ def environment(server: LocalServer, clone: Path, tmp_path: Path) -> dict[str, s
 
 @pytest.fixture
 def command(environment: dict[str, str], clone: Path) -> Command:
-    """`registry ...` as a process of its own."""
+    """`registry ...` as a separate process."""
     return command_in(clone, environment)
 
 
@@ -74,7 +75,7 @@ def start(server: LocalServer, environment: dict[str, str], clone: Path, tmp_pat
 
 @pytest.fixture
 def numbers(tmp_path: Path) -> str:
-    """Data of the toy's, as an argument."""
+    """Data for the toy workload, as an argument."""
     (tmp_path / "numbers.txt").write_text("1 2")
     return f"dataset_path={tmp_path}"
 
@@ -93,7 +94,7 @@ def log_of(server: LocalServer, task: str) -> str:
 
 
 @pytest.mark.slow
-def test_it_runs_tasks_and_ends_with_the_one_that_it_runs(
+def test_an_agent_runs_tasks_and_ends_together_with_its_task(
     server: LocalServer, command: Command, start: Started, numbers: str, tmp_path: Path
 ) -> None:
     """An agent takes 5 s to start, and a task 6."""
@@ -117,10 +118,12 @@ def test_it_runs_tasks_and_ends_with_the_one_that_it_runs(
 
 @pytest.fixture
 def containers(environment: dict[str, str], clone: Path, tmp_path: Path) -> Iterator[str]:
-    """A real engine, and an image that holds nothing: what its containers run is this machine's, mounted into them."""
+    """A real engine, and an empty image: this machine's programs are mounted into its containers."""
     if lacking := missing():
         pytest.skip(f"an engine cannot be started without {', '.join(lacking)}")
-    variables = {"HOME": "/home", "LOCAL_PYTHON": sys.executable, "PYTHONPATH": environment["PYTHONPATH"]}
+    python = layer_named("testing").python  # not this one: clearml-agent accepts no blank in LOCAL_PYTHON, and a clone's path may have one
+    path = os.pathsep.join([environment["PYTHONPATH"], str(ROOT / "src")])
+    variables = {"HOME": "/home", "LOCAL_PYTHON": str(python), "PYTHONPATH": path}
     arguments = hollow.mounts(cache_folder() / "envs", ROOT, clone.parent)
     arguments += [f"--env={name}={value}" for name, value in variables.items()]
     with engine(tmp_path / "engine", tmp_path) as socket:
@@ -136,10 +139,10 @@ def containers(environment: dict[str, str], clone: Path, tmp_path: Path) -> Iter
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_in_containers_too(
+def test_an_agent_runs_tasks_in_containers(
     server: LocalServer, environment: dict[str, str], command: Command, containers: str, start: Started, numbers: str, tmp_path: Path
 ) -> None:
-    """An engine takes 3 s to start, an agent 5 and a task 10. No key is on a command line of docker's, nor readable in a file."""
+    """An engine takes 3 s to start, an agent 5 and a task 10. No key is visible on docker's command line or in a readable file."""
     agent = start("--docker")
     (task,) = command("enqueue", "toy", "--queue", QUEUE, "--image", containers, numbers, "steps=600", "pause=0.5").lines
     wait_for(lambda: "rank 0 of 1: step 2" in log_of(server, task) or task_of(server, task)["status"] == "failed", 240)
@@ -158,34 +161,34 @@ def test_in_containers_too(
     assert not temporary.exists()
 
 
-def test_all_that_an_agent_lacks_is_told_at_once(server: LocalServer, command: Command, tmp_path: Path) -> None:
+def test_everything_that_an_agent_lacks_is_reported_at_once(server: LocalServer, command: Command, tmp_path: Path) -> None:
     lacking = {"HARNESS_ENVS": str(tmp_path / "nowhere"), "REGISTRY_HOME": str(tmp_path / "a home"), "PATH": "/usr/bin:/bin"}
     outcome = command("agent", "--queue", "tema", "--queue", "other", "--gpus", "7", **lacking)
     assert (outcome.code, outcome.out) == (2, "")
     for problem in (
         "5 problems",
         "there is no queue 'tema'",
-        "make it: registry queue create other",
-        f"no image's environment is built in {tmp_path}/nowhere",
+        "create it: registry queue create other",
+        f"no environment is built in {tmp_path}/nowhere",
         "no white space",
-        "--gpus 7: this machine has no GPU",
+        "--gpus 7: nvidia-smi finds no GPU",
     ):
         assert problem in outcome.err
     assert not (tmp_path / "a home").exists()
 
 
-def test_a_server_and_an_engine_that_do_not_answer_are_told_together(command: Command) -> None:
+def test_an_unreachable_server_and_engine_are_reported_together(command: Command) -> None:
     gone = {"CLEARML_API_HOST": "http://127.0.0.1:9", "DOCKER_HOST": "tcp://127.0.0.1:9", "CLEARML_AUTH_TOKEN": "a token"}
     outcome = command("agent", "--queue", QUEUE, "--docker", **gone)
     assert outcome.code == 2
-    assert "no answer from the ClearML server at http://127.0.0.1:9" in outcome.err
-    assert "the container engine at tcp://127.0.0.1:9 does not answer" in outcome.err
-    assert "CLEARML_AUTH_TOKEN would stand on docker's command line" in outcome.err
+    assert "the ClearML server at http://127.0.0.1:9 does not answer" in outcome.err
+    assert "the container engine at tcp://127.0.0.1:9 does not respond" in outcome.err
+    assert "CLEARML_AUTH_TOKEN would be visible on docker's command line" in outcome.err
     assert "3 problems" in outcome.err
 
 
-def test_a_queue_without_an_agent_is_told_with_the_command_that_serves_it(server: LocalServer, command: Command) -> None:
+def test_the_warning_about_an_unserved_queue_names_the_command(server: LocalServer, command: Command) -> None:
     server.call("queues.create", name="lonely")
     outcome = command("enqueue", "toy", "--queue", "lonely", "command=make")
     assert outcome.code == 0, outcome.err
-    assert "no agent serves queue 'lonely' at the moment; start one: registry agent --queue lonely, on any machine" in outcome.err
+    assert "no agent serves queue 'lonely' at the moment; start one with: registry agent --queue lonely (on any machine)" in outcome.err

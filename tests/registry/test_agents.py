@@ -1,4 +1,4 @@
-"""What agents are started with."""
+"""The arguments and files with which agents are started."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from registry import container
-from registry.agents import LONGEST, Source, agent_configuration, configured, forget_keys, prepare
-from registry.readiness import problems_of_gpus
+from registry.agents import container
+from registry.agents.agent import LONGEST, ClientConfiguration, agent_configuration, configured, forget_keys, prepare
+from registry.agents.readiness import problems_of_gpus
 
-EMBEDDED = Source("", {}, embedded=True)
+EMBEDDED = ClientConfiguration("", {}, embedded=True)
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +22,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HARNESS_CACHE", raising=False)
 
 
-def test_what_a_team_adds_to_docker_run_stays_and_replaces_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_teams_docker_arguments_are_kept_and_replace_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLEARML_AGENT_EXTRA_DOCKER_ARGS", "--network=team --shm-size 8g")
     monkeypatch.setenv("CLEARML_API_HOST", "https://api.example.org")
     monkeypatch.setenv("CLEARML_TASK_ID", "of a task that this is started from")
@@ -37,7 +37,7 @@ def test_what_a_team_adds_to_docker_run_stays_and_replaces_ours(tmp_path: Path, 
 
 
 @pytest.mark.parametrize("depth", [1, LONGEST])
-def test_temporary_files_are_private_and_sockets_fit_into_their_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, depth: int) -> None:
+def test_temporary_files_are_private_and_socket_paths_are_short_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, depth: int) -> None:
     monkeypatch.setenv("REGISTRY_HOME", str(tmp_path / ("h" * depth)))
     agent = prepare("agent-1", tmp_path, ["blue"], EMBEDDED, containers=False)
     temporary = Path(agent.environment["TMPDIR"])
@@ -61,14 +61,14 @@ def test_temporary_files_are_private_and_sockets_fit_into_their_folder(tmp_path:
         ("none", ""),
         ("1:0", ""),
         ("GPU-8b0e", ""),
-        ("2", "there is no GPU 2 here; there are: 0, 1, 1:0, GPU-5c5a, GPU-8b0e, MIG-77aa"),
+        ("2", "there is no GPU 2 here; available: 0, 1, 1:0, GPU-5c5a, GPU-8b0e, MIG-77aa"),
         ("0,,0", "there is no GPU without a name here"),
-        ("0,0", "0 stands there twice"),
+        ("0,0", "0 is listed twice"),
         ("0-1", "there is no GPU 0-1 here"),
     ],
 )
-def test_gpus_are_those_that_nvidia_smi_lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: str, wrong: str) -> None:
-    """A stand-in prints what `nvidia-smi --list-gpus` prints on a machine with two GPUs, of which one is divided."""
+def test_gpus_must_be_listed_by_nvidia_smi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: str, wrong: str) -> None:
+    """A stand-in prints what `nvidia-smi --list-gpus` prints on a machine with two GPUs, one of which has a MIG partition."""
     listed = "GPU 0: NVIDIA H200 (UUID: GPU-5c5a)\nGPU 1: NVIDIA A100 (UUID: GPU-8b0e)\n  MIG 3g.20gb     Device  0: (UUID: MIG-77aa)"
     script = tmp_path / "nvidia-smi"
     script.write_text(f"#!/bin/sh\n[ \"$1\" = --list-gpus ] && echo '{listed}'\n")
@@ -80,8 +80,8 @@ def test_gpus_are_those_that_nvidia_smi_lists(tmp_path: Path, monkeypatch: pytes
 
 @pytest.mark.filterwarnings("ignore::pyparsing.warnings.PyparsingDeprecationWarning")  # of the reader's
 @pytest.mark.parametrize("text", ['{"api": {"web_server": "https://a.example.org"}}', 'api.web_server: "https://a.example.org"'])
-def test_a_clearml_conf_in_either_form_is_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
-    """HOCON's root may stand in braces; what the real reader makes of the agent's own file."""
+def test_sections_are_appended_to_a_clearml_conf_in_either_form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    """The root of a HOCON file may be in braces. The real parser reads the agent's file."""
     from clearml.utilities.pyhocon import ConfigFactory
 
     (tmp_path / "clearml.conf").write_text(text)
@@ -89,6 +89,6 @@ def test_a_clearml_conf_in_either_form_is_gone_on_with(tmp_path: Path, monkeypat
     folder = tmp_path / "agent"
     folder.mkdir()
     more = 'extra_docker_arguments: ["--ipc=host"]'
-    read = ConfigFactory.parse_file(str(agent_configuration(folder, configured(lambda _: [], embedded=False).configuration, more)))
+    read = ConfigFactory.parse_file(str(agent_configuration(folder, configured(lambda _: [], embedded=False).text, more)))
     assert read["api.web_server"] == "https://a.example.org"
     assert read["agent.extra_docker_arguments"] == ["--ipc=host"]

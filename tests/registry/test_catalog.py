@@ -13,6 +13,7 @@ from harness.params import resolve
 from registry import catalog
 from registry.backends import Queue, Server
 from registry.errors import RegistryError
+from registry.run import DATASET_PROJECT
 from registry.workload import discover
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -20,28 +21,28 @@ pytestmark = pytest.mark.filterwarnings("ignore::pyparsing.warnings.PyparsingDep
 
 
 @pytest.mark.parametrize("entry", catalog.load(ROOT).values(), ids=lambda entry: entry.alias)
-def test_every_alias_can_be_made(entry: catalog.Entry) -> None:
+def test_every_alias_can_be_made(entry: catalog.CatalogEntry) -> None:
     assert resolve(discover(ROOT)[entry.workload], entry.arguments).command.name in discover(ROOT)[entry.workload].commands
 
 
-def tabletop() -> list[catalog.Entry]:
+def tabletop() -> list[catalog.CatalogEntry]:
     return [entry for entry in catalog.load(ROOT).values() if entry.workload == "tabletop"]
 
 
 @pytest.mark.parametrize("entry", tabletop(), ids=lambda entry: entry.alias)
-def test_a_rendered_data_set_is_published_under_its_alias(entry: catalog.Entry) -> None:
+def test_a_rendered_dataset_is_published_under_its_alias(entry: catalog.CatalogEntry) -> None:
     settings = resolve(discover(ROOT)["tabletop"], entry.arguments).settings
     assert settings.dataset == entry.alias
     assert not list(settings.problems())
     assert not entry.alias.endswith("-min") or settings.n == 300
 
 
-def test_each_rendered_format_has_an_alias_and_a_small_one() -> None:
+def test_each_rendered_format_has_a_full_and_a_small_alias() -> None:
     formats = ("pairs", "coco", "voc", "sherlock")
     assert {entry.alias for entry in tabletop()} == {f"tabletop-{name}{size}" for name in formats for size in ("", "-min")}
 
 
-def test_the_smoke_run_of_tabletop_makes_what_the_aliases_promise() -> None:
+def test_the_smoke_run_of_tabletop_makes_the_datasets_of_the_aliases() -> None:
     tabletops = discover(ROOT)["tabletop"]
     promised = {entry.alias: resolve(tabletops, entry.arguments).settings for entry in tabletop()}
     for step in tabletops.smoke:
@@ -49,7 +50,7 @@ def test_the_smoke_run_of_tabletop_makes_what_the_aliases_promise() -> None:
         assert settings == promised[settings.dataset]
 
 
-def test_an_entry_without_its_run_is_refused(tmp_path: Path) -> None:
+def test_an_entry_without_a_run_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "registry").mkdir()
     (tmp_path / "registry/catalog.yaml").write_text("numbers: {summary: a few numbers}\n")
     with pytest.raises(RegistryError, match="numbers: must have"):
@@ -72,11 +73,11 @@ def test_a_folder_is_published_listed_and_fetched(clone: Path, embedded: Server,
         assert (Path(folder) / "part/a.txt").read_text() == "one"
 
 
-def test_what_cannot_be_published_is_refused_at_once(clone: Path, embedded: Server, tmp_path: Path, registry: Registry) -> None:
+def test_everything_that_prevents_publishing_is_reported_at_once(clone: Path, embedded: Server, tmp_path: Path, registry: Registry) -> None:
     (tmp_path / "empty").mkdir()
     outcome = registry("dataset", "create", "ab", "--folder", str(tmp_path / "empty"), "--project", "p")
     assert outcome.code == 2
-    for message in ("dataset name 'ab'", "project name 'p'", "there is no file in it"):
+    for message in ("dataset name 'ab'", "project name 'p'", "it contains no files"):
         assert message in outcome.err
 
 
@@ -96,17 +97,17 @@ class TestEnsure:
         return name
 
     def publish(self, server: Server, name: str) -> str:
-        project = server.project(f"{catalog.PUBLIC_PROJECT}/.datasets/{name}")
+        project = server.project(f"{DATASET_PROJECT}/.datasets/{name}")
         task = server.call("tasks.create", name=name, type="data_processing", project=project, system_tags=["dataset"])["id"]
         server.call("tasks.started", task=task)
         server.call("tasks.completed", task=task)
         return str(task)
 
-    def test_one_that_is_there_is_only_named(self, alias: str, embedded: Server, registry: Registry) -> None:
+    def test_an_existing_dataset_is_not_made_again(self, alias: str, embedded: Server, registry: Registry) -> None:
         there = self.publish(embedded, alias)
         assert registry("dataset", "ensure", alias).lines == [there]
 
-    def test_a_task_that_is_making_it_is_waited_for(
+    def test_it_waits_for_a_task_that_is_already_making_the_dataset(
         self, alias: str, embedded: Server, queue: Queue, registry: Registry, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         (maker,) = registry("enqueue", "toy", "command=make", "--queue", queue.name, "--tag", f"makes {alias}").lines
@@ -116,7 +117,7 @@ class TestEnsure:
             self.publish(embedded, alias)
             embedded.call("tasks.completed", task=maker)
 
-        monkeypatch.setattr("registry.watch.sleep", finish)
+        monkeypatch.setattr("registry.tasks.watch.sleep", finish)
         before = len(embedded.tasks(only_fields=["id"], tags=[f"makes {alias}"]))
         outcome = registry("dataset", "ensure", alias, "--queue", queue.name)
         assert outcome.code == 0, outcome.err
@@ -131,7 +132,7 @@ class TestEnsure:
             embedded.call("tasks.started", task=maker["id"])
             embedded.call("tasks.completed", task=maker["id"])
 
-        monkeypatch.setattr("registry.watch.sleep", finish)
+        monkeypatch.setattr("registry.tasks.watch.sleep", finish)
         outcome = registry("dataset", "ensure", alias, "--queue", queue.name)
         assert (outcome.code, outcome.out) == (1, "")
-        assert "published no dataset" in outcome.err
+        assert "without publishing a dataset" in outcome.err

@@ -1,4 +1,4 @@
-"""The command line without a server: what it lists, what it renders, and how it says that something is wrong."""
+"""The command line without a server: what it lists and renders, and how it reports errors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from support.toy import forget_settings
 from harness.params import RESERVED
 from harness.settings import Setting
 from registry.cli import cli
-from registry.cmd_workloads import in_short
+from registry.commands.workloads import in_short
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -31,7 +31,7 @@ def every_command(group: click.Group, path: str = "registry") -> list[tuple[str,
     return found
 
 
-def test_every_command_and_every_option_says_what_it_is_for() -> None:
+def test_every_command_and_option_has_help() -> None:
     for path, command in every_command(cli):
         assert command.help, path
         for parameter in command.params:
@@ -49,7 +49,7 @@ def test_python_m_registry_is_the_same_command(clone: Path) -> None:
     assert [workload["name"] for workload in json.loads(done.stdout)] == ["toy"]
 
 
-def test_workloads_are_found_by_looking(clone: Path, registry: Registry) -> None:
+def test_workloads_are_found_by_their_folders(clone: Path, registry: Registry) -> None:
     (workload,) = json.loads(registry("list", "--json").out)
     assert (workload["name"], workload["image"], workload["queue"], workload["commands"]) == ("toy", "toy", "gpu01", ["train", "make"])
     _, row = registry("list").lines
@@ -61,7 +61,7 @@ def test_a_clone_is_found_from_a_folder_inside_it(clone: Path, registry: Registr
     assert [workload["name"] for workload in json.loads(registry("list", "--json").out)] == ["toy"]
 
 
-def test_show_tells_every_setting(clone: Path, registry: Registry) -> None:
+def test_show_lists_every_setting(clone: Path, registry: Registry) -> None:
     shown = registry("show", "toy").out
     rows = [re.split(r"\s{2,}", line.strip()) for line in shown.splitlines()]
     for expected in (
@@ -74,24 +74,24 @@ def test_show_tells_every_setting(clone: Path, registry: Registry) -> None:
         ["pause", "float >= 0", "0.0", "s", "time per step"],
         ["command make (data_processing, launcher inline)"],
         ["n", "int >= 1", "5", "numbers"],
-        ["every command"],
+        ["keys of every command"],
         ["requeue", "int >= 0", "0", RESERVED["requeue"].help],
     ):
         assert expected in rows
 
 
-def test_of_many_choices_show_tells_how_many_and_the_first_ones() -> None:
+def test_show_shortens_a_long_list_of_choices() -> None:
     few, many = Setting("a", "str", "0", choices=("0", "1")), Setting("b", "str", "0", choices=tuple("0123456789"))
     assert [in_short(few), in_short(many)] == ["one of 0, 1", "one of 10: 0, 1, 2, ..."]
 
 
-def test_show_tells_what_runs_are_judged_by(clone: Path, registry: Registry) -> None:
+def test_show_lists_the_metrics(clone: Path, registry: Registry) -> None:
     with (clone / "clearml_tasks/toy/workload.yaml").open("a") as declaration:
         declaration.write("metrics: {main: sum/total, lower: [loss/*, waste/mean]}\n")
-    assert "metrics  sum/total; less is better in loss/*, waste/mean" in registry("show", "toy").lines
+    assert "metrics  sum/total; lower is better for: loss/*, waste/mean" in registry("show", "toy").lines
 
 
-def test_all_that_is_wrong_with_a_declaration_is_told(clone: Path, registry: Registry) -> None:
+def test_all_problems_of_a_declaration_are_reported(clone: Path, registry: Registry) -> None:
     (clone / "clearml_tasks/toy/workload.yaml").write_text("summary: toy\nqeue: gpu01\ncommands: {train: {launcher: mpi}}\n")
     outcome = registry("list")
     assert outcome.code == 2
@@ -124,7 +124,7 @@ def test_settings_that_cannot_be_imported_are_one_error(
     assert registry("list").code == 0  # which needs no settings
 
 
-def test_an_unknown_workload_gets_the_nearest_name(clone: Path, registry: Registry) -> None:
+def test_an_unknown_workload_is_answered_with_the_nearest_name(clone: Path, registry: Registry) -> None:
     outcome = registry("show", "tyo")
     assert (outcome.code, outcome.out) == (2, "")
     assert "did you mean toy?" in outcome.err
@@ -132,14 +132,14 @@ def test_an_unknown_workload_gets_the_nearest_name(clone: Path, registry: Regist
 
 @pytest.mark.usefixtures("no_server")
 class TestWithoutServer:
-    def test_whatever_needs_one_says_how_to_get_one(self, clone: Path, registry: Registry) -> None:
+    def test_commands_that_need_a_server_say_how_to_start_one(self, clone: Path, registry: Registry) -> None:
         for command in (["enqueue", "toy"], ["status"], ["dataset", "list"], ["stop", "x"], ["compare", "x"]):
             outcome = registry(*command)
             assert (outcome.code, outcome.out) == (1, "")
             assert "registry up" in outcome.err
             assert len(outcome.err.splitlines()) == 1
 
-    def test_a_dry_run_prints_lines_that_can_be_pasted(self, clone: Path, registry: Registry) -> None:
+    def test_a_dry_run_prints_commands_that_can_be_pasted(self, clone: Path, registry: Registry) -> None:
         outcome = registry("enqueue", "toy", "--dataset", "numbers", "--name", "a 'quoted' name", "steps=1,2", "--tag", "x y", "--dry-run")
         assert outcome.code == 0
         first, second = map(parse_clearml_task, outcome.lines)
@@ -147,12 +147,12 @@ class TestWithoutServer:
         assert first.args == ["command=train", "dataset_id=numbers", "steps=1"]
         assert (first.tags, first.queue, first.repo) == (["x y"], "gpu01", clone.as_uri())
 
-    def test_smoke_lines_pass_the_task_on(self, clone: Path, registry: Registry) -> None:
+    def test_smoke_commands_pass_on_the_task_id(self, clone: Path, registry: Registry) -> None:
         make, train = registry("enqueue", "toy", "--smoke", "steps=5", "--dry-run").lines
         assert make.startswith("make_task=$(clearml-task ")
         assert train.endswith('--args command=train "dataset_id=task:$make_task" steps=5')
 
-    def test_all_problems_are_told_at_once(self, clone: Path, registry: Registry) -> None:
+    def test_all_problems_are_reported_at_once(self, clone: Path, registry: Registry) -> None:
         outcome = registry("enqueue", "toy", "stesp=3", "pause=-1", "steps=two", "--name", "x", "--branch", "none", "--dry-run")
         assert (outcome.code, outcome.out) == (2, "")
         for expected in (
@@ -164,28 +164,28 @@ class TestWithoutServer:
         ):
             assert expected in outcome.err
 
-    def test_an_extra_argument_that_suits_no_smoke_step_is_refused(self, clone: Path, registry: Registry) -> None:
+    def test_an_argument_that_no_smoke_step_accepts_is_an_error(self, clone: Path, registry: Registry) -> None:
         outcome = registry("enqueue", "toy", "--smoke", "stepz=5", "--dry-run")
         assert outcome.code == 2
         assert "did you mean steps?" in outcome.err
 
-    def test_options_that_exclude_each_other(self, clone: Path, registry: Registry) -> None:
+    def test_options_that_cannot_be_combined(self, clone: Path, registry: Registry) -> None:
         outcome = registry("enqueue", "toy", "--smoke", "--resume", "abc", "--dry-run", "--wait")
         assert outcome.code == 2
         assert "--smoke and --resume" in outcome.err
-        assert "nothing to --wait for" in outcome.err
+        assert "--dry-run and --wait cannot be combined" in outcome.err
 
 
-def test_a_server_that_does_not_answer_is_one_line(clone: Path) -> None:
+def test_an_unreachable_server_is_a_one_line_error(clone: Path) -> None:
     environment = {**os.environ, "CLEARML_API_HOST": "http://127.0.0.1:9", "CLEARML_API_ACCESS_KEY": "k", "CLEARML_API_SECRET_KEY": "s"}
     done = subprocess.run([sys.executable, "-m", "registry", "status"], capture_output=True, text=True, env=environment)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.splitlines() == [
-        "error: no answer from the ClearML server at http://127.0.0.1:9; is it running? On this machine: registry up"
+        "error: the ClearML server at http://127.0.0.1:9 does not answer; is it running? On this machine, start it with: registry up"
     ]
 
 
-def test_a_recipe_that_is_not_there_is_said_honestly(clone: Path, registry: Registry) -> None:
+def test_an_unknown_recipe_is_an_error(clone: Path, registry: Registry) -> None:
     outcome = registry("dataset", "create", "name", "--folder", ".", "--subset", "coco-min")
     assert outcome.code == 2
-    assert "there are: none yet" in outcome.err
+    assert "available: none yet" in outcome.err

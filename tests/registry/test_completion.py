@@ -1,4 +1,4 @@
-"""What a shell offers at Tab. The requests are those of click's shell scripts: variables of the environment, an answer on stdout."""
+"""Shell completion. The requests are those of click's shell scripts: environment variables, with the answer on stdout."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Make:
 
 @pytest.fixture
 def offered(clone: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Offered:
-    """The words for the last one of a line, as fish asks for them; bash gets the line in pieces."""
+    """The completions of the last word of a line, as fish requests them; bash splits the line."""
     (clone / "clearml_tasks/toy/toy_settings.py").write_text(SETTINGS)
 
     def offered(*words: str, shell: str = "fish") -> list[str]:
@@ -67,7 +67,7 @@ def test_workloads(offered: Offered) -> None:
     assert offered("enqueue", "t") == offered("show", "") == offered("status", "--workload", "t") == ["toy"]
 
 
-def test_keys_of_the_command_that_is_given(offered: Offered) -> None:
+def test_keys_of_the_given_command(offered: Offered) -> None:
     assert {"steps=", "precision=", "quick=", "command=", "seed=", "dataset_id=", "dataset_path="} <= set(offered("enqueue", "toy", ""))
     assert offered("enqueue", "toy", "command=make", "n") == ["nproc_per_node=", "nnodes=", "n="]
     assert "steps=" not in offered("enqueue", "toy", "steps=3", "s")
@@ -111,13 +111,13 @@ def test_tasks_of_the_server(embedded: Server, offered: Offered) -> None:
 
 
 @pytest.mark.usefixtures("no_server")
-def test_where_nothing_can_be_told_nothing_is_said(offered: Offered, clone: Path) -> None:
+def test_without_a_clone_or_server_nothing_is_offered_or_printed(offered: Offered, clone: Path) -> None:
     assert offered("logs", "") == []
     (clone / "clearml_tasks/toy/workload.yaml").write_text("summary: [")
     assert offered("enqueue", "") == []
 
 
-def test_the_root_counts(offered: Offered, clone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_root_option_is_used(offered: Offered, clone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert "toy" not in offered("show", "")
     assert offered("--root", shlex.quote(str(clone)), "show", "") == ["toy"]
@@ -125,8 +125,8 @@ def test_the_root_counts(offered: Offered, clone: Path, tmp_path: Path, monkeypa
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
 def test_bash_completes_a_line(clone: Path, tmp_path: Path) -> None:
-    """The real shell, with its script as README.md says; a function shows what it would offer, and whether a space follows."""
-    (tmp_path / "registry").write_text(f'#!/bin/sh\nexec {sys.executable} -m registry "$@"\n')
+    """The real shell with its completion script, as documented; a function shows the completions, and whether a space follows."""
+    (tmp_path / "registry").write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m registry "$@"\n')
     (tmp_path / "registry").chmod(0o755)
     script = """
         compopt() { echo "option" "$@"; }

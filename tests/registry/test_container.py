@@ -1,4 +1,4 @@
-"""What containers of tasks are started with, and how they hear of their agent's end."""
+"""The arguments of tasks' containers, and how containers end together with their agent."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from support.command_line import git
 from support.engine import engine, missing, search_path
 from support.other_user import NOBODY, as_nobody, shared_folder
 
-from registry import container
+from registry.agents import container
+from registry.enqueue.source import read
 from registry.environment import locked
 from registry.errors import ServiceError
-from registry.source import read
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +27,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HARNESS_CACHE", raising=False)
 
 
-def test_a_container_sees_the_clone_but_cannot_write_into_it(tmp_path: Path) -> None:
+def test_the_clone_is_mounted_read_only(tmp_path: Path) -> None:
     arguments = container.arguments(tmp_path, [], clone=tmp_path / "clone")
     assert f"--volume={tmp_path}/clone:{tmp_path}/clone:ro" in arguments
     assert f"--volume={tmp_path}/home/cache/harness:{tmp_path}/home/cache/harness" in arguments
@@ -51,7 +51,7 @@ def test_a_container_can_clone_the_commit_of_a_worktree(clone: Path, tmp_path: P
     assert (done.returncode, done.stdout) == (0, "idea\n"), done.stderr
 
 
-def test_a_store_of_s3_is_found_in_containers_too_and_its_secret_is_not_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_containers_get_the_s3_settings_without_the_secret_on_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9000")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "a secret")
     monkeypatch.delenv("AWS_SESSION_TOKEN", raising=False)
@@ -63,7 +63,7 @@ def test_a_store_of_s3_is_found_in_containers_too_and_its_secret_is_not_told(tmp
 
 @pytest.fixture
 def nobody_s(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An agent's folder of a user who is not root, and the place of a stand-in for docker, which tells the engine's kind."""
+    """The folder of an agent whose user is not root, and the path of a fake docker command, which reports the kind of engine."""
     for folder in shared_folder():
         os.chown(folder, NOBODY, NOBODY)
         monkeypatch.setenv("REGISTRY_HOME", str(folder))
@@ -72,7 +72,7 @@ def nobody_s(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def kind_of_engine(folder: Path, kind: str) -> None:
-    """`docker info`'s words, as the engine's documentation of rootless mode and of user namespaces has them."""
+    """The output of `docker info`, as documented for rootless mode and user namespaces."""
     script = folder / "docker"
     script.write_text(f"#!/bin/sh\necho '[\"name=seccomp,profile=default\"{kind}]'\n")
     script.chmod(0o755)
@@ -100,14 +100,14 @@ def test_an_ordinary_user_s_tasks_run_as_that_user(nobody_s: Path, kind: str, ow
         assert f":x:{NOBODY}:{NOBODY}::/tmp:" in (nobody_s / "passwd").read_text()
 
 
-def test_what_another_user_s_tasks_left_in_an_agent_s_folder_is_told(nobody_s: Path) -> None:
+def test_files_of_another_users_tasks_in_an_agents_folder_are_an_error(nobody_s: Path) -> None:
     kind_of_engine(nobody_s, "")
     (nobody_s / "vcs-cache/clone").mkdir(parents=True)
-    with pytest.raises(ServiceError, match=f"vcs-cache is another user's, .* as root: rm -r {nobody_s}"):
+    with pytest.raises(ServiceError, match=f"vcs-cache belongs to another user, .* as root, run: rm -r {nobody_s}"):
         as_nobody(lambda: container.arguments(nobody_s, [], clone=None))
 
 
-def test_what_a_team_has_run_in_containers_stays(tmp_path: Path) -> None:
+def test_a_teams_container_commands_are_kept(tmp_path: Path) -> None:
     text = container.configuration(tmp_path, [], ["echo theirs"], [])
     assert text.startswith("extra_docker_shell_script: [")
     assert "flock" in text
@@ -118,10 +118,10 @@ def test_what_a_team_has_run_in_containers_stays(tmp_path: Path) -> None:
     ("task", "signal_number"),
     [("sleep 60", signal.SIGTERM), ("trap '' TERM; for second in $(seq 60); do sleep 1; done", signal.SIGKILL)],
 )
-def test_a_container_s_shell_ends_when_nobody_holds_the_lifeline(
+def test_a_containers_shell_ends_when_the_lifeline_is_released(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, task: str, signal_number: int
 ) -> None:
-    """The shell is asked first. It becomes its last command, as clearml-agent's script becomes the task: that one is asked too."""
+    """The shell gets SIGTERM first. It execs its last command, as clearml-agent's script execs the task, so that gets it too."""
     monkeypatch.setattr(container, "PATIENCE", 1)
     script = f"{container.end_with_agent(tmp_path)} ; {task}"
     with locked(container.lifeline(tmp_path)):

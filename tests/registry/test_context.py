@@ -1,4 +1,4 @@
-"""What an image is built from, and which commit's code it then holds."""
+"""The files that an image is built from, and the commit that it is labelled with."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from support.command_line import git
 
-from registry.context import Context
 from registry.environment import ROOT, image_names
+from registry.images.context import Context
 
 DOCKERFILE = """\
 ARG BASE_IMAGE=base:1
@@ -62,19 +62,19 @@ def members(root: Path) -> dict[str, tarfile.TarInfo]:
         return {each.name: each for each in opened}
 
 
-def test_it_holds_what_the_dockerfile_copies(clone: Path) -> None:
+def test_it_contains_what_the_dockerfile_copies(clone: Path) -> None:
     expected = set(FILES) - {"docker/other/Dockerfile", "registry/cli.py", "docker/clip/.hidden"}
     assert members(clone).keys() == expected
 
 
-def test_what_git_does_not_track_stays_outside_and_is_told(clone: Path) -> None:
+def test_untracked_files_are_left_out_with_a_warning(clone: Path) -> None:
     before = archive(clone)
     (clone / "docker/clip/requirements.txt~").write_text("torch==1\n")
     assert archive(clone) == before
-    assert context(clone).notes() == ["not tracked by git, so not in the image: docker/clip/requirements.txt~"]
+    assert context(clone).notes() == ["git does not track these files, so the image does not contain them: docker/clip/requirements.txt~"]
 
 
-def test_everybody_may_read_it_whatever_the_umask(clone: Path) -> None:
+def test_files_are_readable_for_everybody_whatever_the_umask(clone: Path) -> None:
     before = archive(clone)
     for name in FILES:
         (clone / name).chmod((clone / name).stat().st_mode & 0o700)
@@ -83,7 +83,7 @@ def test_everybody_may_read_it_whatever_the_umask(clone: Path) -> None:
     assert members(clone)["docker/setup/debian.sh"].mode == 0o755
 
 
-def test_the_image_of_a_clean_clone_holds_its_commit(clone: Path) -> None:
+def test_the_image_of_a_clean_clone_names_its_commit(clone: Path) -> None:
     for name in ("registry/cli.py", "docker/other/Dockerfile"):
         (clone / name).write_text("# reaches no image of clip\n")
     assert context(clone).commit == git(clone, "rev-parse", "HEAD")
@@ -93,13 +93,13 @@ def test_the_image_of_a_clean_clone_holds_its_commit(clone: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "gone"), [("src/train.py", False), ("src/train.py", True), ("docker/setup/debian.sh", True), ("docker/clip/Dockerfile", False)]
 )
-def test_an_image_of_what_is_not_committed_holds_no_commit(clone: Path, name: str, gone: bool) -> None:
+def test_an_image_of_uncommitted_files_names_no_commit(clone: Path, name: str, gone: bool) -> None:
     (clone / name).unlink() if gone else (clone / name).write_text(FILES[name] + "# more\n")
     assert context(clone).commit is None
-    assert context(clone).notes() == [f"not committed, so the image names no commit: {name}"]
+    assert context(clone).notes() == [f"the image is not labelled with a commit, because these files are uncommitted: {name}"]
 
 
-def test_a_new_file_counts_once_git_is_told_of_it(clone: Path) -> None:
+def test_a_new_file_is_included_once_git_tracks_it(clone: Path) -> None:
     (clone / "src/new.py").write_text("")
     assert "src/new.py" not in members(clone)
     git(clone, "add", "src/new.py")
@@ -107,16 +107,16 @@ def test_a_new_file_counts_once_git_is_told_of_it(clone: Path) -> None:
     assert context(clone).commit is None
 
 
-def test_a_folder_that_git_does_not_know_is_refused(clone: Path) -> None:
+def test_an_untracked_image_folder_is_an_error(clone: Path) -> None:
     assert context(clone).problem() is None
     git(clone, "rm", "--quiet", "--cached", "-r", "docker/clip")
-    assert context(clone).problem() == "docker/clip/Dockerfile: only what git tracks reaches an image: git add docker/clip"
+    assert context(clone).problem() == "docker/clip/Dockerfile: images are built from files that git tracks; run: git add docker/clip"
     shutil.rmtree(clone / ".git")
     assert "not a git repository" in str(context(clone).problem())
 
 
 @pytest.mark.parametrize("image", image_names())
-def test_nothing_that_an_image_s_dockerfile_copies_is_missing(image: str) -> None:
+def test_everything_that_the_dockerfiles_copy_exists(image: str) -> None:
     here = Context(ROOT, ROOT / "docker" / image / "Dockerfile")
     for source in here.sources:
         assert any(name == source or name.startswith(f"{source}/") for name in here.files), source

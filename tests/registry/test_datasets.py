@@ -1,4 +1,4 @@
-"""A dataset that comes back differs in nothing from the folder that went in, or the person was told before anything was uploaded."""
+"""A fetched dataset is identical to the folder that was published; otherwise, the user was warned before anything was uploaded."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def create(embedded: Server, folder: Path, registry: Registry) -> Create:
-    """Publish the folder: what the command left, and the dataset's name."""
+    """Publish the folder; returns the command's outcome and the dataset's name."""
 
     def run(*options: str) -> tuple[Outcome, str]:
         name = f"set-{uuid.uuid4().hex[:8]}"
@@ -59,7 +59,7 @@ def exists(server: Server, name: str) -> bool:
     return bool(server.tasks(name=f"^{name}$", search_hidden=True, system_tags=["dataset"], only_fields=["id"]))
 
 
-def test_names_and_contents_come_back_as_they_were(create: Create, folder: Path, tmp_path: Path, registry: Registry) -> None:
+def test_names_and_contents_are_unchanged_after_a_round_trip(create: Create, folder: Path, tmp_path: Path, registry: Registry) -> None:
     files = {
         name: f"contents of {name}"
         for name in (
@@ -93,14 +93,14 @@ def test_names_and_contents_come_back_as_they_were(create: Create, folder: Path,
     assert contents(Path(fetched)) == files | {"empty.txt": "", "hard.txt": files["A.txt"]}
 
 
-def test_links_are_followed_and_those_to_folders_are_said(create: Create, folder: Path, tmp_path: Path, registry: Registry) -> None:
+def test_links_are_followed_and_links_to_folders_are_reported(create: Create, folder: Path, tmp_path: Path, registry: Registry) -> None:
     write(tmp_path, {"outside/b.txt": "b", "outside/deep/c.txt": "c", "set/a.txt": "a", "set/sub/d.txt": "d"})
     (folder / "file").symlink_to("a.txt")
     (folder / "out").symlink_to(tmp_path / "outside")
     (tmp_path / "outside" / "in").symlink_to(folder / "sub")  # a link behind a link
     (folder / "sub2").symlink_to("sub")
     outcome, name = create()
-    assert "followed, and what they lead to is stored under their names: 'out', 'out/in', 'sub2'" in outcome.err
+    assert "followed, and their contents are stored under the links' names: 'out', 'out/in', 'sub2'" in outcome.err
     (fetched,) = registry("dataset", "get", name).lines
     assert contents(Path(fetched)) == {
         "a.txt": "a",
@@ -115,7 +115,7 @@ def test_links_are_followed_and_those_to_folders_are_said(create: Create, folder
 
 @pytest.fixture
 def unkept(folder: Path) -> dict[str, str]:
-    """Things that no dataset can hold, beside one file, and what is said of each."""
+    """Entries that a dataset cannot store, next to one file, and the message about each."""
     write(folder, {"a.txt": "a", "sub/b.txt": "b"})
     (folder / "broken").symlink_to("/nowhere/x")
     (folder / "sub/loop").symlink_to("..")
@@ -134,18 +134,18 @@ def unkept(folder: Path) -> dict[str, str]:
     }
 
 
-def test_what_cannot_be_kept_is_listed_by_name_before_anything_exists(
+def test_what_cannot_be_stored_is_listed_before_anything_is_created(
     create: Create, unkept: dict[str, str], embedded: Server, folder: Path
 ) -> None:
     outcome, name = create()
     assert outcome.code == 2
-    assert f"no dataset can hold {len(unkept)} of the things in it; mend them, or add --leave-out" in outcome.err
+    assert f"a dataset cannot store {len(unkept)} of its entries; fix them, or add --leave-out" in outcome.err
     for thing, why in unkept.items():
         assert f"{thing} {why}\n" in outcome.err
     assert not exists(embedded, name)
 
 
-def test_it_can_be_left_out_and_is_listed_then_too(create: Create, unkept: dict[str, str], registry: Registry) -> None:
+def test_what_is_left_out_is_listed_too(create: Create, unkept: dict[str, str], registry: Registry) -> None:
     outcome, name = create("--leave-out")
     assert outcome.code == 0, outcome.err
     for thing, why in unkept.items():
@@ -163,7 +163,7 @@ def test_empty_folders_are_named(create: Create, folder: Path) -> None:
     assert "the empty folders 'deep/er', 'empty'" in outcome.err
 
 
-def test_names_that_are_too_long_for_where_it_is_fetched_are_told(folder: Path) -> None:
+def test_names_that_are_too_long_for_the_cache_are_reported(folder: Path) -> None:
     deep = "/".join(["d" * 200] * 14)
     write(folder, {"a.txt": "a"})
     os.makedirs(folder / deep)
@@ -175,10 +175,10 @@ def test_names_that_are_too_long_for_where_it_is_fetched_are_told(folder: Path) 
 
 
 @pytest.mark.parametrize(("change", "named"), [("rewritten", "a.txt"), ("removed", "a.txt"), ("added", "c.txt")])
-def test_a_change_during_the_upload_is_told_and_nothing_is_left(
+def test_a_change_during_the_upload_is_an_error_and_leaves_nothing(
     change: str, named: str, create: Create, embedded: Server, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The hashes are taken before: whoever fetched such a dataset would be told that it arrived damaged."""
+    """Hashes are computed before the upload, so such a dataset would look damaged to everybody who fetches it."""
     write(folder, {"a.txt": "a", "b.txt": "b"})
     upload = clearml.Dataset.upload
 
@@ -195,7 +195,7 @@ def test_a_change_during_the_upload_is_told_and_nothing_is_left(
     assert not exists(embedded, name)
 
 
-def test_files_and_folders_that_may_not_be_read_are_told() -> None:
+def test_unreadable_files_and_folders_are_reported() -> None:
     for folder in shared_folder():
         write(folder, {"a.txt": "a", "private.txt": "b", "closed/c.txt": "c"})
         (folder / "private.txt").chmod(0o600)
@@ -214,7 +214,9 @@ class TestPublishedByARun:
     def publish(self, folder: Path, task: clearml.Task) -> str:
         return data.publish(folder, f"set-{uuid.uuid4().hex[:8]}", "datasets", (), task)
 
-    def test_what_has_no_contents_is_left_out_and_said(self, folder: Path, task: clearml.Task, caplog: pytest.LogCaptureFixture) -> None:
+    def test_entries_without_contents_are_left_out_with_a_warning(
+        self, folder: Path, task: clearml.Task, caplog: pytest.LogCaptureFixture
+    ) -> None:
         write(folder, {"a.txt": "a"})
         (folder / "broken").symlink_to("nowhere")
         (folder / "empty").mkdir()
@@ -223,41 +225,42 @@ class TestPublishedByARun:
         for told in ("'broken' leads to nowhere: No such file or directory", "'empty' is empty"):
             assert told in caplog.text
 
-    def test_what_has_contents_is_not_left_out(self, folder: Path, task: clearml.Task) -> None:
+    def test_entries_with_contents_are_never_left_out(self, folder: Path, task: clearml.Task) -> None:
         write(folder, {"a.txt": "a"})
         Path(os.fsdecode(bytes(folder) + b"/caf\xe9.txt")).write_text("latin-1")
         with pytest.raises(DataError, match=r"(?s)no dataset can hold what is in .*'caf\\udce9.txt' has a name that is not UTF-8"):
             self.publish(folder, task)
         assert not task.get_user_properties()
 
-    def test_nothing_is_no_dataset(self, folder: Path, task: clearml.Task) -> None:
+    def test_an_empty_folder_is_an_error(self, folder: Path, task: clearml.Task) -> None:
         with pytest.raises(DataError, match="holds no file"):
             self.publish(folder, task)
 
 
 class TestFetched:
     def publish(self, folder: Path, *, renamed: str | None = None) -> str:
-        """A dataset as somebody else's program leaves it, with a.txt under another name in its state and archive."""
+        """A dataset as another program might publish it, with another name for a.txt in its state and archive."""
         dataset = clearml.Dataset.create(dataset_name=f"set-{uuid.uuid4().hex[:8]}", dataset_project="datasets")
         dataset.add_files(folder)
         if renamed:
-            entry = dataset._dataset_file_entries.pop("a.txt")
+            entries = vars(dataset)["_dataset_file_entries"]  # nothing public writes such a state
+            entry = entries.pop("a.txt")
             entry.relative_path = renamed
-            dataset._dataset_file_entries[renamed] = entry
+            entries[renamed] = entry
         dataset.upload(show_progress=False)
         dataset.finalize()
         return str(dataset.id)
 
     @pytest.mark.parametrize("renamed", ["../escaped.txt", "sub/../../escaped.txt", "{folder}/escaped.txt"])
-    def test_a_name_that_leads_out_of_the_folder_is_refused(self, renamed: str, folder: Path, tmp_path: Path, embedded: Server) -> None:
+    def test_a_name_outside_of_the_folder_is_refused(self, renamed: str, folder: Path, tmp_path: Path, embedded: Server) -> None:
         write(folder, {"a.txt": "a", "b.txt": "b"})
         renamed = renamed.format(folder=tmp_path)
         with pytest.raises(DataError, match=rf"the file '{renamed}' would leave its folder"):
             data.fetch_clearml(self.publish(folder, renamed=renamed))
         assert not list(tmp_path.rglob("escaped.txt"))
 
-    def test_a_change_in_the_sdk_s_own_copy_is_noticed(self, folder: Path, embedded: Server) -> None:
-        """The SDK looks at sizes only, and copies from there."""
+    def test_a_change_in_the_sdks_own_copy_is_detected(self, folder: Path, embedded: Server) -> None:
+        """The SDK compares only sizes, and copies from there."""
         write(folder, {"a.txt": "right", "b.txt": "b"})
         identity = self.publish(folder)
         copy = Path(clearml.Dataset.get(dataset_id=identity).get_local_copy())

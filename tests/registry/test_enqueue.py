@@ -1,10 +1,11 @@
-"""From the command line to tasks on a server: the right ones, or none and every reason."""
+"""From the command line to tasks on a server: either the right tasks, or none and all the reasons."""
 
 from __future__ import annotations
 
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -34,7 +35,7 @@ def count(server: Server) -> int:
 
 
 def dataset_on(server: Server, name: str, status: str = "completed") -> str:
-    """A dataset as the SDK leaves one, without its files."""
+    """A dataset as the SDK creates it, but without files."""
     project = server.project(f"[ClearML] public-dataset/.datasets/{name}")
     body = {"name": name, "type": "data_processing", "project": project, "system_tags": ["dataset"]}
     identifier = str(server.call("tasks.create", **body)["id"])
@@ -49,7 +50,9 @@ def numbers(embedded: Server) -> str:
     return dataset_on(embedded, f"numbers-{uuid.uuid4().hex[:6]}")
 
 
-def test_a_task_holds_all_that_its_run_needs(clone: Path, embedded: Server, queue: Queue, numbers: str, registry: Registry) -> None:
+def test_a_task_contains_everything_that_its_run_needs(
+    clone: Path, embedded: Server, queue: Queue, numbers: str, registry: Registry
+) -> None:
     outcome = registry("enqueue", "toy", "--queue", queue.name, "--dataset", numbers, "steps=2", "--tag", "first", "--image", "latest")
     assert outcome.code == 0, outcome.err
     (identifier,) = outcome.lines
@@ -64,17 +67,17 @@ def test_a_task_holds_all_that_its_run_needs(clone: Path, embedded: Server, queu
 
 
 @pytest.mark.slow
-def test_clearml_task_leaves_the_same_task(
+def test_clearml_task_creates_the_same_task(
     clone: Path, server: Any, embedded: Server, queue: Queue, numbers: str, registry: Registry, store: Any
 ) -> None:
-    """Starts clearml-task, whose SDK takes seconds to import. It writes to the store that results shall go to."""
+    """Starts clearml-task, whose SDK takes seconds to import. It writes to the store of the output URI."""
     arguments = ["enqueue", "toy", "--queue", queue.name, "--dataset", numbers, "steps=2", "pause=0.5", "--name", "it's the same"]
     arguments += ["--tag", "a", "--tag", "b c", "--project", f"same {uuid.uuid4().hex[:4]}"]
     arguments += ["--output-uri", f"s3://{store.bucket()}/results/"]
     (line,) = registry(*arguments, "--dry-run").lines
     (ours,) = registry(*arguments).lines
-    command, environment = Path(sys.executable).with_name("clearml-task"), server.env | store.environment()
-    done = subprocess.run(line.replace("clearml-task", str(command), 1), shell=True, env=environment, capture_output=True, text=True)
+    command, environment = shlex.quote(str(Path(sys.executable).with_name("clearml-task"))), server.env | store.environment()
+    done = subprocess.run(line.replace("clearml-task", command, 1), shell=True, env=environment, capture_output=True, text=True)
     found = re.search(r"New task created id=(\w+)", done.stdout)
     assert found, done.stdout + done.stderr
 
@@ -87,7 +90,7 @@ def test_clearml_task_leaves_the_same_task(
     assert comparable(ours) == comparable(found[1])
 
 
-def test_where_results_go_is_on_the_task(embedded: Server, queue: Queue, numbers: str, registry: Registry) -> None:
+def test_the_task_records_the_output_uri(embedded: Server, queue: Queue, numbers: str, registry: Registry) -> None:
     uri = "s3://look.alike:9000/bucket/results"
     (task,) = registry("enqueue", "toy", "--queue", queue.name, "--dataset", numbers, "--output-uri", uri).lines
     assert whole(embedded, task)["output"]["destination"] == uri
@@ -96,13 +99,13 @@ def test_where_results_go_is_on_the_task(embedded: Server, queue: Queue, numbers
 
 
 @pytest.mark.parametrize("uri", ["bucket/results", "s3://", "s3://look.alike:9000", "ftp://host/results", ""])
-def test_an_output_uri_that_names_no_store_is_refused(embedded: Server, queue: Queue, numbers: str, registry: Registry, uri: str) -> None:
+def test_an_output_uri_must_name_a_store(embedded: Server, queue: Queue, numbers: str, registry: Registry, uri: str) -> None:
     outcome = registry("enqueue", "toy", "--queue", queue.name, "--dataset", numbers, "--output-uri", uri)
     assert (outcome.code, outcome.out) == (2, "")
     assert f"--output-uri {uri}: must be s3://bucket/prefix or s3://host:port/bucket/prefix" in outcome.err
 
 
-def test_a_sweep_is_a_task_for_each_combination(embedded: Server, queue: Queue, numbers: str, registry: Registry) -> None:
+def test_a_sweep_creates_a_task_for_each_combination(embedded: Server, queue: Queue, numbers: str, registry: Registry) -> None:
     outcome = registry("enqueue", "toy", "--queue", queue.name, f"dataset_id={numbers}", "steps=1,2", "pause=0.1,0.2")
     tasks = [whole(embedded, identifier) for identifier in outcome.lines]
     assert [task["name"] for task in tasks] == [f"toy-train steps={steps} pause={pause}" for steps in "12" for pause in ("0.1", "0.2")]
@@ -110,7 +113,7 @@ def test_a_sweep_is_a_task_for_each_combination(embedded: Server, queue: Queue, 
     assert [entry["task"] for entry in queued] == outcome.lines
 
 
-def test_everything_wrong_is_told_at_once_and_no_task_is_left(
+def test_all_problems_are_reported_together_and_no_task_is_created(
     clone: Path, embedded: Server, queue: Queue, numbers: str, registry: Registry
 ) -> None:
     before = count(embedded)
@@ -131,7 +134,7 @@ def test_everything_wrong_is_told_at_once_and_no_task_is_left(
     assert count(embedded) == before
 
 
-def test_a_server_that_fails_halfway_is_left_without_drafts(
+def test_drafts_are_deleted_if_the_server_fails_halfway(
     clone: Path, embedded: Server, queue: Queue, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
@@ -144,7 +147,7 @@ def test_a_server_that_fails_halfway_is_left_without_drafts(
     assert count(embedded) == before
 
 
-def test_a_run_that_is_right_but_for_its_surroundings_is_refused(
+def test_a_run_without_its_environment_or_commit_is_refused(
     clone: Path, embedded: Server, queue: Queue, numbers: str, registry: Registry
 ) -> None:
     before = count(embedded)
@@ -164,7 +167,7 @@ def test_a_run_that_is_right_but_for_its_surroundings_is_refused(
 
 
 class TestDataset:
-    def test_a_name_becomes_the_id_of_the_newest_finished_one(self, embedded: Server, queue: Queue, registry: Registry) -> None:
+    def test_a_name_becomes_the_id_of_the_newest_finished_version(self, embedded: Server, queue: Queue, registry: Registry) -> None:
         name = f"numbers-{uuid.uuid4().hex[:6]}"
         dataset_on(embedded, name)
         newest = dataset_on(embedded, name)
@@ -172,16 +175,16 @@ class TestDataset:
         (task,) = registry("enqueue", "toy", "--queue", queue.name, "--dataset", name).lines
         assert hyperparameters(whole(embedded, task), "Args")["dataset_id"] == newest
 
-    def test_an_alias_that_is_not_there_yet_says_how_to_make_it(self, embedded: Server, queue: Queue, registry: Registry) -> None:
+    def test_the_error_for_a_missing_alias_says_how_to_make_it(self, embedded: Server, queue: Queue, registry: Registry) -> None:
         outcome = registry("enqueue", "toy", "--queue", queue.name, "--dataset", "tabletop-pairs")
         assert outcome.code == 2
         assert "registry dataset ensure tabletop-pairs" in outcome.err
 
-    def test_a_typo_gets_the_nearest_name(self, embedded: Server, queue: Queue, registry: Registry) -> None:
+    def test_a_typo_is_answered_with_the_nearest_name(self, embedded: Server, queue: Queue, registry: Registry) -> None:
         outcome = registry("enqueue", "toy", "--queue", queue.name, "--dataset", "tabletop-pears")
         assert "did you mean tabletop-pairs?" in outcome.err
 
-    def test_what_a_task_published_is_named_by_the_whole_id(self, embedded: Server, queue: Queue, registry: Registry) -> None:
+    def test_a_reference_to_a_tasks_dataset_uses_the_full_task_id(self, embedded: Server, queue: Queue, registry: Registry) -> None:
         (maker,) = registry("enqueue", "toy", "--queue", queue.name, "command=make").lines
         (task,) = registry("enqueue", "toy", "--queue", queue.name, "--dataset", f"task:{maker[:12]}").lines
         assert hyperparameters(whole(embedded, task), "Args")["dataset_id"] == f"task:{maker}"
@@ -193,7 +196,7 @@ def test_smoke_steps_follow_each_other(embedded: Server, queue: Queue, registry:
     assert hyperparameters(whole(embedded, train), "Args") == {"command": "train", "dataset_id": f"task:{make}", "steps": "7", "seed": "3"}
 
 
-def test_a_smoke_step_may_start_from_what_an_earlier_one_learned(clone: Path, embedded: Server, queue: Queue, registry: Registry) -> None:
+def test_a_smoke_step_can_start_from_an_earlier_steps_weights(clone: Path, embedded: Server, queue: Queue, registry: Registry) -> None:
     declaration = clone / "clearml_tasks/toy/workload.yaml"
     declaration.write_text(declaration.read_text().replace('"task:make"', '"task:make", init_from: "task:make"'))
     make, train = registry("enqueue", "toy", "--smoke", "--queue", queue.name).lines
@@ -203,7 +206,7 @@ def test_a_smoke_step_may_start_from_what_an_earlier_one_learned(clone: Path, em
 
 
 class TestResume:
-    def test_it_takes_the_arguments_of_the_task_and_those_given(
+    def test_it_combines_the_tasks_arguments_with_the_given_ones(
         self, embedded: Server, queue: Queue, numbers: str, registry: Registry
     ) -> None:
         (first,) = registry("enqueue", "toy", "--queue", queue.name, "--dataset", numbers, "steps=2", "pause=0.1").lines
@@ -218,17 +221,17 @@ class TestResume:
         assert "that task ran clearml_tasks/clip/clearml_train.py" in outcome.err
 
 
-def test_what_is_not_committed_is_said(clone: Path, embedded: Server, queue: Queue, numbers: str, registry: Registry) -> None:
+def test_uncommitted_changes_are_a_warning(clone: Path, embedded: Server, queue: Queue, numbers: str, registry: Registry) -> None:
     (clone / "configs/toy/new idea.yaml").write_text("steps: 3")
     outcome = registry("enqueue", "toy", "--queue", queue.name, "--dataset", numbers)
     assert outcome.code == 0
-    assert "warning: not committed, so not part of the run" in outcome.err
+    assert "warning: uncommitted changes are not part of the run" in outcome.err
     assert "new idea.yaml" in outcome.err
 
 
 @pytest.mark.parametrize("server_is", ["embedded", "none"])
 @pytest.mark.parametrize("name", ["clearml_tasks/toy/workload.yaml", "clearml_tasks/toy/clearml_train.py", "configs/toy/smoke.yaml"])
-def test_a_file_that_is_not_in_the_commit_is_an_error_before_a_task_exists(
+def test_a_file_missing_from_the_commit_is_an_error_before_a_task_exists(
     clone: Path, embedded: Server, queue: Queue, registry: Registry, monkeypatch: pytest.MonkeyPatch, name: str, server_is: str
 ) -> None:
     git(clone, "rm", "-q", "--cached", name)
@@ -241,7 +244,7 @@ def test_a_file_that_is_not_in_the_commit_is_an_error_before_a_task_exists(
     outcome = registry("enqueue", "toy", "dataset_id=task:make", "config=smoke", "--queue", queue.name, "--smoke", "--dry-run")
     assert (outcome.code, outcome.out) == (2, "")
     commit = git(clone, "rev-parse", "HEAD")[:10]
-    assert f"{name} is not in commit {commit}, so no agent has it: git add '{name}' && git commit" in outcome.err
+    assert f"{name} is not in commit {commit}, so agents will not have it; run: git add '{name}' && git commit" in outcome.err
     assert count(embedded) == before
 
 
@@ -254,7 +257,7 @@ class TestFilesHere:
         return lambda *arguments: registry("enqueue", "toy", "--queue", queue.name, *arguments, "--dry-run")
 
     @pytest.mark.parametrize("key", ["dataset_path", "init_from", "resume"])
-    def test_what_is_not_there_is_refused(self, tmp_path: Path, dry: Registry, key: str) -> None:
+    def test_missing_files_are_refused(self, tmp_path: Path, dry: Registry, key: str) -> None:
         data = [] if key == "dataset_path" else ["dataset_id=s3://bucket/numbers"]
         (tmp_path / "there").mkdir()
         (tmp_path / "there/numbers.txt").write_text("1")
@@ -262,22 +265,22 @@ class TestFilesHere:
         outcome = dry(*data, f"{key}={tmp_path}/step=00000001.ckpt")
         assert outcome.code == 2
         assert f"error: {key}={tmp_path}/step=00000001.ckpt: there is no such f" in outcome.err
-        assert "on this machine, where the agents are" in outcome.err
+        assert "on this machine, where the agents run" in outcome.err
 
-    def test_a_relative_path_begins_in_the_clone_of_the_commit(self, clone: Path, dry: Registry) -> None:
+    def test_a_relative_path_starts_in_the_clone_of_the_commit(self, clone: Path, dry: Registry) -> None:
         (clone / "outputs").mkdir()
         assert dry("dataset_path=configs/toy").code == 0
         outcome = dry("dataset_path=outputs")
-        assert (outcome.code, "give the whole path" in outcome.err) == (2, True)
+        assert (outcome.code, "give the absolute path" in outcome.err) == (2, True)
 
-    def test_data_is_a_folder_with_something_in_it(self, tmp_path: Path, dry: Registry) -> None:
+    def test_data_must_be_a_folder_that_is_not_empty(self, tmp_path: Path, dry: Registry) -> None:
         (tmp_path / "empty").mkdir()
         (tmp_path / "file").touch()
         for name in ("empty", "file"):
             outcome = dry(f"dataset_path={tmp_path}/{name}")
-            assert outcome.err.count(f"dataset_path={tmp_path}/{name}: it is no folder, or an empty one") == 1
+            assert outcome.err.count(f"dataset_path={tmp_path}/{name}: it is not a folder, or it is empty") == 1
 
-    def test_with_a_dataset_it_is_where_the_data_shall_appear(self, dry: Registry) -> None:
+    def test_with_a_dataset_the_path_need_not_exist(self, dry: Registry) -> None:
         assert dry("dataset_id=s3://bucket/numbers", "dataset_path=/nowhere/yet").code == 0
 
     @pytest.mark.parametrize(
@@ -287,22 +290,22 @@ class TestFilesHere:
             ("pause=1e-3,", "'pause=1e-3,' cannot be read: write pause=1e-3"),
             ("pause＝1e-3", "'pause＝1e-3' cannot be read: write pause=1e-3"),
             ("PAUSE=1", "PAUSE: there is no such key (did you mean pause?)"),
-            ("-m", "a sweep needs no -m or --multirun; key=a,b makes two runs"),
-            ("--multirun", "a sweep needs no -m or --multirun; key=a,b makes two runs"),
+            ("-m", "-m (--multirun) is not needed: key=a,b makes two runs"),
+            ("--multirun", "-m (--multirun) is not needed: key=a,b makes two runs"),
         ],
     )
-    def test_slips_get_the_nearest_right_form(self, dry: Registry, typed: str, told: str) -> None:
+    def test_typos_are_answered_with_the_nearest_valid_form(self, dry: Registry, typed: str, told: str) -> None:
         outcome = dry("dataset_id=s3://bucket/numbers", typed)
         assert (outcome.code, outcome.out) == (2, "")
         assert f"error: {told}\n" in outcome.err
 
 
-def test_a_refused_key_is_one_line(clone: Path, server: Any, tmp_path: Path) -> None:
+def test_rejected_keys_are_a_one_line_error(clone: Path, server: Any, tmp_path: Path) -> None:
     environment = {**server.env, "CLEARML_API_SECRET_KEY": "wrong", "CLEARML_API_ACCESS_KEY": "wrong"}
     done = subprocess.run([sys.executable, "-m", "registry", "status"], capture_output=True, text=True, env=environment)
     assert (done.returncode, done.stdout) == (1, "")
     (line,) = done.stderr.splitlines()
-    assert "refuses the keys (401)" in line
+    assert "rejects the keys (401)" in line
 
 
 class TestWaiting:
@@ -326,7 +329,7 @@ class TestWaiting:
             f"toy-train ({task[:8]}): completed",
         ]
 
-    def test_a_failure_says_why_with_the_end_of_the_log(self, waiting: tuple[subprocess.Popen[str], str], embedded: Server) -> None:
+    def test_a_failure_is_reported_with_the_end_of_the_log(self, waiting: tuple[subprocess.Popen[str], str], embedded: Server) -> None:
         child, task = waiting
         embedded.call("tasks.started", task=task)
         event = {"type": "log", "task": task, "level": "info", "worker": "w", "timestamp": int(time.time() * 1000), "msg": "out of luck"}
@@ -337,7 +340,7 @@ class TestWaiting:
         for expected in ("failed: exit code 3; it broke", "    out of luck"):
             assert expected in err
 
-    def test_an_interrupt_leaves_the_task(self, waiting: tuple[subprocess.Popen[str], str], embedded: Server) -> None:
+    def test_an_interrupt_leaves_the_task_running(self, waiting: tuple[subprocess.Popen[str], str], embedded: Server) -> None:
         child, task = waiting
         assert child.stderr is not None
         while "queued" not in child.stderr.readline():

@@ -1,4 +1,4 @@
-"""Images: their names, their environments, and which of them a command line means."""
+"""Images: their names, their environments, and how a command line selects them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from registry.cmd_image import time_zone
+from registry.commands.image import time_zone
 from registry.errors import UsageError
 from registry.image import Image, images_named, service_name
 
@@ -24,7 +24,7 @@ def image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Image:
 
 
 @pytest.mark.parametrize("changed", ["clip/Dockerfile", "clip/requirements.txt", "harness/requirements.txt", "setup/a.sh"])
-def test_an_image_is_tagged_by_what_its_environment_is_made_from(image: Image, changed: str) -> None:
+def test_the_tag_depends_on_what_the_environment_is_made_from(image: Image, changed: str) -> None:
     before = image.reference()
     assert re.fullmatch("clip:env-[0-9a-f]{12}", before)
     assert Image("clip", image.root).reference() == before
@@ -39,7 +39,7 @@ def test_an_image_on_another_base_is_another_environment(image: Image, monkeypat
     assert image.environment == on_another.environment
 
 
-def test_what_does_not_reach_an_image_does_not_change_its_name(image: Image) -> None:
+def test_files_that_do_not_reach_an_image_do_not_change_its_tag(image: Image) -> None:
     before = image.environment
     (image.root / "docker/clip/.swp").write_text("")
     (image.root / "docker/harness/__pycache__").mkdir()
@@ -49,7 +49,7 @@ def test_what_does_not_reach_an_image_does_not_change_its_name(image: Image) -> 
     assert image.environment == before
 
 
-def test_the_local_time_is_the_environment_s_else_that_of_the_settings_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_time_zone_comes_from_the_environment_or_else_from_env_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TZ", raising=False)
     assert time_zone(tmp_path) == {}  # the Dockerfile's
     (tmp_path / ".env").write_text("#TZ=UTC\nTZ=Europe/Berlin\n")
@@ -57,26 +57,30 @@ def test_the_local_time_is_the_environment_s_else_that_of_the_settings_file(tmp_
     monkeypatch.setenv("TZ", "America/Lima")
     assert time_zone(tmp_path) == {"TZ": "America/Lima"}
     monkeypatch.setenv("TZ", "JST-9")
-    with pytest.raises(UsageError, match="TZ=JST-9: must be a time zone by its name, such as Asia/Tokyo"):
+    with pytest.raises(UsageError, match="TZ=JST-9: must be the name of a time zone, such as Asia/Tokyo"):
         time_zone(tmp_path)
 
 
-@pytest.mark.parametrize("place", ["https://registry.example.org", "registry.example.org/Team", "a b", "/team"])
-def test_a_place_that_no_image_can_be_kept_at(image: Image, place: str) -> None:
+@pytest.mark.parametrize("registry", ["https://registry.example.org", "registry.example.org/Team", "a b", "/team"])
+def test_a_malformed_image_registry_is_an_error(image: Image, registry: str) -> None:
     with pytest.raises(UsageError, match="HOST/NAMESPACE"):
-        images_named(image.root, ("clip",), False, None, place)
+        images_named(image.root, ("clip",), False, None, registry)
 
 
-def test_images_are_named_or_all_are_meant(image: Image) -> None:
+def test_images_are_selected_by_name_or_with_all(image: Image) -> None:
     assert [each.name for each in images_named(image.root, (), True, None, "h:5000/team")] == ["clip"]
     assert images_named(image.root, ("clip",), False, None, "h:5000/team")[0].repository == "h:5000/team/clip"
-    wrong = (((), False, "name an image, or --all"), (("clip",), True, "not both"), (("clop",), False, "did you mean clip"))
+    wrong = (
+        ((), False, "name an image, or add --all"),
+        (("clip",), True, "cannot be combined with --all"),
+        (("clop",), False, "did you mean clip"),
+    )
     for names, every, message in wrong:
         with pytest.raises(UsageError, match=message):
             images_named(image.root, names, every, None, None)
 
 
-def test_an_image_may_be_named_by_tag_or_as_a_whole(image: Image, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_image_can_be_given_as_a_tag_or_a_complete_name(image: Image, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IMAGE_REGISTRY", "registry.example.org/team/")
     assert image.reference("latest") == "registry.example.org/team/clip:latest"
     assert image.reference("other.example.org/clip:v1") == "other.example.org/clip:v1"

@@ -1,4 +1,4 @@
-"""What `--json` prints is what docs/json.md shows."""
+"""The output of `--json` matches docs/json.md."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::pyparsing.warnings.PyparsingDep
 TEXT = (Path(__file__).resolve().parents[2] / "docs/json.md").read_text()
 SHOWN = {title: json.loads(value) for title, value in re.findall(r"^## registry (.*?) --json\n.*?```json\n(.*?)```", TEXT, re.M | re.S)}
 OPEN = {"datasets", "settings", "scalars", "not_finite", "limits", "smoke", "aliases", "fixed", "refused"}
-"""Keys below which names are the workload's own."""
+"""Keys whose values have names that the workload chooses."""
 
 
 def same_shape(found: Any, shown: Any, place: str = "") -> None:
@@ -39,7 +39,7 @@ def same_shape(found: Any, shown: Any, place: str = "") -> None:
 
 
 def run_of(server: LocalServer, lr: str) -> str:
-    """A task that has run, and is judged by its loss."""
+    """A task that has run, with its loss as its main metric."""
     sections = {"Settings": {"lr": lr}, "properties": {"metrics": '{"main": "loss/value"}'}}
     given = {name: {key: {"section": name, "name": key, "value": value} for key, value in held.items()} for name, held in sections.items()}
     task = str(server.call("tasks.create", name="json", type="training", hyperparams=given)["id"])
@@ -52,7 +52,7 @@ def run_of(server: LocalServer, lr: str) -> str:
 
 @pytest.fixture
 def lines(clone: Path, server: LocalServer, embedded: Server, queue: Queue) -> dict[str, tuple[str, ...]]:
-    """A command line for each title, about a task, a dataset, a queue and an image that are there."""
+    """A command line for each title, about an existing task, dataset, queue and image."""
     first, second = run_of(server, "0.1"), run_of(server, "0.2")
     hidden = embedded.project("[ClearML] public-dataset/.datasets/json")
     embedded.call("tasks.create", name="json", type="data_processing", project=hidden, system_tags=["dataset"])
@@ -68,7 +68,7 @@ def lines(clone: Path, server: LocalServer, embedded: Server, queue: Queue) -> d
     }
 
 
-def test_each_has_the_shape_that_is_shown(lines: dict[str, tuple[str, ...]], registry: Registry) -> None:
+def test_each_command_prints_the_documented_json(lines: dict[str, tuple[str, ...]], registry: Registry) -> None:
     assert set(lines) == set(SHOWN)
     for title, line in lines.items():
         outcome = registry(*line, "--json")
@@ -78,7 +78,7 @@ def test_each_has_the_shape_that_is_shown(lines: dict[str, tuple[str, ...]], reg
         same_shape(found, SHOWN[title], title)
 
 
-def test_every_command_with_it_is_shown() -> None:
+def test_every_command_with_json_is_covered() -> None:
     shown = {" ".join(word for word in title.split() if word.islower()) for title in SHOWN}
     groups = {"": cli, **{f"{name} ": group for name, group in cli.commands.items() if hasattr(group, "commands")}}
     taking = {
@@ -91,7 +91,7 @@ def test_every_command_with_it_is_shown() -> None:
 
 
 @pytest.mark.usefixtures("no_server")
-def test_what_is_wrong_goes_to_stderr(clone: Path, registry: Registry) -> None:
+def test_errors_go_to_stderr(clone: Path, registry: Registry) -> None:
     for line in (["show", "nobody"], ["status"], ["compare", "x"], ["queue", "list"], ["dataset", "list"], ["image", "list", "nobody"]):
         outcome = registry(*line, "--json")
         assert (outcome.code in {1, 2}, outcome.out, outcome.err.startswith("error: ")) == (True, "", True)

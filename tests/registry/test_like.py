@@ -1,4 +1,4 @@
-"""An earlier task run once more with a change: the same commit, image, data, queue and project, unless others are given."""
+"""`enqueue --like`: repeats a task with the same commit, image, data, queue and project, except for what is given."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from support.command_line import Registry, git, parse_clearml_task
 
-from registry import available
 from registry.backends import Queue, Server, hyperparameters
+from registry.enqueue import available
 from registry.findings import Findings
 from registry.image import Image
+from registry.images.labels import ENVIRONMENT
 
 pytestmark = pytest.mark.filterwarnings("ignore::pyparsing.warnings.PyparsingDeprecationWarning")  # of the SDK's
 Task = dict[str, Any]
@@ -36,7 +37,7 @@ def earlier(clone: Path, embedded: Server, queue: Queue, registry: Registry) -> 
     return task
 
 
-def test_it_is_the_same_run_but_for_the_change(clone: Path, embedded: Server, queue: Queue, earlier: str, registry: Registry) -> None:
+def test_it_repeats_the_run_with_the_change(clone: Path, embedded: Server, queue: Queue, earlier: str, registry: Registry) -> None:
     outcome = registry("enqueue", "toy", "--like", earlier[:10], "steps=9")
     assert outcome.code == 0, outcome.err
     before, now = whole(embedded, earlier), whole(embedded, outcome.lines[0])
@@ -47,7 +48,7 @@ def test_it_is_the_same_run_but_for_the_change(clone: Path, embedded: Server, qu
     assert (now["name"], now["tags"], now["status"]) == ("toy-train steps=9", [], "queued")
 
 
-def test_what_is_given_takes_the_place_of_what_it_had(embedded: Server, earlier: str, registry: Registry) -> None:
+def test_given_options_replace_those_of_the_task(embedded: Server, earlier: str, registry: Registry) -> None:
     other = f"queue-{uuid.uuid4().hex[:8]}"
     embedded.create_queue(other)
     given = ["--queue", other, "--dataset", "s3://bucket/others", "--image", "latest", "--project", "Another one", "--name", "mine"]
@@ -61,14 +62,14 @@ def test_what_is_given_takes_the_place_of_what_it_had(embedded: Server, earlier:
 
 
 @pytest.mark.parametrize("option", [["--head"], ["--branch", "main"]])
-def test_it_runs_today_s_code_if_told_to(clone: Path, embedded: Server, earlier: str, registry: Registry, option: list[str]) -> None:
+def test_it_runs_the_current_code_with_head(clone: Path, embedded: Server, earlier: str, registry: Registry, option: list[str]) -> None:
     (task,) = registry("enqueue", "toy", "--like", earlier, *option).lines
     now = whole(embedded, task)
     assert now["script"]["version_num"] == git(clone, "rev-parse", "HEAD")
     assert now["container"]["image"] == "toy:mine"
 
 
-def test_an_environment_s_image_goes_with_its_commit(clone: Path, embedded: Server, queue: Queue, registry: Registry) -> None:
+def test_an_environment_image_is_reused_only_with_its_commit(clone: Path, embedded: Server, queue: Queue, registry: Registry) -> None:
     (earlier,) = registry("enqueue", "toy", "--queue", queue.name, DATA).lines
     (clone / "docker/toy/requirements.txt").write_text("another==1\n")
     git(clone, "commit", "-qam", "another environment")
@@ -79,19 +80,19 @@ def test_an_environment_s_image_goes_with_its_commit(clone: Path, embedded: Serv
     assert images[1] not in (images[0], "")
 
 
-def test_an_image_is_held_against_the_environment_of_its_commit(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The labels are those that an image registry would answer."""
+def test_an_image_is_compared_with_the_environment_of_its_commit(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The labels are set as an image registry would return them."""
     before = Image("toy", clone).environment
     commit = git(clone, "rev-parse", "HEAD")
     (clone / "docker/toy/requirements.txt").write_text("another==1\n")
-    monkeypatch.setattr(available, "labels_of", lambda reference, here: {available.VERSION: before})
+    monkeypatch.setattr(available, "labels_of", lambda reference, here: {ENVIRONMENT: before})
     problems = []
     for held in (commit, None):
         findings = Findings()
         available.check_environment(Image("toy", clone), "host/team/toy:mine", held, "gpu01", SimpleNamespace(embedded=False), findings)  # type: ignore[arg-type]
         problems.append(findings.problems)
     assert problems[0] == []
-    assert f"its environment is {before}, the commit needs {Image('toy', clone).environment}" in problems[1][0]
+    assert f"its environment is {before}, but the commit needs {Image('toy', clone).environment}" in problems[1][0]
 
 
 def test_a_sweep_of_changes(embedded: Server, earlier: str, registry: Registry) -> None:
@@ -99,14 +100,14 @@ def test_a_sweep_of_changes(embedded: Server, earlier: str, registry: Registry) 
     assert [whole(embedded, task)["name"] for task in tasks] == ["toy-train steps=3 pause=1", "toy-train steps=4 pause=1"]
 
 
-def test_the_dry_run_prints_its_line(clone: Path, queue: Queue, earlier: str, registry: Registry) -> None:
+def test_a_dry_run_prints_its_command(clone: Path, queue: Queue, earlier: str, registry: Registry) -> None:
     (line,) = registry("enqueue", "toy", "--like", earlier, "steps=9", "--dry-run").lines
     said = parse_clearml_task(line)
     assert (said.commit, said.docker, said.queue) == (git(clone, "rev-parse", "HEAD~1"), "toy:mine", queue.name)
     assert said.args == ["command=train", DATA, "steps=9", "pause=0.5"]
 
 
-def test_an_edit_of_a_clone_counts(embedded: Server, queue: Queue, earlier: str, registry: Registry) -> None:
+def test_edits_of_a_cloned_task_are_taken_over(embedded: Server, queue: Queue, earlier: str, registry: Registry) -> None:
     clone = embedded.call("tasks.clone", task=earlier)["id"]
     edit = {"section": "Args", "name": "steps", "value": "7", "type": "str"}
     embedded.call("tasks.edit_hyper_params", task=clone, hyperparams=[edit])
@@ -114,16 +115,16 @@ def test_an_edit_of_a_clone_counts(embedded: Server, queue: Queue, earlier: str,
     assert hyperparameters(whole(embedded, task), "Args")["steps"] == "7"
 
 
-class TestItIsChecked:
-    def test_what_is_wrong_is_told_at_once(self, embedded: Server, earlier: str, registry: Registry) -> None:
+class TestChecks:
+    def test_all_problems_are_reported_at_once(self, embedded: Server, earlier: str, registry: Registry) -> None:
         outcome = registry("enqueue", "toy", "--like", earlier, "stesp=3", "--queue", "nowhere", "--output-uri", "bucket")
         assert (outcome.code, outcome.out) == (2, "")
         for expected in ("did you mean steps?", "there is no queue 'nowhere'"):
             assert expected in outcome.err
 
-    def test_a_task_that_is_not_there(self, embedded: Server, registry: Registry) -> None:
+    def test_a_missing_task(self, embedded: Server, registry: Registry) -> None:
         outcome = registry("enqueue", "toy", "--like", "nobody")
-        assert outcome.err == "error: there is no task 'nobody': give an ID, its first characters (4 or more) or an exact name\n"
+        assert outcome.err == "error: there is no task 'nobody': give an ID, the first characters of one (at least 4), or an exact name\n"
 
     def test_a_task_of_another_workload(self, embedded: Server, registry: Registry) -> None:
         other = embedded.call("tasks.create", name="other", type="training", script={"entry_point": "clearml_tasks/clip/clearml_train.py"})
@@ -134,12 +135,12 @@ class TestItIsChecked:
     @pytest.mark.parametrize(
         ("script", "told"),
         [
-            ({"version_num": ""}, "that task names no commit; --head runs what is checked out"),
-            ({"version_num": "f" * 40}, "commit ffffffffff is not in this clone: git fetch"),
-            ({"version_num": None, "diff": "--- a"}, "that task ran changes that were not committed"),
+            ({"version_num": ""}, "that task names no commit; add --head"),
+            ({"version_num": "f" * 40}, "commit ffffffffff is not in this clone; run git fetch"),
+            ({"version_num": None, "diff": "--- a"}, "that task ran uncommitted changes"),
         ],
     )
-    def test_code_that_cannot_be_had_again(
+    def test_code_that_is_no_longer_available(
         self, clone: Path, embedded: Server, queue: Queue, registry: Registry, script: dict[str, str | None], told: str
     ) -> None:
         script = {key: git(clone, "rev-parse", "HEAD") if value is None else value for key, value in script.items()}
@@ -151,16 +152,16 @@ class TestItIsChecked:
         assert told in outcome.err
         assert registry("enqueue", "toy", "--like", task, "--queue", queue.name, "--head").code == 0
 
-    def test_a_queue_that_is_gone(self, embedded: Server, queue: Queue, earlier: str, registry: Registry) -> None:
+    def test_a_queue_that_no_longer_exists(self, embedded: Server, queue: Queue, earlier: str, registry: Registry) -> None:
         registry("stop", earlier)
         embedded.call("tasks.edit", task=earlier, force=True, execution={"queue": queue.id})
         embedded.call("queues.delete", queue=queue.id, force=True)
-        assert "the queue of that task is gone; name one by --queue" in registry("enqueue", "toy", "--like", earlier).err
+        assert "the queue of that task no longer exists; add --queue" in registry("enqueue", "toy", "--like", earlier).err
 
     @pytest.mark.parametrize("others", [["--smoke"], ["--resume", "abcd"], ["--head", "--branch", "main"]])
-    def test_options_that_exclude_each_other(self, clone: Path, registry: Registry, others: list[str]) -> None:
+    def test_options_that_cannot_be_combined(self, clone: Path, registry: Registry, others: list[str]) -> None:
         outcome = registry("enqueue", "toy", "--like", "abcd", *others)
-        assert (outcome.code, "exclude each other" in outcome.err) == (2, True)
+        assert (outcome.code, "cannot be combined" in outcome.err) == (2, True)
 
-    def test_head_alone_says_what_it_is_for(self, clone: Path, registry: Registry) -> None:
-        assert "--head is for --like" in registry("enqueue", "toy", "--head").err
+    def test_head_requires_like(self, clone: Path, registry: Registry) -> None:
+        assert "--head requires --like" in registry("enqueue", "toy", "--head").err

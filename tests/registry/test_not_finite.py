@@ -1,4 +1,4 @@
-"""A run that diverged beside a healthy one: through the real SDK to the server, and what the command line says of the two.
+"""A run that diverged and a healthy one: their values pass through the real SDK to the server, and the command line compares them.
 
 Its first steps are better than the healthy run's: were they, or a 0 in place of a NaN, to count, the broken run would be the best.
 
@@ -21,7 +21,7 @@ from support.toy import make_repository
 from support.tracked import Toy, parameters
 
 from registry.backends import Server
-from registry.compare import results
+from registry.tasks.compare import results
 
 pytestmark = [
     pytest.mark.slow,
@@ -77,7 +77,7 @@ if __name__ == "__main__":
 
 
 class Runs:
-    """The two runs' tasks when they had ended."""
+    """The tasks of the two runs after they have ended."""
 
     def __init__(self, server: LocalServer, folder: Path) -> None:
         self.toy = Toy(server, folder, lambda root: make_repository(root, WORKLOAD, SETTINGS, SCRIPT))
@@ -102,7 +102,7 @@ def runs(server: LocalServer, tmp_path_factory: pytest.TempPathFactory) -> Runs:
 
 @pytest.fixture
 def pair(runs: Runs, embedded: Server) -> list[dict[str, Any]]:
-    """As the registry sees them: the broken one, the healthy one."""
+    """The tasks as the registry reads them: the diverged one, the healthy one."""
     return [embedded.task(runs.broken["id"]), embedded.task(runs.healthy["id"])]
 
 
@@ -121,7 +121,7 @@ def test_only_numbers_reach_the_server(runs: Runs, server: LocalServer) -> None:
     }
 
 
-def test_the_log_tells_each_series_once(runs: Runs) -> None:
+def test_the_log_reports_each_series_once(runs: Runs) -> None:
     told = re.findall(r"WARNING: (\S+) is not finite since step (\d)", runs.toy.log(runs.broken["id"]))
     assert told == [("grasp/effort", "2"), ("loss/val", "0"), ("val/mae", "0"), ("val/top1", "1"), ("loss/scale", "3")]
     assert "finite" not in runs.toy.log(runs.healthy["id"])
@@ -137,13 +137,13 @@ def test_the_task_s_properties_name_every_such_series(runs: Runs) -> None:
     }
 
 
-def test_a_clone_s_properties_are_its_own(runs: Runs) -> None:
+def test_a_cloned_task_does_not_inherit_the_properties(runs: Runs) -> None:
     assert set(parameters(runs.healthy, "properties")) == {"metrics"}
     declared = {"main": ["grasp/effort"], "lower": ["grasp/effort"], "higher": ["loss/scale"]}
     assert json.loads(parameters(runs.healthy, "properties")["metrics"]) == declared
 
 
-def test_a_run_that_is_continued_keeps_what_its_first_life_noted_and_has_not_done_anew(runs: Runs) -> None:
+def test_a_resumed_run_keeps_earlier_notes_about_steps_that_it_does_not_repeat(runs: Runs) -> None:
     assert json.loads(parameters(runs.continued, "properties")["not_finite"]) == {"loss/val": "at step -1"}
 
 
@@ -180,7 +180,7 @@ def test_status_shows_the_main_metric_and_what_diverged_first(clone: Any, pair: 
     assert (first["not_finite"]["grasp/effort"], second["not_finite"]) == ("since step 2", {})
 
 
-def test_nothing_is_the_best_of_runs_that_all_diverged(pair: list[dict[str, Any]]) -> None:
+def test_no_run_is_the_best_if_all_diverged(pair: list[dict[str, Any]]) -> None:
     broken, _ = pair
     assert dict(results([broken, broken]))["grasp/effort"] == ["not finite since step 2"] * 2
 

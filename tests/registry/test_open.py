@@ -1,4 +1,4 @@
-"""A task's page: its address, and a browser that is led there without telling the key to the machine's other users."""
+"""A task's page: its address, and opening it in a browser without showing the key to other users of the machine."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import requests
 from support.command_line import Registry
 from support.server import LocalServer
 
-from registry import browser
 from registry.backends import Server
+from registry.tasks import browser
 
 pytestmark = pytest.mark.filterwarnings("ignore::pyparsing.warnings.PyparsingDeprecationWarning")  # of the SDK's
 
@@ -27,7 +27,7 @@ def task(clone: Path, embedded: Server) -> str:
 
 @pytest.fixture
 def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A browser of the person's own choice: it notes what it was asked to open."""
+    """A fake browser that records what it was asked to open."""
     noted = tmp_path / "opened"
     program = tmp_path / "a-browser"
     program.write_text(f"#!{sys.executable}\nimport sys\nopen({str(noted)!r}, 'a').write(' '.join(sys.argv[1:]))\n")
@@ -37,7 +37,7 @@ def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return noted
 
 
-def test_the_address_signs_in_and_leads_to_the_task(server: LocalServer, task: str, registry: Registry, opened: Path) -> None:
+def test_the_address_signs_in_and_shows_the_task(server: LocalServer, task: str, registry: Registry, opened: Path) -> None:
     outcome = registry("open", task[:10], "--print")
     assert (outcome.code, outcome.err) == (0, "")
     assert not opened.exists()
@@ -47,7 +47,7 @@ def test_the_address_signs_in_and_leads_to_the_task(server: LocalServer, task: s
         assert visitor.post(f"{server.url}/tasks.get_by_id", json={"task": task}, headers={"Origin": server.url}, timeout=10).ok
 
 
-def test_a_browser_opens_it_and_no_command_line_holds_the_key(server: LocalServer, task: str, registry: Registry, opened: Path) -> None:
+def test_the_key_is_not_on_the_browsers_command_line(server: LocalServer, task: str, registry: Registry, opened: Path) -> None:
     outcome = registry("open", task)
     assert (outcome.code, outcome.err) == (0, "")
     key = server.login_url.partition("key=")[2]
@@ -64,11 +64,11 @@ def test_without_a_browser_it_is_printed(task: str, registry: Registry, monkeypa
 
     monkeypatch.setattr("webbrowser.get", none)
     outcome = registry("open", task)
-    assert (outcome.code, outcome.err) == (0, "there is no browser here\n")
+    assert (outcome.code, outcome.err) == (0, "no browser was found\n")
     assert task in outcome.out
 
 
-def test_on_a_clearml_server_it_is_the_web_host_s(
+def test_on_a_clearml_server_the_address_is_on_its_web_host(
     server: LocalServer, task: str, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, opened: Path
 ) -> None:
     access, secret = server.keys
@@ -88,6 +88,6 @@ def test_on_a_clearml_server_it_is_the_web_host_s(
     assert opened.read_text() == address
 
 
-def test_a_task_that_is_not_there(clone: Path, embedded: Server, registry: Registry, opened: Path) -> None:
+def test_a_missing_task(clone: Path, embedded: Server, registry: Registry, opened: Path) -> None:
     outcome = registry("open", "nobody")
     assert (outcome.code, outcome.out, opened.exists()) == (2, "", False)

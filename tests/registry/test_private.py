@@ -1,4 +1,4 @@
-"""Nobody else on the machine reads a key of what `registry up` starts: neither while it runs, nor when it was killed."""
+"""No other user of the machine can read the keys of `registry up`, neither while it runs nor after it was killed."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from support.events import wait_for
 from support.registry_process import Command, command_in, end_of, environment_of, left
 from support.stranger import needs_root, readable
 
-from registry import processes
-from registry.supervisor import children_of
+from registry.agents import processes
+from registry.agents.supervisor import children_of
 
 SECRET = secrets.token_hex(20)  # as a key of S3
 
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A folder that everybody may look into, unlike pytest's."""
+    """A folder that everybody can read, unlike pytest's."""
     place = Path(tempfile.mkdtemp(dir="/tmp"))
     place.chmod(0o755)
     yield place
@@ -34,7 +34,7 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture
 def command(clone: Path, folder: Path) -> Iterator[Command]:
-    """`registry ...` as a process of its own, with an ordinary umask, below that folder; whatever is up at the end is ended."""
+    """`registry ...` as a separate process with an ordinary umask, below that folder; whatever still runs at the end is ended."""
     keys = {"AWS_ACCESS_KEY_ID": "somebody", "AWS_SECRET_ACCESS_KEY": SECRET}
     run = command_in(clone, environment_of(clone, folder) | keys, umask=0o022)
     yield run
@@ -42,7 +42,7 @@ def command(clone: Path, folder: Path) -> Iterator[Command]:
 
 
 def keys_of(home: Path) -> list[str]:
-    """Every secret that is to be kept: the store's, the server's, and the key in the page's address."""
+    """Every secret: the store's, the server's, and the key in the page's address."""
     keys = json.loads((home / "server/keys.json").read_text())
     login = json.loads((home / "server/server.json").read_text())["login_url"].partition("key=")[2]
     return [SECRET, keys["secret_key"], keys["signing_key"], login]
@@ -57,7 +57,7 @@ def is_rank(pid: int) -> bool:
 
 @needs_root
 @pytest.mark.slow
-def test_a_stranger_reads_no_key_and_a_killed_agent_leaves_neither_keys_nor_its_run(command: Command, folder: Path) -> None:
+def test_other_users_cannot_read_keys_and_a_killed_agent_leaves_neither_keys_nor_runs(command: Command, folder: Path) -> None:
     """Starts a server and an agent, which runs a task."""
     home, since = folder / "home", time.time() - 1
     assert command("up", "--port", "0").code == 0

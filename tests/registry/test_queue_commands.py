@@ -1,4 +1,4 @@
-"""Queues: listed with what waits and who serves, made, and with the GPUs of their machines, against which runs are checked."""
+"""Queues: listing and creating them, and setting the GPUs of their machines, against which runs are checked."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def serve(server: Server, queue: Queue, *agents: str) -> None:
         server.call("workers.register", worker=agent, queues=[queue.id])
 
 
-def test_a_queue_is_listed_with_what_waits_and_who_serves(embedded: Server, queue: Queue, registry: Registry) -> None:
+def test_a_queue_is_listed_with_its_waiting_tasks_and_agents(embedded: Server, queue: Queue, registry: Registry) -> None:
     assert registry("enqueue", "toy", "command=make", "--queue", queue.name).code == 0
     serve(embedded, queue, f"{queue.name}-a", f"{queue.name}-b")
     expected = {"name": queue.name, "id": queue.id, "gpus": None, "waiting": 1, "agents": [f"{queue.name}-a", f"{queue.name}-b"]}
@@ -34,7 +34,7 @@ def test_a_queue_is_listed_with_what_waits_and_who_serves(embedded: Server, queu
     assert row.split() == [queue.name, "1", f"{queue.name}-a,", f"{queue.name}-b"]
 
 
-def test_a_queue_is_made_with_the_gpus_of_its_machines(embedded: Server, registry: Registry) -> None:
+def test_a_queue_is_created_with_the_gpus_of_its_machines(embedded: Server, registry: Registry) -> None:
     names = [f"made-{uuid.uuid4().hex[:6]}" for _ in range(3)]
     for name, options in zip(names, ([], ["--gpus", "8"], ["--gpus", "0"]), strict=True):
         outcome = registry("queue", "create", name, *options)
@@ -42,14 +42,14 @@ def test_a_queue_is_made_with_the_gpus_of_its_machines(embedded: Server, registr
     assert [listed(registry, name)["gpus"] for name in names] == [None, 8, 0]
 
 
-def test_what_a_queue_states_is_corrected_and_its_other_tags_stay(embedded: Server, queue: Queue, registry: Registry) -> None:
+def test_set_corrects_the_gpus_and_keeps_other_tags(embedded: Server, queue: Queue, registry: Registry) -> None:
     embedded.call("queues.update", queue=queue.id, tags=["fast", "gpus=2", "gpus=3"])
     assert registry("queue", "set", queue.name, "--gpus", "4").code == 0
     assert embedded.queues()[queue.name].tags == ("fast", "gpus=4")
     assert listed(registry, queue.name)["gpus"] == 4
 
 
-def test_up_serves_no_queue_that_a_server_would_refuse(clone: Any, registry: Registry) -> None:
+def test_up_refuses_invalid_queue_names(clone: Any, registry: Registry) -> None:
     outcome = registry("up", "--queue", "ab", "--queue", "gpu01", "--queue", "x")
     assert (outcome.code, outcome.out) == (2, "")
     for name in ("ab", "x"):
@@ -59,7 +59,7 @@ def test_up_serves_no_queue_that_a_server_would_refuse(clone: Any, registry: Reg
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["create", "QUEUE"], "exists already; to state its GPUs: registry queue set QUEUE --gpus N"),
+        (["create", "QUEUE"], "already exists; to set its GPUs: registry queue set QUEUE --gpus N"),
         (["create", " "], "the queue name ' ' is shorter than 3 characters"),
         (["create", "--", "-xyz"], "queue '-xyz': must not begin with -"),
         (["create", "ab"], "the queue name 'ab' is shorter than 3 characters"),
@@ -69,7 +69,7 @@ def test_up_serves_no_queue_that_a_server_would_refuse(clone: Any, registry: Reg
         (["set", "QUEUE"], "Missing option '--gpus'"),
     ],
 )
-def test_what_is_typed_wrong_changes_nothing(embedded: Server, queue: Queue, registry: Registry, arguments: list[str], told: str) -> None:
+def test_a_wrong_command_changes_nothing(embedded: Server, queue: Queue, registry: Registry, arguments: list[str], told: str) -> None:
     before = embedded.queues()
     outcome = registry("queue", *(word.replace("QUEUE", queue.name) for word in arguments))
     assert (outcome.code, outcome.out) == (2, "")
@@ -86,22 +86,22 @@ class TestEnqueue:
         registry("queue", "set", queue.name, "--gpus", "2")
         outcome = registry(*command)
         assert outcome.code == 2
-        assert f"nproc_per_node=3: queue '{queue.name}' has 2 GPU(s) per machine, as its tag gpus=2 says" in outcome.err
+        assert f"nproc_per_node=3: queue '{queue.name}' has 2 GPU(s) per machine, according to its tag gpus=2" in outcome.err
         assert f"registry queue set {queue.name} --gpus N" in outcome.err
         registry("queue", "set", queue.name, "--gpus", "0")
         assert registry(*command).code == 0  # nor do machines without any: the processes share the CPU
 
-    def test_more_machines_than_agents_are_worth_a_warning(self, embedded: Server, queue: Queue, registry: Registry) -> None:
+    def test_more_machines_than_agents_are_a_warning(self, embedded: Server, queue: Queue, registry: Registry) -> None:
         command = ("enqueue", "toy", "--queue", queue.name, "--dataset", "s3://bucket/numbers", "nnodes=2")
         serve(embedded, queue, f"{queue.name}-a")
         outcome = registry(*command, "steps=1,2")
         assert (outcome.code, len(outcome.lines)) == (0, 2)
-        assert outcome.err.count(f"warning: nnodes=2 takes an agent for each machine, and queue '{queue.name}' has 1") == 1
+        assert outcome.err.count(f"warning: nnodes=2 needs one agent per machine, but queue '{queue.name}' has 1") == 1
         serve(embedded, queue, f"{queue.name}-b")
         assert "warning" not in registry(*command).err
-        assert "warning: 2 runs take 4 agents together, and queue" in registry(*command, "steps=1,2").err
+        assert "warning: 2 runs need 4 agents together, but queue" in registry(*command, "steps=1,2").err
 
-    def test_what_contradicts_several_machines_is_refused(self, embedded: Server, queue: Queue, registry: Registry) -> None:
+    def test_arguments_that_contradict_several_machines_are_refused(self, embedded: Server, queue: Queue, registry: Registry) -> None:
         command = ("enqueue", "toy", "--queue", queue.name, "nnodes=2")
         assert "standalone=True means one machine, nnodes=2 several" in registry(*command, "standalone=True").err
         assert "command=make runs in one process" in registry(*command, "command=make").err

@@ -1,4 +1,4 @@
-"""Names of images, as the engine reads them: the rules are those of the module distribution/reference (normalize.go, regexp.go)."""
+"""Names of images, parsed as the engine does: the rules are those of the module distribution/reference (normalize.go, regexp.go)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 
 from registry.environment import ROOT
 from registry.image import images_named
-from registry.reference import Reference, has_digest, read, split
+from registry.images.reference import Reference, has_digest, read, split
 
 DIGEST = "sha256:" + 64 * "a"
 
@@ -32,17 +32,17 @@ def test_host_path_and_tag(name: str, host: str, path: str, tag: str) -> None:
     assert read(name) == Reference(host, path, tag)
 
 
-def test_a_repository_is_kept_as_it_is_written() -> None:
+def test_the_repository_is_returned_as_written() -> None:
     assert split("team/clip:v1") == ("team/clip", "v1")
     assert split("localhost:5000/clip") == ("localhost:5000/clip", "latest")
 
 
-def test_only_a_digest_means_one_image_for_ever() -> None:
+def test_only_a_digest_always_means_the_same_image() -> None:
     assert has_digest(f"python:3.11@{DIGEST}")
     assert not has_digest("python:3.11")
 
 
-@pytest.mark.parametrize("place", ["docker.io/team", "[::1]:5000/team", "[fd00::1]", "registry.example.org:5000"])
-def test_places_that_images_can_be_kept_at(place: str) -> None:
-    (image,) = images_named(ROOT, ("clip",), False, None, place)
-    assert image.repository == f"{place}/clip"
+@pytest.mark.parametrize("registry", ["docker.io/team", "[::1]:5000/team", "[fd00::1]", "registry.example.org:5000"])
+def test_valid_image_registries(registry: str) -> None:
+    (image,) = images_named(ROOT, ("clip",), False, None, registry)
+    assert image.repository == f"{registry}/clip"

@@ -1,4 +1,4 @@
-"""Rendered files: they follow the declarations, are noticed when they do not, and do what they say."""
+"""Rendered files: they follow the declarations, are reported when outdated, and work."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ sys.exit(int(os.environ.get("EXIT", "0")))
 
 @pytest.fixture
 def rendered(clone: Path, registry: Registry) -> Path:
-    """The clone with a Dockerfile, a catalog whose alias the smoke steps need, and its files rendered."""
+    """The clone with a Dockerfile, a catalogue with an alias that the smoke steps need, and rendered files."""
     (clone / "registry").mkdir()
     (clone / "registry/catalog.yaml").write_text(CATALOG)
     (clone / "docker/toy/Dockerfile").write_text("ARG BASE_IMAGE=nvcr.io/nvidia/pytorch:26.02-py3\nFROM ${BASE_IMAGE}\n")
@@ -101,14 +101,14 @@ class TestExample:
         _, calls = self.run(script, QUEUE="my queue")
         assert all("my queue" in call for call in calls)
 
-    def test_it_fails_where_a_command_fails(self, script: Path) -> None:
+    def test_it_fails_if_a_command_fails(self, script: Path) -> None:
         code, calls = self.run(script, EXIT="2")
         assert (code, len(calls)) == (2, 1)
 
-    def test_no_registry_command_is_said(self, rendered: Path) -> None:
+    def test_a_missing_registry_command_is_an_error(self, rendered: Path) -> None:
         done = subprocess.run(["/bin/bash", rendered / "example/toy.sh"], env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True)
         assert done.returncode == 1
-        assert "there is no registry command" in done.stderr
+        assert "the registry command was not found" in done.stderr
 
 
 class TestCompose:
@@ -123,7 +123,7 @@ class TestCompose:
         assert toy["deploy"]["resources"]["reservations"]["devices"] == [{"driver": "nvidia", "capabilities": ["gpu"]}]
         assert all(volume["source"].startswith("../") for volume in toy["volumes"])
 
-    def test_it_is_called_as_its_repository(self, rendered: Path, registry: Registry) -> None:
+    def test_a_service_is_named_after_its_repository(self, rendered: Path, registry: Registry) -> None:
         write_dockerfile(rendered, "PaddleDetection", "ARG BASE_IMAGE=nvcr.io/nvidia/paddlepaddle:24.12-py3\n")
         registry("render")
         service = self.service(rendered, "paddle_detection")
@@ -132,7 +132,7 @@ class TestCompose:
         repository, tag = "${IMAGE_REGISTRY:-docker.io/library}/paddledetection", "${PADDLE_DETECTION_ENVIRONMENT:-latest}"
         assert service["image"] == f"{repository}:{tag}"  # references are in lower case
 
-    def test_an_image_of_several_workloads_bears_its_own_name(self, rendered: Path, registry: Registry) -> None:
+    def test_a_container_for_several_workloads_is_named_after_its_image(self, rendered: Path, registry: Registry) -> None:
         for name in ("mmdetection", "DAB-DETR"):
             folder = shutil.copytree(rendered / "clearml_tasks/toy", rendered / "clearml_tasks" / name)
             (folder / "workload.yaml").write_text((folder / "workload.yaml").read_text() + "image: openmmlab\n")
@@ -140,7 +140,7 @@ class TestCompose:
         registry("render")
         assert self.service(rendered, "openmmlab")["container_name"] == "${CONTAINER_PREFIX-}openmmlab"
 
-    def test_the_one_workload_of_an_image_gives_it_its_name(self, rendered: Path, registry: Registry) -> None:
+    def test_a_container_for_one_workload_is_named_after_it(self, rendered: Path, registry: Registry) -> None:
         folder = shutil.copytree(rendered / "clearml_tasks/toy", rendered / "clearml_tasks/openseg.pytorch")
         (folder / "workload.yaml").write_text((folder / "workload.yaml").read_text() + "image: openseg\n")
         write_dockerfile(rendered, "openseg", "ARG BASE_IMAGE=nvcr.io/nvidia/pytorch:26.02-py3\n")
@@ -151,7 +151,7 @@ class TestCompose:
         ("base", "reserved"),
         [("nvidia/cuda:11.3.1-devel", True), ("pytorch/pytorch:1.12.1-cuda11.3-cudnn8-devel", True), ("python:3.11-slim-bookworm", False)],
     )
-    def test_a_gpu_is_reserved_where_the_base_is_made_for_one(self, rendered: Path, registry: Registry, base: str, reserved: bool) -> None:
+    def test_a_gpu_is_reserved_if_the_base_uses_one(self, rendered: Path, registry: Registry, base: str, reserved: bool) -> None:
         write_dockerfile(rendered, "toy", f"ARG BASE_IMAGE={base}\n")
         registry("render")
         assert ("deploy" in self.service(rendered, "toy")) == reserved
@@ -176,7 +176,7 @@ class TestCommonBase:
         settings = clone / ".env"
         settings.write_text(re.sub("PYTORCH_TAG=.*", f"PYTORCH_TAG={tag}", settings.read_text()))
 
-    def test_a_dockerfile_that_lags_is_named_and_brought_in_step(self, dockerfile: Path, rendered: Path, registry: Registry) -> None:
+    def test_an_outdated_dockerfile_is_reported_and_updated(self, dockerfile: Path, rendered: Path, registry: Registry) -> None:
         assert dockerfile.read_text() == self.BEFORE
         self.state(rendered, "26.03-py3")
         outcome = registry("render", "--check")
@@ -195,25 +195,25 @@ class TestCommonBase:
             "ARG BASE_IMAGE=python:3.11-slim-bookworm\n",
         ],
     )
-    def test_a_base_of_its_own_is_left_alone(self, dockerfile: Path, rendered: Path, registry: Registry, text: str) -> None:
+    def test_another_base_is_not_changed(self, dockerfile: Path, rendered: Path, registry: Registry, text: str) -> None:
         dockerfile.write_text(text)
         self.state(rendered, "26.03-py3")
         registry("render")
         assert dockerfile.read_text() == text
 
-    def test_a_comment_further_up_is_about_something_else(self, dockerfile: Path, registry: Registry) -> None:
+    def test_only_the_comment_directly_above_counts(self, dockerfile: Path, registry: Registry) -> None:
         dockerfile.write_text("# It trains with CUDA\n\n" + self.BEFORE.replace("26.02", "21.06"))
         registry("render")
         assert dockerfile.read_text() == "# It trains with CUDA\n\n" + self.BEFORE
 
-    def test_without_the_setting_each_states_its_own(self, dockerfile: Path, rendered: Path, registry: Registry) -> None:
+    def test_without_the_setting_each_dockerfile_keeps_its_base(self, dockerfile: Path, rendered: Path, registry: Registry) -> None:
         (rendered / ".env").unlink()
         dockerfile.write_text(self.BEFORE.replace("26.02", "21.06"))
         registry("render")
         assert "21.06" in dockerfile.read_text()
 
     @pytest.mark.parametrize("tag", ["", "26.02 py3", '"26.02-py3"', "-py3"])
-    def test_what_cannot_be_a_tag(self, dockerfile: Path, rendered: Path, registry: Registry, tag: str) -> None:
+    def test_an_invalid_tag(self, dockerfile: Path, rendered: Path, registry: Registry, tag: str) -> None:
         self.state(rendered, tag)
         outcome = registry("render")
         assert outcome.code == 2
@@ -231,9 +231,7 @@ def test_the_files_of_this_repository_are_up_to_date(registry: Registry, monkeyp
 
 @pytest.mark.usefixtures("no_server")
 @pytest.mark.parametrize("name", discover(ROOT))
-def test_clearml_tasks_own_parser_reads_the_enqueue_of_every_example(
-    name: str, registry: Registry, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_parser_of_clearml_task_accepts_every_example(name: str, registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     outcome = registry("enqueue", name, "--smoke", "--dry-run")
     assert outcome.code == 0, outcome.err

@@ -1,4 +1,4 @@
-"""Runs on their way back to their queue, as the registry sees them."""
+"""Runs that are being requeued, as the registry sees them."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from support.command_line import Registry
 from harness import requeue
 from harness.reasons import tell
 from harness.requeue import count
+from registry.agents.stopping import give_up
 from registry.backends import Queue, Server
-from registry.stopping import give_up
-from registry.watch import wait
+from registry.tasks.watch import wait
 
 pytestmark = pytest.mark.filterwarnings("ignore::pyparsing.warnings.PyparsingDeprecationWarning")  # of the SDK's
 
 
 class TestRequeued:
-    """A run that its machine ended is on its way back to its queue."""
+    """A run that its machine has ended is being requeued."""
 
     TOLD = "stopped by SIGTERM; the last checkpoint is kept"
 
     @pytest.fixture
     def stopped(self, embedded: Server, queue: Queue) -> str:
-        """A run that may go back once, and has said that it has stopped."""
+        """A run that may be requeued once, and has reported that it stopped."""
         given = {"Args": {"requeue": {"section": "Args", "name": "requeue", "value": "1"}}}
         task = str(embedded.call("tasks.create", name=f"spot-{uuid.uuid4().hex[:6]}", type="training", hyperparams=given)["id"])
         embedded.call("tasks.enqueue", task=task, queue=queue.id)
@@ -44,13 +44,13 @@ class TestRequeued:
         server.call("tasks.started", task=task, force=True)
 
     def step_by_step(self, monkeypatch: pytest.MonkeyPatch, *steps: Callable[[], object]) -> list[Callable[[], object]]:
-        """Between any two looks at the task, one of the steps happens."""
+        """Between two requests for the task, one of the steps happens."""
         left = list(steps)
-        for module in ("registry.watch.sleep", "registry.stopping.time.sleep"):
+        for module in ("registry.tasks.watch.sleep", "registry.agents.stopping.time.sleep"):
             monkeypatch.setattr(module, lambda _: left.pop(0)())
         return left
 
-    def test_who_waits_for_it_waits_on(
+    def test_waiting_continues_while_it_is_requeued(
         self, clone: Any, embedded: Server, queue: Queue, stopped: str, registry: Registry, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         back = self.back(embedded, stopped)
@@ -63,7 +63,7 @@ class TestRequeued:
         assert "completed (requeued 1 of 1)" in registry("status", stopped).out
         assert json.loads(registry("status", stopped, "--json").out)[0]["requeued"] == 1
 
-    def test_its_log_is_followed_on(
+    def test_following_its_log_continues(
         self, clone: Any, embedded: Server, queue: Queue, stopped: str, registry: Registry, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def finish() -> None:
@@ -74,25 +74,25 @@ class TestRequeued:
         assert registry("logs", stopped, "--follow").code == 0
         assert left == []
 
-    def test_its_agent_s_supervisor_puts_it_back(self, embedded: Server, stopped: str) -> None:
+    def test_the_supervisor_of_its_agent_requeues_it(self, embedded: Server, stopped: str) -> None:
         give_up(embedded, stopped, "nobody", "its agent was ended")
         assert (embedded.task(stopped)["status"], count(embedded.task(stopped))) == ("queued", 1)
 
-    def test_a_task_that_could_say_nothing_is_put_back_too(self, embedded: Server, queue: Queue, stopped: str) -> None:
+    def test_a_task_that_could_not_report_is_requeued_too(self, embedded: Server, queue: Queue, stopped: str) -> None:
         embedded.call("tasks.started", task=stopped)
         give_up(embedded, stopped, "nobody", "its agent was ended")
         assert embedded.task(stopped)["status_reason"] == "requeued 1 of 1: its agent was ended"
 
-    def test_one_that_a_person_has_asked_to_stop_is_not_put_back(self, embedded: Server, stopped: str) -> None:
+    def test_a_task_that_a_user_has_stopped_is_not_requeued(self, embedded: Server, stopped: str) -> None:
         embedded.call("tasks.started", task=stopped, status_message="stopping")  # as tasks.stop leaves it for an agent
         give_up(embedded, stopped, "nobody", "its agent was ended")
         assert embedded.task(stopped)["status"] == "stopped"
 
-    def test_stopped_by_a_person_it_does_not_come_back(
+    def test_a_task_stopped_by_a_user_does_not_run_again(
         self, clone: Any, embedded: Server, queue: Queue, stopped: str, registry: Registry, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         left = self.step_by_step(monkeypatch, self.back(embedded, stopped))
-        assert registry("stop", stopped).err.endswith(": taken off its queue\n")
+        assert registry("stop", stopped).err.endswith(": removed from its queue\n")
         assert (embedded.task(stopped)["status"], embedded.queues()[queue.name].waiting, left) == ("created", 0, [])
 
     def back(self, server: Server, task: str) -> Callable[[], object]:

@@ -1,4 +1,4 @@
-"""The clone that a command is about, from wherever it is typed."""
+"""The clone that a command works on, from any folder."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ def names(registry: Registry, *before: str) -> list[str]:
     return [workload["name"] for workload in json.loads(registry(*before, "list", "--json").out)]
 
 
-def test_the_option_leads_to_it(clone: Path, elsewhere: Path, registry: Registry) -> None:
+def test_the_option_selects_the_clone(clone: Path, elsewhere: Path, registry: Registry) -> None:
     assert names(registry, "--root", str(clone)) == ["toy"]
     assert names(registry, "--root", f"../{clone.name}/configs") == ["toy"]
 
 
-def test_so_does_the_variable_and_the_option_comes_first(
+def test_the_variable_selects_the_clone_and_the_option_takes_precedence(
     clone: Path, elsewhere: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REGISTRY_ROOT", str(clone))
     assert names(registry) == ["toy"]
     outcome = registry("--root", str(elsewhere), "list")
     assert (outcome.code, outcome.out) == (1, "")
-    assert f"neither {elsewhere} nor a folder above it has clearml_tasks/*/workload.yaml" in outcome.err
+    assert f"neither {elsewhere} nor a folder above it contains clearml_tasks/*/workload.yaml" in outcome.err
 
 
 @pytest.mark.usefixtures("no_server")
-def test_a_run_is_that_clone_s(clone: Path, elsewhere: Path, registry: Registry) -> None:
+def test_a_run_uses_the_selected_clone(clone: Path, elsewhere: Path, registry: Registry) -> None:
     outcome = registry("--root", str(clone), "enqueue", "toy", "command=make", "--dry-run")
     assert outcome.code == 0, outcome.err
     assert f"--repo '{clone.as_uri()}'" in outcome.out or f"--repo {clone.as_uri()}" in outcome.out

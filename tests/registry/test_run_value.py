@@ -1,4 +1,4 @@
-"""A run as a command line: read by a shell and by clearml-task's own parser, it says what the run says."""
+"""A run as a command line: parsed by a shell and by clearml-task's own parser, it gives the same run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ runs = st.builds(
 
 @settings(deadline=None)
 @given(runs)
-def test_a_command_line_reads_back_as_the_run(run: Run) -> None:
+def test_a_command_line_can_be_parsed_back_into_the_run(run: Run) -> None:
     parsed = parse_clearml_task(run.command_line())
     assert (parsed.project, parsed.name, parsed.task_type, parsed.queue) == (run.project, run.name, run.type, run.queue)
     assert (parsed.repo, parsed.commit, parsed.script, parsed.docker) == (run.repository, run.commit, run.script, run.image)
@@ -32,7 +32,7 @@ def test_a_command_line_reads_back_as_the_run(run: Run) -> None:
     assert parsed.skip_python_env_install
 
 
-def test_what_a_server_would_refuse_is_said_before() -> None:
+def test_values_that_a_server_would_refuse_are_reported_before() -> None:
     run = Run("ab", "x", "training", "r", "c", "s", "i", "q", tags=("-t", ""))
     assert run.problems() == [
         "the project name 'ab' is shorter than 3 characters",
@@ -49,9 +49,9 @@ def test_what_a_server_would_refuse_is_said_before() -> None:
         ("a/abc", None),
         ("ab", "the project name 'ab' is shorter than 3 characters"),
         ("team/ab", "the project name 'team/ab' ends in a part that is shorter than 3 characters"),
-        ("team//abc", "the project name 'team//abc' has a part without letters; write a/b"),
-        ("team/", "the project name 'team/' has a part without letters; write a/b"),
-        ("/team", "the project name '/team' has a part without letters; write a/b"),
+        ("team//abc", "the project name 'team//abc' has an empty part; write a/b"),
+        ("team/", "the project name 'team/' has an empty part; write a/b"),
+        ("/team", "the project name '/team' has an empty part; write a/b"),
         ("", "the project name '' is shorter than 3 characters"),
     ],
 )

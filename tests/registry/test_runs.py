@@ -1,4 +1,4 @@
-"""What became of runs: found by any name they have, compared and read."""
+"""Runs after they were enqueued: finding, comparing and reading them."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from support.tasks import run_on, send_events
 
 from harness.reasons import tell
 from registry.backends import Queue, Server
-from registry.compare import comparison, differing, results
 from registry.errors import RunFailedError
-from registry.watch import numbers, wait
+from registry.tasks.compare import comparison, differing, results
+from registry.tasks.watch import numbers, wait
 
 pytestmark = pytest.mark.filterwarnings("ignore::pyparsing.warnings.PyparsingDeprecationWarning")  # of the SDK's
 
@@ -54,20 +54,20 @@ class TestCompare:
         ]
         assert numbers(tasks[0]) == "loss/value=0.4  accuracy/value=0.6"
 
-    def test_of_one_run_that_has_it_none_is_the_best(self) -> None:
+    def test_a_single_run_is_not_marked_as_the_best(self) -> None:
         properties = {"metrics": {"value": '{"main": "loss/value"}'}}
         item = {"metric": "loss", "variant": "value", "value": 0.4, "min_value": 0.2, "max_value": 0.9}
         task = {"hyperparams": {"properties": properties}, "last_metrics": {"m": {"v": item}}}
         assert results([task, {}]) == [("loss/value", ["0.4 (min 0.2)", ""])]
 
-    def test_what_a_server_answers_as_not_finite_is_no_number(self) -> None:
-        """Python's JSON reads NaN, should a server write it."""
+    def test_values_that_a_server_returns_as_not_finite_are_not_numbers(self) -> None:
+        """Python's JSON parser accepts NaN, if a server sends it."""
         item = {"metric": "loss", "variant": "value", "value": float("nan"), "min_value": 0.2, "max_value": float("inf")}
         task = {"last_metrics": {"m": {"v": item}}}
         assert results([task]) == [("loss/value", ["not finite"])]
         assert numbers(task) == "loss/value not finite"
 
-    def test_what_diverged_is_told_in_short_and_before_what_did_not(self) -> None:
+    def test_diverged_scalars_come_first_in_short_form(self) -> None:
         gaps = {f"loss/{name}": "at step 3, since step 7" for name in "abcd"} | {"loss/e": "at step 3"}
         item = {"metric": "accuracy", "variant": "value", "value": 0.5}
         properties = {"not_finite": {"value": json.dumps(gaps)}}
@@ -89,13 +89,13 @@ class TestFinding:
             (found,) = json.loads(registry("status", reference, "--json").out)
             assert found["id"] == first
 
-    def test_all_that_are_unknown_are_named(self, clone: Any, pair: tuple[str, str], registry: Registry) -> None:
+    def test_all_unknown_tasks_are_named(self, clone: Any, pair: tuple[str, str], registry: Registry) -> None:
         outcome = registry("compare", pair[0], "nobody", "ffffffffffffffffffffffffffffffff")
         assert (outcome.code, outcome.out) == (2, "")
         assert "no task 'nobody'" in outcome.err
         assert "no task ffffffffffffffffffffffffffffffff" in outcome.err
 
-    def test_a_name_of_several_asks_for_an_id(self, clone: Any, embedded: Server, registry: Registry) -> None:
+    def test_an_ambiguous_name_is_an_error_that_lists_ids(self, clone: Any, embedded: Server, registry: Registry) -> None:
         name = f"twin-{uuid.uuid4().hex[:6]}"
         twins = [run_on(embedded, name, {}, []) for _ in range(2)]
         outcome = registry("logs", name)
@@ -133,7 +133,7 @@ def test_a_log_is_followed_until_the_task_ends(
         if len(looks) == 3:
             embedded.call("tasks.completed", task=task)
 
-    monkeypatch.setattr("registry.watch.sleep", between_looks)
+    monkeypatch.setattr("registry.tasks.watch.sleep", between_looks)
     assert registry("logs", task, "--follow").lines == [f"look {look}: {half}" for look in range(3) for half in ("one", "two")]
 
 
@@ -149,7 +149,7 @@ def test_a_log_is_followed_from_its_end(
         send_events(embedded, [{**line, "timestamp": now + 1, "msg": "after"}])
         embedded.call("tasks.completed", task=task)
 
-    monkeypatch.setattr("registry.watch.sleep", end)
+    monkeypatch.setattr("registry.tasks.watch.sleep", end)
     assert registry("logs", task, "--follow", "--tail", "2").lines == ["before 3", "before 4", "after"]
 
 
@@ -158,7 +158,7 @@ class TestReasons:
 
     @pytest.fixture
     def failed(self, clone: Any, server: LocalServer, embedded: Server) -> str:
-        """A task whose run has said why it failed, and whose agent has spoken after it."""
+        """A task whose run has reported why it failed, before its agent reported too."""
         body = {"name": f"failed-{uuid.uuid4().hex[:6]}", "type": "training", "project": embedded.project("clearml-example-project")}
         task = str(embedded.call("tasks.create", **body)["id"])
         embedded.call("tasks.started", task=task)
@@ -167,13 +167,13 @@ class TestReasons:
         ends(server, task, 1)
         return task
 
-    def test_status_and_logs_tell_the_run_s_own(self, embedded: Server, failed: str, registry: Registry) -> None:
+    def test_status_and_logs_show_the_runs_own_reason(self, embedded: Server, failed: str, registry: Registry) -> None:
         assert embedded.task(failed)["status_reason"] == "worker execution exit code 1"
         assert re.search(rf"failed .* {self.TOLD}$", registry("status", failed).lines[1].rstrip())
         assert json.loads(registry("status", failed, "--json").out)[0]["reason"] == self.TOLD
         assert registry("logs", failed).err == f"{embedded.task(failed)['name']} ({failed}): failed: {self.TOLD}\n"
 
-    def test_who_waits_is_told_it(self, embedded: Server, failed: str) -> None:
+    def test_waiting_reports_the_reason(self, embedded: Server, failed: str) -> None:
         with pytest.raises(RunFailedError, match=re.escape(f"({failed}): failed: {self.TOLD}")):
             wait(embedded, [failed], Console(file=io.StringIO()))
 

@@ -1,4 +1,4 @@
-"""`registry up` and `down` with the real server and the real agent: what they start works, and what they end is theirs."""
+"""`registry up` and `down` with the real server and the real agent: what they start works, and they end only what they started."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from support.events import wait_for
 from support.namespaces import ip, why_not
 from support.registry_process import Command, command_in, environment_of
 
-from registry import processes
+from registry.agents import processes
 from registry.home import started_at
 
 
@@ -34,7 +34,7 @@ def home(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def command(clone: Path, tmp_path: Path) -> Iterator[Command]:
-    """`registry ...` as a process of its own, with a state folder of its own; whatever is up at the end is ended."""
+    """`registry ...` as a separate process with its own state folder; whatever still runs at the end is ended."""
     run = command_in(clone, environment_of(clone, tmp_path))
     yield run
     run("down")
@@ -76,7 +76,7 @@ def test_from_nothing_to_a_published_dataset_and_a_run_on_it(command: Command, c
 
 
 @pytest.mark.slow
-def test_a_run_killed_with_9_is_taken_up_again_and_ends_as_an_unbroken_one(command: Command, clone: Path) -> None:
+def test_a_run_killed_with_sigkill_is_resumed_with_the_same_result(command: Command, clone: Path) -> None:
     """Starts a server and an agent, which runs four tasks; every rank is killed in the middle of the second."""
     assert command("up", "--port", "0").code == 0
     (made,) = command("enqueue", "toy", "command=make", "n=3", "--wait").lines
@@ -108,7 +108,7 @@ def is_rank_of(process: Path, task: str) -> bool:
 
 
 @pytest.mark.slow
-def test_up_again_starts_only_what_is_missing_and_down_ends_only_what_it_started(command: Command, home: Path) -> None:
+def test_up_starts_only_what_is_missing_and_down_ends_only_what_up_started(command: Command, home: Path) -> None:
     """Starts a server and three agents."""
     up = command("up", "--port", "0", "--queue", "blue")
     assert up.code == 0, up.err
@@ -140,7 +140,7 @@ def test_up_again_starts_only_what_is_missing_and_down_ends_only_what_it_started
     assert command("up", "--agents", "0").lines == up.lines  # the same address, by which files and links are known
 
 
-def test_a_taken_port_is_told_with_the_servers_own_words(command: Command) -> None:
+def test_a_port_in_use_is_reported_with_the_servers_message(command: Command) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -149,14 +149,14 @@ def test_a_taken_port_is_told_with_the_servers_own_words(command: Command) -> No
     assert (outcome.code, outcome.out) == (1, "")
     assert outcome.err.splitlines() == [
         "server: starting",
-        "error: the server did not start; its last words:",
+        "error: the server did not start; the end of its log:",
         f"    local_server: port {port} of 127.0.0.1 is taken by another program; choose another with --port",
     ]
 
 
 @pytest.fixture
 def own_network() -> Iterator[tuple[str, ...]]:
-    """What a command begins with to run where all ports are free."""
+    """The prefix of a command that runs it in a network namespace where all ports are free."""
     if why := why_not():
         pytest.skip(why)
     name = f"ports-{os.getpid()}"
@@ -166,8 +166,8 @@ def own_network() -> Iterator[tuple[str, ...]]:
     ip("netns", "del", name)
 
 
-def test_the_ordinary_port_of_http_serves_its_own_clients(command: Command, own_network: tuple[str, ...]) -> None:
-    """They leave that port out of the address that they ask for."""
+def test_port_80_works_for_the_servers_own_clients(command: Command, own_network: tuple[str, ...]) -> None:
+    """They omit that port from the address."""
     for arguments in (("up", "--port", "80", "--agents", "0"), ("queue", "create", "blue"), ("up", "--agents", "0")):
         outcome = command(*arguments, begin=own_network)
         assert outcome.code == 0, outcome.err
@@ -176,7 +176,7 @@ def test_the_ordinary_port_of_http_serves_its_own_clients(command: Command, own_
 
 @pytest.fixture
 def mounted(home: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
-    """The state folder, a file system of its own with the given options."""
+    """The state folder on its own file system, with the given mount options."""
     if os.geteuid() != 0:
         pytest.skip("only root can mount a file system")
     home.mkdir()
@@ -188,18 +188,18 @@ def mounted(home: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
 
 
 class TestHome:
-    """A state folder in which nothing can be written is one line, and what runs can be ended."""
+    """If nothing can be written to the state folder, the error is one line, and what runs can be ended."""
 
     def test_below_a_file(self, command: Command, home: Path) -> None:
         home.touch()
         for line in ("up", "agent"):
             outcome = command(line)
             assert f"cannot write {home}: " in outcome.err
-            assert "REGISTRY_HOME may lead to another folder" in outcome.err
+            assert "to use another folder, set REGISTRY_HOME" in outcome.err
             assert "Traceback" not in outcome.err
 
     @pytest.mark.parametrize("mounted", ["ro"], indirect=True)
-    def test_that_is_read_only(self, command: Command, mounted: Path) -> None:
+    def test_in_a_read_only_folder(self, command: Command, mounted: Path) -> None:
         outcome = command("up")
         assert (outcome.code, outcome.out) == (1, "")
         assert outcome.err.startswith(f"error: cannot write {mounted}/")
@@ -223,7 +223,7 @@ class TestHome:
         assert not server.is_alive
         assert command("up").err == refused.err
 
-    def test_a_process_whose_record_cannot_be_written_does_not_stay(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_process_whose_record_cannot_be_written_is_ended(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         def full(*_: object) -> None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -233,7 +233,7 @@ class TestHome:
         wait_for(lambda: not list(processes.marked("MARKED", ["yes"])))
 
 
-def test_a_process_is_asked_first_and_then_ended_with_what_it_started(tmp_path: Path) -> None:
+def test_a_process_is_asked_to_end_and_then_killed_with_its_children(tmp_path: Path) -> None:
     code = "import signal, subprocess as s; signal.signal(15, signal.SIG_IGN); c = s.Popen(['sleep', '99']); print('up', flush=1); c.wait()"
     stubborn = processes.start("stubborn", [sys.executable, "-c", code], dict(os.environ), tmp_path)
     polite = processes.start("polite", ["sleep", "300"], dict(os.environ), tmp_path)
@@ -246,7 +246,7 @@ def test_a_process_is_asked_first_and_then_ended_with_what_it_started(tmp_path: 
     assert not any(started_at(pid) for pid in [*members, polite.pid])
 
 
-def test_a_state_folder_that_the_agent_would_refuse_is_refused_at_once(clone: Path, tmp_path: Path) -> None:
+def test_a_state_folder_with_white_space_is_refused(clone: Path, tmp_path: Path) -> None:
     environment = {**os.environ, "REGISTRY_HOME": str(tmp_path / "a home")}
     done = subprocess.run([sys.executable, "-m", "registry", "up"], env=environment, cwd=clone, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (1, "")
@@ -254,9 +254,9 @@ def test_a_state_folder_that_the_agent_would_refuse_is_refused_at_once(clone: Pa
 
 
 def test_an_agent_clones_a_repository_of_another_user(clone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from registry import agents
+    from registry.agents.agent import git_configuration
 
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(agents.git_configuration(tmp_path)))
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(git_configuration(tmp_path)))
     monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")  # git's own way to test this
     git(tmp_path, "clone", "-q", clone.as_uri(), str(tmp_path / "copy"))
     assert (tmp_path / "copy/clearml_tasks/toy/workload.yaml").exists()

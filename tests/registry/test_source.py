@@ -1,4 +1,4 @@
-"""What code a run takes: a commit that an agent can get, and a word about everything that it would not get."""
+"""The source of a run: a commit that agents can fetch, and messages about everything that they could not."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from support.command_line import git
 
-from registry import remote, source
+from registry import remote
+from registry.enqueue import source
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def commit(root: Path, name: str) -> str:
     return git(root, "rev-parse", "HEAD")
 
 
-def test_an_embedded_server_takes_the_clone_itself_at_its_commit(clone: Path) -> None:
+def test_the_embedded_server_uses_the_local_clone_at_its_commit(clone: Path) -> None:
     found = source.read(clone, None, embedded=True)
     assert found == source.Source(clone.as_uri(), git(clone, "rev-parse", "HEAD"))
     assert "%20" in found.repository
@@ -40,7 +41,7 @@ def test_an_embedded_server_takes_the_clone_itself_at_its_commit(clone: Path) ->
 
 @pytest.fixture(params=["in a clone", "of a bare repository"])
 def worktree(request: pytest.FixtureRequest, clone: Path, tmp_path: Path) -> tuple[Path, Path]:
-    """What `git worktree add` makes, on a branch of its own, and where its history is."""
+    """A worktree on a branch of its own, and the repository with its history."""
     holder = clone
     if request.param == "of a bare repository":
         holder = tmp_path / "bare"
@@ -49,14 +50,14 @@ def worktree(request: pytest.FixtureRequest, clone: Path, tmp_path: Path) -> tup
     return tmp_path / "worktree", holder
 
 
-def test_of_a_worktree_the_repository_that_holds_its_history_is_taken(worktree: tuple[Path, Path], tmp_path: Path) -> None:
+def test_for_a_worktree_its_main_repository_is_used(worktree: tuple[Path, Path], tmp_path: Path) -> None:
     """The worktree may be gone before an agent clones."""
     tree, holder = worktree
     latest = commit(tree, "idea.txt")
     (tree / "half-done").write_text("new")
     found = source.read(tree, None, embedded=True)
     assert (found.repository, found.commit, found.problems) == (holder.as_uri(), latest, ())
-    assert found.warnings == ("not committed, so not part of the run: half-done",)
+    assert found.warnings == ("uncommitted changes are not part of the run: half-done",)
     git(holder, "worktree", "remove", "--force", str(tree))
     git(tmp_path, "clone", "-q", found.repository, "cloned")
     git(tmp_path / "cloned", "checkout", "-q", found.commit)
@@ -73,7 +74,7 @@ def test_uncommitted_files_are_named(pushed: Path) -> None:
         assert "a note" in message
 
 
-def test_another_branch_is_taken_without_what_is_not_committed_here(clone: Path) -> None:
+def test_another_branch_ignores_uncommitted_files(clone: Path) -> None:
     git(clone, "switch", "-qc", "idea")
     wanted = commit(clone, "idea.txt")
     git(clone, "switch", "-q", "main")
@@ -82,47 +83,47 @@ def test_another_branch_is_taken_without_what_is_not_committed_here(clone: Path)
     assert (found.commit, found.problems, found.warnings) == (wanted, (), ())
 
 
-def test_an_unknown_branch_is_refused_with_those_there_are(clone: Path) -> None:
-    assert source.read(clone, "mian", embedded=True).problems == ("there is no branch 'mian' (did you mean main?); there are: main",)
+def test_the_error_for_an_unknown_branch_lists_the_branches(clone: Path) -> None:
+    assert source.read(clone, "mian", embedded=True).problems == ("there is no branch 'mian' (did you mean main?); available: main",)
 
 
 def test_a_commit_on_no_branch_cannot_be_cloned(clone: Path) -> None:
     git(clone, "switch", "-q", "--detach")
     commit(clone, "loose.txt")
     loose = git(clone, "rev-parse", "HEAD")[:10]
-    told = f"commit {loose} is on no branch, so it cannot be cloned: git switch -c NAME"
+    told = f"commit {loose} is on no branch, so agents cannot clone it; run: git switch -c NAME"
     assert source.read(clone, None, embedded=True).problems == (told,)
 
 
-def test_a_server_elsewhere_takes_the_remote(pushed: Path, tmp_path: Path) -> None:
+def test_another_server_uses_the_remote(pushed: Path, tmp_path: Path) -> None:
     found = source.read(pushed, None, embedded=False)
     assert (found.repository, found.problems) == (url(tmp_path), ())
 
 
 def test_a_commit_that_is_not_pushed_is_refused(pushed: Path) -> None:
     latest = commit(pushed, "new.txt")
-    told = f"commit {latest[:10]} is not pushed to origin, so no agent can fetch it: git push"
+    told = f"commit {latest[:10]} is not pushed to origin, so agents cannot fetch it; run: git push"
     assert source.read(pushed, None, embedded=False).problems == (told,)
     assert source.read(pushed, None, embedded=True).problems == ()
 
 
-def test_a_branch_is_the_remote_one_where_agents_fetch_from_it(pushed: Path) -> None:
+def test_a_branch_is_read_from_the_remote_if_agents_fetch_from_it(pushed: Path) -> None:
     at_remote = git(pushed, "rev-parse", "HEAD")
     commit(pushed, "new.txt")
     assert source.read(pushed, "main", embedded=False).commit == at_remote
 
 
-class TestTheRemoteIsAsked:
-    """What it has now counts, not what this clone has heard of it."""
+class TestRemote:
+    """Its current state counts, not what this clone knows of it."""
 
     def problems(self, clone: Path, branch: str | None = None) -> tuple[str, ...]:
         return source.read(clone, branch, embedded=False).problems
 
-    def test_a_tag_that_is_here_alone_pushes_nothing(self, pushed: Path) -> None:
+    def test_a_local_tag_does_not_make_a_commit_pushed(self, pushed: Path) -> None:
         latest = commit(pushed, "new.txt")[:10]
         git(pushed, "tag", "v1")
-        assert self.problems(pushed) == (f"commit {latest} is not pushed to origin, so no agent can fetch it: git push",)
-        assert self.problems(pushed, "v1") == ("'v1' is not pushed to origin, so no agent can fetch it: git push origin v1",)
+        assert self.problems(pushed) == (f"commit {latest} is not pushed to origin, so agents cannot fetch it; run: git push",)
+        assert self.problems(pushed, "v1") == ("'v1' is not pushed to origin, so agents cannot fetch it; run: git push origin v1",)
         git(pushed, "push", "-q", "origin", "v1")
         assert (self.problems(pushed), self.problems(pushed, "v1")) == ((), ())
 
@@ -132,15 +133,15 @@ class TestTheRemoteIsAsked:
         git(pushed, "push", "-q", "origin", "v1")
         assert source.read(pushed, "v1", embedded=False).commit == latest
 
-    def test_a_stale_tracking_ref_is_no_proof(self, pushed: Path, tmp_path: Path) -> None:
+    def test_a_stale_tracking_ref_does_not_make_a_commit_pushed(self, pushed: Path, tmp_path: Path) -> None:
         old = git(pushed, "rev-parse", "HEAD")
         latest = commit(pushed, "new.txt")
         git(pushed, "push", "-q")
         git(tmp_path / "remote.git", "update-ref", "refs/heads/main", old)  # as another one's forced push leaves it
         assert git(pushed, "rev-parse", "origin/main") == latest
-        assert self.problems(pushed) == (f"commit {latest[:10]} is not pushed to origin, so no agent can fetch it: git push",)
+        assert self.problems(pushed) == (f"commit {latest[:10]} is not pushed to origin, so agents cannot fetch it; run: git push",)
 
-    def test_a_branch_that_has_gone_on_still_has_the_commit(self, pushed: Path, tmp_path: Path) -> None:
+    def test_a_branch_that_has_moved_still_contains_the_commit(self, pushed: Path, tmp_path: Path) -> None:
         git(tmp_path, "clone", "-q", "-b", "main", url(tmp_path), "other")
         commit(tmp_path / "other", "theirs.txt")
         git(tmp_path / "other", "push", "-q", "origin", "HEAD:main")
@@ -151,15 +152,13 @@ class TestTheRemoteIsAsked:
         found = source.read(pushed, "main", embedded=False)
         assert (found.commit, found.problems) == (theirs, ())
 
-    def test_a_branch_that_is_here_alone_is_not_pushed(self, pushed: Path) -> None:
+    def test_a_local_branch_is_not_pushed(self, pushed: Path) -> None:
         git(pushed, "branch", "feat")
-        assert self.problems(pushed, "feat") == ("'feat' is not pushed to origin, so no agent can fetch it: git push origin feat",)
-        assert self.problems(pushed, "faet") == ("there is no branch 'faet'; there are: main",)
+        assert self.problems(pushed, "feat") == ("'feat' is not pushed to origin, so agents cannot fetch it; run: git push origin feat",)
+        assert self.problems(pushed, "faet") == ("there is no branch 'faet'; available: main",)
 
     @pytest.mark.parametrize("listens", [True, False])
-    def test_one_that_does_not_answer_is_said_not_to_have_been_asked(
-        self, pushed: Path, monkeypatch: pytest.MonkeyPatch, listens: bool
-    ) -> None:
+    def test_a_remote_that_does_not_answer_is_a_warning(self, pushed: Path, monkeypatch: pytest.MonkeyPatch, listens: bool) -> None:
         monkeypatch.setattr("registry.remote.ANSWERS_WITHIN", 1.0)
         with socket.socket() as held:
             held.bind(("127.0.0.1", 0))
@@ -170,18 +169,18 @@ class TestTheRemoteIsAsked:
             here = git(pushed, "rev-parse", "HEAD")[:10]
             (warning,) = found.warnings
             why = "no answer within 1 s" if listens else "fatal: unable to connect to 127.0.0.1"
-            assert warning.startswith(f"remote origin was not asked whether it has commit {here}, which it had when last fetched: {why}")
+            assert warning.startswith(f"remote origin could not be asked for commit {here}, which it had at the last fetch: {why}")
             assert found.problems == ()
             commit(pushed, "new.txt")
             git(pushed, "tag", "v1")
             assert "is not pushed to origin" in self.problems(pushed)[0]
 
     @pytest.mark.parametrize("path", ["../remote.git", "{}/remote.git"])
-    def test_a_path_is_no_address_for_agents_elsewhere(self, pushed: Path, tmp_path: Path, path: str) -> None:
+    def test_a_local_path_is_not_a_remote_for_other_machines(self, pushed: Path, tmp_path: Path, path: str) -> None:
         git(pushed, "remote", "set-url", "origin", path.format(tmp_path))
         (problem,) = self.problems(pushed)
-        where = f"remote origin is the path {path.format(tmp_path)} on this machine, from which no agent elsewhere can fetch"
-        assert problem == f"{where}: git remote set-url origin URL"
+        where = f"remote origin is the local path {path.format(tmp_path)}, which agents on other machines cannot reach"
+        assert problem == f"{where}; run: git remote set-url origin URL"
         assert source.read(pushed, None, embedded=True) == source.Source(pushed.as_uri(), git(pushed, "rev-parse", "HEAD"))
         assert source.read_for(None, pushed, None).repository == pushed.as_uri()
 

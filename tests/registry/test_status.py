@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from support.command_line import Registry
 
-from registry import cmd_runs, console
+from registry import console
 from registry.backends import Server
-from registry.overview import CUT, ROOMY, table
+from registry.commands.runs import RECENT
+from registry.tasks.overview import CUT, ROOMY, table
 
 pytestmark = pytest.mark.filterwarnings("ignore::pyparsing.warnings.PyparsingDeprecationWarning")  # of the SDK's
 TOY = "clearml_tasks/toy/clearml_train.py"
@@ -25,7 +26,7 @@ def project() -> str:
 
 @pytest.fixture
 def tasks(clone: Path, embedded: Server, project: str) -> list[str]:
-    """Newest last: two of the toy's, of which one has run, and one of another workload within the project."""
+    """The newest last: two of the toy workload, one of which has run, and one of another workload in a subproject."""
     made = []
     for place, script, tags in (
         (project, TOY, ["a"]),
@@ -40,7 +41,7 @@ def tasks(clone: Path, embedded: Server, project: str) -> list[str]:
 
 @pytest.fixture
 def listed(registry: Registry, tasks: list[str], project: str) -> Any:
-    """The places in `tasks` of what is shown with these filters."""
+    """The indices in `tasks` of those that are shown with these filters."""
 
     def listed(*filters: str) -> list[int]:
         outcome = registry("status", "--json", *filters)
@@ -50,28 +51,28 @@ def listed(registry: Registry, tasks: list[str], project: str) -> Any:
     return listed
 
 
-def test_a_project_with_those_within_it(listed: Any, project: str) -> None:
+def test_a_project_includes_its_subprojects(listed: Any, project: str) -> None:
     assert listed("--project", project) == [2, 1, 0]
     assert listed("--project", f"{project}/inner") == [2]
 
 
-def test_with_all_of_the_tags(listed: Any) -> None:
+def test_tags_must_all_match(listed: Any) -> None:
     assert listed("--tag", "a", "--limit", "500") == [1, 0]
     assert listed("--tag", "a", "--tag", "b") == [1]
 
 
-def test_in_one_of_the_statuses(listed: Any, project: str) -> None:
+def test_any_of_the_statuses_matches(listed: Any, project: str) -> None:
     assert listed("--project", project, "--status", "in_progress") == [1]
     assert listed("--project", project, "--status", "in_progress", "--status", "created") == [2, 1, 0]
 
 
-def test_of_a_workload(listed: Any, project: str) -> None:
+def test_the_workload_filter(listed: Any, project: str) -> None:
     assert listed("--project", project, "--workload", "toy") == [1, 0]
 
 
-def test_filters_hold_for_all_that_the_server_has(listed: Any, embedded: Server, project: str) -> None:
-    """Were they applied to the newest twenty, the old ones would not be found."""
-    for _ in range(cmd_runs.RECENT):
+def test_filters_cover_all_tasks_of_the_server(listed: Any, embedded: Server, project: str) -> None:
+    """If they applied only to the newest twenty, old tasks would not be found."""
+    for _ in range(RECENT):
         embedded.call("tasks.create", name="newer", type="training", script={"entry_point": "other.py"})
     assert listed() == []
     assert listed("--project", project) == [2, 1, 0]
@@ -82,7 +83,7 @@ def test_the_limit(registry: Registry, tasks: list[str]) -> None:
     assert [task["id"] for task in json.loads(registry("status", "--limit", "1", "--json").out)] == [tasks[2]]
 
 
-def test_what_is_not_there_is_told_at_once_with_the_nearest_name(registry: Registry, tasks: list[str], project: str) -> None:
+def test_unknown_names_are_reported_at_once_with_the_nearest_name(registry: Registry, tasks: list[str], project: str) -> None:
     outcome = registry("status", "--project", project.lower(), "--workload", "tyo")
     assert (outcome.code, outcome.out) == (2, "")
     assert f"there is no project {project.lower()!r} (did you mean {project}?)" in outcome.err
@@ -90,9 +91,9 @@ def test_what_is_not_there_is_told_at_once_with_the_nearest_name(registry: Regis
     assert "'quueed' is not one of" in registry("status", "--status", "quueed").err
 
 
-def test_tasks_and_filters_exclude_each_other(registry: Registry, tasks: list[str]) -> None:
+def test_tasks_and_filters_cannot_be_combined(registry: Registry, tasks: list[str]) -> None:
     outcome = registry("status", tasks[0], "--limit", "3")
-    assert (outcome.code, "not both" in outcome.err) == (2, True)
+    assert (outcome.code, "cannot be combined" in outcome.err) == (2, True)
 
 
 REASON = "rank 0: ValueError: the loss of step 12345 was not finite, and the last good checkpoint is that of step 12000"
@@ -122,7 +123,7 @@ def failed_task(**more: Any) -> dict[str, Any]:
     }
 
 
-class TestTheTable:
+class TestTable:
     def printed(
         self, width: int | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *tasks: dict[str, Any]
     ) -> list[str]:
@@ -130,7 +131,7 @@ class TestTheTable:
         console.print_table(*table(tasks, {"q": "gpu01"}, width), cut=CUT)
         return capsys.readouterr().out.splitlines()
 
-    def test_at_80_columns_each_task_is_a_line_with_what_matters_most(
+    def test_at_80_columns_each_task_is_one_line_with_the_essentials(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         header, line = self.printed(80, monkeypatch, capsys, failed_task())
@@ -151,12 +152,12 @@ class TestTheTable:
             assert whole in line
         assert "and more" not in line
 
-    def test_a_column_that_nobody_fills_is_left_out(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_an_empty_column_is_left_out(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
         queued = failed_task(status="queued", started=None, completed=None, last_metrics={})
         header, _ = self.printed(80, monkeypatch, capsys, queued)
         assert header.split() == ["ID", "task", "status"]
 
-    def test_a_main_metric_that_is_no_number_any_more_says_so(
+    def test_a_main_metric_that_is_no_longer_finite_is_marked(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         gone = {"name": "not_finite", "value": json.dumps({"recall@1/image to text, averaged over all captions": "since step 7"})}

@@ -1,4 +1,4 @@
-"""Runs that are stopped by a person: queued, running, on their way from one to the other, or left by their agent."""
+"""Stopping runs: queued, running, starting meanwhile, or left by a dead agent."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,10 @@ from support.command_line import Registry
 from support.events import wait_for
 from support.server import LocalServer
 
-from registry import supervisor
+from registry.agents import supervisor
+from registry.agents.stopping import stop
 from registry.backends import Queue, Server
 from registry.errors import RefusedError
-from registry.stopping import stop
 
 pytestmark = pytest.mark.filterwarnings("ignore::pyparsing.warnings.PyparsingDeprecationWarning")  # of the SDK's
 
@@ -50,12 +51,12 @@ class TestStop:
         assert agent.start(task)
         return str(task)
 
-    def test_one_whose_agent_reports_it_is_ended_by_that(self, embedded: Server, running: str, registry: Registry) -> None:
+    def test_a_task_with_a_live_agent_is_ended_by_the_agent(self, embedded: Server, running: str, registry: Registry) -> None:
         assert registry("stop", running).err.endswith(": stopping\n")
         assert embedded.tasks(id=[running])[0]["status_message"] == "stopping"
 
     @pytest.mark.parametrize("ended", [False, True], ids=["in_progress", "stopped by the server"])
-    def test_what_an_agent_that_is_gone_left_running_here_is_ended(
+    def test_what_a_dead_agent_left_running_is_ended(
         self, embedded: Server, running: str, registry: Registry, tmp_path: Path, *, ended: bool
     ) -> None:
         folder = tmp_path / "home/agents/agent-1"  # it has no record: no such agent is alive
@@ -81,9 +82,9 @@ class TestStop:
         """Queued tasks."""
         return registry("enqueue", "toy", "command=make", "n=1,2,3", "--queue", queue.name).lines
 
-    def test_several_are_stopped_each_once(self, embedded: Server, three: list[str], registry: Registry) -> None:
+    def test_each_of_several_tasks_is_stopped_once(self, embedded: Server, three: list[str], registry: Registry) -> None:
         outcome = registry("stop", *three, three[0][:12])
-        assert (outcome.code, outcome.err.count("taken off its queue")) == (0, 3)
+        assert (outcome.code, outcome.err.count("removed from its queue")) == (0, 3)
         assert {embedded.task(task)["status"] for task in three} == {"created"}
 
     def test_if_one_cannot_be_stopped_none_is(self, embedded: Server, three: list[str], pair: tuple[str, str], registry: Registry) -> None:
@@ -92,7 +93,7 @@ class TestStop:
             assert (outcome.code, outcome.err.count("\n  - ")) == (2, 2)
         assert {embedded.task(task)["status"] for task in three} == {"queued"}
 
-    def test_one_that_fails_keeps_no_other_from_being_stopped(
+    def test_a_failure_does_not_prevent_stopping_the_others(
         self, embedded: Server, three: list[str], registry: Registry, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         call = Server.call
@@ -108,14 +109,14 @@ class TestStop:
         assert f"({three[1]}): the server refuses tasks.dequeue" in outcome.err
         assert [embedded.task(task)["status"] for task in three] == ["created", "queued", "created"]
 
-    def test_one_that_has_ended_is_refused(self, clone: Any, pair: tuple[str, str], registry: Registry) -> None:
+    def test_a_task_that_has_ended_is_refused(self, clone: Any, pair: tuple[str, str], registry: Registry) -> None:
         outcome = registry("stop", pair[0])
         assert outcome.code == 2
-        assert "is completed; there is nothing to stop" in outcome.err
+        assert "is completed, so it cannot be stopped" in outcome.err
 
 
 class TestStopWhileItStarts:
-    """A real server makes even a running task a draft when it is told to dequeue it (measured: 200, status created)."""
+    """A real server turns even a running task into a draft when told to dequeue it (measured: 200, status created)."""
 
     @pytest.fixture
     def waiting(self, embedded: Server, queue: Queue) -> dict[str, Any]:
@@ -126,7 +127,7 @@ class TestStopWhileItStarts:
 
     @pytest.fixture
     def asked(self, embedded: Server, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-        """The end points that are called."""
+        """The endpoints that are called."""
         called, call = [], embedded.call
 
         def noting(endpoint: str, **body: Any) -> dict[str, Any]:
@@ -136,12 +137,12 @@ class TestStopWhileItStarts:
         monkeypatch.setattr(embedded, "call", noting)
         return called
 
-    def test_one_that_waits_is_a_draft_again(self, embedded: Server, queue: Queue, waiting: dict[str, Any]) -> None:
+    def test_a_waiting_task_becomes_a_draft(self, embedded: Server, queue: Queue, waiting: dict[str, Any]) -> None:
         assert stop(embedded, waiting) == "queued"
         assert embedded.task(waiting["id"])["status"] == "created"
         assert embedded.queues()[queue.name].waiting == 0
 
-    def test_one_that_has_started_meanwhile_is_stopped(
+    def test_a_task_that_started_meanwhile_is_stopped(
         self, embedded: Server, queue: Queue, waiting: dict[str, Any], asked: list[str]
     ) -> None:
         embedded.call("queues.get_next_task", queue=queue.id)
@@ -150,24 +151,25 @@ class TestStopWhileItStarts:
         assert embedded.task(waiting["id"])["status"] == "stopped"
         assert "tasks.dequeue" not in asked
 
-    def test_one_that_an_agent_has_taken_is_stopped_once_it_has_started(
+    def test_a_task_that_an_agent_has_taken_is_stopped_once_it_has_started(
         self, embedded: Server, queue: Queue, waiting: dict[str, Any], asked: list[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         embedded.call("queues.get_next_task", queue=queue.id)
-        monkeypatch.setattr("registry.stopping.time.sleep", lambda seconds: embedded.call("tasks.started", task=waiting["id"], force=True))
+        start = partial(embedded.call, "tasks.started", task=waiting["id"], force=True)
+        monkeypatch.setattr("registry.agents.stopping.time.sleep", lambda seconds: start())
         assert stop(embedded, waiting) == "in_progress"
         assert embedded.task(waiting["id"])["status"] == "stopped"
         assert "tasks.dequeue" not in asked
 
-    def test_one_that_was_taken_and_never_starts_is_a_draft_again(
+    def test_a_task_that_was_taken_but_never_starts_becomes_a_draft(
         self, embedded: Server, queue: Queue, waiting: dict[str, Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         embedded.call("queues.get_next_task", queue=queue.id)
-        monkeypatch.setattr("registry.stopping.START_WITHIN", 0.5)
+        monkeypatch.setattr("registry.agents.stopping.START_WITHIN", 0.5)
         assert stop(embedded, waiting) == "queued"
         assert embedded.task(waiting["id"])["status"] == "created"
 
-    def test_one_that_has_ended_meanwhile_keeps_its_end(self, embedded: Server, queue: Queue, waiting: dict[str, Any]) -> None:
+    def test_a_task_that_ended_meanwhile_keeps_its_status(self, embedded: Server, queue: Queue, waiting: dict[str, Any]) -> None:
         embedded.call("queues.get_next_task", queue=queue.id)
         embedded.call("tasks.started", task=waiting["id"], force=True)
         embedded.call("tasks.completed", task=waiting["id"])

@@ -1,4 +1,4 @@
-"""What an agent's supervisor ends, shown with small programs in the agent's place."""
+"""An agent's supervisor, tested with small programs in place of the agent."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ import pytest
 from support.events import wait_for
 from support.registry_process import ended, left
 
-from registry import processes, supervisor
+from registry.agents import processes, supervisor
 from registry.home import started_at
 
 FOREVER = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); open({file!r}, 'w').close(); time.sleep(300)"
 AGENT = "import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', {run!r}], start_new_session=True); time.sleep(300)"
-PATIENT = "import registry.supervisor as s, sys; s.PATIENCE = s.GOODBYE = float(sys.argv.pop(1)); sys.exit(s.main())"
+PATIENT = "import registry.agents.supervisor as s, sys; s.PATIENCE = s.GOODBYE = float(sys.argv.pop(1)); sys.exit(s.main())"
 Supervised = Callable[..., subprocess.Popen[bytes]]
 
 
@@ -54,7 +54,7 @@ def agent_of(process: subprocess.Popen[bytes]) -> int:
     return agent
 
 
-def test_told_to_end_it_ends_what_its_agent_started_and_removes_the_keys(supervised: Supervised, folder: Path) -> None:
+def test_on_a_signal_it_ends_what_its_agent_started_and_removes_the_keys(supervised: Supervised, folder: Path) -> None:
     process = supervised()
     assert len(left(folder)) == 2
     process.terminate()
@@ -89,8 +89,10 @@ def test_an_agent_is_told_to_end_when_its_supervisor_is_killed(supervised: Super
     assert started_at(agent) is None
 
 
-def test_what_survived_both_is_found_by_its_mark(supervised: Supervised, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from registry import services
+def test_what_survives_agent_and_supervisor_is_found_by_its_mark(
+    supervised: Supervised, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from registry.agents import services
 
     process = supervised()
     agent = agent_of(process)
@@ -101,12 +103,12 @@ def test_what_survived_both_is_found_by_its_mark(supervised: Supervised, folder:
     monkeypatch.setattr(supervisor, "PATIENCE", 0.5)
     said: list[str] = []
     assert services.down(said.append) == []
-    assert said == ["ending what is left of small"]
+    assert said == ["ending what small left running"]
     assert left(folder) == set()
     assert sorted(path.name for path in folder.iterdir()) == ["up"]
 
 
-def test_the_task_that_a_process_runs_is_told_by_its_command_line_or_its_environment() -> None:
+def test_the_task_of_a_process_is_found_in_its_command_line_or_environment() -> None:
     task = "0123456789abcdef0123456789abcdef"
     sleep = [sys.executable, "-c", "import time; time.sleep(60)"]
     for argv, environment in (
@@ -122,8 +124,8 @@ def test_the_task_that_a_process_runs_is_told_by_its_command_line_or_its_environ
             process.wait()
 
 
-def test_down_leaves_alone_what_a_person_runs(folder: Path) -> None:
-    from registry import services
+def test_down_does_not_end_foreground_agents(folder: Path) -> None:
+    from registry.agents import services
 
     sleeper = subprocess.Popen(["sleep", "300"])
     try:
@@ -131,7 +133,7 @@ def test_down_leaves_alone_what_a_person_runs(folder: Path) -> None:
         processes.record(here, folder.parent)
         said: list[str] = []
         assert services.down(said.append) == []
-        assert said == [f"small goes on: it is ended where `registry agent` was typed, or by kill {sleeper.pid}"]
+        assert said == [f"small is left running: end it where `registry agent` was started, or with kill {sleeper.pid}"]
         assert here.is_alive
         assert (folder / "clearml.conf").exists()
     finally:

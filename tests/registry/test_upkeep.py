@@ -1,4 +1,4 @@
-"""`registry image pin` and `prune`, at Debian's docker-registry; what the engine has is in tests/containers/test_registries.py."""
+"""`registry image pin` and `prune`, with Debian's docker-registry; for images in the engine, see tests/containers/test_registries.py."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from harness.image import environment
 from registry import render
 from registry.backends import Queue, Server
 from registry.image import Image
-from registry.store import ImageStore
+from registry.images.store import ImageStore
 
 pytestmark = pytest.mark.filterwarnings("ignore::pyparsing.warnings.PyparsingDeprecationWarning")  # of the SDK's
 BASE = "org.opencontainers.image.base.name"
@@ -28,7 +28,7 @@ STANDS_ON = "base.example.org/debian:12@sha256:" + 64 * "0"
 
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A registry that deletes."""
+    """An image registry that allows deletion."""
     folder, port = tmp_path_factory.mktemp("registry"), free_port()
     with image_registry(folder / "data", port, folder, storage={"delete": {"enabled": True}}):
         yield f"127.0.0.1:{port}"
@@ -43,7 +43,7 @@ def no_engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def dockerfile(clone: Path) -> Path:
-    """That of the image `toy`, committed."""
+    """The Dockerfile of the image `toy`, committed."""
     file = clone / "docker/toy/Dockerfile"
     file.write_text("ARG BASE_IMAGE=base.example.org/debian:12\nFROM ${BASE_IMAGE}\n")
     git(clone, "add", ".")
@@ -65,9 +65,7 @@ class TestPin:
         assert Image("toy", clone).base_name == f"{base.name}:12@{digest}"
         assert f"{base.name}:12@{digest}" in (clone / "docker/compose.yaml").read_text()
 
-    def test_a_tag_that_has_moved_is_another_environment_once_it_is_typed_again(
-        self, base: Repository, dockerfile: Path, registry: Registry
-    ) -> None:
+    def test_pinning_a_moved_tag_again_makes_another_environment(self, base: Repository, dockerfile: Path, registry: Registry) -> None:
         image = Image("toy", dockerfile.parents[2])
         dockerfile.write_text(f"ARG BASE_IMAGE={base.name}:12\nFROM ${{BASE_IMAGE}}\n")
         first = base.image("12", {}, kind=OCI)["digest"]
@@ -80,7 +78,7 @@ class TestPin:
         assert image.base_name.endswith(moved)
         assert image.environment != before
 
-    def test_images_on_nvidias_pytorch_follow_one_line(
+    def test_images_on_nvidias_pytorch_share_one_setting(
         self, base: Repository, dockerfile: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         clone = dockerfile.parents[2]
@@ -95,7 +93,7 @@ class TestPin:
         assert Image("toy", clone).base_name == f"{base.name}:26.02-py3@{digest}"
         assert not render.stale_files(clone)
 
-    def test_nothing_is_written_where_one_cannot_be_had(self, base: Repository, dockerfile: Path, registry: Registry) -> None:
+    def test_nothing_is_written_if_a_digest_is_missing(self, base: Repository, dockerfile: Path, registry: Registry) -> None:
         clone = dockerfile.parents[2]
         (clone / "docker/other").mkdir()
         base.image("12", {})
@@ -106,7 +104,7 @@ class TestPin:
         assert (outcome.code, outcome.err) == (2, f"error: there is no image {base.name}:13 in its image registry\n")
         assert dockerfile.read_text() == texts["toy"]
 
-    def test_a_registry_that_does_not_answer_is_told(self, dockerfile: Path, registry: Registry) -> None:
+    def test_a_registry_that_does_not_answer_is_reported(self, dockerfile: Path, registry: Registry) -> None:
         base = f"127.0.0.1:{free_port()}/base:1"
         dockerfile.write_text(f"ARG BASE_IMAGE={base}\n")
         outcome = registry("image", "pin", "toy")
@@ -126,7 +124,7 @@ class TestPrune:
 
     @pytest.fixture
     def push(self, kept: Repository, dockerfile: Path) -> Push:
-        """Pushes the image of what is in the clone, on some base, under its environment and further tags; gives the environment."""
+        """Pushes an image of the current clone on a base, tagged with its environment and further tags; returns the environment."""
 
         def push(*tags: str, base: str = STANDS_ON, **labels: str) -> str:
             made = environment(dockerfile.parents[2], "toy", base)
@@ -140,12 +138,12 @@ class TestPrune:
         dockerfile.write_text(f"{dockerfile.read_text()}# {text}\n")
 
     def commit(self, dockerfile: Path, text: str) -> str:
-        """Commit a change of the image; gives the commit."""
+        """Commit a change of the image; returns the commit."""
         self.change(dockerfile, text)
         git(dockerfile.parents[2], "commit", "-qam", text)
         return git(dockerfile.parents[2], "rev-parse", "HEAD")
 
-    def test_what_nothing_needs_goes_with_the_commits_tags(
+    def test_unneeded_images_are_removed_with_their_commit_tags(
         self, kept: Repository, push: Push, dockerfile: Path, registry: Registry, embedded: Server
     ) -> None:
         gone = push(git(dockerfile.parents[2], "rev-parse", "HEAD"))
@@ -154,10 +152,10 @@ class TestPrune:
         outcome = registry("image", "prune", "toy", "--yes")
         assert outcome.code == 0
         assert gone in outcome.out
-        assert "stays, branch main needs it" in outcome.err
+        assert "kept: branch main needs it" in outcome.err
         assert ImageStore(kept.name).tags() == sorted([now, commit, "latest"])
 
-    def test_branches_and_tags_need_theirs_and_so_does_the_clone_as_it_is(
+    def test_branches_and_tags_and_the_clones_state_keep_their_images(
         self, kept: Repository, push: Push, dockerfile: Path, registry: Registry, embedded: Server
     ) -> None:
         clone = dockerfile.parents[2]
@@ -178,13 +176,13 @@ class TestPrune:
         assert ImageStore(kept.name).tags() == sorted([first, second, third])
         assert gone in outcome.out
         for told in (
-            f"{first}: stays, tag v1 needs it",
-            f"{second}: stays, branch other needs it",
-            f"{third}: stays, this clone needs it",
+            f"{first}: kept: tag v1 needs it",
+            f"{second}: kept: branch other needs it",
+            f"{third}: kept: this clone needs it",
         ):
             assert told in outcome.err
 
-    def test_tasks_that_wait_or_run_need_theirs(
+    def test_waiting_and_running_tasks_keep_their_images(
         self, kept: Repository, push: Push, dockerfile: Path, registry: Registry, embedded: Server, queue: Queue
     ) -> None:
         by_tag, by_commit, by_digest, ended = [
@@ -200,7 +198,7 @@ class TestPrune:
         assert ImageStore(kept.name).tags() == sorted([by_tag, by_commit, by_digest, 40 * "c"])
 
     def pushed_and_left(self, push: Push, dockerfile: Path, text: str) -> str:
-        """An image of what the clone had for a while."""
+        """An image of a temporary state of the clone."""
         before = dockerfile.read_text()
         self.change(dockerfile, text)
         made = push()
@@ -214,32 +212,34 @@ class TestPrune:
         )
         return str(task["id"])
 
-    def test_a_name_of_one_that_is_needed_goes_with_nothing(
+    def test_another_name_of_a_needed_image_is_kept(
         self, kept: Repository, push: Push, dockerfile: Path, registry: Registry, embedded: Server
     ) -> None:
-        """A registry deletes by digest: the needed name would go as well."""
+        """A registry deletes by digest, so the needed name would be deleted too."""
         needed = push("env-0123456789ab")
         other = self.pushed_and_left(push, dockerfile, "named by a person")
         ImageStore(kept.name).add_tags(other, ["best"])
         outcome = registry("image", "prune", "toy", "--yes")
         assert ImageStore(kept.name).tags() == sorted([needed, "env-0123456789ab", other, "best"])
-        assert "stays, best names it too" in outcome.err
+        assert "kept: best is another name for it" in outcome.err
 
     @pytest.mark.parametrize("labels", [{}, {VERSION: "env-ba9876543210", BASE: STANDS_ON}, {VERSION: "env-0123456789ab"}])
-    def test_what_cannot_be_judged_stays(self, kept: Repository, registry: Registry, embedded: Server, labels: dict[str, str]) -> None:
+    def test_images_of_unknown_origin_are_kept(
+        self, kept: Repository, registry: Registry, embedded: Server, labels: dict[str, str]
+    ) -> None:
         kept.image("env-0123456789ab", labels)
         outcome = registry("image", "prune", "toy", "--yes")
-        assert "stays, it does not state what it was made from" in outcome.err
+        assert "kept: its labels do not say what it was made from" in outcome.err
         assert ImageStore(kept.name).tags() == ["env-0123456789ab"]
 
-    def test_without_a_yes_it_is_only_shown(
+    def test_without_yes_nothing_is_removed(
         self, kept: Repository, push: Push, dockerfile: Path, registry: Registry, embedded: Server
     ) -> None:
         gone = self.pushed_and_left(push, dockerfile, "gone")
         outcome = registry("image", "prune", "toy")
         assert outcome.code == 0
         assert gone in outcome.out
-        assert "nothing was removed: --yes" in outcome.err
+        assert "nothing was removed; to remove without a prompt, add --yes" in outcome.err
         assert ImageStore(kept.name).tags() == [gone]
 
     @pytest.mark.parametrize(("answer", "removed"), [("n", False), ("y", True)])
@@ -259,10 +259,10 @@ class TestPrune:
             monkeypatch.setattr(sys, "stdin", terminal)
             person.write(f"{answer}\n")
             person.flush()
-            assert "Remove 1? [y/N]" in registry("image", "prune", "toy").err
+            assert "Remove 1 image(s)? [y/N]" in registry("image", "prune", "toy").err
         assert ImageStore(kept.name).tags() == ([] if removed else [gone])
 
-    def test_a_registry_that_deletes_nothing_is_one_line(
+    def test_a_registry_without_deletion_is_a_one_line_error(
         self,
         kept: Repository,
         push: Push,
@@ -279,23 +279,23 @@ class TestPrune:
                 Repository(f"127.0.0.1:{port}/toy").image(tag, {VERSION: tag, BASE: STANDS_ON})
             outcome = registry("image", "prune", "toy", "--yes")
         assert outcome.code == 1
-        assert outcome.err.count("deletes nothing (HTTP 405)") == 1
+        assert outcome.err.count("does not allow deletion (HTTP 405)") == 1
         assert "removed 0 of 2" in outcome.err
 
 
-class TestWhatIsNeededIsNotKnown:
-    """Then nothing is looked at."""
+class TestUnknownNeeds:
+    """Then no image is examined."""
 
     def test_without_a_server(self, dockerfile: Path, registry: Registry, no_server: None) -> None:
         outcome = registry("image", "prune", "toy", "--yes")
         assert outcome.code == 1
         assert "no ClearML server is configured" in outcome.err
 
-    def test_a_remote_that_is_silent(self, dockerfile: Path, registry: Registry, embedded: Server, tmp_path: Path) -> None:
+    def test_a_remote_that_does_not_answer(self, dockerfile: Path, registry: Registry, embedded: Server, tmp_path: Path) -> None:
         git(dockerfile.parents[2], "remote", "add", "origin", str(tmp_path / "nowhere"))
         outcome = registry("image", "prune", "toy", "--yes")
         assert outcome.code == 2
-        assert "which branches origin has cannot be told" in outcome.err
+        assert "origin does not list its branches" in outcome.err
 
     def test_branches_of_the_remote_that_were_not_fetched(
         self, dockerfile: Path, registry: Registry, embedded: Server, tmp_path: Path
@@ -307,6 +307,6 @@ class TestWhatIsNeededIsNotKnown:
         git(clone, "remote", "add", "origin", str(tmp_path / "theirs"))
         outcome = registry("image", "prune", "toy", "--yes")
         assert outcome.code == 2
-        assert "origin has what is not here (branch news), so what is needed cannot be told: git fetch" in outcome.err
+        assert "branch news of origin was not fetched; run: git fetch" in outcome.err
         git(clone, "fetch", "-q")
         assert registry("image", "prune", "toy", "--yes").code == 0

@@ -1,4 +1,4 @@
-"""A value reaches its run as it was meant by every door: registry, the clearml-task line that it prints, SDK, command line."""
+"""A value reaches its run unchanged by every entry point: registry, the clearml-task command that it prints, SDK, command line."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ NEVER_TYPED = {"seed": 0, "optim": {"lr": 0.001}}
 
 @pytest.fixture
 def echo(clone: Path) -> Path:
-    """The clone with the workload that says its settings; its entry script."""
+    """The clone with a workload that prints its settings; returns its entry script."""
     for name in ("clearml_tasks", "configs", "docker"):
         shutil.rmtree(clone / name)
     (clone / "src").unlink()
@@ -58,22 +58,20 @@ def tokens() -> list[str]:
     return [token(key, value) for key, value in VALUES.items()]
 
 
-def test_a_task_holds_the_values(echo: Path, embedded: Server, queue: Queue, registry: Registry, tokens: list[str]) -> None:
+def test_a_task_has_the_values(echo: Path, embedded: Server, queue: Queue, registry: Registry, tokens: list[str]) -> None:
     (task,) = registry("enqueue", "toy", "--queue", queue.name, *tokens).lines
     on_task = hyperparameters(embedded.task(task), "Args")
     assert on_task == {"command": "say", **{key: text_on_task(value) for key, value in VALUES.items()}}
     assert (on_task["seven"], on_task["note"], json.loads(on_task["words"])) == (VALUES["seven"], "", VALUES["words"])
 
 
-def test_the_printed_line_says_the_same(echo: Path, embedded: Server, queue: Queue, registry: Registry, tokens: list[str]) -> None:
+def test_the_printed_command_has_the_same_values(echo: Path, embedded: Server, queue: Queue, registry: Registry, tokens: list[str]) -> None:
     printed = registry("enqueue", "toy", "--queue", queue.name, *tokens, "--dry-run").out
     arguments = dict(argument.split("=", 1) for argument in parse_clearml_task(printed).args)
     assert arguments == {"command": "say", **{key: text_on_task(value) for key, value in VALUES.items()}}
 
 
-def test_what_needs_quotes_on_a_command_line_is_without_them_on_the_task(
-    echo: Path, embedded: Server, queue: Queue, registry: Registry
-) -> None:
+def test_quotes_of_the_command_line_are_not_part_of_the_value(echo: Path, embedded: Server, queue: Queue, registry: Registry) -> None:
     (task,) = registry(
         "enqueue", "toy", "--queue", queue.name, "one='a, b'", "two=x=1", "three=größe", "optim.lr=1e-3", "words=[a,'b c']"
     ).lines
@@ -86,7 +84,7 @@ def test_a_sweep_of_quoted_texts(echo: Path, embedded: Server, queue: Queue, reg
     assert [hyperparameters(embedded.task(task), "Args")["one"] for task in tasks] == ["a, b", "c=d", "e f"]
 
 
-def test_a_task_taken_up_again_keeps_its_values(echo: Path, embedded: Server, queue: Queue, registry: Registry, tokens: list[str]) -> None:
+def test_a_resumed_task_keeps_its_values(echo: Path, embedded: Server, queue: Queue, registry: Registry, tokens: list[str]) -> None:
     (first,) = registry("enqueue", "toy", "--queue", queue.name, *tokens).lines
     (second,) = registry("enqueue", "toy", "--queue", queue.name, "--resume", first, "one='x, y'").lines
     before, after = (hyperparameters(embedded.task(task), "Args") for task in (first, second))
@@ -94,7 +92,7 @@ def test_a_task_taken_up_again_keeps_its_values(echo: Path, embedded: Server, qu
 
 
 @pytest.mark.slow
-def test_every_door_leads_to_the_same_run(
+def test_every_entry_point_makes_the_same_run(
     echo: Path, server: LocalServer, embedded: Server, queue: Queue, registry: Registry, tokens: list[str]
 ) -> None:
     """Starts clearml-task, a script of the SDK and four runs, each of which imports the SDK."""
@@ -120,7 +118,7 @@ print(task.id)
 
 
 def run(script: Path, server: LocalServer, task: str) -> dict[str, Any]:
-    """What a task says its settings are, run as an agent would."""
+    """The settings that a task prints when run as by an agent."""
     if server.call("tasks.get_by_id", task=task)["task"]["status"] == "queued":
         server.call("tasks.dequeue", task=task)
     server.call("tasks.started", task=task)

@@ -10,7 +10,7 @@ from typing import Any
 
 import requests
 
-from registry.agents import agent_configuration, git_configuration
+from registry.agents.agent import agent_configuration, git_configuration
 
 from .server import LocalServer
 

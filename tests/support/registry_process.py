@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from registry import processes
-from registry.supervisor import MARK
+from registry.agents import processes
+from registry.agents.supervisor import MARK
 
 from .command_line import Outcome
 

@@ -33,7 +33,7 @@ class TokenServer:
         openssl(folder, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "key", "-out", "crt", "-days", "2", "-subj", "/CN=t")
         self.folder = folder
         self.asked: list[str] = []
-        """The scope of each request."""
+        """The scope of each request, its actions sorted: docker-registry keeps them in a Go map, and so names them in any order."""
         server = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -72,10 +72,10 @@ class TokenServer:
         return {"token": {"realm": realm, "service": SERVICE, "issuer": ISSUER, "rootcertbundle": str(self.folder / "crt")}}
 
     def token(self, asked: dict[str, list[str]], known: bool) -> str:
-        self.asked += asked.get("scope", [])
         access = []
         for scope in asked.get("scope", []):
             kind, name, actions = scope.split(":")
+            self.asked.append(f"{kind}:{name}:{','.join(sorted(actions.split(',')))}")
             allowed = [action for action in actions.split(",") if known or (action == "pull" and name.startswith(PUBLIC))]
             access.append({"type": kind, "name": name, "actions": allowed})
         now = int(time.time())

@@ -1,0 +1,1 @@
+"""Agents on this machine: started, supervised, stopped, and cleared away with what they left running."""

@@ -1,0 +1,1 @@
+"""The commands of `registry`: options and printing; what they do is in the modules that they call."""

@@ -1,0 +1,1 @@
+"""Tasks that the server has: finding, watching and comparing them."""

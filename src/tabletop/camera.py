@@ -106,7 +106,7 @@ class Camera:
         light = 1 - 0.45 * np.asarray(shadow)[y, x] / 255
         away = ground[..., :2] / ground[..., 2:] - np.array(self.lamp[:2]) * 0.3
         light *= 1.12 / (1 + 0.9 * (away**2).sum(-1))
-        return light[..., None] * np.array(self.table)
+        return np.asarray(light[..., None] * np.array(self.table))
 
 
 TABLES = ((0.8, 0.68, 0.53), (0.66, 0.6, 0.57), (0.5, 0.53, 0.57), (0.33, 0.35, 0.4), (0.78, 0.78, 0.74))
@@ -137,16 +137,16 @@ def render(
 def plane_to_view(view: list[float], projection: list[float]) -> np.ndarray:
     """The homography from points (x, y, 1) of the table's plane z = 0 to clip coordinates (x, y, w)."""
     matrix = np.reshape(projection, (4, 4)).T @ np.reshape(view, (4, 4)).T
-    return matrix[np.ix_([0, 1, 3], [0, 1, 3])]
+    return np.asarray(matrix[np.ix_([0, 1, 3], [0, 1, 3])])
 
 
 def block_sum(image: np.ndarray, block: int) -> np.ndarray:
     """Sums over square blocks of the first two axes."""
     rows = reduce(np.add, [image[start::block] for start in range(block)])
-    return reduce(np.add, [rows[:, start::block] for start in range(block)])
+    return np.asarray(reduce(np.add, [rows[:, start::block] for start in range(block)]))
 
 
 def majority(label: np.ndarray, block: int, largest: int) -> np.ndarray:
     """The most frequent label of each square block; of two equally frequent ones the higher, so that a thing beats the table."""
     votes = np.stack([block_sum((label == number).astype(np.uint8), block) for number in range(largest, -1, -1)])
-    return (largest - votes.argmax(0)).astype(np.uint8)
+    return np.asarray(largest - votes.argmax(0), np.uint8)

@@ -16,7 +16,7 @@ from harness.torch.weights import LIGHTNING, check_numbers, listed, load_into, r
 from .agent import Agent, make
 from .config import AgentConfig
 from .frozen import Weights
-from .original import described, is_original, renamed, strip_clip
+from .original_checkpoint import described, is_original, renamed, strip_clip
 
 KEY = "cliport"
 """Under which a checkpoint describes its agent."""

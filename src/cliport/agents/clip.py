@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from harness.torch.models import FOLDER
 from harness.torch.weights import LIGHTNING, listed, load_into, read_file, unwrapped
 
 from .frozen import Frozen, calibrate, seeded
-from .original import strip_clip
+from .original_checkpoint import strip_clip
 
 UNUSED = ("visual.attnpool.", "logit_scale", "input_resolution", "context_length", "vocab_size", "attn_mask")
 """What a file of CLIP may have and is not needed here."""
@@ -128,7 +129,7 @@ def build(name: str, tag: str, say: Callable[[str], object]) -> tuple[nn.Module 
     os.environ.setdefault("HF_HUB_ETAG_TIMEOUT", "10")
     try:
         return create(name, tag), f"open_clip's {tag}"
-    except Exception as error:  # whatever a network can do
+    except (OSError, RuntimeError, HTTPException) as error:  # no network, a wrong checksum, a broken transfer
         reason = str(error).strip().partition("\n")[0]
         say(f"CLIP's weights '{tag}' cannot be fetched: {type(error).__name__} {reason}; give a file by model.clip_weights=PATH")
         return None, "random"

@@ -22,7 +22,7 @@ def frozen(trunk: str, untrained: bool, clip: str, weights: Weights, say: Callab
 
         made = Clip(clip, weights.clip, say)
     else:
-        from .bert import ResNetBert
+        from .resnet_bert import ResNetBert
 
         made = ResNetBert("" if untrained else weights.resnet, weights.bert, images=trunk == "rn50_bert", untrained=untrained)
     say(made.origin)

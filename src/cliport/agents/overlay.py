@@ -20,7 +20,7 @@ def heated(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
     In grey because red would not be seen on what is red itself.
     """
     share = np.clip(np.log(heat * heat.size + 1e-12) / np.log(OPAQUE), 0, 0.9)[..., None]
-    return (image.mean(2, keepdims=True) * (1 - share) + np.array([255, 40, 30]) * share).astype(np.uint8)
+    return np.asarray(image.mean(2, keepdims=True) * (1 - share) + np.array([255, 40, 30]) * share, np.uint8)
 
 
 def enlarged(image: np.ndarray, zoom: int) -> Image.Image:

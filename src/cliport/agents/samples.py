@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset, Sampler
 
+from ..data.episode_source import EpisodeSource, Sample
 from ..data.reader import Mixture
-from ..data.source import Sample, Source
 from ..sim.pixels import position_to_pixel
 from ..sim.poses import yaw_of
 from .augment import augmented
@@ -27,7 +27,7 @@ def batch_of(sample: Sample, config: AgentConfig, goal: bool) -> Batch:
     return Batch(image_of(sample.view, scale), [sample.instruction], pixels[0], yaws[0], pixels[1], yaws[1], reached)
 
 
-class Draws(Dataset[Batch]):
+class RandomSamples(Dataset[Batch]):
     """Random steps of random demonstrations, addressed by (step, place in the batch of all ranks).
 
     Args:
@@ -40,7 +40,14 @@ class Draws(Dataset[Batch]):
     """
 
     def __init__(
-        self, source: Source, config: AgentConfig, *, seed: int, goal: bool = False, sigma: float | None = None, shuffled: bool = False
+        self,
+        source: EpisodeSource,
+        config: AgentConfig,
+        *,
+        seed: int,
+        goal: bool = False,
+        sigma: float | None = None,
+        shuffled: bool = False,
     ) -> None:
         self.source, self.config, self.seed, self.goal, self.sigma, self.shuffled = source, config, seed, goal, sigma, shuffled
 
@@ -54,7 +61,7 @@ class Draws(Dataset[Batch]):
         return item
 
 
-class Steps(Sampler[list[tuple[int, int]]]):
+class StepSampler(Sampler[list[tuple[int, int]]]):
     """The addresses of this rank's batches. Iteration begins where the step counter stands.
 
     All ranks together see the same samples in a step, however many ranks there are.
@@ -78,7 +85,7 @@ class Steps(Sampler[list[tuple[int, int]]]):
             yield [(step, first + place) for place in range(self.batch_size)]
 
 
-class Fixed(Dataset[Batch]):
+class ValidationSamples(Dataset[Batch]):
     """The samples of a validation: `repeats` steps of each of `count` demonstrations, the same ones each time.
 
     Args:
@@ -89,7 +96,7 @@ class Fixed(Dataset[Batch]):
         goal: whether the agent looks at the goal.
     """
 
-    def __init__(self, source: Source, config: AgentConfig, *, count: int, repeats: int = 1, goal: bool = False) -> None:
+    def __init__(self, source: EpisodeSource, config: AgentConfig, *, count: int, repeats: int = 1, goal: bool = False) -> None:
         self.source, self.config, self.repeats, self.goal = source, config, repeats, goal
         self.episodes = (source.in_turn() if isinstance(source, Mixture) else list(range(len(source))))[:count]
 

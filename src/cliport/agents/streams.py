@@ -155,7 +155,8 @@ class Colours(nn.Module):
 
     def forward(self, image: Tensor) -> list[Tensor]:
         statistics = {name.replace("-", "."): value for name, value in self.statistics.named_buffers()}
-        return self.pyramid((image[:, :3] - self.mean) / self.std, statistics)
+        maps: list[Tensor] = self.pyramid((image[:, :3] - self.mean) / self.std, statistics)
+        return maps
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *rest: object) -> None:
         stated = f"{prefix}statistics."

@@ -12,8 +12,8 @@ from .catalog import Design
 from .config import AgentConfig
 from .correlation import correlate
 from .frozen import Frozen
+from .fused_streams import FusedStreams
 from .language import Language
-from .pathway import Pathway
 from .rotation import angles, crops
 from .streams import Setup
 
@@ -35,8 +35,8 @@ class Transport(nn.Module):
         self.angles = angles(config.n_rotations)
         rows = 1 if self.features else config.n_rotations
 
-        def pathway(rows: int) -> Pathway:
-            return Pathway(design, Setup(config, trunk, CHANNELS, rows), config.trans_stream_fusion_type, mixed=False)
+        def pathway(rows: int) -> FusedStreams:
+            return FusedStreams(design, Setup(config, trunk, CHANNELS, rows), config.trans_stream_fusion_type, mixed=False)
 
         self.key, self.query = pathway(1), pathway(rows)
         if design.goal:
@@ -53,7 +53,7 @@ class Transport(nn.Module):
             kernels = kernels + self.kernels(self.goal, goal, language, pick)
         return correlate(key, kernels)[..., :height, :width]
 
-    def kernels(self, net: Pathway, image: Tensor, language: Language | None, pick: Tensor) -> Tensor:
+    def kernels(self, net: FusedStreams, image: Tensor, language: Language | None, pick: Tensor) -> Tensor:
         """(B, R, C, size, size)"""
         if not self.features:
             turned = crops(image, pick, self.angles, self.size)

@@ -24,10 +24,10 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import EpisodeError
 from ..sim.action import Action
 from ..sim.observation import HeightMap
 from .episode import Episode, Step
-from .errors import EpisodeError
 
 VERSION = 1
 HEIGHT_UNIT = 1e-5

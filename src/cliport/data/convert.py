@@ -16,10 +16,10 @@ from harness.errors import DataError, ParameterError
 from harness.report import Report, TerminalReport
 from harness.settings import setting
 
-from ..places import data_folder, root
+from ..errors import EpisodeError
+from ..layout import data_folder, root
 from ..tasks import MODES
 from .codec import encode
-from .errors import EpisodeError
 from .pickles import pickled_episodes
 from .store import opened
 

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from ..scoring import is_solved
 from ..sim.action import Action
 from ..sim.observation import HeightMap
 
-KEPT = 0.99
-"""A demonstration counts as one when its rewards sum to more than this."""
 NO_INSTRUCTION = "task completed."
-"""What the original says where a step states no instruction."""
-
-
-def is_solved(reward: float) -> bool:
-    """Whether an episode with this sum of rewards counts; one that is no number does not."""
-    return KEPT < reward < math.inf
+"""The original's instruction for a step that has none."""
 
 
 @dataclass(frozen=True)

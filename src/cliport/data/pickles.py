@@ -23,15 +23,15 @@ import numpy as np
 
 from harness.torch.contents import digest_of
 
+from ..errors import EpisodeError
 from ..sim.action import Action
 from ..sim.fusion import fuse
 from ..sim.observation import HeightMap, Observation
 from ..sim.poses import Pose
-from .cache import EpisodeCache
+from .cache import DEFAULT_BYTES, EpisodeCache
 from .codec import plain
 from .episode import Episode, Step
-from .errors import EpisodeError
-from .source import CACHE, Source, check_count
+from .episode_source import EpisodeSource, check_count
 
 log = logging.getLogger(__name__)
 
@@ -145,13 +145,13 @@ def pickled_episodes(folder: Path) -> list[PickledEpisode]:
     return sorted((PickledEpisode(folder, int(m[1]), int(m[2])) for m in matches if m), key=lambda episode: episode.index)
 
 
-class PickledDemonstrations(Source):
+class PickledDemonstrations(EpisodeSource):
     """The original's folder of one task, read as it is. Slow: 45 MB per episode and a fusion per step; `convert` makes it fast.
 
     Episodes whose small files cannot be read are named in a warning and skipped.
     """
 
-    def __init__(self, folder: Path, n: int | None = None, images: bool = True, cache: int = CACHE, enough: bool = True) -> None:
+    def __init__(self, folder: Path, n: int | None = None, images: bool = True, cache: int = DEFAULT_BYTES, enough: bool = True) -> None:
         self.folder = folder
         self.images = images
         self.task, _, self.mode = folder.name.rpartition("-")

@@ -13,19 +13,19 @@ import numpy as np
 from harness.errors import DataError
 from harness.torch.contents import digest_of
 
+from ..errors import EpisodeError
 from ..tasks import emphasis, groups
-from .cache import EpisodeCache
+from .cache import DEFAULT_BYTES, EpisodeCache
 from .codec import decode
 from .episode import Episode
-from .errors import EpisodeError
+from .episode_source import EpisodeSource, check_count
 from .pickles import PickledDemonstrations
-from .source import CACHE, Source, check_count
-from .store import MANIFEST, Entry, Manifest, damage_of
+from .store import MANIFEST, Manifest, StoredEpisode, damage_of
 
 log = logging.getLogger(__name__)
 
 
-class Demonstrations(Source):
+class Demonstrations(EpisodeSource):
     """The demonstrations in one folder, see `store`. Torn episodes are named in a warning and skipped.
 
     Args:
@@ -39,7 +39,7 @@ class Demonstrations(Source):
         DataError: when there is no such set, or it has fewer than `n` whole episodes.
     """
 
-    def __init__(self, folder: Path, n: int | None = None, images: bool = True, cache: int = CACHE, enough: bool = True) -> None:
+    def __init__(self, folder: Path, n: int | None = None, images: bool = True, cache: int = DEFAULT_BYTES, enough: bool = True) -> None:
         self.folder = folder
         self.images = images
         self.manifest = Manifest.read(folder)
@@ -49,7 +49,7 @@ class Demonstrations(Source):
         self.cache = EpisodeCache(cache)
         check_count(folder, self.task, self.mode, len(self.entries), n if enough else None)
 
-    def whole(self) -> Iterator[Entry]:
+    def whole(self) -> Iterator[StoredEpisode]:
         for entry in self.manifest.entries:
             damage = damage_of(self.folder, entry)
             if damage is None:
@@ -78,7 +78,7 @@ class Demonstrations(Source):
         return int(rng.integers(len(self)))
 
 
-class Mixture(Source):
+class Mixture(EpisodeSource):
     """Several tasks' demonstrations as one source, a task after the other.
 
     Args:
@@ -86,7 +86,7 @@ class Mixture(Source):
         emphasis: a task that half of all samples come from; without one every task is as likely.
     """
 
-    def __init__(self, parts: Mapping[str, Source], emphasis: str | None = None) -> None:
+    def __init__(self, parts: Mapping[str, EpisodeSource], emphasis: str | None = None) -> None:
         self.parts = dict(parts)
         self.starts = [0, *itertools.accumulate(len(part) for part in self.parts.values())]
         self.lengths = [length for part in self.parts.values() for length in part.lengths]
@@ -117,7 +117,7 @@ class Mixture(Source):
         return [index for row in itertools.zip_longest(*columns) for index in row if index is not None]
 
 
-def open_folder(folder: Path, n: int | None = None, images: bool = True, cache: int = CACHE, enough: bool = True) -> Source:
+def open_folder(folder: Path, n: int | None = None, images: bool = True, cache: int = DEFAULT_BYTES, enough: bool = True) -> EpisodeSource:
     """One task's demonstrations: of this project's format, or of the original's pickles.
 
     Raises:
@@ -132,8 +132,8 @@ def open_folder(folder: Path, n: int | None = None, images: bool = True, cache: 
 
 
 def open_demonstrations(
-    data_dir: Path, task: str, mode: str, n: int | None = None, images: bool = True, cache: int = CACHE, tasks_of: str | None = None
-) -> Source:
+    data_dir: Path, task: str, mode: str, n: int | None = None, images: bool = True, cache: int = DEFAULT_BYTES, tasks_of: str | None = None
+) -> EpisodeSource:
     """The demonstrations of a task or group in a data folder.
 
     Args:

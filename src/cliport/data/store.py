@@ -29,7 +29,7 @@ EPISODES = "episodes"
 
 
 @dataclass(frozen=True)
-class Entry:
+class StoredEpisode:
     """One stored episode."""
 
     index: int
@@ -50,7 +50,7 @@ class Manifest:
 
     task: str
     mode: str
-    entries: tuple[Entry, ...] = ()
+    entries: tuple[StoredEpisode, ...] = ()
     origin: str = "cliport.demos"
     """Which simulator made the scenes."""
 
@@ -78,14 +78,14 @@ class Manifest:
             stated = json.loads(path.read_text())
             if stated["format"] != FORMAT:
                 raise DataError(f"{path}: is of format {stated['format']!r}, and this code reads {FORMAT!r}")
-            names = [field.name for field in dataclasses.fields(Entry)]
-            entries = tuple(Entry(**{name: item[name] for name in names}) for item in stated["episodes"])
+            names = [field.name for field in dataclasses.fields(StoredEpisode)]
+            entries = tuple(StoredEpisode(**{name: item[name] for name in names}) for item in stated["episodes"])
             return cls(stated["task"], stated["mode"], entries, stated["origin"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DataError(f"{path}: cannot be read as a manifest of demonstrations: {type(error).__name__}: {error}") from error
 
 
-def damage_of(folder: Path, entry: Entry) -> str | None:
+def damage_of(folder: Path, entry: StoredEpisode) -> str | None:
     """What is wrong with an episode's file, or None."""
     path = folder / entry.file
     if not path.is_file():
@@ -109,7 +109,7 @@ class Store:
     def last_seed(self) -> int | None:
         return max((entry.seed for entry in self.manifest.entries), default=None)
 
-    def add(self, seed: int, actions: int, reward: float, content: bytes, index: int | None = None) -> Entry:
+    def add(self, seed: int, actions: int, reward: float, content: bytes, index: int | None = None) -> StoredEpisode:
         """Store an encoded episode; it is there when this returns.
 
         Args:
@@ -121,7 +121,7 @@ class Store:
         if index is None:
             index = max((entry.index for entry in self.manifest.entries), default=-1) + 1
         try:
-            unlisted = Entry(index, seed, actions, reward, len(content), "")
+            unlisted = StoredEpisode(index, seed, actions, reward, len(content), "")
             path = self.folder / unlisted.file
             path.parent.mkdir(parents=True, exist_ok=True)
             with replaced(path) as beside:
@@ -134,7 +134,7 @@ class Store:
             ) from error
         return entry
 
-    def drop_damaged(self) -> list[tuple[Entry, str]]:
+    def drop_damaged(self) -> list[tuple[StoredEpisode, str]]:
         """Take torn episodes off the manifest, and say what was wrong with each."""
         damaged = [(entry, damage) for entry in self.manifest.entries if (damage := damage_of(self.folder, entry))]
         if damaged:
@@ -142,7 +142,7 @@ class Store:
             self.record([entry for entry in self.manifest.entries if entry not in gone])
         return damaged
 
-    def record(self, entries: list[Entry]) -> None:
+    def record(self, entries: list[StoredEpisode]) -> None:
         self.manifest = dataclasses.replace(self.manifest, entries=tuple(sorted(entries, key=lambda entry: entry.index)))
         self.manifest.write(self.folder)
 

@@ -42,7 +42,7 @@ class Camera:
         x = (np.arange(columns) + 0.5 - columns / 2) / self.focal
         y = (np.arange(rows) + 0.5 - rows / 2) / self.focal
         own = np.stack([np.tile(x, rows), np.repeat(y, columns), np.ones(rows * columns)])
-        return (self.rotation @ own).astype(np.float32)
+        return np.asarray(self.rotation @ own, np.float32)
 
     @property
     def view(self) -> list[float]:

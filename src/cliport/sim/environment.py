@@ -12,6 +12,7 @@ import numpy as np
 from . import overhead, rendering
 from .action import Action
 from .cameras import CAMERAS, PRESENTATION, Camera
+from .constants import FRAME_RATE
 from .grippers import Suction
 from .observation import Observation
 from .poses import Pose
@@ -23,8 +24,6 @@ from .world import World
 
 SETTLE = 1500
 """Steps that a scene, or an action's consequences, have to come to rest."""
-FRAME_SECONDS = 1 / 20
-"""Simulated time between two frames of a recording."""
 TOOLS = ("suction", "spatula")
 
 
@@ -160,7 +159,7 @@ class Environment:
         studio(self.renderer).arrange(self.world.scene, poses)
 
     def stepped(self) -> None:
-        if self.recording and self.record and self.world.steps % max(1, round(FRAME_SECONDS * self.world.hz)) == 0:
+        if self.recording and self.record and self.world.steps % max(1, round(self.world.hz / FRAME_RATE)) == 0:
             self.record(self.photograph())
 
     def look_down(self) -> tuple[np.ndarray, np.ndarray]:

@@ -76,4 +76,4 @@ class Suction:
         if self.held is None:
             return 0.0
         low, _ = pybullet.getAABB(self.held, physicsClientId=self.client)
-        return max(0.0, float(self.robot.pose()[0][2]) - low[2])
+        return max(0.0, float(self.robot.pose()[0][2] - low[2]))

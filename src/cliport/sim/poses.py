@@ -93,7 +93,7 @@ def inverse(a: Pose) -> Pose:
 
 def apply(a: Pose, points: Sequence[float] | np.ndarray) -> np.ndarray:
     """Points (..., 3) of the frame of `a`, in the frame in which `a` is given."""
-    return np.asarray(points, float) @ matrix(a[1]).T + a[0]
+    return np.asarray(np.asarray(points, float) @ matrix(a[1]).T + a[0])
 
 
 def angle_between(a: np.ndarray, b: np.ndarray) -> float:
@@ -109,4 +109,4 @@ def slerp(a: np.ndarray, b: np.ndarray, shares: np.ndarray) -> np.ndarray:
     angle = 2 * np.arctan2(np.linalg.norm(end - a), np.linalg.norm(end + a))
     if angle < 1e-9:
         return np.repeat(np.asarray(a, float)[None], len(shares), 0)
-    return (np.sin((1 - shares) * angle)[:, None] * a + np.sin(shares * angle)[:, None] * end) / np.sin(angle)
+    return np.asarray((np.sin((1 - shares) * angle)[:, None] * a + np.sin(shares * angle)[:, None] * end) / np.sin(angle))

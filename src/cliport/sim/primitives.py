@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..errors import BlockedError, ReachError
 from .action import Action
 from .constants import BEHIND, SHORT
-from .errors import BlockedError, ReachError
 from .grippers import Suction
 from .poses import Pose, from_euler, matrix, multiply, pose
 from .robot import HOME, Robot

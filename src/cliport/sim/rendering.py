@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pybullet
 
-from .errors import RendererError
+from ..errors import RendererError
 
 RENDERERS = {"egl": pybullet.ER_BULLET_HARDWARE_OPENGL, "tiny": pybullet.ER_TINY_RENDERER}
 PROBE_SECONDS = 60

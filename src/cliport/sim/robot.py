@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pybullet
 
-from .errors import AssetError, BlockedError, ReachError
+from ..errors import AssetError, BlockedError, ReachError
 from .kinematics import ASIDE, solve
 from .poses import Pose, angle_between, matrix, multiply, pose, product, quaternion_from_euler, slerp
 from .shapes.geometry import Solid

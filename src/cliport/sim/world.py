@@ -16,8 +16,8 @@ from itertools import pairwise
 import numpy as np
 import pybullet
 
+from ..errors import DisplayError
 from .constants import BOUNDS
-from .errors import DisplayError
 from .poses import Pose, pose
 from .shapes import Mesh, Shape, Solid, box_mesh, merged, sphere
 from .studio import Look, Scene, mesh_file, written

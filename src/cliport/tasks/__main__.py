@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
 def check(count: int, tasks: list[Task]) -> None:
     from cliport.sim.environment import Environment
 
-    from .check import play, table
+    from .oracle_table import play, table
 
     with Environment(renderer="tiny") as env:  # nothing is rendered
         for line in table((task.name, [play(env, task, seed) for seed in range(count)]) for task in tasks):

@@ -10,9 +10,9 @@ import numpy as np
 from cliport.sim.poses import Pose, multiply, pose
 from cliport.sim.shapes import box, container
 
+from ..errors import NoRoomError
 from . import language
 from .colors import ALL, COLORS, draw, palette
-from .errors import NoRoom
 from .goal import Goal, Piece, Zone, grid
 from .task import Task
 
@@ -99,7 +99,7 @@ class PackingBoxesPairs(PackingBoxes):
         self.shown: list[str] = []
         added = super().add_boxes(env, inside, floor)
         if len(set(self.shown)) < len(self.wanted):
-            raise NoRoom("not every colour that the instruction names is shown")
+            raise NoRoomError("not every colour that the instruction names is shown")
         return added
 
     def choose_color(self, rng: np.random.Generator) -> str:

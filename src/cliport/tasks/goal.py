@@ -31,7 +31,7 @@ class Zone:
     def holds(self, points: np.ndarray) -> np.ndarray:
         """Which of the points (..., 3) in metres are inside, (...) bool."""
         own = np.abs(apply(inverse(self.middle), points)[..., :2])
-        return (own <= np.array(self.sides) / 2).all(-1)
+        return np.asarray((own <= np.array(self.sides) / 2).all(-1))
 
 
 @dataclass(frozen=True)
@@ -72,4 +72,4 @@ def any_to_any(pieces: Sequence[Any], targets: Sequence[Any]) -> np.ndarray:
 def grid(size: Sequence[float], share: float = 0.9) -> np.ndarray:
     """27 points (27, 3) spread over the middle `share` of a box of extents `size`."""
     steps = np.array([-0.5, 0.0, 0.5]) * share
-    return np.stack(np.meshgrid(steps, steps, steps), -1).reshape(-1, 3) * np.asarray(size)
+    return np.asarray(np.stack(np.meshgrid(steps, steps, steps), -1).reshape(-1, 3) * np.asarray(size))

@@ -180,7 +180,7 @@ class Push(Oracle):
         after = starts[:, None] + moved[..., None] * along[:, None] + aside[..., None] * across[:, None]
         own = np.abs(apply(inverse(zone.middle), np.concatenate([after, np.zeros((*after.shape[:2], 1))], -1))[..., :2])
         excess = np.linalg.norm(np.maximum(own - np.array(zone.sides) / 2 + self.block / 2, 0), axis=-1)
-        return ((excess == 0) - excess).mean(1)
+        return np.asarray(((excess == 0) - excess).mean(1))
 
     def pushed(self, ahead: np.ndarray, aside: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         """Where blocks (M, N) end along the direction of a push, from where they are along it and beside it."""

@@ -10,8 +10,8 @@ from cliport.sim.constants import BOUNDS
 from cliport.sim.poses import apply, pose
 from cliport.sim.shapes import square_outline
 
+from ..errors import NoRoomError
 from . import language
-from .errors import NoRoom
 from .goal import Goal, Piece
 from .oracle import LayRope
 from .task import Task
@@ -77,7 +77,7 @@ def curve(rng: np.random.Generator, draws: int = 200) -> np.ndarray:
     """Where a rope lies at first: points (BEADS, 3) of a smooth curve within the workspace that does not touch itself.
 
     Raises:
-        NoRoom: when none was found in `draws` draws.
+        NoRoomError: when none was found in `draws` draws.
     """
     for _ in range(draws):
         first, last = rng.uniform(-0.2, 0.2, 2)
@@ -89,4 +89,4 @@ def curve(rng: np.random.Generator, draws: int = 200) -> np.ndarray:
         inside = (points > BOUNDS[:2, 0] + 0.03).all() and (points < BOUNDS[:2, 1] - 0.03).all()
         if inside and apart.min() > 4 * RADIUS:
             return np.column_stack([points, np.full(BEADS, RADIUS)])
-    raise NoRoom("no room for the rope")
+    raise NoRoomError("no room for the rope")

@@ -10,7 +10,8 @@ import numpy as np
 from cliport.sim.poses import Pose, angle_between, apply, yaw_of
 from cliport.sim.shapes import Shape
 
-from .errors import NoRoom, TaskError
+from ..errors import NoRoomError, TaskError
+from ..scoring import SOLVED
 from .goal import Goal, remainder
 from .oracle import Oracle, PickPlace
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 SCENES = 20
 """How often a scene that does not fit is drawn again."""
 COMPLETE = 0.99
-"""Share of a goal, or of a task, that counts as all of it."""
+"""Share of a goal that counts as all of it."""
 
 
 class Task:
@@ -61,7 +62,7 @@ class Task:
         """Add the scene's bodies and append its goals, drawing from `env.rng` alone.
 
         Raises:
-            NoRoom: when something does not fit; the scene is then drawn anew.
+            NoRoomError: when something does not fit; the scene is then drawn anew.
         """
         raise NotImplementedError
 
@@ -72,7 +73,7 @@ class Task:
             self.goals, self.finished, self.earned, self.paid = [], 0, 0.0, 0.0
             try:
                 self.build(env)
-            except NoRoom:
+            except NoRoomError:
                 for body in [body for bodies in env.objects.values() for body in bodies]:
                     env.remove(body)
             else:
@@ -80,10 +81,10 @@ class Task:
         raise TaskError(f"{self.name}: no scene that fits in {SCENES} draws with seed {env.seed}")
 
     def place(self, env: Environment, size: Sequence[float], margin: float = 0.01) -> Pose:
-        """A free pose for a thing of this size, or NoRoom."""
+        """A free pose for a thing of this size, or NoRoomError."""
         found = env.random_pose(size, margin)
         if found is None:
-            raise NoRoom(f"no room for a thing of {size[0]:.2f} x {size[1]:.2f} m")
+            raise NoRoomError(f"no room for a thing of {size[0]:.2f} x {size[1]:.2f} m")
         return found
 
     def put(self, env: Environment, shape: Shape, color: Sequence[float] | None = None, category: str = "rigid") -> int:
@@ -107,7 +108,7 @@ class Task:
         return self.goals[min(self.finished, len(self.goals) - 1)].instruction
 
     def done(self) -> bool:
-        return self.goal is None or self.paid > COMPLETE
+        return self.goal is None or self.paid > SOLVED
 
     def reward(self) -> tuple[float, dict[str, Any]]:
         """What was earned since the last call, in [-1, 1], and facts about it. A complete episode earns 1."""
@@ -154,7 +155,7 @@ class Task:
         turn = remainder(yaw_of(target) - yaw_of(here), symmetry)
         if not self.sixdof:
             return abs(turn) <= float(self.angle_tolerance)
-        return angle_between(here[1], target[1]) <= self.angle_tolerance
+        return angle_between(here[1], target[1]) <= float(self.angle_tolerance)
 
     def oracle(self, env: Environment) -> Oracle:
         """A policy that knows the simulator's state."""

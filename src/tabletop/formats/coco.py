@@ -83,7 +83,7 @@ def run_lengths(mask: np.ndarray) -> list[int]:
     flat = np.concatenate([[False], mask.ravel(order="F"), [False]])
     changes = np.flatnonzero(flat[1:] != flat[:-1])
     counts = np.diff(np.concatenate([[0], changes, [mask.size]]))
-    return counts[: len(changes) + (changes[-1] < mask.size)].tolist()
+    return list(counts[: len(changes) + (changes[-1] < mask.size)].tolist())
 
 
 def decoded(segmentation: dict[str, Any]) -> np.ndarray:

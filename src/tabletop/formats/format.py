@@ -36,7 +36,7 @@ class Sample:
 
     def covered(self, thing: Thing) -> np.ndarray:
         """Where the thing is seen, (H, W) bool."""
-        return self.scene.photograph.mask == thing.number
+        return np.asarray(self.scene.photograph.mask == thing.number)
 
 
 class Format:

@@ -63,7 +63,7 @@ def contours(mask: np.ndarray, width: int) -> np.ndarray:
     """Whether within `width` pixels of each pixel of a mask (H, W) of instance numbers there is another number, (H, W) bool."""
     picture = Image.fromarray(mask)
     low, high = (np.asarray(picture.filter(kind(2 * width + 1))) for kind in (ImageFilter.MinFilter, ImageFilter.MaxFilter))
-    return low != high
+    return np.asarray(low != high)
 
 
 def palette() -> list[int]:

@@ -15,8 +15,8 @@ from support.training import job_in, judged_by
 
 from cliport.config import DemosConfig, EvalConfig, RecordConfig
 from cliport.data.codec import HEIGHT_UNIT, encode
+from cliport.data.episode_source import EpisodeSource
 from cliport.data.reader import open_demonstrations
-from cliport.data.source import Source
 from cliport.data.store import opened
 from cliport.demos import make_demos
 from cliport.eval import evaluate
@@ -49,7 +49,7 @@ class Replay:
 
     origin = "no weights: a recording"
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: EpisodeSource) -> None:
         self.steps = [step for episode in source for step in episode.steps if step.action is not None]
 
     def act(self, view: HeightMap, language: str, goal: HeightMap | None = None) -> Fixed:

@@ -8,9 +8,9 @@ import pytest
 from support.training import job_in
 
 from cliport.agents import AgentConfig
-from cliport.checkpoints import to_evaluate
+from cliport.checkpoint_files import to_evaluate
 from cliport.config import EvalConfig
-from cliport.eval import original_config, places_of
+from cliport.eval import original_config, paths_of
 from cliport.results import add, file_name
 from harness.errors import CheckpointError, ParameterError
 
@@ -101,31 +101,31 @@ def test_the_form_of_the_original_s_agents_is_in_its_run_s_settings(folder: Path
     expected = AgentConfig(agent="transporter", attn_stream_fusion_type="mult", n_rotations=24)
     assert original_config(settings, folder / EARLY) == expected
     assert original_config(EvalConfig(agent="transporter", train_config=str(hydra)), Path("elsewhere.ckpt")) == expected
-    with pytest.raises(ParameterError, match=r"train_config=nowhere\.yaml: there is no such file"):
+    with pytest.raises(ParameterError, match=r"train_config=nowhere\.yaml: no such file"):
         original_config(EvalConfig(train_config="nowhere.yaml"), folder / EARLY)
 
 
 def test_places_follow_the_original_s_layout(tmp_path: Path) -> None:
     settings = EvalConfig(eval_task=TASK, model_task="multi-all", n_demos=10, mode="test", model_dir=str(tmp_path))
-    places = places_of(job_in(tmp_path / "run", settings, tmp_path / "data"))
-    assert places.data == tmp_path / "data"
-    assert places.checkpoints == tmp_path / "exps/multi-all-cliport-n1000-train/checkpoints"
-    assert places.results == tmp_path / f"exps/{TASK}-cliport-n1000-train/checkpoints/{TASK}-cliport-n10-multi-results-test.json"
-    assert places.validation == places.results.parent
-    assert places.videos == tmp_path / f"exps/{TASK}-cliport-n1000-train/videos"
+    paths = paths_of(job_in(tmp_path / "run", settings, tmp_path / "data"))
+    assert paths.data == tmp_path / "data"
+    assert paths.checkpoints == tmp_path / "exps/multi-all-cliport-n1000-train/checkpoints"
+    assert paths.results == tmp_path / f"exps/{TASK}-cliport-n1000-train/checkpoints/{TASK}-cliport-n10-multi-results-test.json"
+    assert paths.validation == paths.results.parent
+    assert paths.videos == tmp_path / f"exps/{TASK}-cliport-n1000-train/videos"
 
 
 def test_stated_places_are_taken(tmp_path: Path) -> None:
     stated = {"model_path": "m", "save_path": "s", "results_path": "r", "model_dir": "x"}
     job = job_in(tmp_path, EvalConfig(eval_task=TASK, exp_folder="e", **stated), Path("d"), init_from=Path("i.ckpt"))
-    places = places_of(job)
-    assert (places.data, places.checkpoints, places.validation, places.results.parent) == tuple(map(Path, ("d", "m", "r", "s")))
-    assert places.videos == Path("x/e") / f"{TASK}-cliport-n1000-train/videos"
+    paths = paths_of(job)
+    assert (paths.data, paths.checkpoints, paths.validation, paths.results.parent) == tuple(map(Path, ("d", "m", "r", "s")))
+    assert paths.videos == Path("x/e") / f"{TASK}-cliport-n1000-train/videos"
 
 
 def test_a_run_of_an_agent_writes_to_its_own_folder(tmp_path: Path) -> None:
-    places = places_of(job_in(tmp_path, EvalConfig(eval_task=TASK), tmp_path / "data", init_from=tmp_path / "step=1.ckpt"))
-    assert (places.checkpoints, places.results.parent, places.videos) == (
+    paths = paths_of(job_in(tmp_path, EvalConfig(eval_task=TASK), tmp_path / "data", init_from=tmp_path / "step=1.ckpt"))
+    assert (paths.checkpoints, paths.results.parent, paths.videos) == (
         tmp_path / "step=1.ckpt",
         tmp_path / "results",
         tmp_path / "videos",

@@ -10,15 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cliport.intervals import bootstrap, wilson
-from cliport.results import Outcome, add, best_checkpoint, exclusive, file_name, read, summary
+from cliport.confidence import bootstrap, wilson
+from cliport.results import EpisodeResult, add, best_checkpoint, exclusive, file_name, read, summary
 from harness.errors import DataError
 
 ENTRY = {"episodes": [[1.0, {"lang_goal": "go"}]], "mean_reward": 1.0}
 
 
-def outcomes(*rewards: float) -> list[Outcome]:
-    return [Outcome(reward, {"lang_goal": "go", "pose": np.zeros(3)}) for reward in rewards]
+def outcomes(*rewards: float) -> list[EpisodeResult]:
+    return [EpisodeResult(reward, {"lang_goal": "go", "pose": np.zeros(3)}) for reward in rewards]
 
 
 def test_the_file_s_name_is_the_original_s() -> None:
@@ -77,7 +77,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_an_evaluator_does_not_wait_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cliport.results.PATIENCE", 0.01)
+    monkeypatch.setattr("cliport.results.LOCK_SECONDS", 0.01)
     file = tmp_path / "results.json"
     with exclusive(file), pytest.raises(DataError, match=r"results\.json: another evaluator has kept it locked"):
         add(file, "one.ckpt", ENTRY)

@@ -184,4 +184,4 @@ def offset_outline(outline: np.ndarray, distance: float) -> np.ndarray:
     """A counter-clockwise polygon (N, 2) with its sides moved outwards by `distance`."""
     before, after = outline - np.roll(outline, 1, 0), np.roll(outline, -1, 0) - outline
     a, b = (np.stack([side[:, 1], -side[:, 0]], 1) / np.linalg.norm(side, axis=1, keepdims=True) for side in (before, after))
-    return outline + distance * (a + b) / (1 + (a * b).sum(1, keepdims=True))
+    return np.asarray(outline + distance * (a + b) / (1 + (a * b).sum(1, keepdims=True)))

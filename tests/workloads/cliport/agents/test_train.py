@@ -20,7 +20,7 @@ from cliport.agents.samples import batch_of
 from cliport.agents.validation import wrapped
 from cliport.config import TrainConfig
 from cliport.data.reader import open_demonstrations
-from cliport.finetune import finetune, start_of
+from cliport.finetune import finetune, earlier_training
 from harness.checkpoint import find, find_weights
 from harness.errors import CheckpointError, DataError, ParameterError
 from harness.params import describe
@@ -145,7 +145,7 @@ def test_finetuning_from_another_network_says_what_it_found(data: Path, tmp_path
 def test_finetuning_starts_where_the_same_task_and_agent_have_learned_from_most(data: Path, tmp_path: Path) -> None:
     own, settings = tmp_path / f"{TASK}-transporter-n6-train", settings_of({})
     with pytest.raises(ParameterError, match=rf"init_from is required: .*{tmp_path.name} has no training of {TASK} by transporter"):
-        start_of(job_in(own, settings))
+        earlier_training(job_in(own, settings))
     for number in (3, 20, 100):
         kept = tmp_path / f"{TASK}-transporter-n{number}-train" / "checkpoints"
         kept.mkdir(parents=True)
@@ -153,7 +153,7 @@ def test_finetuning_starts_where_the_same_task_and_agent_have_learned_from_most(
             (kept / name).touch()
     (tmp_path / f"{TASK}-cliport-n1000-train" / "checkpoints").mkdir(parents=True)
     (tmp_path / f"{TASK}-cliport-n1000-train" / "checkpoints" / "best.ckpt").touch()
-    assert start_of(job_in(own, settings)) == tmp_path / f"{TASK}-transporter-n20-train/checkpoints/best.ckpt"
+    assert earlier_training(job_in(own, settings)) == tmp_path / f"{TASK}-transporter-n20-train/checkpoints/best.ckpt"
 
 
 def test_shuffled_instructions_are_another_run(data: Path, tmp_path: Path) -> None:

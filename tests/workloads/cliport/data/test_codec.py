@@ -11,7 +11,7 @@ from synthetic_episodes import episode_of
 
 from cliport.data.codec import HEIGHT_UNIT, changes, decode, encode, restored
 from cliport.data.episode import Episode, Step
-from cliport.data.errors import EpisodeError
+from cliport.errors import EpisodeError
 from cliport.sim.observation import HeightMap
 
 EPISODE = episode_of(4)

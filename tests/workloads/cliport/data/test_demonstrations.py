@@ -18,9 +18,9 @@ from synthetic_episodes import episode_of, stored
 
 from cliport.data.codec import encode
 from cliport.data.episode import Episode
-from cliport.data.errors import EpisodeError
 from cliport.data.reader import Demonstrations, Mixture, open_demonstrations, open_folder
 from cliport.data.store import Manifest, opened
+from cliport.errors import EpisodeError
 from cliport.tasks import groups
 from harness.errors import DataError
 from harness.files import sha256

@@ -16,11 +16,11 @@ from support.training import job_in
 
 import cliport.demos
 import cliport.rollout
-from cliport.attempts import seeds_after
 from cliport.config import DemosConfig, RecordConfig
 from cliport.data.reader import Demonstrations
 from cliport.data.store import Manifest
 from cliport.demos import demos, make_demos
+from cliport.generation import seeds_after
 from harness.errors import DataError
 from harness.report import Recorder
 

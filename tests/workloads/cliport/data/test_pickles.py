@@ -16,10 +16,10 @@ from synthetic_episodes import pickled
 
 from cliport.data.codec import HEIGHT_UNIT
 from cliport.data.convert import ConvertConfig, convert
-from cliport.data.errors import EpisodeError
 from cliport.data.pickles import PickledDemonstrations, load
 from cliport.data.reader import Demonstrations, open_demonstrations
 from cliport.data.store import Manifest
+from cliport.errors import EpisodeError
 from cliport.sim.fusion import fuse
 from cliport.sim.observation import Observation
 from harness.errors import DataError, ParameterError

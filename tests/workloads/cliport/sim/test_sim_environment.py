@@ -16,11 +16,11 @@ import pybullet
 import pytest
 from sim_scenes import BLUE, RED, Scene, bits, block_and_bowl, onto
 
+from cliport.errors import DisplayError, RendererError
 from cliport.sim import shapes
 from cliport.sim.action import Action
 from cliport.sim.constants import CAMERA_SHAPE
 from cliport.sim.environment import Environment
-from cliport.sim.errors import DisplayError, RendererError
 from cliport.sim.fusion import fuse
 from cliport.sim.observation import Observation
 from cliport.sim.pixels import position_to_pixel

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from sim_scenes import Scene, block_and_bowl
 
+from cliport.errors import RendererError
 from cliport.sim import rendering
 from cliport.sim.environment import Environment
-from cliport.sim.errors import RendererError
 from cliport.sim.fusion import fuse
 
 

@@ -10,7 +10,7 @@ from .language import Language
 from .streams import STREAMS, Setup
 
 
-class Pathway(nn.Module):
+class FusedStreams(nn.Module):
     """Streams whose maps are fused.
 
     Args:

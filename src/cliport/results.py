@@ -107,7 +107,7 @@ def exclusive(file: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        beside.unlink(missing_ok=True)  # while held: FileLock notices that the file is gone, and a waiting process locks a new one
+        beside.unlink(missing_ok=True)  # while held: a waiting process notices and locks a new file
         lock.release()
 
 

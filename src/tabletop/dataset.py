@@ -48,7 +48,7 @@ def render(settings: RenderConfig, seed: int, output: Path, report: Report) -> P
     problems = list(settings.problems())
     if problems:
         raise ParameterError(problems)
-    folder, unfinished = output / settings.dataset, output / f".{settings.dataset}.unfinished"
+    folder, unfinished = output / settings.dataset_name, output / f".{settings.dataset_name}.unfinished"
     for stale in (unfinished, folder):
         shutil.rmtree(stale, ignore_errors=True)
     unfinished.mkdir(parents=True)

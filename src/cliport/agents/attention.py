@@ -22,7 +22,7 @@ class Attention(nn.Module):
         self.net = FusedStreams(design, Setup(config, trunk, 1), config.attn_stream_fusion_type, mixed=True)
 
     def forward(self, image: Tensor, language: Language | None, goal: Tensor | None) -> Tensor:
-        """Logits (B, H, W); a goal is multiplied with the image."""
+        """Logits (B, H, W); a goal image is multiplied with the image."""
         if goal is not None:
             image = image * goal
         height, width = image.shape[2:]

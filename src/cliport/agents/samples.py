@@ -1,4 +1,7 @@
-"""What is learned from: every draw a function of the seed, the step and the place in the step's batch."""
+"""Training and validation samples. A training sample depends only on the seed, the step and the position in the step's batch.
+
+Hence a resumed run, and one with another number of loader processes or ranks, sees the same samples.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ from .config import AgentConfig
 
 
 def batch_of(sample: Sample, config: AgentConfig, goal: bool) -> Batch:
-    """A step of a demonstration as a batch of one; `goal` adds the view to be reached."""
+    """A step of a demonstration as a batch of one; `goal` adds the goal image."""
     assert sample.view is not None
     scale = config.scale
     pixels = [torch.tensor([position_to_pixel(pose[0])]) // scale for pose in (sample.action.pick, sample.action.place)]
@@ -28,14 +31,14 @@ def batch_of(sample: Sample, config: AgentConfig, goal: bool) -> Batch:
 
 
 class RandomSamples(Dataset[Batch]):
-    """Random steps of random demonstrations, addressed by (step, place in the batch of all ranks).
+    """Random steps of random demonstrations, addressed by (step, position in the batch of all ranks).
 
     Args:
-        source: the demonstrations; of a group's, first a task is drawn, then an episode.
-        config: the agent's, for the image's size.
-        seed: of all draws.
-        goal: whether the agent looks at the goal.
-        sigma: of the rotation in degrees; None leaves samples as they are.
+        source: the demonstrations; from a group, first a task is drawn, then an episode.
+        config: the agent's, which determines the image size.
+        seed: for all draws.
+        goal: whether the agent uses a goal image.
+        sigma: standard deviation of the rotation in degrees; None disables augmentation.
         shuffled: give every sample the instruction of another draw.
     """
 
@@ -51,8 +54,8 @@ class RandomSamples(Dataset[Batch]):
     ) -> None:
         self.source, self.config, self.seed, self.goal, self.sigma, self.shuffled = source, config, seed, goal, sigma, shuffled
 
-    def __getitem__(self, place: tuple[int, int]) -> Batch:
-        rng = np.random.default_rng([self.seed, *place])
+    def __getitem__(self, address: tuple[int, int]) -> Batch:
+        rng = np.random.default_rng([self.seed, *address])
         item = batch_of(self.source.random(rng), self.config, self.goal)
         if self.sigma is not None:
             item = augmented(item, rng, self.sigma)
@@ -62,15 +65,15 @@ class RandomSamples(Dataset[Batch]):
 
 
 class StepSampler(Sampler[list[tuple[int, int]]]):
-    """The addresses of this rank's batches. Iteration begins where the step counter stands.
+    """The addresses of this rank's batches, from the current step on.
 
-    All ranks together see the same samples in a step, however many ranks there are.
+    With the same global batch size, all ranks together see the same samples in a step, however many ranks there are.
 
     Args:
-        steps: of the run.
-        batch_size: of each rank.
+        steps: length of the run.
+        batch_size: samples per rank.
         rank: this rank.
-        step: tells how many steps are done.
+        step: returns the number of completed steps.
     """
 
     def __init__(self, steps: int, batch_size: int, rank: int, step: Callable[[], int]) -> None:
@@ -82,18 +85,18 @@ class StepSampler(Sampler[list[tuple[int, int]]]):
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         first = self.rank * self.batch_size
         for step in range(self.step(), self.steps):
-            yield [(step, first + place) for place in range(self.batch_size)]
+            yield [(step, first + position) for position in range(self.batch_size)]
 
 
 class ValidationSamples(Dataset[Batch]):
-    """The samples of a validation: `repeats` steps of each of `count` demonstrations, the same ones each time.
+    """The validation samples: `repeats` steps of each of `count` demonstrations, the same ones each time.
 
     Args:
-        source: the demonstrations; of a group's, the tasks take turns.
+        source: the demonstrations; the tasks of a group take turns.
         config: the agent's.
-        count: of demonstrations, at most.
-        repeats: steps taken of each.
-        goal: whether the agent looks at the goal.
+        count: largest number of demonstrations.
+        repeats: steps taken from each.
+        goal: whether the agent uses a goal image.
     """
 
     def __init__(self, source: EpisodeSource, config: AgentConfig, *, count: int, repeats: int = 1, goal: bool = False) -> None:

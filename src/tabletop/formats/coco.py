@@ -54,7 +54,7 @@ class Coco(Format):
         for part in self.settings.sizes:
             of_part = [note for owner, note in notes if owner == part]
             labels = {
-                "info": {"description": f"{self.settings.dataset}: rendered scenes", "version": "1"},
+                "info": {"description": f"{self.settings.dataset_name}: rendered scenes", "version": "1"},
                 "licenses": [],
                 "categories": categories,
                 "images": [note["image"] for note in of_part],

@@ -77,7 +77,7 @@ def annotation(sample: Sample, stem: str) -> ElementTree.Element:
     """The things' boxes. One that touches the picture's edge counts as truncated."""
     height, width = sample.scene.photograph.mask.shape
     root = ElementTree.Element("annotation")
-    add(root, {"folder": "VOC2012", "filename": f"{stem}.jpg", "source": {"database": sample.settings.dataset}})
+    add(root, {"folder": "VOC2012", "filename": f"{stem}.jpg", "source": {"database": sample.settings.dataset_name}})
     add(root, {"size": {"width": width, "height": height, "depth": 3}, "segmented": 1})
     for thing in sample.scene.things:
         left, top, wide, high = box_of(sample.covered(thing))

@@ -146,7 +146,7 @@ def test_what_has_results_is_left_out_unless_they_shall_be_made_anew(bench: Benc
     assert list(second) == [EARLY]
     third, report = bench.run()
     assert third == {}
-    assert report.texts[-1].endswith("has all results already; update_results=True makes them anew")
+    assert report.texts[-1].endswith("already has all results; update_results=True evaluates again")
     again, _ = bench.run(update_results=True, checkpoint_type="00020")
     assert again == first
     assert set(json.loads((bench.checkpoints / f"{TASK}-cliport-n2-results-val.json").read_text())) == {EARLY, LATE}
@@ -202,7 +202,7 @@ def test_demonstrations_of_another_simulator_are_told(bench: Bench, tmp_path: Pa
         store.add(other.seed, other.actions, other.reward, encode(other))
     bench.data_dir = tmp_path / "other"
     _, report = bench.run(checkpoint_type="last", n_demos=1)
-    assert "1 of 1 scenes are not those that were recorded: another simulator made the demonstrations" in report.texts
+    assert "1 of 1 scenes differ from the recorded ones: the demonstrations come from another simulator" in report.texts
 
 
 def test_a_group_s_tasks_take_turns_and_the_names_say_multi(bench: Bench) -> None:
@@ -245,7 +245,7 @@ def test_what_is_missing_is_told_before_any_agent_is_made(bench: Bench) -> None:
     def never(path: Path) -> Any:
         raise AssertionError(path)
 
-    with pytest.raises(DataError, match="has 2 whole demonstrations where n=50 are wanted; make more"):
+    with pytest.raises(DataError, match="has 2 complete demonstrations, but n=50 are needed; make more"):
         evaluate(bench.job(n_demos=50), never)
     with pytest.raises(DataError, match=f"align-rope-val: there are no demonstrations; .*{TASK}-test, {TASK}-val"):
         evaluate(bench.job(eval_task="align-rope"), never)

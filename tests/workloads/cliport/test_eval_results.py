@@ -79,7 +79,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
 def test_an_evaluator_does_not_wait_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cliport.results.LOCK_SECONDS", 0.01)
     file = tmp_path / "results.json"
-    with exclusive(file), pytest.raises(DataError, match=r"results\.json: another evaluator has kept it locked"):
+    with exclusive(file), pytest.raises(DataError, match=r"results\.json: another evaluator has held the lock"):
         add(file, "one.ckpt", ENTRY)
 
 
@@ -87,7 +87,7 @@ def test_an_evaluator_does_not_wait_for_ever(tmp_path: Path, monkeypatch: pytest
 def test_what_is_no_results_file_is_named_and_not_overwritten(tmp_path: Path, text: str) -> None:
     file = tmp_path / "results.json"
     file.write_bytes(os.fsencode(text))
-    with pytest.raises(DataError, match=r"results\.json: is no results file"):
+    with pytest.raises(DataError, match=r"results\.json is not a results file"):
         add(file, "one.ckpt", ENTRY)
     assert file.read_bytes() == os.fsencode(text)
 

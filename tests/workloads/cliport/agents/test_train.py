@@ -20,7 +20,7 @@ from cliport.agents.samples import batch_of
 from cliport.agents.validation import wrapped
 from cliport.config import TrainConfig
 from cliport.data.reader import open_demonstrations
-from cliport.finetune import finetune, earlier_training
+from cliport.finetune import earlier_training, finetune
 from harness.checkpoint import find, find_weights
 from harness.errors import CheckpointError, DataError, ParameterError
 from harness.params import describe
@@ -138,7 +138,7 @@ def test_finetuning_takes_sizes_that_are_not_stated_from_the_checkpoint(data: Pa
 
 def test_finetuning_from_another_network_says_what_it_found(data: Path, tmp_path: Path) -> None:
     torch.save({"state_dict": {"attention.attn_stream_one.other.weight": torch.zeros(1)}}, tmp_path / "last.ckpt")
-    with pytest.raises(CheckpointError, match=r"shares no parameter with the agent transporter: it holds attention\.net\.\* \(1\)"):
+    with pytest.raises(CheckpointError, match=r"shares no parameters with the agent transporter: it contains attention\.net\.\* \(1\)"):
         run(data, tmp_path, init_from=tmp_path / "last.ckpt")
 
 

@@ -73,7 +73,7 @@ def test_seeds_are_the_original_s() -> None:
 
 def test_validation_never_meets_the_seeds_of_testing() -> None:
     assert next(seeds_after(9997, "val")) == 9999
-    with pytest.raises(DataError, match="mode=val has come to seed 10001, where the seeds of mode=test begin"):
+    with pytest.raises(DataError, match="mode=val has reached seed 10001, where the seeds of mode=test begin"):
         next(seeds_after(9999, "val"))
 
 
@@ -88,7 +88,7 @@ def test_a_scene_that_is_not_solved_is_not_kept_and_the_seed_goes_on(tmp_path: P
 
 def test_an_oracle_that_always_fails_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cliport.rollout, "oracle", failing(2, 4, 6))
-    with pytest.raises(DataError, match=f"the oracle of {TASK} solved none of 3 scenes in a row, the last of seed 6"):
+    with pytest.raises(DataError, match=f"the oracle of {TASK} solved none of 3 consecutive scenes; the last seed was 6"):
         made(tmp_path, n=3, attempts=3)
     assert [seed for _, seed, _ in digests(tmp_path / f"{TASK}-train")] == [0]
 
@@ -102,7 +102,7 @@ def test_a_run_goes_on_where_it_stopped_and_says_when_there_is_nothing_to_do(unb
     for n in (1, 4, 3):
         folder = made(tmp_path, report, n=n)
     assert digests(folder) == digests(unbroken)
-    assert report.texts[-1] == f"{folder} has 4 demonstrations already, n=3: nothing to do"
+    assert report.texts[-1] == f"{folder} already has 4 demonstrations and n=3: nothing to do"
 
 
 def test_a_killed_run_leaves_whole_demonstrations_and_goes_on(unbroken: Path, tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_a_torn_demonstration_is_named_and_made_again_from_its_seed(unbroken: Pa
     os.truncate(folder / "episodes/000000-0.npz", 20)
     report = Recorder()
     made(tmp_path, report, n=1)
-    assert report.texts[0].startswith(f"episode {folder / 'episodes/000000-0.npz'} has 20 bytes where the manifest says")
+    assert report.texts[0].startswith(f"episode {folder / 'episodes/000000-0.npz'} has 20 bytes, but the manifest says")
     assert digests(folder) == digests(unbroken)[:2]
 
 

@@ -152,7 +152,7 @@ def test_anything_but_arrays_and_plain_types_is_refused_by_name(tmp_path: Path, 
     for protocol in (2, 4, 5):
         path.write_bytes(pickle.dumps(value, protocol))
         with pytest.raises(
-            EpisodeError, match=rf"value\.pkl cannot be read: it holds {refused.replace('builtins', '(builtins|__builtin__)')}"
+            EpisodeError, match=rf"value\.pkl cannot be read: it contains {refused.replace('builtins', '(builtins|__builtin__)')}"
         ):
             load(path)
 
@@ -160,7 +160,7 @@ def test_anything_but_arrays_and_plain_types_is_refused_by_name(tmp_path: Path, 
 def test_what_a_pickle_asks_to_run_is_not_run(tmp_path: Path) -> None:
     path, trace = tmp_path / "bomb.pkl", tmp_path / "trace"
     path.write_bytes(pickle.dumps(Bomb(trace)))
-    with pytest.raises(EpisodeError, match="it holds pathlib"):
+    with pytest.raises(EpisodeError, match="it contains pathlib"):
         load(path)
     assert not trace.exists()
 
@@ -207,10 +207,10 @@ def test_what_is_no_pickle_is_named(tmp_path: Path, content: bytes, said: str) -
     ("field", "value", "said"),
     [
         ("reward", [0.0], "its fields have different lengths"),
-        ("action", [{"pose0": ((0, 0), (0, 0, 0, 1)), "pose1": ((0, 0, 0), (0, 0, 0, 1))}, None], "no position and quaternion"),
-        ("action", [{"pose9": 1}, None], "is no episode: KeyError"),
-        ("info", [object, None], "it holds builtins.object"),
-        ("reward", 3, "is no episode: TypeError"),
+        ("action", [{"pose0": ((0, 0), (0, 0, 0, 1)), "pose1": ((0, 0, 0), (0, 0, 0, 1))}, None], "must be a position and a quaternion"),
+        ("action", [{"pose9": 1}, None], "is not an episode: KeyError"),
+        ("info", [object, None], "it contains builtins.object"),
+        ("reward", 3, "is not an episode: TypeError"),
     ],
 )
 def test_fields_that_make_no_episode_are_skipped_by_name(

@@ -242,7 +242,7 @@ def loader(settings: EvalConfig, say: Callable[[str], Any]) -> Callable[[Path], 
 
     stated = Weights(settings.model.clip_weights, settings.model.bert, settings.model.resnet_weights)
     weights = stated if stated != Weights("", "", "") else None
-    device = torch.device("cuda", settings.gpu[0]) if torch.cuda.is_available() and settings.gpu else torch.device("cpu")
+    device = torch.device("cuda", settings.gpu[0]) if settings.gpu and torch.cuda.is_available() else torch.device("cpu")
     return lambda path: load(path, original_config(settings, path), weights, say=say).to(device).eval()
 
 

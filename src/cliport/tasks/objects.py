@@ -1,8 +1,8 @@
-"""Named objects, put together from coloured solids: stand-ins for the scanned household objects that CLIPort packs.
+"""Named objects assembled from colored solids: stand-ins for the scanned household objects that CLIPort packs.
 
-They are no scans and have no textures: a name stands for a silhouette and colours that tell it from the others. Seen names are shown
-by every task; unseen ones share some of the words ("brown fedora" after "black fedora"), so that words can carry over. Part by part,
-lengths are centimetres, z = 0 is the bottom, and an object is about 6 to 10 cm long.
+They are not scans and have no textures: a name stands for a silhouette and colors that distinguish it from the others. Seen names occur
+in every task; unseen names share some of their words ("brown fedora", "black fedora"), so that words can transfer. In the definitions
+lengths are in centimeters, z = 0 is the bottom, and an object is about 6 to 10 cm long.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from cliport.sim.shapes.geometry import triple
 from .catalog import choose
 from .colors import COLORS, Color
 
-NOTE = "named objects are put together from simple solids; they are not scanned objects"
+NOTE = "named objects are assembled from simple solids; they are not scanned objects"
 
 Point = tuple[float, float, float]
 EXTRA: dict[str, Color] = {
@@ -38,19 +38,19 @@ TINTS = COLORS | EXTRA
 
 @dataclass(frozen=True)
 class Part:
-    """One convex solid with its colour."""
+    """A convex solid and its color."""
 
     solid: Solid
     color: str
 
 
 def block(color: str, size: Point, at: Point, yaw: float = 0.0) -> Part:
-    """A box of full widths `size` around `at`, turned by `yaw` degrees."""
+    """A box with extents `size` around `at`, rotated by `yaw` degrees."""
     return Part(Solid("box", metres(size), metres(at), quaternion(0, 0, yaw)), color)
 
 
 def rod(color: str, diameter: float, length: float, at: Point, axis: str = "z", yaw: float = 0.0) -> Part:
-    """A cylinder around `at` whose axis is "x", "y" or "z", then turned by `yaw` degrees."""
+    """A cylinder around `at` with axis "x", "y" or "z", then rotated by `yaw` degrees."""
     turn = {"x": (0, 90, yaw), "y": (90, 0, yaw), "z": (0, 0, yaw)}[axis]
     return Part(Solid("cylinder", metres((diameter, diameter, length)), metres(at), quaternion(*turn)), color)
 
@@ -79,14 +79,14 @@ def ring(color: str, diameter: float, width: float, height: float, z: float, cou
 
 
 def animal(color: str, head: str, feet: str, *ornaments: Part, length: float = 5.0) -> list[Part]:
-    """Four legs, a body along x, a head in front."""
+    """An animal with four legs, a body along x and a head in front."""
     reach = length / 2 - 0.7
     legs = [rod(feet, 1.1, 2.0, (x, y, 1.0)) for x in (-reach, reach) for y in (-1.0, 1.0)]
     return [*legs, block(color, (length, 3.2, 2.0), (0, 0, 3.0)), block(head, (2.2, 2.2, 2.2), (length / 2 + 0.9, 0, 3.6)), *ornaments]
 
 
 def shoe(upper: str, sole: str, stripe: str, *, shaft: float = 0.0) -> list[Part]:
-    """A shoe along x, toe first; a boot has a `shaft`."""
+    """A shoe along x with its toe in front; a boot has a `shaft`."""
     stripes = [block(stripe, (0.5, 3.5, 0.3), (x, 0, 2.5)) for x in (0.0, 1.3)]
     leg = [rod(upper, 3.2, shaft, (-2.6, 0, 2.5 + shaft / 2)), rod(stripe, 3.4, 0.6, (-2.6, 0, 2.2 + shaft))] if shaft else []
     return [
@@ -112,7 +112,7 @@ def carton(color: str, band: str, *marks: Part) -> list[Part]:
 
 
 def cup(color: str) -> list[Part]:
-    """A cup with an open-looking top and a handle at one side."""
+    """A cup with a dark top, as if open, and a handle on one side."""
     handle = [block(color, (1.8, 0.8, 0.8), (3.2, 0, z)) for z in (1.2, 3.4)]
     return [rod(color, 5.2, 4.4, (0, 0, 2.2)), rod("dark", 4.2, 0.1, (0, 0, 4.42)), *handle, block(color, (0.8, 0.8, 3.0), (4.0, 0, 2.3))]
 
@@ -133,7 +133,7 @@ def vehicle(color: str, cabin: str, *more: Part) -> list[Part]:
 
 
 def tool(handle: str, length: float, *more: Part, thickness: float = 1.6) -> list[Part]:
-    """A handle along x from the origin to the left, with what is at its right end."""
+    """A handle along x that ends at the origin, and the parts at that end."""
     return [rod(handle, thickness, length, (-length / 2, 0, thickness / 2), "x"), *more]
 
 
@@ -286,7 +286,7 @@ UNSEEN: dict[str, Builder] = {
 
 
 def shifted(parts: Sequence[Part], by: Point, scale: float) -> list[Part]:
-    """Parts made smaller, then moved."""
+    """Parts scaled, then moved."""
     return [
         Part(
             dataclasses.replace(
@@ -301,13 +301,13 @@ def shifted(parts: Sequence[Part], by: Point, scale: float) -> list[Part]:
 
 
 def objects(split: str, mode: str) -> list[str]:
-    """The names that a task of this split shows in this mode: unseen ones only after training."""
+    """The names that a task of this split shows in this mode; unseen ones only after training."""
     unseen = SEEN if mode == "train" else UNSEEN
     return list(choose(split, {"seen": SEEN, "unseen": unseen}, "split"))
 
 
 def named_object(name: str) -> Shape:
-    """The object called `name`, its frame's origin in the middle of its extents."""
+    """The object called `name`, with its origin at the center of its extents."""
     parts = choose(name, SEEN | UNSEEN, "object")()
     vertices = np.concatenate([part.solid.mesh().vertices for part in parts])
     middle = (vertices.min(0) + vertices.max(0)) / 2

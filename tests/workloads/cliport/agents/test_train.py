@@ -169,7 +169,7 @@ def test_half_precision_trains(data: Path, tmp_path: Path) -> None:
 
 
 def test_missing_demonstrations_are_told_with_the_command_that_makes_them(data: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"has 6 whole demonstrations where n=7 are wanted; make more: python -m cliport\.demos n=7"):
+    with pytest.raises(DataError, match=r"has 6 complete demonstrations, but n=7 are needed; make more: python -m cliport\.demos n=7"):
         run(data, tmp_path, train__n_demos=7)
 
 
@@ -231,7 +231,7 @@ def test_the_command_line_trains_in_the_experiments_folder_and_goes_on_there(tmp
 def test_several_gpus_are_the_launchers_to_start(tmp_path: Path) -> None:
     done = line(tmp_path, "train.gpu=[0,1]")
     assert done.returncode == 2
-    assert "train.gpu=[0, 1]: here it is [0] or 0: each process has a GPU of its own" in done.stderr
+    assert "train.gpu=[0, 1]: here it is [0] or 0: each process uses one GPU" in done.stderr
 
 
 def test_all_that_is_wrong_with_a_command_line_is_told_at_once(tmp_path: Path) -> None:

@@ -147,7 +147,7 @@ def test_training_validation_and_test_sets_can_be_made_at_once(tmp_path: Path) -
 
 def test_a_group_makes_each_of_its_tasks_by_mode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
-    monkeypatch.setattr(cliport.demos, "make_part", lambda settings, *_: asked.append((settings.task, settings.mode, settings.n)))
+    monkeypatch.setattr(cliport.demos, "make_missing", lambda settings, *_: asked.append((settings.task, settings.mode, settings.n)))
     make_demos(DemosConfig(task="multi-attr-packing-shapes", n=7, n_val=3), tmp_path, Recorder())
     assert len(asked) == 10
     assert asked[0] == ("align-rope", "train", 7)

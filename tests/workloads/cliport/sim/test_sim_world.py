@@ -84,7 +84,7 @@ def test_categories_masses_and_removal(env: Environment) -> None:
     env.remove(loose)
     assert env.objects["rigid"] == []
     assert not (np.stack(env.observe().segmentation) == loose).any()
-    with pytest.raises(ValueError, match="'liquid' is none of rigid, fixed, deformable"):
+    with pytest.raises(ValueError, match="'liquid' is not one of rigid, fixed, deformable"):
         env.add(shapes.box(), pose(), "liquid")
 
 

@@ -133,7 +133,7 @@ def test_a_scene_that_does_not_fit_is_cleared_and_drawn_again() -> None:
 
 def test_a_scene_that_never_fits_is_an_error() -> None:
     task = make("stack-block-pyramid")
-    with pytest.raises(TaskError, match="stack-block-pyramid: no scene that fits in 20 draws with seed 5"):
+    with pytest.raises(TaskError, match="stack-block-pyramid: none of 20 scenes drawn with seed 5 fits on the table"):
         task.reset(Table(seed=5, room=3))
 
 

@@ -226,6 +226,6 @@ def test_fields_that_make_no_episode_are_skipped_by_name(
 
 def test_a_missing_view_file_is_named_and_too_few_say_so(data_dir: Path, caplog: pytest.LogCaptureFixture) -> None:
     (data_dir / f"{TASK}-train" / "color" / "000002-6.pkl").unlink()
-    with pytest.raises(DataError, match="has 2 whole demonstrations where n=3 are wanted"):
+    with pytest.raises(DataError, match="has 2 complete demonstrations, but n=3 are needed"):
         open_demonstrations(data_dir, TASK, "train", n=3)
     assert "color/000002-6.pkl is missing" in caplog.text

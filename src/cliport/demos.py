@@ -94,10 +94,12 @@ def video_folder(settings: DemosConfig, folder: Path) -> Path:
 
 def picture_of(episode: Episode, solved: bool | None = None) -> Image.Image:
     """The table before and after, with the instructions; `solved` adds a tick or a cross."""
-    views = [step.view for step in (episode.steps[0], episode.steps[-1])]
-    tables = [np.rot90(view.color) for view in views if view is not None]
+    before, after = episode.steps[0].view, episode.steps[-1].view
+    assert before is not None
+    assert after is not None  # episodes are played, or read with their images
+    tables = np.concatenate([np.rot90(before.color), np.rot90(after.color)])
     instructions = dict.fromkeys(step.instruction for step in episode.steps[:-1])
-    return captioned(Image.fromarray(np.concatenate(tables)), [Line(text, mark=solved) for text in instructions])
+    return captioned(Image.fromarray(tables), [Line(text, mark=solved) for text in instructions])
 
 
 def demos(job: Job) -> None:

@@ -45,12 +45,12 @@ class Demonstrations(EpisodeSource):
         self.images = images
         self.manifest = Manifest.read(folder)
         self.task, self.mode = self.manifest.task, self.manifest.mode
-        self.entries = list(itertools.islice(self.whole(), n))
+        self.entries = list(itertools.islice(self.complete(), n))
         self.lengths = [entry.actions for entry in self.entries]
         self.cache = EpisodeCache(cache)
         check_count(folder, self.task, self.mode, len(self.entries), n if enough else None)
 
-    def whole(self) -> Iterator[StoredEpisode]:
+    def complete(self) -> Iterator[StoredEpisode]:
         for entry in self.manifest.entries:
             damage = damage_of(self.folder, entry)
             if damage is None:

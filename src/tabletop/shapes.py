@@ -38,12 +38,14 @@ def revolve(profile: list[tuple[float, float]], smooth: bool, segments: int = SE
     triangles: list[np.ndarray] = []
     offset = 0
     for band in bands:
+        # The normal of a profile is its tangent turned by a right angle; around the axis it only rotates.
         slope = np.gradient(band, axis=0)
         outward = np.stack([slope[:, 1], -slope[:, 0]], axis=1)
         outward /= np.linalg.norm(outward, axis=1, keepdims=True).clip(1e-12)
         for grid, into in ((band, vertices), (outward, normals)):
             around = [grid[:, :1] * np.cos(angle), grid[:, :1] * np.sin(angle), np.repeat(grid[:, 1:], segments, axis=1)]
             into.append(np.stack(around, axis=-1).reshape(-1, 3))
+        # Between two rings of vertices lies a strip of quadrilaterals, two triangles each.
         low = offset + np.arange(len(band) - 1)[:, None] * segments
         here, there = np.arange(segments), np.roll(np.arange(segments), -1)
         a, b, c, d = low + here, low + there, low + segments + there, low + segments + here

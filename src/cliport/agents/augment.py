@@ -72,6 +72,7 @@ def augmented(item: Batch, rng: np.random.Generator, sigma: float) -> Batch:
         motion = draw(rng, shape, sigma)
         pixels = motion.points(torch.cat([item.pick, item.place]), shape).round().long()
         if bool(((pixels >= 0) & (pixels < torch.tensor(shape))).all()):
+            # Both angles grow alike: their difference, which is what an agent learns, stays.
             return replace(
                 item,
                 image=motion.image(item.image),

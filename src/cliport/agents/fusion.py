@@ -79,7 +79,7 @@ class Instruct(nn.Module):
 
     def forward(self, x: Tensor, language: Language) -> Tensor:
         language = language.repeated(len(x) // len(language.sentence))  # all crops of an image share its instruction
-        if self.kind == "film":  # Perez et al. 2018
+        if self.kind == "film":  # feature-wise linear modulation (Perez et al. 2018)
             return x * tiled(self.project(language.sentence)) + tiled(self.shift(language.sentence))
         if self.kind == "sent_attn":
             query = self.project(language.sentence)[:, None] / math.sqrt(x.shape[1])
@@ -92,7 +92,7 @@ class Instruct(nn.Module):
         mask = language.mask.to(words.dtype)
         if self.kind == "mult_word":
             return x * tiled((words * mask[..., None]).sum(1) / mask.sum(1, keepdim=True))
-        return x * attended(x, words, mask)
+        return x * attended(x, words, mask)  # word_attn: sent_attn with a query per word
 
 
 def tiled(vector: Tensor) -> Tensor:

@@ -91,7 +91,7 @@ class ResNetLat(Stream):
         x = self.conv1(normalised(image))
         for number in range(1, 6):
             x = self.get_submodule(f"layer{number}")(x)
-        entering = [x]
+        entering = [x]  # the other stream's decoder runs in step with this one: it takes one map per stage
         for number in range(6, 11):
             entering.append(x := self.get_submodule(f"layer{number}")(x))
         return resized(self.conv2(x), image), entering
@@ -183,6 +183,7 @@ class UNet(Stream):
         w, channels = setup.config.width, setup.trunk.channels
         self.colours = Colours(setup.trunk)
         self.conv1 = nn.Sequential(nn.Conv2d(channels[3], 16 * w, 3, padding=1, bias=False), nn.ReLU(True))
+        # Three stages climb back through the encoder's maps at 1/16, 1/8 and 1/4; three more, without skips, to the image and beyond.
         rows = setup.rows if setup.config.up_norm else 0
         insides, outsides, skips = (16 * w, 8 * w, 4 * w), (8 * w, 4 * w, 2 * w), channels[2::-1]
         self.ups = nn.ModuleList(Up(*shape, rows) for shape in zip(insides, skips, outsides, strict=True))
@@ -206,7 +207,7 @@ class UNet(Stream):
         for number, layer in enumerate([*self.ups, *self.decoders]):
             if number < len(self.language):
                 x = self.language[number](x, language)
-            x = layer(x, maps[2 - number]) if number < len(self.ups) else layer(x)
+            x = layer(x, maps[2 - number]) if number < len(self.ups) else layer(x)  # maps[3] is where decoding began
             if self.lateral:
                 x = self.lateral[number](x, laterals[number])
         return resized(self.conv2(x), image), []

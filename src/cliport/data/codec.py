@@ -44,6 +44,7 @@ def encode(episode: Episode) -> bytes:
     if len(views) != len(episode.steps) or not views:
         raise EpisodeError(f"the episode of seed {episode.seed} has steps without a view and cannot be stored")
     infos = [plain(dict(step.info)) for step in episode.steps]
+    # Infos vary from task to task: JSON for them, arrays for what is large.
     text = json.dumps({"version": VERSION, "task": episode.task, "seed": episode.seed, "info": infos})
     content = io.BytesIO()
     np.savez_compressed(
@@ -105,7 +106,7 @@ def quantised(height: np.ndarray) -> np.ndarray:
 def poses_of(action: Action | None) -> np.ndarray:
     """(2, 7): pick and place, each with position and quaternion."""
     if action is None:
-        return np.full((2, 7), np.nan)
+        return np.full((2, 7), np.nan)  # a row for every step keeps the array rectangular
     return np.array([np.concatenate([np.asarray(part, float).ravel() for part in pose]) for pose in (action.pick, action.place)])
 
 

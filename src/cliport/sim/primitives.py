@@ -121,6 +121,7 @@ class Visit:
 
     def down(self, robot: Robot, until: Callable[[], bool]) -> None:
         """Descend until `until` is true, at most to `deepest`."""
+        # Fast while nothing should be there, though something may be; then slowly, because the stated height is only an estimate.
         if not robot.line(self.near, DESCENT, until):
             robot.line(self.deepest, TOUCHDOWN, until, ease=False)
 
@@ -141,6 +142,7 @@ def push(robot: Robot, action: Action) -> Outcome:
         return Outcome()
     along = (end - start) / length
     yaw = float(np.arctan2(along[1], along[0]))
+    # Start behind the first blocks, so that the blade does not land on them; stop short, because they are pushed ahead of it.
     first, last = (from_euler(point, yaw=yaw) for point in (start - BEHIND * along, start + max(0.0, length - SHORT) * along))
     above = from_euler((*first[0][:2], CARRY), yaw=yaw)
     if not robot.reaches([above, first, last]):

@@ -170,6 +170,7 @@ class Robot:
         Raises:
             BlockedError: when the arm does not arrive.
         """
+        # Speeds as well as positions: with positions alone the motors would trail behind a moving target.
         speeds = np.diff(path, axis=0, prepend=self.wanted[None]) * self.world.hz
         for row, (angles, speed) in enumerate(zip(path, speeds, strict=True), 1):
             self.command(angles, speed)

@@ -134,6 +134,7 @@ def revolved(profile: Sequence[tuple[float, float]], smooth: bool = False) -> Me
             np.stack([grid[:, :1] * np.cos(angle), grid[:, :1] * np.sin(angle), np.repeat(grid[:, 1:], SEGMENTS, axis=1)], -1)
             for grid in (band, outward)
         ]
+        # Between two rings of vertices lies a strip of quadrilaterals, two triangles each.
         low = np.arange(len(band) - 1)[:, None] * SEGMENTS
         here, there = np.arange(SEGMENTS), np.roll(np.arange(SEGMENTS), -1)
         a, b, c, d = low + here, low + there, low + SEGMENTS + there, low + SEGMENTS + here

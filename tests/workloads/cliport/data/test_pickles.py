@@ -104,7 +104,7 @@ def test_conversion_goes_on_where_it_stopped_and_names_what_is_torn(data_dir: Pa
     report, settings = Recorder(), ConvertConfig(data_dir=str(data_dir), output=str(tmp_path / "new"), task=TASK, mode="train")
     [folder] = convert(settings, report)
     assert [entry.index for entry in Manifest.read(folder).entries] == [0, 2]
-    assert f"episode 000001-4.pkl is left out: {torn} cannot be read: " in report.texts[0]
+    assert f"episode 000001-4.pkl is skipped: {torn} cannot be read: " in report.texts[0]
 
     torn.write_bytes(whole)
     convert(settings, report)
@@ -114,7 +114,7 @@ def test_conversion_goes_on_where_it_stopped_and_names_what_is_torn(data_dir: Pa
 
 def test_a_conversion_onto_itself_or_of_nothing_is_refused(data_dir: Path, tmp_path: Path) -> None:
     for output in ("", str(data_dir)):
-        with pytest.raises(ParameterError, match=r"output=.*name a folder other than data_dir"):
+        with pytest.raises(ParameterError, match=r"output=.*must be a folder other than data_dir"):
             convert(ConvertConfig(data_dir=str(data_dir), output=output), Recorder())
     with pytest.raises(DataError, match="suits task=align-rope mode="):
         convert(ConvertConfig(data_dir=str(data_dir), output=str(tmp_path / "new"), task="align-rope"), Recorder())

@@ -109,14 +109,14 @@ def test_conversion_goes_on_where_it_stopped_and_names_what_is_torn(data_dir: Pa
     torn.write_bytes(whole)
     convert(settings, report)
     assert [entry.index for entry in Manifest.read(folder).entries] == [0, 1, 2]
-    assert report.texts[-1].endswith("3 of 3 demonstrations, 2 of them from before")
+    assert report.texts[-1].endswith("3 of 3 demonstrations, 2 of them already there")
 
 
 def test_a_conversion_onto_itself_or_of_nothing_is_refused(data_dir: Path, tmp_path: Path) -> None:
     for output in ("", str(data_dir)):
         with pytest.raises(ParameterError, match=r"output=.*must be a folder other than data_dir"):
             convert(ConvertConfig(data_dir=str(data_dir), output=output), Recorder())
-    with pytest.raises(DataError, match="suits task=align-rope mode="):
+    with pytest.raises(DataError, match="matches task=align-rope mode="):
         convert(ConvertConfig(data_dir=str(data_dir), output=str(tmp_path / "new"), task="align-rope"), Recorder())
 
 

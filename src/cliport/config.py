@@ -49,7 +49,7 @@ def renderer() -> Any:
 
 def default_of(name: str) -> str:
     """What the help says about an option whose default depends on `model.size`."""
-    return "default: " + ", ".join(f"{size[name]} if model.size={key}" for key, size in SIZES.items())
+    return "default: " + " or ".join(f"{size[name]} ({key})" for key, size in SIZES.items())
 
 
 @dataclass

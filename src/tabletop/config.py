@@ -32,7 +32,7 @@ class RenderConfig:
     min_objects: int = setting(2, "smallest number of objects in a scene", ge=1, le=8)
     max_objects: int = setting(4, "largest number of objects in a scene", ge=1, le=8)
     shapes: list[str] = setting(list(BASIC), "shapes of the objects; they are also the classes, in this order", choices=SHAPE_NAMES)
-    varied: bool = setting(False, "rotate objects about the vertical and vary the camera's pose widely, so that the edge cuts off some objects")
+    varied: bool = setting(False, "rotate objects about the vertical and vary the camera's pose widely; the edge may cut objects off")
     captions: int = setting(4, "largest number of captions per scene, or of observations if format=sherlock", ge=1, le=8)
     workers: int = setting(0, "number of processes; 0 means one per core. The result does not depend on it", ge=0, le=256)
     debug_images: int = setting(12, "number of scenes shown with their labels", ge=0, le=100)

@@ -139,7 +139,7 @@ def test_checkpoints_are_validated_and_the_best_one_is_tested(bench: Bench) -> N
     assert (bench.checkpoints / f"{TASK}-cliport-n2-results-test.json").exists()
 
 
-def test_what_has_results_is_left_out_unless_they_shall_be_made_anew(bench: Bench) -> None:
+def test_checkpoints_with_results_are_skipped_unless_update_results(bench: Bench) -> None:
     first, _ = bench.run(checkpoint_type="00020")
     assert list(first) == [LATE]
     second, _ = bench.run()
@@ -152,7 +152,7 @@ def test_what_has_results_is_left_out_unless_they_shall_be_made_anew(bench: Benc
     assert set(json.loads((bench.checkpoints / f"{TASK}-cliport-n2-results-val.json").read_text())) == {EARLY, LATE}
 
 
-def test_what_another_evaluator_did_meanwhile_is_not_done_again(bench: Bench) -> None:
+def test_checkpoints_that_another_process_has_just_evaluated_are_skipped(bench: Bench) -> None:
     job = bench.job()
     load, file = bench.loader(job.settings), bench.checkpoints / f"{TASK}-cliport-n2-results-val.json"
     theirs = {"episodes": [], "mean_reward": 0.125}
@@ -167,7 +167,7 @@ def test_what_another_evaluator_did_meanwhile_is_not_done_again(bench: Bench) ->
     assert rewards(found[EARLY]) == [0.0, 0.0]
 
 
-def test_results_that_shall_not_be_saved_are_told_only(bench: Bench) -> None:
+def test_without_save_results_no_file_is_written(bench: Bench) -> None:
     found, _ = bench.run(checkpoint_type="last", save_results=False)
     assert rewards(found["last.ckpt"]) == [0.0, 0.0]
     assert not list(bench.checkpoints.glob("*.json"))
@@ -193,7 +193,7 @@ def test_a_recorded_seed_gives_the_recorded_scene_whatever_came_before(task: str
             assert environment.info["lang_goal"] == recorded.steps[0].instruction
 
 
-def test_demonstrations_of_another_simulator_are_told(bench: Bench, tmp_path: Path) -> None:
+def test_scenes_that_differ_from_the_recorded_ones_are_reported(bench: Bench, tmp_path: Path) -> None:
     [*_, recorded] = open_demonstrations(bench.data_dir, TASK, "val")
     first = recorded.steps[0]
     raised = dataclasses.replace(first, view=dataclasses.replace(first.view, height=first.view.height + 0.05))

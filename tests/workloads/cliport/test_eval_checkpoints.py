@@ -55,7 +55,7 @@ def test_test_best_is_the_best_on_validation_else_the_last(folder: Path) -> None
     assert chosen(folder, "test_best") == [EARLY]
 
 
-def test_a_file_is_itself(folder: Path) -> None:
+def test_a_file_selects_itself(folder: Path) -> None:
     assert chosen(folder / EARLY, "val_missing") == [EARLY]
 
 
@@ -81,7 +81,7 @@ def test_an_unknown_type_gets_the_valid_ones_and_the_nearest(folder: Path, kind:
     assert "valid are val_missing, test_best, last, best and part of a name among best.ckpt, last.ckpt, steps=05000" in said
 
 
-def test_a_best_checkpoint_that_is_gone_is_told(folder: Path) -> None:
+def test_a_missing_best_checkpoint_is_an_error(folder: Path) -> None:
     add(folder / file_name(TASK, "cliport", 100, "val", False), "steps=20000-val_loss=0.1.ckpt", {"episodes": [], "mean_reward": 1.0})
     with pytest.raises(CheckpointError, match="checkpoint_type=test_best: no such checkpoint"):
         chosen(folder, "test_best")
@@ -105,7 +105,7 @@ def test_the_form_of_the_original_s_agents_is_in_its_run_s_settings(folder: Path
         original_config(EvalConfig(train_config="nowhere.yaml"), folder / EARLY)
 
 
-def test_places_follow_the_original_s_layout(tmp_path: Path) -> None:
+def test_paths_follow_the_original_s_layout(tmp_path: Path) -> None:
     settings = EvalConfig(eval_task=TASK, model_task="multi-all", n_demos=10, mode="test", model_dir=str(tmp_path))
     paths = paths_of(job_in(tmp_path / "run", settings, tmp_path / "data"))
     assert paths.data == tmp_path / "data"
@@ -115,7 +115,7 @@ def test_places_follow_the_original_s_layout(tmp_path: Path) -> None:
     assert paths.videos == tmp_path / f"exps/{TASK}-cliport-n1000-train/videos"
 
 
-def test_stated_places_are_taken(tmp_path: Path) -> None:
+def test_stated_paths_are_used(tmp_path: Path) -> None:
     stated = {"model_path": "m", "save_path": "s", "results_path": "r", "model_dir": "x"}
     job = job_in(tmp_path, EvalConfig(eval_task=TASK, exp_folder="e", **stated), Path("d"), init_from=Path("i.ckpt"))
     paths = paths_of(job)
@@ -132,7 +132,7 @@ def test_a_run_of_an_agent_writes_to_its_own_folder(tmp_path: Path) -> None:
     )
 
 
-def test_the_state_of_training_is_no_checkpoint_of_its_own(folder: Path) -> None:
+def test_full_training_states_are_not_evaluated_besides_last(folder: Path) -> None:
     (folder / "step=00005000.ckpt").touch()
     assert chosen(folder, "05000") == [EARLY]
     alone = folder.parent / "alone"

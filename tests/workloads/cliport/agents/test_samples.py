@@ -97,7 +97,7 @@ class TestDraws:
     def source(self, data: Path) -> Demonstrations:
         return Demonstrations(data / f"{TASK}-train")
 
-    def test_they_are_functions_of_seed_step_and_place(self, source: Demonstrations) -> None:
+    def test_samples_depend_only_on_seed_step_and_position(self, source: Demonstrations) -> None:
         draws = RandomSamples(source, CONFIG, seed=3, sigma=60)
         copy = pickle.loads(pickle.dumps(draws))
         assert torch.equal(draws[7, 1].image, copy[7, 1].image)

@@ -63,7 +63,7 @@ def test_the_first_n_are_taken(folder: Path) -> None:
     assert [Demonstrations(folder, n=2)[index].seed for index in range(2)] == [0, 2]
 
 
-def test_too_few_say_how_to_make_more(folder: Path) -> None:
+def test_too_few_demonstrations_say_how_to_make_more(folder: Path) -> None:
     with pytest.raises(DataError, match=rf"has 4 complete demonstrations, but n=9 are needed; make more: .* n=9 task={TASK} mode=train"):
         Demonstrations(folder, n=9)
     assert len(Demonstrations(folder, n=9, enough=False)) == 4

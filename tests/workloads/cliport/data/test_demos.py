@@ -77,7 +77,7 @@ def test_validation_never_meets_the_seeds_of_testing() -> None:
         next(seeds_after(9999, "val"))
 
 
-def test_a_scene_that_is_not_solved_is_not_kept_and_the_seed_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unsolved_scene_is_not_kept_and_the_next_seed_follows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cliport.rollout, "oracle", failing(0, 4))
     report = Recorder()
     folder = made(tmp_path, report, n=2)
@@ -86,7 +86,7 @@ def test_a_scene_that_is_not_solved_is_not_kept_and_the_seed_goes_on(tmp_path: P
     assert report.texts[-1] == f"{folder}: 2 demonstrations; the oracle solved 2 of 4 scenes"
 
 
-def test_an_oracle_that_always_fails_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_oracle_that_always_fails_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cliport.rollout, "oracle", failing(2, 4, 6))
     with pytest.raises(DataError, match=f"the oracle of {TASK} solved none of 3 consecutive scenes; the last seed was 6"):
         made(tmp_path, n=3, attempts=3)
@@ -154,7 +154,7 @@ def test_a_group_makes_each_of_its_tasks_by_mode(tmp_path: Path, monkeypatch: py
     assert asked[-1] == ("packing-shapes", "val", 3)
 
 
-def test_of_a_folder_with_other_demonstrations_those_that_were_made_are_published(tmp_path: Path) -> None:
+def test_only_the_demonstrations_that_were_made_are_published(tmp_path: Path) -> None:
     other = tmp_path / "data" / "align-rope-train"
     other.mkdir(parents=True)
     job = job_in(tmp_path / "run", DemosConfig(task=TASK, n=1, debug_images=0, data_dir=str(tmp_path / "data")))

@@ -167,7 +167,7 @@ def test_an_unknown_renderer_is_refused() -> None:
         Environment(renderer="vulkan")
 
 
-def test_closing_twice_is_closing() -> None:
+def test_closing_twice_is_allowed() -> None:
     """And closes no other environment, also one that has taken over the client's number."""
     env = Environment(renderer="tiny")
     assert pybullet.isConnected(env.client)

@@ -199,7 +199,7 @@ class TestTheFrozenTrunk:
 
     def test_a_file_without_clip_is_described(self, tmp_path: Path) -> None:
         torch.save({"a.weight": torch.zeros(1)}, tmp_path / "clip.pt")
-        with pytest.raises(CheckpointError, match=r"holds no CLIP, but a\.weight"):
+        with pytest.raises(CheckpointError, match=r"contains no CLIP, but a\.weight"):
             Clip("tiny-resnet", str(tmp_path / "clip.pt"), print)
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Language-conditioned tabletop manipulation in PyBullet, after CLIPort
+# CLIPort, language-conditioned tabletop manipulation in PyBullet
 # Rendered by `registry render` from clearml_tasks/cliport/workload.yaml.
 # Enqueues the smoke run of cliport and waits for it. A server and an agent must be running: registry up
 #

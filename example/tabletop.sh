@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Coloured objects on a table, settled by physics, as image-text pairs, COCO, VOC or Sherlock; everyone's small real data
+# Scenes of colored objects on a table as image-text pairs, COCO, VOC or Sherlock; the small dataset of the other workloads
 # Rendered by `registry render` from clearml_tasks/tabletop/workload.yaml.
 # Enqueues the smoke run of tabletop and waits for it. A server and an agent must be running: registry up
 #

@@ -1,4 +1,4 @@
-"""Make demonstrations, learn from them, evaluate. Run it here: python clearml_tasks/cliport/clearml_train.py command=demos n=10"""
+"""Make demonstrations, train on them, evaluate. To run it here: python clearml_tasks/cliport/clearml_train.py command=demos n=10"""
 
 import sys
 from pathlib import Path

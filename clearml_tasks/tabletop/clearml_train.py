@@ -1,4 +1,4 @@
-"""Render scenes and publish them in one of four layouts. Run it here: python clearml_tasks/tabletop/clearml_train.py command=render n=60"""
+"""Render scenes and publish them in one of four formats. Here: python clearml_tasks/tabletop/clearml_train.py command=render n=60"""
 
 import sys
 from pathlib import Path
@@ -12,7 +12,7 @@ def render(job: harness.Job) -> None:
     from tabletop.dataset import render as render_scenes
 
     folder = render_scenes(job.settings, job.seed, job.output_dir, job.report)
-    job.publish(folder, job.settings.dataset, tags=("tabletop", job.settings.format))
+    job.publish(folder, job.settings.dataset_name, tags=("tabletop", job.settings.format))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Results files, in the original's format and by its names, safe for several evaluators at once.
+"""Results files in the original's format and under its names, safe for several evaluators at once.
 
 {eval_task}-{agent}-n{n}-[multi-]results-{mode}.json = {checkpoint: {"episodes": [[reward, info], ..], "mean_reward": x, ..}}
 
-Beside the original's two keys an entry has `mean_reward_interval`, `success` (the share of episodes with a reward above 0.99),
-`success_interval`, both of 95%, and `weights`: where the agent's frozen weights come from.
+In addition to the original's two keys an entry has `mean_reward_interval`, `success` (the share of episodes that are solved, see
+`scoring`), `success_interval`, and `weights`: the origin of the agent's frozen weights. The intervals are 95% confidence intervals.
 """
 
 from __future__ import annotations
@@ -23,39 +23,40 @@ from harness.errors import DataError
 from harness.files import write_json
 from harness.numbers import finite
 
+from .confidence import bootstrap, wilson
 from .data.codec import plain
-from .data.episode import is_solved
-from .intervals import bootstrap, wilson
+from .scoring import is_solved
 
-PATIENCE = 60.0
-"""Seconds to wait for another evaluator's write."""
+LOCK_SECONDS = 60.0
+"""How long to wait for another evaluator's write."""
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What came of one scene."""
+class EpisodeResult:
+    """The result of one scene."""
 
     reward: float
     info: Mapping[str, Any]
 
 
 def file_name(eval_task: str, agent: str, n: int | str, mode: str, multi: bool) -> str:
-    """A results file's name; `multi` for an agent that learned several tasks."""
+    """A results file's name; `multi` for an agent that was trained on several tasks."""
     return f"{eval_task}-{agent}-n{n}-{'multi-' if multi else ''}results-{mode}.json"
 
 
-def summary(outcomes: Sequence[Sequence[Outcome]], weights: str) -> dict[str, Any]:
+def summary(results: Sequence[Sequence[EpisodeResult]], weights: str) -> dict[str, Any]:
     """An entry of the file.
 
     Args:
-        outcomes: of each repeat, of each scene. Repeats of a scene are no scenes of their own: the intervals are over scenes.
+        results: one list per repeat with a result per scene. Intervals are over scenes: a scene's repeats are averaged first.
+        weights: the origin of the agent's frozen weights.
     """
-    rewards = np.array([[outcome.reward for outcome in repeat] for repeat in outcomes])
-    solved = np.array([[is_solved(outcome.reward) for outcome in repeat] for repeat in outcomes]).mean(0)
-    once = len(outcomes) == 1
+    rewards = np.array([[result.reward for result in repeat] for repeat in results])
+    solved = np.array([[is_solved(result.reward) for result in repeat] for repeat in results]).mean(0)
+    once = len(results) == 1
     interval = wilson(int(solved.sum()), solved.size) if once else bootstrap(solved.tolist())
     return {
-        "episodes": [[outcome.reward, plain(outcome.info)] for repeat in outcomes for outcome in repeat],
+        "episodes": [[result.reward, plain(result.info)] for repeat in results for result in repeat],
         "mean_reward": float(rewards.mean()),
         "mean_reward_interval": list(bootstrap(rewards.mean(0).tolist())),
         "success": float(solved.mean()),
@@ -65,10 +66,10 @@ def summary(outcomes: Sequence[Sequence[Outcome]], weights: str) -> dict[str, An
 
 
 def read(file: Path) -> dict[str, dict[str, Any]]:
-    """The entries of a results file by checkpoint; none where there is no file.
+    """The entries of a results file by checkpoint; empty if there is no file.
 
     Raises:
-        DataError: when it is no results file.
+        DataError: when it is not a results file.
     """
     if not file.exists():
         return {}
@@ -79,12 +80,12 @@ def read(file: Path) -> dict[str, dict[str, Any]]:
         ):
             raise ValueError("an entry lacks mean_reward or episodes")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"{file}: is no results file: {type(error).__name__}: {error}; move it away to evaluate anew") from error
+        raise DataError(f"{file} is not a results file: {type(error).__name__}: {error}; move it away to evaluate again") from error
     return dict(entries)
 
 
 def add(file: Path, checkpoint: str, entry: Mapping[str, Any]) -> None:
-    """Put one checkpoint's entry into the file; what other evaluators have put there stays."""
+    """Add one checkpoint's entry to the file and keep the entries of other evaluators."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with exclusive(file):
         write_json(file, {**read(file), checkpoint: dict(entry)})
@@ -92,26 +93,26 @@ def add(file: Path, checkpoint: str, entry: Mapping[str, Any]) -> None:
 
 @contextmanager
 def exclusive(file: Path) -> Iterator[None]:
-    """Be the only one who writes `file`.
+    """Hold the exclusive right to write `file`.
 
     Raises:
-        DataError: when another process keeps it for longer than PATIENCE.
+        DataError: when another process holds it for longer than LOCK_SECONDS.
     """
     beside = file.with_name(f".{file.name}.lock")
-    lock = FileLock(beside, timeout=PATIENCE)
+    lock = FileLock(beside, timeout=LOCK_SECONDS)
     try:
         lock.acquire()
     except Timeout:
-        raise DataError(f"{file}: another evaluator has kept it locked for {PATIENCE:g} s") from None
+        raise DataError(f"{file}: another evaluator has held the lock for {LOCK_SECONDS:g} s") from None
     try:
         yield
     finally:
-        beside.unlink(missing_ok=True)  # while it is held: whoever waits for it notices and begins again
+        beside.unlink(missing_ok=True)  # while held: a waiting process notices and locks a new file
         lock.release()
 
 
 def best_checkpoint(folder: Path, eval_task: str, agent: str, multi: bool) -> str | None:
-    """The checkpoint with the highest mean reward in the validation's results with the most scenes, or None without any."""
+    """The checkpoint with the highest mean reward, in the validation results with the most scenes; None without results."""
     pattern = re.escape(file_name(eval_task, agent, "@", "val", multi)).replace("@", r"(\d+)")
     files = [(int(match[1]), path) for path in folder.glob("*.json") if (match := re.fullmatch(pattern, path.name))]
     for _, file in sorted(files, reverse=True):

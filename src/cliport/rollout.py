@@ -1,4 +1,4 @@
-"""One episode in the simulator, driven by an oracle or by an agent."""
+"""One episode in the simulator, controlled by an oracle or an agent."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ if TYPE_CHECKING:
     from .tasks.task import Task
 
 Policy = Callable[[Observation, HeightMap, str], Action | None]
-"""What to do about the cameras' images, the height map made of them, and the instruction; None gives up."""
+"""The action for the cameras' images, the height map fused from them, and the instruction; None gives up."""
 
 
-def roll_out(environment: Environment, task: Task, seed: int, policy: Policy, said: Callable[[str], None] | None = None) -> Episode:
-    """Drive the scene of `seed` until the task is done, the policy gives up, or the task's step limit is reached.
+def roll_out(environment: Environment, task: Task, seed: int, policy: Policy, say: Callable[[str], None] | None = None) -> Episode:
+    """Play the scene of `seed` until the task is done, the policy gives up, or the task's step limit is reached.
 
     Args:
-        said: told the instruction of each step before its action.
+        say: receives the instruction of each step before its action.
     """
     observation, reward, steps = environment.reset(task, seed), 0.0, []
     info = dict(environment.info)
     for _ in range(task.max_steps):
         view, instruction = fuse(observation), str(info.get("lang_goal", ""))
-        if said:
-            said(instruction)
+        if say:
+            say(instruction)
         action = policy(observation, view, instruction)
         if action is None:
             break

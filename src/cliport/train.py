@@ -2,12 +2,12 @@
 
 python -m cliport.train train.task=put-block-in-bowl-seen-colors train.agent=cliport train.n_demos=100 train.n_steps=10000
 
-A run that was broken off goes on where its last checkpoint stands. Options (key=value):
+An interrupted run continues from its last checkpoint. Options (key=value):
 """
 
 from __future__ import annotations
 
-if __name__ == "__main__":  # before PyTorch is imported: what is wrong with a line is told at once
+if __name__ == "__main__":  # before PyTorch is imported, so that a mistake in the command line is reported at once
     from harness.door import enter
 
     enter("cliport", "train", __doc__)
@@ -38,40 +38,41 @@ from .agents.checkpoint import config_in, description, description_of, share, we
 from .agents.config import asked_for
 from .agents.frozen import Weights
 from .agents.imitation import Imitation, KeepLast, ReportParts, Validate
-from .agents.samples import Draws, Fixed, Steps
+from .agents.samples import RandomSamples, StepSampler, ValidationSamples
 from .config import RESUMABLE, ModelConfig, TrainConfig
+from .data.episode_source import EpisodeSource
 from .data.reader import open_demonstrations
-from .data.source import Source
+from .layout import CHECKPOINTS
 
 
 def train(job: Job) -> Path:
-    """Train an agent and return the folder of its checkpoints, `checkpoints` in the run's.
+    """Train an agent and return the folder of its checkpoints.
 
     Args:
         job: its settings are a TrainConfig, its dataset is the folder of the demonstrations `<task>-train` and `<task>-val`, and its
-            `init_from` a checkpoint, ours or the original's, whose parameters are kept where the agent has them too.
+            `init_from` a checkpoint, ours or the original's, whose parameters are kept where they match the agent's.
 
     Raises:
-        HarnessError: for settings, demonstrations or weights that do not do, and when training diverges.
-        SystemExit: with 143, after a SIGTERM and a last checkpoint.
+        HarnessError: for unusable settings, demonstrations or weights, and when training diverges.
+        SystemExit: with code 143, after a SIGTERM and a last checkpoint.
     """
     settings: TrainConfig = job.settings
     check(job, RESUMABLE, description_of)
     seed_everything(job.seed)
     loop = settings.train
-    assert job.dataset is not None  # it is needed
-    demonstrations, validation = sources(settings, job.dataset)
+    assert job.dataset is not None  # workload.yaml requires it
+    demonstrations, validation = open_sources(settings, job.dataset)
     agent, weights = make_agent(settings, job.seed, job.report, job.init_from)
     about = description(agent, weights)
-    together = loop.batch_size * world_size()
+    global_batch = loop.batch_size * world_size()
     job.report.text(
         f"{loop.agent}: {sum(parameter.numel() for parameter in agent.parameters()):,} parameters; {agent.origin}; "
-        f"{len(demonstrations)} demonstrations of {loop.task}, {loop.n_val} to validate on; {loop.n_steps} steps of {together} samples"
+        f"{len(demonstrations)} demonstrations of {loop.task}, {loop.n_val} to validate on; {loop.n_steps} steps of {global_batch} samples"
     )
-    position, kept = Position(), job.output_dir / "checkpoints"
+    position, kept = Position(), job.output_dir / CHECKPOINTS
     loader = training_loader(settings, agent, demonstrations, job.seed, position)
     finite = Finite(job, loop.non_finite, series="tr")
-    progress = ReportTraining(job.report, loop.report_every, together, finite)
+    progress = ReportTraining(job.report, loop.report_every, global_batch, finite)
     validate = make_validation(settings, agent, validation, kept, progress)
     saving = SaveAndStop(job.checkpoints, loop.checkpoint_every, finite, stated(job))
     parts = ReportParts(progress)
@@ -92,12 +93,12 @@ def train(job: Job) -> Path:
     if rank() == 0 and validate.result is not None:
         job.report.artifact("result", {"agent": loop.agent, "task": loop.task, "frozen weights": agent.origin, **validate.result.scalars()})
     job.report.flush()
-    trainer.strategy.barrier()  # for every rank the files are there
+    trainer.strategy.barrier()  # no rank returns before the files exist
     return kept
 
 
 class Position:
-    """Where the run stands, for the samples: known once there is a trainer."""
+    """The current step, which the samples depend on; available once there is a trainer."""
 
     trainer: lightning.Trainer | None = None
 
@@ -105,8 +106,8 @@ class Position:
         return self.trainer.global_step if self.trainer else 0
 
 
-def sources(settings: TrainConfig, folder: Path) -> tuple[Source, Source]:
-    """The demonstrations to learn from and to validate on."""
+def open_sources(settings: TrainConfig, folder: Path) -> tuple[EpisodeSource, EpisodeSource]:
+    """The demonstrations to train on and to validate on."""
     cache = settings.dataset.cache_mib * 2**20 if settings.dataset.cache else 0
     loop = settings.train
     return (
@@ -118,7 +119,7 @@ def sources(settings: TrainConfig, folder: Path) -> tuple[Source, Source]:
 def make_agent(settings: TrainConfig, seed: int, report: Report, init_from: Path | None) -> tuple[Agent, Weights]:
     """The agent to train, and where its frozen weights come from.
 
-    With a checkpoint, sizes and frozen weights that the settings do not state are the checkpoint's.
+    With a checkpoint, sizes and frozen weights that the settings leave open are the checkpoint's.
     """
     model = settings.model
     weights = Weights(model.clip_weights, model.bert, model.resnet_weights)
@@ -133,8 +134,8 @@ def make_agent(settings: TrainConfig, seed: int, report: Report, init_from: Path
     return agent, weights
 
 
-def identity_of(about: dict[str, Any], demonstrations: Source, validation: Source) -> dict[str, Any]:
-    """What a resumed run must share with the one that it continues, beside its settings; `about` is the agent's description."""
+def identity_of(about: dict[str, Any], demonstrations: EpisodeSource, validation: EpisodeSource) -> dict[str, Any]:
+    """What a resumed run must have in common with the interrupted one, besides settings; `about` is the agent's description."""
     return {
         **{f"agent's {name}": value for name, value in about["agent"].items()},
         "training data": demonstrations.contents,
@@ -143,9 +144,10 @@ def identity_of(about: dict[str, Any], demonstrations: Source, validation: Sourc
     }
 
 
-def training_loader(settings: TrainConfig, agent: Agent, source: Source, seed: int, position: Position) -> Any:
+def training_loader(settings: TrainConfig, agent: Agent, source: EpisodeSource, seed: int, position: Position) -> DataLoader:
+    """The samples of each step, from the current one to the last."""
     loop = settings.train
-    draws = Draws(
+    draws = RandomSamples(
         source,
         agent.config,
         seed=seed,
@@ -155,17 +157,17 @@ def training_loader(settings: TrainConfig, agent: Agent, source: Source, seed: i
     )
     return DataLoader(
         draws,
-        batch_sampler=Steps(loop.n_steps, loop.batch_size, rank(), position),
+        batch_sampler=StepSampler(loop.n_steps, loop.batch_size, rank(), position),
         collate_fn=Batch.stack,
         num_workers=loaders(loop.workers),
         pin_memory=torch.cuda.is_available(),
     )
 
 
-def make_validation(settings: TrainConfig, agent: Agent, source: Source, kept: Path, progress: ReportTraining) -> Validate:
-    """What validates during the run, and keeps parameters in `kept`."""
+def make_validation(settings: TrainConfig, agent: Agent, source: EpisodeSource, kept: Path, progress: ReportTraining) -> Validate:
+    """The callback that validates during the run, and keeps parameters in `kept`."""
     loop = settings.train
-    samples = Fixed(source, agent.config, count=loop.n_val, repeats=loop.val_repeats, goal=agent.design.goal)
+    samples = ValidationSamples(source, agent.config, count=loop.n_val, repeats=loop.val_repeats, goal=agent.design.goal)
     return Validate(
         partial(validation_batches, samples, settings),
         kept,
@@ -176,8 +178,8 @@ def make_validation(settings: TrainConfig, agent: Agent, source: Source, kept: P
     )
 
 
-def validation_batches(samples: Fixed, settings: TrainConfig) -> Iterator[tuple[list[int], Batch]]:
-    """This rank's samples with their numbers, a batch at a time."""
+def validation_batches(samples: ValidationSamples, settings: TrainConfig) -> Iterator[tuple[list[int], Batch]]:
+    """This rank's samples with their numbers, batch by batch."""
     mine = list(share_of_rank(range(len(samples))))
     loader = DataLoader(
         samples,

@@ -1,4 +1,4 @@
-"""Videos of episodes: mp4, with the instruction below the picture."""
+"""Videos of episodes as mp4, with the instruction below the picture."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from .config import RecordConfig
 
 INK, PAPER = (245, 245, 245), (25, 26, 30)
 CAPTION_HEIGHT = 0.08
-"""Of the picture's height."""
+"""Share of the picture's height."""
 
 
-class Film:
-    """Takes the simulator's frames and writes them to one file at a time: `Environment(record=film.frame)`.
+class VideoWriter:
+    """Receives the simulator's frames and writes them to one file at a time: `Environment(record=writer.frame)`.
 
-    A video appears whole or not at all.
+    A video appears complete or not at all.
     """
 
     def __init__(self, settings: RecordConfig) -> None:
@@ -35,7 +35,7 @@ class Film:
 
     @contextmanager
     def recording(self, path: Path) -> Iterator[None]:
-        """Write the frames that come within the block to `path`."""
+        """Write the frames received within the block to `path`."""
         path.parent.mkdir(parents=True, exist_ok=True)
         width, height = self.size
         with replaced(path) as beside:
@@ -56,11 +56,11 @@ class Film:
                 self.writer = None
 
     def say(self, instruction: str) -> None:
-        """Show this instruction from now on."""
+        """Caption the following frames with this instruction."""
         self.caption = caption(instruction, self.size[0], self.strip)
 
     def frame(self, picture: np.ndarray) -> None:
-        """Add a frame, uint8 (H, W, 3) of any size; nothing happens while nothing is recorded."""
+        """Add a frame, uint8 (H, W, 3) of any size; ignored outside `recording`."""
         if self.writer is None:
             return
         image = Image.fromarray(picture).resize(self.size, Image.Resampling.BILINEAR)
@@ -68,7 +68,7 @@ class Film:
 
 
 def caption(text: str, width: int, height: int) -> np.ndarray:
-    """A strip (height, width, 3) with the text in its middle."""
+    """A strip (height, width, 3) with the text centered."""
     if not height:
         return np.zeros((0, width, 3), np.uint8)
     strip = Image.new("RGB", (width, height), PAPER)
@@ -84,5 +84,5 @@ def fitting(text: str, size: float, width: float) -> Any:
 
 
 def even(pixels: int) -> int:
-    """H.264 wants even sides."""
+    """The next even number: H.264 needs even sides."""
     return pixels + pixels % 2

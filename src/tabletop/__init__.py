@@ -1,5 +1,5 @@
-"""Coloured objects on a table, settled by physics and rendered with exact labels and language.
+"""Colored objects on a table, settled by a physics simulation and rendered with exact labels and language.
 
-Everyone's small real data, with poses beside it: image-text pairs, boxes and masks as in COCO, classes by pixel as in VOC, clues and
-inferences as in Sherlock.
+The small dataset of the other workloads, with the objects' poses: image-text pairs, boxes and masks as in COCO, a class per pixel as in
+VOC, or clues and inferences as in Sherlock.
 """

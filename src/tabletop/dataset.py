@@ -1,7 +1,7 @@
-"""A data set of scenes on disk, in one of the layouts of `tabletop.formats`, with two files in every one:
+"""Writing a dataset of scenes in one of `tabletop.formats`. Two files are part of every format:
 
 scenes.jsonl      one line per scene: objects with pose, box and visible pixels, relations, camera, captions
-manifest.json     written last: what the set is, its settings, and the digest of scenes.jsonl
+manifest.json     written last: format, settings, and the digest of scenes.jsonl
 """
 
 from __future__ import annotations
@@ -38,17 +38,18 @@ UNSEEN = (
 
 
 def render(settings: RenderConfig, seed: int, output: Path, report: Report) -> Path:
-    """Render the data set below `output` and return its folder, which appears whole or not at all.
+    """Render the dataset below `output` and return its folder, which appears complete or not at all.
 
-    Scene `i` is a function of (seed, i) and the settings, whatever the number of worker processes.
+    Scene `i` depends only on (seed, i) and the settings, not on the number of processes.
 
     Raises:
-        ParameterError: settings that contradict each other, all of them.
+        ParameterError: for contradictory settings, listing all contradictions.
+        SceneError: when the settings leave no room for a scene.
     """
     problems = list(settings.problems())
     if problems:
         raise ParameterError(problems)
-    folder, unfinished = output / settings.dataset, output / f".{settings.dataset}.unfinished"
+    folder, unfinished = output / settings.dataset_name, output / f".{settings.dataset_name}.unfinished"
     for stale in (unfinished, folder):
         shutil.rmtree(stale, ignore_errors=True)
     unfinished.mkdir(parents=True)
@@ -80,7 +81,7 @@ def render(settings: RenderConfig, seed: int, output: Path, report: Report) -> P
 
 @contextmanager
 def mapping(workers: int) -> Iterator[Any]:
-    """An ordered map over `workers` fresh processes, or in this one."""
+    """An ordered map over `workers` new processes, or in this one."""
     if workers == 1:
         yield map
         return
@@ -90,12 +91,12 @@ def mapping(workers: int) -> Iterator[Any]:
 
 @lru_cache
 def client() -> int:
-    """This process's physics server."""
+    """This process's physics client."""
     return int(pybullet.connect(pybullet.DIRECT))
 
 
 def write_scene(job: tuple[RenderConfig, int, int, Path]) -> tuple[dict[str, Any], Any]:
-    """Make one scene, write its files and return its line of scenes.jsonl and the layout's note about it."""
+    """Make one scene, write its files, and return its record in scenes.jsonl and the format's note about it."""
     settings, seed, index, folder = job
     layout = FORMATS[settings.format](folder, settings, seed)
     sample = make_sample(settings, seed, index, layout)
@@ -104,7 +105,7 @@ def write_scene(job: tuple[RenderConfig, int, int, Path]) -> tuple[dict[str, Any
 
 
 def make_sample(settings: RenderConfig, seed: int, index: int, layout: Format) -> Sample:
-    """Scene number `index` of a data set."""
+    """Scene number `index` of a dataset."""
     part = settings.part(index)
     scene = make_scene(
         client(),
@@ -120,7 +121,7 @@ def make_sample(settings: RenderConfig, seed: int, index: int, layout: Format) -
 
 
 def describe(sample: Sample, files: dict[str, str]) -> dict[str, Any]:
-    """Exact labels of a scene. Boxes are [x, y, width, height] in pixels, positions metres, quaternions x y z w."""
+    """The exact labels of a scene. Boxes are [x, y, width, height] in pixels, positions in meters, quaternions x y z w."""
     scene = sample.scene
     return {
         "name": sample.stem,
@@ -144,7 +145,7 @@ def describe(sample: Sample, files: dict[str, str]) -> dict[str, Any]:
 
 
 def show(record: dict[str, Any], note: Any, layout: Format, report: Report) -> None:
-    """Report some scenes, spread over the set, with their labels."""
+    """Report a scene with its labels if it is one of the `debug_images` spread over the dataset."""
     settings = layout.settings
     index, every = int(record["name"]), -(-settings.n // max(1, settings.debug_images))
     if settings.debug_images and index % every == 0:

@@ -1,7 +1,7 @@
-"""Clues in a scene, and what follows from them: true by the scene's poses, worded by rules.
+"""Clues in a scene and inferences from them: true according to the scene's poses, and worded by rules.
 
-A clue is about a region: the things that it names. No other thing of the scene has the same name, so that an inference belongs to one
-region of its picture. Inferences are what a person would conclude, of how the scene came about or of what would happen next.
+A clue is about a region, the objects that it names. No other object in the scene has the same name, so an inference belongs to exactly
+one region of its image. Inferences are what a person would conclude about how the scene came about or what would happen next.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ import numpy as np
 from .language import Relation, article, name, relations, several
 from .scene import Scene, Thing
 
-UPRIGHT = 0.5  # cosine of the tilt beyond which a thing no longer stands
-CLEAR = 0.05  # metres by which one thing must be nearer than all others
+UPRIGHT = 0.5  # cosine of the tilt beyond which an object no longer stands
+CLEAR = 0.05  # meters by which an object must be nearer than all others
 
 
 @dataclass(frozen=True)
 class Observation:
-    """A clue about some things, and an inference from it."""
+    """A clue about some objects, and an inference from it."""
 
     things: tuple[int, ...]
-    """Their numbers in the mask."""
+    """The objects' numbers in the mask."""
     clue: str
     inference: str
 
 
 def observations(scene: Scene) -> list[Observation]:
-    """Everything that the rules can tell, arrangements first, one thing by itself last; never empty."""
+    """Everything that the rules can derive: arrangements first, single objects last; never empty."""
     counts = Counter(name(thing) for thing in scene.things)
     single = [thing for thing in scene.things if counts[name(thing)] == 1]
     known = [relation for relation in relations(scene) if {relation.subject, relation.object} <= set(single)]
@@ -59,7 +59,7 @@ def of_support(relation: Relation) -> Iterator[Observation]:
 
 
 def of_thing(thing: Thing, alone: bool) -> Iterator[tuple[str, str]]:
-    """Clues and inferences about one thing; `alone` if nothing can be on it, in it or against it."""
+    """Clues and inferences about one object; `alone` if nothing can be on it, in it or next to it."""
     one, noun, shape = article(name(thing)), name(thing), thing.kind.shape
     lean = uprightness(thing)
     if shape in TALL and abs(lean) < UPRIGHT:
@@ -89,7 +89,7 @@ FIGURES = {
     "cross": ("the four arms of {}", "The {} would not roll away if it were pushed."),
 }
 BARE = ("cube", "cylinder", "plate", "bowl", "ball", "cup")
-"""What is said of these holds only while nothing is on them, in them or against them."""
+"""Shapes whose clue is true only if nothing is on them, in them or next to them."""
 
 
 def uprightness(thing: Thing) -> float:
@@ -99,13 +99,13 @@ def uprightness(thing: Thing) -> float:
 
 
 def apart(one: Thing, other: Thing) -> bool:
-    """Whether there is room between two things, however they lie."""
+    """Whether there is space between two objects, however they are oriented."""
     gap = float(np.hypot(*np.subtract(one.position, other.position)[:2]))
     return gap > sum(max(thing.kind.form.radius, thing.kind.form.height / 2) * thing.kind.unit for thing in (one, other))
 
 
 def of_distance(scene: Scene, single: list[Thing]) -> Iterator[Observation]:
-    """The thing that is clearly nearest to the viewer."""
+    """The object that is clearly nearest to the viewer."""
     if len(scene.things) < 2:
         return
     _, away = scene.camera.axes

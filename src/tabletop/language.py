@@ -1,6 +1,6 @@
-"""What can truly be said about a settled scene: relations from poses, and sentences from a small grammar.
+"""True statements about a settled scene: relations from poses, and sentences from a small grammar.
 
-Left, right, in front of and behind are the viewer's: they follow the camera's axes on the table, not the world's.
+Left, right, in front of and behind are relative to the viewer: they follow the camera's axes on the table, not the world's.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from .scene import Scene, Thing
 from .shapes import SIZES
 
-MARGIN = 0.03  # metres by which one thing must be further left, or nearer, before it is said
+MARGIN = 0.03  # meters by which an object must be further left, or nearer, before a sentence says so
 WORDS = {
     "left": ("left of", "to the left of"),
     "right": ("right of", "to the right of"),
@@ -29,7 +29,7 @@ NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight")
 
 @dataclass(frozen=True)
 class Relation:
-    """`subject` stands in the relation `name` (a key of WORDS) to `object`."""
+    """`subject` is in the relation `name` (a key of WORDS) to `object`."""
 
     subject: Thing
     name: str
@@ -37,7 +37,7 @@ class Relation:
 
 
 def relations(scene: Scene) -> Iterator[Relation]:
-    """Every relation that holds, in the things' order: support first, which rules out the sideways ones for that pair."""
+    """Every relation that holds, in the order of the objects. Support excludes the other relations of a pair."""
     right, away = scene.camera.axes
     for one, other in permutations(scene.things, 2):
         support = support_of(one, other)
@@ -53,7 +53,7 @@ def relations(scene: Scene) -> Iterator[Relation]:
 
 
 def support_of(one: Thing, other: Thing) -> str | None:
-    """`on` or `in` when the middle of `one` is above the ground that `other` covers, and above or within it."""
+    """`on` or `in` if the center of `one` is above the area that `other` covers, and on top of or inside it."""
     reach = np.hypot(*np.subtract(one.position, other.position)[:2])
     rise = one.position[2] - other.position[2]
     kind, below = one.kind, other.kind
@@ -66,9 +66,9 @@ def support_of(one: Thing, other: Thing) -> str | None:
 
 
 def captions(scene: Scene, rng: np.random.Generator, count: int) -> list[str]:
-    """Up to `count` different true sentences; the first names every object from left to right.
+    """Up to `count` different true sentences; the first lists all objects from left to right.
 
-    The others are drawn: relations (support before sideways ones), counts, and sizes.
+    The others are drawn at random: relations (support before the others), counts and sizes.
     """
     sentences = [listing(scene)]
     known = [relation for relation in relations(scene) if name(relation.subject) != name(relation.object)]
@@ -105,7 +105,7 @@ def joined(parts: Sequence[str]) -> str:
 
 
 def listing(scene: Scene) -> str:
-    """Every object, equal ones counted together, ordered by the leftmost of them."""
+    """All objects, with equal ones counted together, ordered by the leftmost of them."""
     right, _ = scene.camera.axes
     counts = Counter(name(thing) for thing in sorted(scene.things, key=lambda thing: float(np.dot(thing.position[:2], right))))
     return joined([several(noun, number) for noun, number in counts.items()]) + " on a table"
@@ -117,13 +117,13 @@ def sentence(relation: Relation, rng: np.random.Generator) -> str:
 
 
 def counting(scene: Scene) -> str:
-    """How many objects of each shape."""
+    """The number of objects of each shape."""
     counts = Counter(thing.kind.shape for thing in scene.things)
     return joined([several(shape, number) for shape, number in sorted(counts.items())])
 
 
 def sizes(scene: Scene) -> str | None:
-    """The one object that is large among small ones, or small among large ones, where there is one."""
+    """The only large object among small ones, or the only small one among large ones; None if there is none."""
     for size in SIZES:
         of_size = [thing for thing in scene.things if thing.kind.size == size]
         if len(of_size) == 1 < len(scene.things):

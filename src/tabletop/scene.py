@@ -1,7 +1,7 @@
-"""Scenes: what stands on the table is drawn, dropped, left to settle, and photographed.
+"""Scenes: objects are drawn at random, dropped onto the table, left to settle, and photographed.
 
-A scene is a function of its seed alone: every draw comes from one generator, physics runs in a fresh world with a fixed time step,
-and waiting is counted in steps, never in seconds.
+A scene depends only on its seed: all draws come from one generator, the physics runs in a new world with a fixed time step, and waiting
+is counted in steps, never in seconds.
 """
 
 from __future__ import annotations
@@ -15,26 +15,23 @@ import pybullet
 
 from .camera import Camera, Photograph
 from .config import BASIC
+from .errors import SceneError
 from .shapes import COLOURS, SHAPES, SIZES, Shape
 
 STEP = 1 / 240  # seconds of simulated time
 MAX_STEPS = 1440
 REST_STEPS = 12  # consecutive steps below both speeds count as rest
-REST_LINEAR, REST_ANGULAR = 0.004, 0.06  # metres and radians per second
-ATTEMPTS = 400
-TABLE = 0.45  # metres, half of the table's depth
+REST_LINEAR, REST_ANGULAR = 0.004, 0.06  # meters and radians per second
+ATTEMPTS = 400  # scenes drawn before giving up
+TABLE = 0.45  # meters: half of the table's depth
 HELDOUT_COMBINATIONS = 1 / 6  # of all combinations of objects
-REACH = 0.17  # metres from the table's middle within which objects are put; to the sides as much more as the picture is wider
-MIN_SHARE = 0.0035  # of the square of the picture's height that every object must show
-
-
-class SceneError(RuntimeError):
-    """No settled scene in which everything is visible was found in a bounded number of attempts."""
+REACH = 0.17  # meters from the table's center within which objects are placed; times `aspect` to the sides
+MIN_SHARE = 0.0035  # smallest visible area of an object, as a share of the squared height of the image
 
 
 @dataclass(frozen=True)
 class Kind:
-    """What an object is, before it is anywhere."""
+    """Color, shape and size of an object, without a pose."""
 
     colour: str
     shape: str
@@ -51,7 +48,7 @@ class Kind:
 
 @dataclass(frozen=True)
 class Thing:
-    """A settled object. `number` is its value in the mask; positions are metres, z upwards, the table's top at z = 0."""
+    """A settled object. `number` is its value in the mask; the position is in meters, z up, with the table top at z = 0."""
 
     number: int
     kind: Kind
@@ -62,7 +59,7 @@ class Thing:
 
 @dataclass(frozen=True)
 class Scene:
-    """A settled arrangement with its photograph and exact instance mask."""
+    """A settled arrangement of objects with its photograph."""
 
     things: tuple[Thing, ...]
     camera: Camera
@@ -72,8 +69,8 @@ class Scene:
 def is_heldout(kinds: Sequence[Kind]) -> bool:
     """Whether a scene with these objects belongs to the held-out part.
 
-    The multiset of (colour, shape) pairs decides, by its hash: no combination in the held-out part ever occurs in training, in no
-    data set of any seed or size, while each colour, shape and pair does.
+    The hash of the multiset of (color, shape) pairs decides. So a held-out combination never occurs in training, in any dataset of any
+    seed or size, but each color, shape and pair does.
     """
     text = "+".join(sorted(f"{kind.colour} {kind.shape}" for kind in kinds))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") < HELDOUT_COMBINATIONS * 2**64
@@ -94,20 +91,20 @@ def make_scene(
 
     Args:
         client: PyBullet's client, whose world is replaced.
-        seed: from which everything is drawn.
-        heldout: whether its combination of objects is one of the held-out ones.
-        objects: bounds of their number.
-        camera: the picture's height in pixels, and its supersampling.
-        aspect: the picture's width over its height.
-        shapes: what may stand on the table.
-        varied: whether objects are turned about the vertical before they are let go, and the camera stands elsewhere each time.
+        seed: seed of all draws.
+        heldout: whether the combination of objects has to be a held-out one.
+        objects: bounds of the number of objects.
+        camera: the image's height in pixels, and its supersampling.
+        aspect: the image's width divided by its height.
+        shapes: shapes to choose from.
+        varied: whether objects are rotated about the vertical and the camera's pose varies widely.
 
     Raises:
-        SceneError: after a bounded number of attempts, which means settings that leave no room.
+        SceneError: after a bounded number of attempts, which means that the settings leave no room.
     """
     reach = np.array([REACH * aspect, REACH])
     for attempt in range(ATTEMPTS):
-        rng = np.random.default_rng([*seed, attempt])
+        rng = np.random.default_rng([*seed, attempt])  # a rejected scene is drawn again with everything new
         kinds = draw_kinds(rng, objects, shapes)
         if is_heldout(kinds) != heldout:
             continue
@@ -122,13 +119,13 @@ def make_scene(
         things = tuple(settled(client, number, kind, body) for number, (kind, body) in enumerate(zip(kinds, bodies, strict=True), 1))
         if any((np.abs(thing.position[:2]) > 1.2 * reach).any() for thing in things):
             continue
-        pybullet.removeBody(table, physicsClientId=client)  # the camera paints its top by itself
+        pybullet.removeBody(table, physicsClientId=client)  # the camera renders its top itself
         view = Camera.draw(rng, *camera, aspect, varied)
         photograph = view.photograph(client, {body: thing.number for body, thing in zip(bodies, things, strict=True)})
         pixels = np.bincount(photograph.mask.ravel(), minlength=len(things) + 1)[1:]
         if pixels.min() >= MIN_SHARE * camera[0] ** 2:
             return Scene(things, view, photograph)
-    raise SceneError(f"no settled scene of {objects[0]} to {objects[1]} visible objects in {ATTEMPTS} attempts: ask for fewer objects")
+    raise SceneError(f"none of {ATTEMPTS} scenes with {objects[0]} to {objects[1]} objects settled with all visible; use fewer objects")
 
 
 def draw_kinds(rng: np.random.Generator, objects: tuple[int, int], shapes: Sequence[str] = BASIC) -> list[Kind]:
@@ -139,9 +136,9 @@ def draw_kinds(rng: np.random.Generator, objects: tuple[int, int], shapes: Seque
 
 
 def draw_places(rng: np.random.Generator, kinds: Sequence[Kind], reach: np.ndarray) -> list[np.ndarray] | None:
-    """Where each object is let go: on the table apart from the others, or, now and then, above one that can carry it.
+    """Where each object is released: on the table away from the others, or sometimes above one that can carry it.
 
-    `reach` (2,) bounds x and y, in metres on both sides of the table's middle.
+    `reach` (2,) bounds x and y in meters, on both sides of the table's center.
     """
     places: list[np.ndarray] = []
     carriers: set[int] = set()
@@ -165,7 +162,7 @@ def draw_places(rng: np.random.Generator, kinds: Sequence[Kind], reach: np.ndarr
 
 
 def draw_carrier(rng: np.random.Generator, kind: Kind, others: Sequence[Kind], taken: set[int]) -> int | None:
-    """The number of an earlier object to put this one on or into, or None for the table."""
+    """The number of an earlier object that carries this one; None for the table."""
     if rng.uniform() > 0.35 or kind.shape in ("plate", "bowl"):
         return None
     fits = [
@@ -179,7 +176,7 @@ def draw_carrier(rng: np.random.Generator, kind: Kind, others: Sequence[Kind], t
 
 
 def empty_world(client: int, width: float = TABLE) -> int:
-    """A fresh world with a table, whose body is returned. `width` is half of its width."""
+    """Create a new world with a table and return the table's body. `width` is half of its width."""
     pybullet.resetSimulation(physicsClientId=client)
     pybullet.setPhysicsEngineParameter(fixedTimeStep=STEP, deterministicOverlappingPairs=1, physicsClientId=client)
     pybullet.setGravity(0, 0, -9.81, physicsClientId=client)
@@ -191,7 +188,7 @@ def empty_world(client: int, width: float = TABLE) -> int:
 
 
 def drop(client: int, kind: Kind, place: np.ndarray, yaw: float) -> int:
-    """Put an object into the world with a little room below it, turned by `yaw` radians."""
+    """Add an object just above its place, rotated by `yaw` radians."""
     shape = kind.form.collision(client, kind.unit)
     look = kind.form.visual(client, kind.unit, COLOURS[kind.colour])
     body = int(pybullet.createMultiBody(0.1, shape, look, place.tolist(), [0, 0, np.sin(yaw / 2), np.cos(yaw / 2)], physicsClientId=client))
@@ -209,7 +206,7 @@ def drop(client: int, kind: Kind, place: np.ndarray, yaw: float) -> int:
 
 
 def settle(client: int, bodies: Sequence[int]) -> bool:
-    """Step until everything has been at rest for a while; False when that takes longer than MAX_STEPS."""
+    """Simulate until everything has been at rest for a while; False if that takes longer than MAX_STEPS."""
     calm = 0
     for _ in range(MAX_STEPS):
         pybullet.stepSimulation(physicsClientId=client)

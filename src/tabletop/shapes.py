@@ -1,6 +1,6 @@
-"""The objects' shapes, made procedurally: a closed mesh to see and a convex body, or a ring of them, to touch.
+"""The objects' shapes, made procedurally: a closed mesh for rendering, and a convex body or a ring of them for collisions.
 
-All shapes are defined at size 1: about one unit wide, origin in the middle of their height, z upwards. A size in metres scales them.
+All shapes are defined at size 1: about one unit wide, origin at half their height, z up. A size in meters scales them.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ class Mesh:
 
 
 def revolve(profile: list[tuple[float, float]], smooth: bool, segments: int = SEGMENTS) -> Mesh:
-    """The surface of revolution of a profile of (radius, z) points, ordered from the bottom's axis to the top's.
+    """The surface of revolution of a profile of (radius, z) points, ordered from the bottom to the top.
 
-    A profile that leaves the axis out must be closed; the outside is to the right of its direction. A sharp one gets its own vertices
-    per band, so that edges stay edges under interpolated shading.
+    A profile that does not touch the axis must be closed; the outside is to the right of its direction. If it is not smooth, each band
+    has its own vertices, so that edges remain sharp under interpolated shading.
     """
     points = np.asarray(profile, float)
     bands = [points] if smooth else [points[i : i + 2] for i in range(len(points) - 1)]
@@ -38,12 +38,14 @@ def revolve(profile: list[tuple[float, float]], smooth: bool, segments: int = SE
     triangles: list[np.ndarray] = []
     offset = 0
     for band in bands:
+        # The normal of a profile is its tangent turned by a right angle; around the axis it only rotates.
         slope = np.gradient(band, axis=0)
         outward = np.stack([slope[:, 1], -slope[:, 0]], axis=1)
         outward /= np.linalg.norm(outward, axis=1, keepdims=True).clip(1e-12)
         for grid, into in ((band, vertices), (outward, normals)):
             around = [grid[:, :1] * np.cos(angle), grid[:, :1] * np.sin(angle), np.repeat(grid[:, 1:], segments, axis=1)]
             into.append(np.stack(around, axis=-1).reshape(-1, 3))
+        # Between two rings of vertices lies a strip of quadrilaterals, two triangles each.
         low = offset + np.arange(len(band) - 1)[:, None] * segments
         here, there = np.arange(segments), np.roll(np.arange(segments), -1)
         a, b, c, d = low + here, low + there, low + segments + there, low + segments + here
@@ -53,7 +55,7 @@ def revolve(profile: list[tuple[float, float]], smooth: bool, segments: int = SE
 
 
 def faceted(mesh: Mesh) -> Mesh:
-    """The same surface with flat faces: each triangle has its own corners."""
+    """The same surface with flat faces: each triangle has its own vertices."""
     corners = mesh.vertices[mesh.triangles]
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     length = np.linalg.norm(normals, axis=1, keepdims=True)
@@ -63,7 +65,7 @@ def faceted(mesh: Mesh) -> Mesh:
 
 
 def prism(outline: np.ndarray, height: float) -> Mesh:
-    """A flat figure with upright sides. Its outline (N, 2), counter-clockwise, is seen whole from the origin."""
+    """A flat figure with vertical sides. All of its counter-clockwise outline (N, 2) must be visible from the origin."""
     count = len(outline)
     rim = [np.column_stack([outline, np.full(count, z)]) for z in (-height / 2, height / 2)]
     vertices = np.concatenate([*rim, [[0, 0, -height / 2], [0, 0, height / 2]]])
@@ -100,16 +102,16 @@ class Shape:
     """Half of the largest horizontal extent."""
     build: Callable[[], Mesh]
     hollow: bool = False
-    """Things can lie in it."""
+    """Objects can lie in it."""
     flat_top: bool = False
-    """Things can stand on it."""
+    """Objects can stand on it."""
 
     @cached_property
     def mesh(self) -> Mesh:
         return self.build()
 
     def collision(self, client: int, size: float) -> int:
-        """A PyBullet collision shape; a bowl is a floor and a ring of boxes, because only convex parts collide when moving."""
+        """A PyBullet collision shape. A bowl is a floor and a ring of boxes, because moving parts have to be convex."""
         if self.hollow:
             return bowl_collision(client, size)
         return int(pybullet.createCollisionShape(pybullet.GEOM_MESH, vertices=(self.mesh.vertices * size).tolist(), physicsClientId=client))
@@ -134,7 +136,7 @@ BOWL_HEIGHT, BOWL_WALL = 0.5, 0.1
 
 
 def bowl_profile() -> list[tuple[float, float]]:
-    """Outside from the foot upwards, then the inside downwards: a round wall around a flat floor."""
+    """The outside from the foot up, then the inside down: a round wall around a flat floor."""
     low, top = -BOWL_HEIGHT / 2, BOWL_HEIGHT / 2
     rise = np.linspace(0, np.pi / 2, 7)
     outside = [(0.35 + 0.35 * np.sin(t), low + BOWL_HEIGHT * (1 - np.cos(t))) for t in rise]
@@ -173,7 +175,7 @@ def bottle() -> Mesh:
 
 
 def cup() -> Mesh:
-    """Open above; it is touched as if it were full."""
+    """Open at the top, but its collision shape is solid."""
     return revolve([(0, -0.5), (0.38, -0.5), (0.48, 0.5), (0.41, 0.5), (0.32, -0.4), (0, -0.4)], smooth=False)
 
 
@@ -221,7 +223,7 @@ COLOURS: dict[str, tuple[float, float, float]] = {
     "cyan": (0.15, 0.78, 0.85),
     "white": (0.97, 0.97, 0.97),
 }
-"""Linear-looking RGB in [0, 1], chosen to stay apart under shading."""
+"""RGB in [0, 1], chosen so that they remain distinguishable under shading."""
 
 SIZES = {"small": 0.058, "large": 0.08}
-"""Words for a shape's size and its unit in metres."""
+"""The sizes, and the length of a shape's unit in meters."""

@@ -1,7 +1,7 @@
-"""Agents that look at a height map and an instruction, and say where to pick and where to place.
+"""Agents that decide from a height map and an instruction where to pick and where to place.
 
-`names()` are the original's; `build` makes one, `load` reads one from a checkpoint, ours or the original's. Importing the
-package does not import PyTorch.
+`names()` lists the original's names; `build` makes an agent, `load` reads one from a checkpoint, ours or the original's. Importing
+the package does not import PyTorch.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ def build(config: AgentConfig, weights: Weights | None = None, *, seed: int = 0,
 
     Args:
         config: its form.
-        weights: where the trunk's weights are; None tries open_clip's `openai`.
-        seed: of its own weights.
-        say: is told which weights the trunk has, in words.
+        weights: origin of the trunk's weights; None tries open_clip's `openai`.
+        seed: for the agent's own weights.
+        say: receives a line that says which weights the trunk has.
 
     Raises:
-        ParameterError: for an unknown name or weights that there are not.
+        ParameterError: for an unknown name or weights that do not exist.
     """
     from .agent import make
 
@@ -38,16 +38,16 @@ def build(config: AgentConfig, weights: Weights | None = None, *, seed: int = 0,
 
 
 def load(path: Path, config: AgentConfig | None = None, weights: Weights | None = None, *, say: Callable[[str], object] = print) -> Agent:
-    """The agent in a checkpoint.
+    """The agent stored in a checkpoint.
 
     Args:
         path: written by `cliport.train`, or published by the original.
-        config: what the original's checkpoints do not say of themselves; ours say all.
-        weights: where the trunk's weights are, when they are no longer where they were.
-        say: is told of stand-ins and unmatched keys.
+        config: the agent's form, which the original's checkpoints do not state; ours do.
+        weights: origin of the trunk's weights, if they have moved since the training.
+        say: receives lines about random weights and unmatched keys.
 
     Raises:
-        CheckpointError: for a file that is not an agent's, saying what it holds.
+        CheckpointError: for a file that contains no agent, saying what it contains.
     """
     from .checkpoint import load_agent
 

@@ -22,7 +22,7 @@ from .attention import Attention
 from .batch import Batch, image_of
 from .catalog import design
 from .config import AgentConfig
-from .encoders import frozen
+from .encoders import make_trunk
 from .frozen import Frozen, Weights, seeded
 from .language import Language
 from .transport import Transport
@@ -30,19 +30,19 @@ from .transport import Transport
 
 @dataclass(frozen=True)
 class Decision:
-    """What an agent wants done. Pixels are rows and columns of the height map."""
+    """Where an agent wants to pick and place. Pixels are row and column of the height map."""
 
     pick: tuple[int, int]
     place: tuple[int, int]
     angle: float
-    """By how much to turn what is picked, about z, in radians."""
+    """Rotation of the picked object about z, in radians."""
     pick_map: np.ndarray
     """float32 (H, W): probability of picking at each pixel of the agent's image."""
     place_map: np.ndarray
-    """float32 (R, H, W): probability of placing, turned by 2 pi r / R."""
+    """float32 (R, H, W): probability of placing at each pixel with a rotation by 2 pi r / R."""
 
     def action(self, heights: np.ndarray) -> Action:
-        """As an action, by the height map's heights (320, 160) in metres."""
+        """The action, given the height map's heights (320, 160) in meters."""
         return Action(
             pick=poses.from_euler(pixel_to_position(self.pick, heights)),
             place=poses.from_euler(pixel_to_position(self.place, heights), yaw=self.angle),
@@ -50,11 +50,11 @@ class Decision:
 
 
 class Agent(nn.Module):
-    """Networks for pick and place around one frozen trunk, which they share.
+    """Networks for pick and place that share one frozen trunk.
 
     Args:
         config: its form.
-        trunk: frozen encoders; None for an agent without.
+        trunk: frozen encoders; None for an agent without any.
     """
 
     def __init__(self, config: AgentConfig, trunk: Frozen | None) -> None:
@@ -65,8 +65,9 @@ class Agent(nn.Module):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Agent:
         if self.trunk is not None:
-            self.trunk.apply(lambda module: module._apply(fn))
-        return super()._apply(fn, recurse)
+            self.trunk.apply(lambda module: module._apply(fn))  # noqa: RUF100, SLF001 - `to` and `half` have no other hook
+        moved: Agent = super()._apply(fn, recurse)
+        return moved
 
     @property
     def device(self) -> torch.device:
@@ -78,46 +79,46 @@ class Agent(nn.Module):
         return "no frozen weights" if self.trunk is None else self.trunk.origin
 
     def language(self, batch: Batch) -> Language | None:
-        """The instructions' features, where the agent reads them."""
+        """The instructions' features; None for an agent without a trunk."""
         return None if self.trunk is None else self.trunk.language(batch.language, batch.image.device)
 
     def pick_logits(self, batch: Batch) -> Tensor:
-        """(B, H, W)"""
+        """Scores (B, H, W) for picking at each pixel."""
         return self.attention(batch.image, self.language(batch), self.goal_of(batch)).float()
 
     def place_logits(self, batch: Batch, pick: Tensor) -> Tensor:
-        """(B, R, H, W), for what is picked at `pick` (B, 2)."""
+        """Scores (B, R, H, W) for placing what is picked at `pick` (B, 2), at each pixel and with each rotation."""
         return self.transport(batch.image, self.language(batch), pick, self.goal_of(batch))
 
     def goal_of(self, batch: Batch) -> Tensor | None:
-        """The goal's image, where the agent looks at it."""
+        """The goal image, for agents that use it."""
         if self.design.goal and batch.goal is None:
-            raise ValueError(f"{self.config.agent} needs the goal's image")
+            raise ValueError(f"{self.config.agent} needs a goal image")
         return batch.goal if self.design.goal else None
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """The means `attn` and `trans` of `losses_of` a batch, and their sum `loss`."""
+        """The means `attn` and `trans` of a batch's `losses_of`, and their sum `loss`."""
         assert batch.pick is not None
         attn, trans = (losses.mean() for losses in losses_of(self.pick_logits(batch), self.place_logits(batch, batch.pick), batch))
         return {"loss": attn + trans, "attn": attn, "trans": trans}
 
     @torch.no_grad()
     def act(self, view: HeightMap, language: str, goal: HeightMap | None = None) -> Decision:
-        """The best pick, and the best place given the pick, for a height map (320, 160) and an instruction.
+        """The best pick, and the best place given that pick, for a height map (320, 160) and an instruction.
 
         Raises:
-            NotFiniteError: when the scores of pixels are no numbers, so that there is no best one.
+            NotFiniteError: when scores are not finite, so that there is no best pixel.
         """
         training, scale = self.training, self.config.scale
         self.eval()
-        looked = None if goal is None else image_of(goal, scale)
-        batch = Batch(image_of(view, scale), [language], goal=looked).to(self.device)
+        goal_image = None if goal is None else image_of(goal, scale)
+        batch = Batch(image_of(view, scale), [language], goal=goal_image).to(self.device)
         pick_map = probabilities(self.pick_logits(batch)[0])
         pick = chosen(pick_map, "pick")
         place_map = probabilities(self.place_logits(batch, torch.tensor([pick]))[0])
         turn, *place = chosen(place_map, "place")
         self.train(training)
-        row, column = (scale * pixel + scale // 2 for pixel in pick)
+        row, column = (scale * pixel + scale // 2 for pixel in pick)  # the middle of the height map's pixels that it covers
         return Decision(
             (row, column),
             (scale * place[0] + scale // 2, scale * place[1] + scale // 2),
@@ -128,12 +129,12 @@ class Agent(nn.Module):
 
 
 def probabilities(logits: Tensor) -> Tensor:
-    """Softmax over all that one sample's logits range over."""
+    """Softmax over all logits of one sample, rotations included."""
     return logits.float().flatten().softmax(0).view_as(logits)
 
 
 def best(values: Tensor) -> list[int] | None:
-    """Index of the largest value along each axis; None where a value is not finite, for nothing is larger or smaller than that."""
+    """Index of the largest value along each axis; None if a value is not finite, because then no order is meaningful."""
     if not values.isfinite().all():
         return None
     return [int(index) for index in torch.unravel_index(values.argmax(), values.shape)]
@@ -152,7 +153,7 @@ def losses_of(pick_logits: Tensor, place_logits: Tensor, batch: Batch) -> tuple[
     Args:
         pick_logits: (B, H, W).
         place_logits: (B, R, H, W).
-        batch: with what was done.
+        batch: contains the demonstrated pick and place.
     """
     attn = F.cross_entropy(pick_logits.flatten(1), flat(batch.pick, pick_logits.shape[-1]), reduction="none")
     rotations, height, width = place_logits.shape[1:]
@@ -161,13 +162,13 @@ def losses_of(pick_logits: Tensor, place_logits: Tensor, batch: Batch) -> tuple[
 
 
 def flat(pixels: Tensor | None, width: int) -> Tensor:
-    """Row and column (B, 2) as numbers (B,) of pixels."""
+    """Flat indices (B,) of pixels given by row and column (B, 2)."""
     assert pixels is not None
     return pixels[:, 0] * width + pixels[:, 1]
 
 
 def turn_of(batch: Batch, rotations: int) -> Tensor:
-    """The rotation (B,) nearest to the angle from pick to place."""
+    """Index (B,) of the rotation nearest to the demonstrated one."""
     assert batch.place_theta is not None
     assert batch.pick_theta is not None
     turns = (batch.place_theta - batch.pick_theta) * (rotations / (2 * math.pi))
@@ -177,6 +178,6 @@ def turn_of(batch: Batch, rotations: int) -> Tensor:
 def make(config: AgentConfig, weights: Weights | None, seed: int, say: Callable[[str], Any]) -> Agent:
     """See `cliport.agents.build`."""
     parts = design(config.agent)
-    trunk = frozen(parts.trunk, parts.untrained, config.clip, weights or Weights(), say)
+    trunk = make_trunk(parts.trunk, parts.untrained, config.clip, weights or Weights(), say)
     agent: Agent = seeded(lambda: Agent(config, trunk), seed)
     return agent

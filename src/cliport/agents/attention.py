@@ -8,8 +8,8 @@ from torch.nn import functional as F
 from .catalog import Design
 from .config import AgentConfig
 from .frozen import Frozen
+from .fused_streams import FusedStreams
 from .language import Language
-from .pathway import Pathway
 from .streams import Setup
 
 
@@ -19,10 +19,10 @@ class Attention(nn.Module):
     def __init__(self, design: Design, config: AgentConfig, trunk: Frozen | None) -> None:
         super().__init__()
         self.pad_pick = config.pad_pick
-        self.net = Pathway(design, Setup(config, trunk, 1), config.attn_stream_fusion_type, mixed=True)
+        self.net = FusedStreams(design, Setup(config, trunk, 1), config.attn_stream_fusion_type, mixed=True)
 
     def forward(self, image: Tensor, language: Language | None, goal: Tensor | None) -> Tensor:
-        """Logits (B, H, W); a goal is multiplied with the image."""
+        """Logits (B, H, W); a goal image is multiplied with the image."""
         if goal is not None:
             image = image * goal
         height, width = image.shape[2:]

@@ -1,4 +1,4 @@
-"""Turning and shifting a sample: image, pick and place together."""
+"""Augmentation: rotating and shifting image, pick and place together."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from .batch import Batch
 from .rotation import offsets, sample, turned
 
 TRIES = 100
-"""Draws before a sample is left as it is."""
+"""Draws after which a sample is left unchanged."""
 
 
 @dataclass(frozen=True)
 class Motion:
-    """A rotation about the image's centre, then a shift."""
+    """A rotation about the image's center, followed by a shift."""
 
     angle: float
     """Radians, from +column towards +row."""
@@ -26,13 +26,17 @@ class Motion:
     """Rows and columns."""
 
     def points(self, pixels: Tensor, shape: tuple[int, int]) -> Tensor:
-        """Where pixels (N, 2) of an image of this shape come to lie, in float64."""
+        """New positions (N, 2) of pixels of an image of this shape, in float64."""
         centre = centre_of(shape)
         angle = torch.tensor([self.angle], dtype=torch.float64)
         return turned(pixels.double() - centre, angle)[0] + centre + torch.tensor(self.shift, dtype=torch.float64)
 
     def image(self, image: Tensor) -> Tensor:
-        """An image (1, C, H, W) moved, each pixel from the nearest one; 0 where it shows what was outside."""
+        """The moved image (1, C, H, W) by nearest-neighbor sampling; 0 where the source is outside.
+
+        Sampling goes the other way than the motion: each pixel undoes the shift, then the rotation, to find where it came from. The
+        nearest pixel is taken because a mean of two heights at an object's edge would be the height of nothing.
+        """
         shape = (image.shape[2], image.shape[3])
         centre = centre_of(shape)
         away = offsets(*shape, centre) - torch.tensor(self.shift, dtype=torch.float64)
@@ -45,19 +49,19 @@ def centre_of(shape: tuple[int, int]) -> Tensor:
 
 
 def draw(rng: np.random.Generator, shape: tuple[int, int], sigma: float) -> Motion:
-    """A random motion: N(0, sigma degrees), and N(0, a sixth of the shorter side) along each axis."""
+    """A random motion: rotation N(0, sigma degrees), shift N(0, a sixth of the shorter side) along each axis."""
     angle = math.radians(float(rng.normal(0, sigma)))
     row, column = rng.normal(0, min(shape) / 6, 2)
     return Motion(angle, (float(row), float(column)))
 
 
 def augmented(item: Batch, rng: np.random.Generator, sigma: float) -> Batch:
-    """One sample moved at random such that pick and place stay in the image; after TRIES draws in vain, as it was.
+    """One sample with a random motion that keeps pick and place inside the image; unchanged if TRIES draws do not.
 
     Args:
         item: a batch of one.
-        rng: where the draws come from.
-        sigma: of the rotation, in degrees.
+        rng: source of the draws.
+        sigma: standard deviation of the rotation, in degrees.
     """
     shape = (item.image.shape[2], item.image.shape[3])
     assert item.pick is not None
@@ -68,6 +72,7 @@ def augmented(item: Batch, rng: np.random.Generator, sigma: float) -> Batch:
         motion = draw(rng, shape, sigma)
         pixels = motion.points(torch.cat([item.pick, item.place]), shape).round().long()
         if bool(((pixels >= 0) & (pixels < torch.tensor(shape))).all()):
+            # Both angles grow alike: their difference, which is what an agent learns, stays.
             return replace(
                 item,
                 image=motion.image(item.image),

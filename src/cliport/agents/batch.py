@@ -1,4 +1,4 @@
-"""What an agent looks at."""
+"""An agent's input, and the demonstrated actions to learn from."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from ..sim.observation import HeightMap
 
 @dataclass(frozen=True)
 class Batch:
-    """B views with their instructions, and, to learn from, what was done.
+    """B views with their instructions and, for training, the demonstrated actions.
 
-    Pixels are rows and columns of the image, which may be smaller than a height map.
+    Pixels are row and column of the image, which may be smaller than the height map.
     """
 
     image: Tensor
-    """float32 (B, 6, H, W): colours in [0, 1], and three times the height in metres."""
+    """float32 (B, 6, H, W): color in [0, 1], then three copies of the height in meters."""
     language: list[str]
     """B instructions."""
     pick: Tensor | None = None
@@ -31,7 +31,7 @@ class Batch:
     place: Tensor | None = None
     place_theta: Tensor | None = None
     goal: Tensor | None = None
-    """The view to be reached, like image."""
+    """The view to be reached, in the same form as `image`."""
 
     def __len__(self) -> int:
         return len(self.language)
@@ -41,7 +41,7 @@ class Batch:
         return replace(self, **{name: value.to(device, non_blocking=True) for name, value in moved.items() if isinstance(value, Tensor)})
 
     def pin_memory(self) -> Batch:
-        """Called by loaders, for faster copies to a GPU."""
+        """Called by data loaders, for faster copies to a GPU."""
         moved = {field.name: getattr(self, field.name) for field in fields(self)}
         return replace(self, **{name: value.pin_memory() for name, value in moved.items() if isinstance(value, Tensor)})
 
@@ -57,7 +57,7 @@ class Batch:
 
 
 def image_of(view: HeightMap, scale: int = 1) -> Tensor:
-    """A height map as an image (1, 6, 320 / scale, 160 / scale): every pixel the mean of scale x scale."""
+    """A height map as an image (1, 6, 320 / scale, 160 / scale); each pixel is the mean of scale x scale pixels."""
     colour = torch.from_numpy(np.ascontiguousarray(view.color)).permute(2, 0, 1).float() / 255
     height = torch.from_numpy(np.ascontiguousarray(view.height, np.float32))
     image = torch.cat([colour, height.expand(3, -1, -1)])[None]

@@ -1,4 +1,4 @@
-"""The parts that all networks are built of."""
+"""The building blocks of all networks."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from torch.nn import functional as F
 
 
 class Block(nn.Module):
-    """A bottleneck of three convolutions beside a shortcut (He et al. 2016).
+    """A bottleneck of three convolutions with a shortcut (He et al. 2016).
 
     Args:
-        inside: channels before.
+        inside: input channels.
         middle: channels of the first two convolutions.
-        outside: channels after.
-        stride: of the middle convolution.
-        project: pass the shortcut through a convolution; needed where shapes differ.
+        outside: output channels.
+        stride: stride of the middle convolution.
+        project: pass the shortcut through a convolution; needed if the shapes differ.
         rectify: end with a ReLU.
-        batchnorm: normalise after each convolution.
+        batchnorm: normalize after each convolution.
     """
 
     def __init__(
@@ -55,18 +55,18 @@ def norm(channels: int, batchnorm: bool) -> nn.Module:
 
 
 class Stages:
-    """Makes stages of residual blocks, all of one depth.
+    """Builds stages of residual blocks, all of the same depth.
 
     Args:
-        depth: blocks in a stage.
-        batchnorm: in every block.
+        depth: blocks per stage.
+        batchnorm: normalize in every block.
     """
 
     def __init__(self, depth: int, batchnorm: bool) -> None:
         self.depth, self.batchnorm = depth, batchnorm
 
     def stage(self, inside: int, outside: int, stride: int = 1) -> list[nn.Module]:
-        """Blocks from `inside` to `outside` channels, the first with the stride."""
+        """Blocks from `inside` to `outside` channels; the first has the stride."""
         first = Block(inside, outside, outside, stride=stride, project=True, batchnorm=self.batchnorm)
         return [first, *(Block(outside, outside, outside, batchnorm=self.batchnorm) for _ in range(self.depth - 1))]
 
@@ -78,21 +78,21 @@ class Stages:
         return [nn.Conv2d(inside, outside, 3, padding=1), norm(outside, self.batchnorm), nn.ReLU(True)]
 
     def head(self, inside: int, outside: int) -> list[nn.Module]:
-        """The last stage, whose output may be negative."""
+        """The last stage; its output may be negative."""
         first = Block(inside, 16, outside, project=True, rectify=False, batchnorm=self.batchnorm)
         others = (Block(outside, 16, outside, rectify=False, batchnorm=self.batchnorm) for _ in range(self.depth - 1))
         return [first, *others]
 
 
 class SampleNorm(nn.Module):
-    """Normalisation by the statistics of each sample alone, in training and evaluation.
+    """Normalization by the statistics of each sample alone, in training and evaluation.
 
-    At the original's batch size of 1 this is what its batch normalisation does; but a sample's result does not depend on the
-    others in its batch. A sample is `rows` consecutive rows: the turned crops of one image belong together.
+    At the original's batch size of 1 its batch normalization does the same; here the result does not depend on the other samples in
+    the batch. A sample is `rows` consecutive rows, because the rotated crops of one image belong together.
 
     Args:
-        channels: of the maps.
-        rows: of each sample.
+        channels: channels of the maps.
+        rows: rows per sample.
     """
 
     def __init__(self, channels: int, rows: int = 1) -> None:
@@ -102,31 +102,32 @@ class SampleNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        samples = x.unflatten(0, (-1, self.rows)).transpose(1, 2).flatten(2, 3)  # (B, C, rows * H, W)
+        samples = x.unflatten(0, (-1, self.rows)).transpose(1, 2).flatten(2, 3)  # (B, C, rows * H, W): statistics over all rows
         normalised = F.instance_norm(samples, weight=self.weight, bias=self.bias)
         return normalised.unflatten(2, (self.rows, x.shape[2])).transpose(1, 2).flatten(0, 1)
 
 
 class Up(nn.Module):
-    """Doubles a map, joins it with an encoder's, and convolves both twice (the decoder of U-Net, Ronneberger et al. 2015).
+    """Upsamples a map by two, concatenates an encoder's map and convolves twice (U-Net's decoder, Ronneberger et al. 2015).
 
     Args:
         inside: channels of the map.
-        skip: channels of the encoder's map, which decides height and width.
-        outside: channels after.
-        rows: see SampleNorm; 0 leaves the normalisation out.
+        skip: channels of the encoder's map, which determines height and width.
+        outside: output channels.
+        rows: see SampleNorm; 0 omits the normalization.
     """
 
     def __init__(self, inside: int, skip: int, outside: int, rows: int) -> None:
         super().__init__()
         middle = (inside + skip) // 2
-        self.conv1 = nn.Conv2d(inside + skip, middle, 3, padding=1, bias=not rows)
+        self.conv1 = nn.Conv2d(inside + skip, middle, 3, padding=1, bias=not rows)  # a normalization would cancel a bias
         self.norm1 = SampleNorm(middle, rows) if rows else nn.Identity()
         self.conv2 = nn.Conv2d(middle, outside, 3, padding=1, bias=not rows)
         self.norm2 = SampleNorm(outside, rows) if rows else nn.Identity()
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
         x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=True)
+        # The encoder's pooling drops an odd last row or column, which the doubled map then lacks.
         down, right = skip.shape[2] - x.shape[2], skip.shape[3] - x.shape[3]
         x = torch.cat([skip, F.pad(x, (right // 2, right - right // 2, down // 2, down - down // 2))], 1)
         x = F.relu(self.norm1(self.conv1(x)))

@@ -1,4 +1,4 @@
-"""The agents by the original's names, and what each is made of; importable without PyTorch."""
+"""The agents under the original's names, and the parts of each; importable without PyTorch."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ FUSIONS = ("add", "mult", "mult_word", "film", "max", "concat", "conv", "deep_co
 """How an instruction is fused with image features."""
 
 STREAM_FUSIONS = ("add", "mult", "max", "concat", "conv", "deep_conv")
-"""How two streams' maps are fused: those of FUSIONS that need no instruction."""
+"""How the maps of two streams are fused: those of FUSIONS that need no instruction."""
 
 
 @dataclass(frozen=True)
 class Design:
     """The parts of an agent.
 
-    Streams: `resnet` is the Transporter's; `_lat` ones hand their decoder's maps to the other stream; `unet` and `lingunet` decode
-    the features of a frozen trunk, the latter with the instruction; `woskip` does so without skip connections.
+    Streams: `resnet` is the Transporter's; `resnet_lat` passes its decoder's maps on to the other stream, which is `_lat` too; `unet`
+    and `lingunet` decode the features of a frozen trunk, `lingunet` with the instruction; `woskip` has no skip connections.
     """
 
     streams: tuple[str, ...]
     trunk: str = ""
-    """Frozen features of images and texts: `clip`, `rn50_bert` (ImageNet's ResNet-50 and DistilBERT), `bert` (texts alone)."""
+    """Frozen encoders of images and texts: `clip`, `rn50_bert` (ImageNet's ResNet-50 and DistilBERT) or `bert` (texts only)."""
     untrained: bool = False
     """The trunk's weights are random by design."""
     goal: bool = False
-    """Conditioned on an image of the goal."""
+    """Conditioned on a goal image."""
 
 
 DESIGNS = {
@@ -60,7 +60,7 @@ def design(name: str) -> Design:
     """The parts of the agent called `name`.
 
     Raises:
-        ParameterError: for an unknown name, with the nearest and all right ones.
+        ParameterError: for an unknown name, with the nearest one and all valid ones.
     """
     if name not in DESIGNS:
         raise ParameterError([f"agent={name}: there is no such agent{nearest(name, names())}: {', '.join(names())}"])

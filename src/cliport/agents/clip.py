@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -19,23 +20,23 @@ from harness.torch.models import FOLDER
 from harness.torch.weights import LIGHTNING, listed, load_into, read_file, unwrapped
 
 from .frozen import Frozen, calibrate, seeded
-from .original import strip_clip
+from .original_checkpoint import strip_clip
 
 UNUSED = ("visual.attnpool.", "logit_scale", "input_resolution", "context_length", "vocab_size", "attn_mask")
-"""What a file of CLIP may have and is not needed here."""
+"""Entries that a CLIP file may have and that are not needed here."""
 
 
 class Clip(Frozen):
-    """A CLIP model with a ResNet.
+    """A CLIP model with a ResNet as its image encoder.
 
     Args:
-        name: open_clip's, or `tiny-resnet`.
+        name: a name of open_clip, or `tiny-resnet`.
         weights: a file, a tag of open_clip, or `random`.
-        say: is told when a tag could not be fetched.
+        say: receives a line if a tag could not be downloaded.
 
     Raises:
-        ParameterError: for a name or tag that there is not.
-        CheckpointError: for a file that does not fit.
+        ParameterError: for an unknown name or tag.
+        CheckpointError: for a file that does not match.
     """
 
     def __init__(self, name: str, weights: str, say: Callable[[str], object]) -> None:
@@ -54,7 +55,7 @@ class Clip(Frozen):
         elif found == "random":
             calibrate(self.model.visual, self.stages())
         self.random = found == "random"
-        said = "RANDOM weights: nothing that it says rests on images and texts" if self.random else f"the weights of {found}"
+        said = "RANDOM weights: its features carry no knowledge of images and texts" if self.random else f"the weights of {found}"
         self.origin = f"CLIP {name} has {said}"
         width = self.model.visual.conv3.out_channels
         self.channels = tuple(width * times for times in (4, 8, 16, 32))
@@ -74,12 +75,12 @@ class Clip(Frozen):
         model = self.model
         tokens = self.tokenize([text]).to(model.positional_embedding.device)
         words = model.ln_final(model.transformer(model.token_embedding(tokens) + model.positional_embedding, attn_mask=model.attn_mask))
-        end = int(tokens.argmax())  # the end's token is the largest
+        end = int(tokens.argmax())  # the end-of-text token has the largest number
         return words[0, end] @ model.text_projection, words[0, : end + 1]
 
 
 class Stem(nn.Module):
-    """CLIP's stem, as a module that owns nothing."""
+    """CLIP's stem as a module without parameters of its own, so that none is registered twice."""
 
     def __init__(self, visual: nn.Module) -> None:
         super().__init__()
@@ -90,7 +91,7 @@ class Stem(nn.Module):
 
 
 def check(name: str, weights: str, file: Path | None, tags: Sequence[str]) -> None:
-    """Raise ParameterError for a model that is no ResNet of open_clip, or weights that there are not."""
+    """Raise ParameterError for a model that is not a ResNet of open_clip, or weights that do not exist."""
     resnets = [known for known in open_clip.list_models() if isinstance(layers_of(known), list)]
     problems = []
     if name not in resnets:
@@ -108,7 +109,7 @@ def layers_of(name: str) -> Any:
 
 @contextmanager
 def quiet() -> Any:
-    """Keep open_clip from logging about weights: this module says what there is to say."""
+    """Suppress open_clip's log lines about weights, which this module reports itself."""
     logging.disable(logging.WARNING)
     try:
         yield
@@ -123,27 +124,27 @@ def create(name: str, tag: str | None) -> nn.Module:
 
 
 def build(name: str, tag: str, say: Callable[[str], object]) -> tuple[nn.Module | None, str]:
-    """A model with a tag's weights and what they are called; None and `random` where they cannot be fetched."""
+    """A model with a tag's weights, and their name; None and `random` if they cannot be downloaded."""
     os.environ.setdefault("HF_HUB_DOWNLOAD_TIMEOUT", "10")
     os.environ.setdefault("HF_HUB_ETAG_TIMEOUT", "10")
     try:
         return create(name, tag), f"open_clip's {tag}"
-    except Exception as error:  # whatever a network can do
+    except (OSError, RuntimeError, HTTPException) as error:  # no network, a wrong checksum, a broken transfer
         reason = str(error).strip().partition("\n")[0]
-        say(f"CLIP's weights '{tag}' cannot be fetched: {type(error).__name__} {reason}; give a file by model.clip_weights=PATH")
+        say(f"CLIP's weights '{tag}' cannot be downloaded: {type(error).__name__} {reason}; use a file: model.clip_weights=PATH")
         return None, "random"
 
 
 def load_file(model: nn.Module, file: Path) -> None:
-    """Fill a CLIP from a file: weights in any format, OpenAI's among them, or a checkpoint of the original CLIPort, which holds a copy.
+    """Load a CLIP from a file: weights in any format, including OpenAI's, or a checkpoint of the original CLIPort, which has a copy.
 
     Raises:
-        CheckpointError: for a file that cannot be read, and for weights that do not fit.
+        CheckpointError: for a file that cannot be read, or weights that do not match.
     """
     state = unwrapped(read_file(file, LIGHTNING), file)
     state = strip_clip(state) or state
     state = {key: value.float() for key, value in state.items() if not key.startswith(UNUSED)}
     kept = {key for key in model.state_dict() if not key.startswith(UNUSED)}
     if not kept & state.keys():
-        raise CheckpointError(f"{file} holds no CLIP, but {listed(state)}")
+        raise CheckpointError(f"{file} contains no CLIP, but {listed(state)}")
     load_into(model, state | {key: value for key, value in model.state_dict().items() if key not in kept}, file)

@@ -1,4 +1,4 @@
-"""The frozen encoders by the names that designs have for them."""
+"""Builds the frozen encoders that a design names."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Callable
 from .frozen import Frozen, Weights
 
 
-def frozen(trunk: str, untrained: bool, clip: str, weights: Weights, say: Callable[[str], object]) -> Frozen | None:
-    """The frozen encoders that a design names, or None.
+def make_trunk(trunk: str, untrained: bool, clip: str, weights: Weights, say: Callable[[str], object]) -> Frozen | None:
+    """The frozen encoders that a design names; None if it names none.
 
     Raises:
-        ParameterError: for a model or weights that there are not.
+        ParameterError: for a model or weights that do not exist.
         CheckpointError: for files that cannot be read.
     """
     if not trunk:
@@ -22,7 +22,7 @@ def frozen(trunk: str, untrained: bool, clip: str, weights: Weights, say: Callab
 
         made = Clip(clip, weights.clip, say)
     else:
-        from .bert import ResNetBert
+        from .resnet_bert import ResNetBert
 
         made = ResNetBert("" if untrained else weights.resnet, weights.bert, images=trunk == "rn50_bert", untrained=untrained)
     say(made.origin)

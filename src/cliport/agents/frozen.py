@@ -1,4 +1,4 @@
-"""Frozen encoders of images and texts: one for all networks of an agent, in evaluation mode always, never in a checkpoint."""
+"""Frozen encoders of images and texts: shared by all networks of an agent, always in evaluation mode, never in a checkpoint."""
 
 from __future__ import annotations
 
@@ -15,35 +15,35 @@ from torch.func import functional_call
 from .language import Language
 
 KEPT_TEXTS = 20_000
-"""Instructions whose features are kept."""
+"""Number of instructions whose features are kept."""
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
-"""Of CLIP's training images, colours in [0, 1]."""
+"""Mean and standard deviation of the colors of CLIP's training images, in [0, 1]."""
 
 
 @dataclass(frozen=True)
 class Weights:
-    """Where frozen weights come from."""
+    """The origin of frozen weights."""
 
     clip: str = "openai"
     """A file, a tag of open_clip, or `random`."""
     bert: str = ""
-    """Folder of DistilBERT; empty is random."""
+    """Folder of DistilBERT; empty means random."""
     resnet: str = ""
-    """File of ImageNet's ResNet-50; empty is random."""
+    """File of ImageNet's ResNet-50; empty means random."""
 
 
 class Frozen(ABC):
     """Features of images and texts that are never trained.
 
-    No module: an agent holds it without owning its weights, so that neither optimisers nor checkpoints see them.
+    Not an nn.Module: an agent refers to it without owning its weights, so neither optimizers nor checkpoints see them.
 
     Attributes:
-        origin: where the weights come from, in words; random ones say so.
-        channels: of the maps at 1/4, 1/8, 1/16 and 1/32 of the image's height and width; empty without an image encoder.
-        sentence: width of an instruction's feature.
-        word: width of a word's.
-        averaged: an instruction's feature is the mean of its words'.
-        random: CLIP's weights are random, asked for or not.
+        origin: where the weights come from, in words; random ones are called random.
+        channels: channels of the maps at 1/4, 1/8, 1/16 and 1/32 of the image's size; empty without an image encoder.
+        sentence: length of an instruction's feature vector.
+        word: length of a word's feature vector.
+        averaged: an instruction's feature is the mean over its words.
+        random: CLIP's weights are random, whether requested or not.
     """
 
     origin: str
@@ -59,32 +59,32 @@ class Frozen(ABC):
 
     @abstractmethod
     def modules(self) -> Mapping[str, nn.Module]:
-        """All that has weights."""
+        """All modules with weights, by name."""
 
     @abstractmethod
     def stages(self) -> Sequence[nn.Module]:
-        """The image encoder up to 1/4, 1/8, 1/16 and 1/32."""
+        """The image encoder in four parts, whose outputs have 1/4, 1/8, 1/16 and 1/32 of the image's size."""
 
     @abstractmethod
     def encode_text(self, text: str) -> tuple[Tensor, Tensor]:
-        """A text's feature (D,) and its words' (L, E)."""
+        """The features of a text (D,) and of its words (L, E)."""
 
     def freeze(self) -> None:
         for module in self.modules().values():
             module.eval().requires_grad_(False)
 
     def apply(self, move: Callable[[nn.Module], object]) -> None:
-        """Move all weights to a device or type; texts are encoded where they are."""
+        """Move all weights to a device or type, by applying `move` to each module."""
         for module in self.modules().values():
             move(module)
 
     @torch.no_grad()
     def pyramid(self, colours: Tensor, statistics: Mapping[str, Tensor]) -> list[Tensor]:
-        """Maps at 1/4, 1/8, 1/16 and 1/32 of images (B, 3, H, W) normalised by MEAN and STD.
+        """Maps at 1/4, 1/8, 1/16 and 1/32 of the size of images (B, 3, H, W) normalized by MEAN and STD.
 
         Args:
             colours: the images.
-            statistics: running means and variances by name that stand in for the encoder's own; empty takes those.
+            statistics: running means and variances by name, which replace the encoder's own.
         """
         assert self.visual is not None
         replaced = {f"visual.{name}": value for name, value in statistics.items()}
@@ -92,7 +92,7 @@ class Frozen(ABC):
 
     @torch.no_grad()
     def language(self, texts: Sequence[str], device: torch.device) -> Language:
-        """Features of instructions; each is encoded once."""
+        """Features of instructions; each different one is encoded once."""
         for text in dict.fromkeys(texts):
             if text not in self.texts:
                 if len(self.texts) >= KEPT_TEXTS:
@@ -104,7 +104,7 @@ class Frozen(ABC):
         return Language.of([sentence for sentence, _ in found], [words for _, words in found], device)
 
     def fingerprint(self) -> str:
-        """Tells frozen weights apart; running statistics, which round differently from machine to machine, do not count."""
+        """A digest of the weights. Running statistics are left out: `calibrate` rounds them differently on different machines."""
         digest = hashlib.sha256()
         for module in self.modules().values():
             for parameter in module.parameters():
@@ -113,7 +113,7 @@ class Frozen(ABC):
 
 
 class Pyramid(nn.Module):
-    """An image encoder as a module of which `functional_call` can replace parts."""
+    """An image encoder as a module, so that `functional_call` can replace its statistics."""
 
     def __init__(self, visual: nn.Module, stages: Callable[[], Sequence[nn.Module]]) -> None:
         super().__init__()
@@ -124,6 +124,7 @@ class Pyramid(nn.Module):
 
 
 def climb(stages: Sequence[nn.Module], x: Tensor) -> list[Tensor]:
+    """The outputs of all stages, each computed from the one before."""
     maps = []
     for stage in stages:
         x = stage(x)
@@ -132,14 +133,14 @@ def climb(stages: Sequence[nn.Module], x: Tensor) -> list[Tensor]:
 
 
 def calibrate(visual: nn.Module, stages: Sequence[nn.Module]) -> None:
-    """Set the batch normalisations of a random encoder by smooth random images, without which its features would vanish.
+    """Set a random encoder's batch normalizations from smooth random images; without this its features would vanish.
 
-    Their last gains, which start at zero, become one, so that residual branches count.
+    The gains that are initialized to zero are set to one, so that the residual branches contribute.
     """
     norms = [module for module in visual.modules() if isinstance(module, nn.BatchNorm2d)]
     for module in norms:
         nn.init.ones_(module.weight)
-        module.momentum = None
+        module.momentum = None  # a plain mean over the calibration's one batch
         module.reset_running_stats()
     coarse = torch.randn(4, 3, 6, 6, generator=torch.Generator().manual_seed(0))
     visual.train()
@@ -149,7 +150,7 @@ def calibrate(visual: nn.Module, stages: Sequence[nn.Module]) -> None:
 
 
 def seeded(make: Callable[[], Any], seed: int = 0) -> Any:
-    """What `make` returns when torch's generator starts from `seed`; the generator is left as it was."""
+    """The result of `make` with PyTorch's generator seeded; afterwards the generator continues as if nothing had happened."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return make()

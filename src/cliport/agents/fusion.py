@@ -1,4 +1,4 @@
-"""Fusing two maps, or a map with an instruction, in the ways that the original names."""
+"""The original's ways of fusing two maps, or a map with an instruction."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from .language import Language
 
 
 class Combine(nn.Module):
-    """Two maps (B, C, H, W) to one.
+    """Fuses two maps (B, C, H, W).
 
     Args:
         kind: one of STREAM_FUSIONS.
         channels: C.
-        outside: channels after; only `concat` would have others, and ends with a 1x1 convolution then. None leaves them.
+        outside: output channels of `concat`, by a 1x1 convolution; None keeps all 2 C. The other kinds return C channels.
     """
 
     def __init__(self, kind: str, channels: int, outside: int | None = None) -> None:
@@ -41,11 +41,11 @@ class Combine(nn.Module):
 
 
 class Lateral(nn.Module):
-    """A map joined with another stream's by a 1x1 convolution.
+    """Fuses a map with one of another stream by a 1x1 convolution.
 
     Args:
-        inside: channels of the map, and after.
-        lateral: channels of the other stream's.
+        inside: channels of the map and of the result.
+        lateral: channels of the other stream's map.
     """
 
     def __init__(self, inside: int, lateral: int) -> None:
@@ -57,13 +57,13 @@ class Lateral(nn.Module):
 
 
 class Instruct(nn.Module):
-    """A map fused with an instruction: `forward(x (B * rows, C, H, W), language of B)` keeps the map's shape.
+    """Fuses a map with an instruction: `forward(x (B * rows, C, H, W), language of B)` keeps the map's shape.
 
     Args:
         kind: one of FUSIONS.
         channels: C.
-        sentence: width of the instruction's feature.
-        word: width of its words' features.
+        sentence: length of an instruction's feature vector.
+        word: length of a word's feature vector.
     """
 
     def __init__(self, kind: str, channels: int, sentence: int, word: int) -> None:
@@ -78,8 +78,8 @@ class Instruct(nn.Module):
             self.combine = Combine(kind, channels, channels)
 
     def forward(self, x: Tensor, language: Language) -> Tensor:
-        language = language.repeated(len(x) // len(language.sentence))
-        if self.kind == "film":  # Perez et al. 2018
+        language = language.repeated(len(x) // len(language.sentence))  # all crops of an image share its instruction
+        if self.kind == "film":  # feature-wise linear modulation (Perez et al. 2018)
             return x * tiled(self.project(language.sentence)) + tiled(self.shift(language.sentence))
         if self.kind == "sent_attn":
             query = self.project(language.sentence)[:, None] / math.sqrt(x.shape[1])
@@ -92,34 +92,39 @@ class Instruct(nn.Module):
         mask = language.mask.to(words.dtype)
         if self.kind == "mult_word":
             return x * tiled((words * mask[..., None]).sum(1) / mask.sum(1, keepdim=True))
-        return x * attended(x, words, mask)
+        return x * attended(x, words, mask)  # word_attn: sent_attn with a query per word
 
 
 def tiled(vector: Tensor) -> Tensor:
-    """(B, C) to (B, C, 1, 1), which stands for the same at every pixel."""
+    """(B, C) to (B, C, 1, 1), which broadcasts to every pixel."""
     return vector[:, :, None, None]
 
 
 def attended(x: Tensor, queries: Tensor, mask: Tensor) -> Tensor:
-    """Weights (B, 1, H, W): over the pixels of x (B, C, H, W) by each query (B, L, C), averaged over those that the mask (B, L) has."""
+    """Attention (B, 1, H, W) over the pixels of x (B, C, H, W), averaged over the queries (B, L, C) that the mask (B, L) selects.
+
+    Each query distributes a weight of 1 over all pixels: the softmax is over space, not over words.
+    """
     scores = queries @ x.flatten(2)  # (B, L, H * W)
     weights = (scores.softmax(-1) * mask[..., None]).sum(1, keepdim=True) / mask.sum(1)[:, None, None]
     return weights.unflatten(2, x.shape[2:])
 
 
 class WordAttention(nn.Module):
-    """Every pixel attends to the words (Vaswani et al. 2017); both have learned positions, the pixels' scaled to the map's size.
+    """Every pixel attends to the words (Vaswani et al. 2017).
+
+    Pixels and words have learned positions; those of the pixels are resized to the map.
 
     Args:
-        channels: of the map and of the words.
-        heads: at most.
-        side: height and width of the learned positions.
-        context: most words.
+        channels: channels of the map and of the words.
+        heads: largest number of heads.
+        side: height and width of the grid of learned positions.
+        context: largest number of words.
     """
 
     def __init__(self, channels: int, heads: int = 32, side: int = 7, context: int = 77) -> None:
         super().__init__()
-        self.heads = math.gcd(heads, channels)
+        self.heads = math.gcd(heads, channels)  # small agents have fewer channels than heads
         self.pixel_positions = nn.Parameter(torch.randn(1, channels, side, side) / channels**0.5)
         self.word_positions = nn.Parameter(torch.randn(context, channels) / channels**0.5)
         self.q_proj, self.k_proj, self.v_proj, self.c_proj = (nn.Linear(channels, channels) for _ in range(4))

@@ -1,4 +1,4 @@
-"""The training of an agent as Lightning runs it, and what is done between its steps."""
+"""An agent's training as a Lightning module, and the callbacks that run between its steps."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from harness.torch.resume import check_identity
 from harness.torch.schedule import scheduled
 from harness.world import rank
 
+from ..checkpoint_files import BEST, LAST, kept_at
 from .agent import Agent
 from .batch import Batch
 from .checkpoint import KEY
@@ -32,16 +33,16 @@ from .validation import Result, validate
 
 
 class Imitation(lightning.LightningModule):
-    """Cross-entropy to what the demonstrator did, for pick and place together, by Adam.
+    """Minimizes the cross-entropy to the demonstrator's pick and place with Adam.
 
     Args:
-        agent: learns.
+        agent: the agent to train.
         lr: learning rate.
-        decay: share of the steps, at the end, over which it falls evenly to 0.
-        steps: of the whole run.
-        identity: what the run follows from beside its settings; a checkpoint with another one is not resumed.
-        report: is told of what an older checkpoint does not state.
-        description: what checkpoints say of the agent.
+        decay: final share of the steps over which the learning rate falls linearly to 0.
+        steps: length of the whole run.
+        identity: what determines the run besides its settings; a checkpoint with a different identity is not resumed.
+        report: receives a note on anything that an older checkpoint does not state.
+        description: what checkpoints say about the agent.
     """
 
     def __init__(
@@ -52,7 +53,7 @@ class Imitation(lightning.LightningModule):
         self.identity, self.description, self.report = identity, description, report
 
     def on_fit_start(self) -> None:
-        """Every rank must have found the same frozen weights."""
+        """Check that every rank has found the same frozen weights."""
         trunk = self.description["trunk"]
         number = torch.tensor([int(trunk["fingerprint"][:15], 16) if trunk else 0], device=self.device)
         if len(gather_rows(number).unique()) > 1:
@@ -61,7 +62,8 @@ class Imitation(lightning.LightningModule):
             )
 
     def training_step(self, batch: Batch, _: int) -> dict[str, Tensor]:
-        return self.agent(batch)
+        losses: dict[str, Tensor] = self.agent(batch)
+        return losses
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         optimizer = torch.optim.Adam(self.agent.parameters(), lr=self.lr, fused=True)
@@ -73,17 +75,17 @@ class Imitation(lightning.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         check_identity(checkpoint["identity"], self.identity, self.report)
-        if checkpoint["global_step"] < self.steps:  # the last of a shorter run: Lightning would take its one epoch for ended
+        if checkpoint["global_step"] < self.steps:  # written at the end of a shorter run: Lightning would consider its one epoch finished
             checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["is_last_batch"] = False
 
 
 def falling(step: int, total: int, share: float) -> float:
-    """1, then over the last `share` of the steps evenly down to 0."""
+    """Factor of the learning rate: 1, then falling linearly to 0 over the final `share` of the steps."""
     return min(1.0, (total - step) / (share * total)) if share else 1.0
 
 
 class ReportParts(Callback):
-    """The mean losses of pick and place, where `training` reports their sum's."""
+    """Reports the mean losses of pick and place; `training` reports that of their sum."""
 
     def __init__(self, training: ReportTraining) -> None:
         self.training = training
@@ -108,17 +110,17 @@ class ReportParts(Callback):
 
 
 class Validate(Callback):
-    """Validates every so many steps, at `keep_at` and at the end, and keeps parameters by the original's file names.
+    """Validates every `every` steps, at `keep_at` and at the end, and keeps parameters in files (see `checkpoint_files`).
 
-    `best.ckpt` has the lowest loss so far. These files hold what an agent needs and no state of training.
+    These files hold what an agent needs and no state of training.
 
     Args:
-        batches: gives this rank's samples of the validation.
-        folder: of the files.
-        training: where results go; it reports the training's speed, which the time spent here is no part of.
-        every: steps between two.
+        batches: yields this rank's validation samples.
+        folder: where the files are written.
+        training: reports the training's speed; it must not count the time spent here.
+        every: steps between two validations.
         keep_at: steps after which a file is kept for good.
-        pictures: scenes shown.
+        pictures: number of scenes shown.
     """
 
     def __init__(
@@ -153,7 +155,7 @@ class Validate(Callback):
             self.run(trainer, module)
 
     def run(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        """Validate where the run stands, which every rank takes part in."""
+        """Validate now; every rank has to take part."""
         assert isinstance(module, Imitation)
         step = trainer.global_step
         self.result, drawn = validate(module.agent, self.batches(), trainer.precision_plugin.forward_context, self.pictures)
@@ -170,9 +172,9 @@ class Validate(Callback):
         shown = ", ".join(f"{name} {value:.4g}" for name, value in self.result.scalars().items())
         self.report.text(f"step {step}: {shown}")
         if kept and step in self.keep_at:
-            self.keep(module, f"steps={step:05d}-val_loss={self.result.loss:0.8f}.ckpt", step)
+            self.keep(module, kept_at(step, self.result.loss), step)
         if kept and better:
-            self.keep(module, "best.ckpt", step)
+            self.keep(module, BEST, step)
 
     def keep(self, module: Imitation, name: str, step: int) -> None:
         assert self.result is not None
@@ -183,12 +185,12 @@ class Validate(Callback):
 
 
 class KeepLast(Callback):
-    """`last.ckpt` is the newest checkpoint of the whole state, under a second name.
+    """Links `last.ckpt` to the newest checkpoint of the full state.
 
     Args:
-        saving: writes the checkpoints; comes before in the list of callbacks.
-        checkpoints: where they are.
-        folder: of `last.ckpt`.
+        saving: writes the checkpoints; has to come earlier in the list of callbacks.
+        checkpoints: where they are written.
+        folder: where `last.ckpt` is.
     """
 
     def __init__(self, saving: SaveAndStop, checkpoints: Checkpoints, folder: Path) -> None:
@@ -199,11 +201,11 @@ class KeepLast(Callback):
             self.link()
 
     def on_train_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        self.link()  # a run that was killed after its last checkpoint has nothing left to do but this
+        self.link()  # all that is left to do for a run that was killed after its last checkpoint
 
     def link(self) -> None:
         found = self.checkpoints.newest_first()
         if rank() == 0 and found:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with replaced(self.folder / "last.ckpt") as beside:
+            with replaced(self.folder / LAST) as beside:
                 os.link(found[0], beside)

@@ -1,4 +1,4 @@
-"""What an agent thinks of a scene, as a picture: the scene, and heat maps of pick and place over it in grey."""
+"""An agent's decision as a picture: the scene, and heat maps of pick and place over it in gray."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from harness.torch.pictures import Line, captioned, sheet
 
 COLUMNS = 2
 SIDE, WIDTH = 480, 720
-"""Height of an image, and width of a scene's three, in pixels."""
+"""Height of one image, and width of the three images of a scene, in pixels."""
 OPAQUE = 1000
+"""Multiple of the uniform probability at which a heat map covers the image."""
 TRUTH, CHOICE = (70, 220, 90), (255, 255, 255)
 
 
 def heated(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
-    """An image, uint8 (H, W, 3), in grey with a map (H, W) of probabilities over it in red: from chance's to OPAQUE times that.
+    """An image, uint8 (H, W, 3), in gray under a map (H, W) of probabilities in red, on a log scale from the uniform one upwards.
 
-    In grey because red would not be seen on what is red itself.
+    In gray, because red would be invisible on red objects.
     """
     share = np.clip(np.log(heat * heat.size + 1e-12) / np.log(OPAQUE), 0, 0.9)[..., None]
-    return (image.mean(2, keepdims=True) * (1 - share) + np.array([255, 40, 30]) * share).astype(np.uint8)
+    return np.asarray(image.mean(2, keepdims=True) * (1 - share) + np.array([255, 40, 30]) * share, np.uint8)
 
 
 def enlarged(image: np.ndarray, zoom: int) -> Image.Image:
@@ -28,7 +29,7 @@ def enlarged(image: np.ndarray, zoom: int) -> Image.Image:
 
 
 def marked(image: np.ndarray, truth: tuple[int, int], choice: tuple[int, int] | None, zoom: int) -> Image.Image:
-    """An image enlarged, with a cross where the demonstration is, and a ring where the agent would be, if anywhere."""
+    """An enlarged image with a cross at the demonstrated pixel and a ring at the agent's, if it has one."""
     picture = enlarged(image, zoom)
     draw = ImageDraw.Draw(picture)
     row, column = ((pixel + 0.5) * zoom for pixel in truth)
@@ -47,14 +48,14 @@ def overlay(
     pixels: list[tuple[tuple[int, int], tuple[int, int] | None]],
     right: list[bool],
 ) -> Image.Image:
-    """One scene: as it is, with the pick's map, and with the place's; the instruction is below.
+    """One scene three times: plain, with the pick's map and with the place's; the instruction is below.
 
     Args:
         image: float (6, H, W), as agents see it.
-        instruction: what was asked for.
-        maps: for pick and place, probabilities (H, W).
-        pixels: for pick and place, where the demonstration is, and where the agent would be, or None.
-        right: for pick and place, whether the agent would be near it.
+        instruction: the instruction.
+        maps: probabilities (H, W) of pick and place.
+        pixels: for pick and place, the demonstrated pixel and the agent's, or None.
+        right: for pick and place, whether the agent is near the demonstration.
     """
     colours = (np.clip(image[:3], 0, 1) * 255).astype(np.uint8).transpose(1, 2, 0)
     zoom = max(1, round(SIDE / colours.shape[0]))

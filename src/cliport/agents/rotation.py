@@ -1,4 +1,4 @@
-"""Turning images by a bilinear warp that is exact on images of any shape.
+"""Rotating images by bilinear sampling, exactly for images of any shape.
 
 A rotation by a positive angle goes from +column towards +row: with columns along x and rows along y, that is the rotation about z.
 """
@@ -13,28 +13,29 @@ from torch.nn import functional as F
 
 
 def angles(count: int) -> Tensor:
-    """(count,) angles in radians, evenly around the circle from 0, in float64."""
+    """Angles (count,) in radians, evenly spaced around the circle from 0, in float64."""
     return torch.arange(count, dtype=torch.float64) * (2 * math.pi / count)
 
 
 def offsets(height: int, width: int, centre: Tensor) -> Tensor:
-    """(height, width, 2) row and column of every pixel relative to `centre` (2,), in float64 on its device."""
+    """Row and column (height, width, 2) of every pixel relative to `centre` (2,), in float64 on its device."""
     rows, columns = (torch.arange(size, dtype=torch.float64, device=centre.device) for size in (height, width))
     return torch.stack(torch.meshgrid(rows, columns, indexing="ij"), -1) - centre
 
 
 def turned(points: Tensor, angle: Tensor) -> Tensor:
-    """Offsets (..., 2) of row and column turned by angles (R,): (R, ..., 2), in float64."""
+    """Offsets (..., 2) of row and column rotated by angles (R,): (R, ..., 2), in float64."""
     angle = angle.double().view(-1, *[1] * (points.ndim - 1))
     row, column = points.double().unbind(-1)
+    # The usual matrix with (x, y) = (column, row): +column turns towards +row.
     return torch.stack([row * angle.cos() + column * angle.sin(), column * angle.cos() - row * angle.sin()], -1)
 
 
 def sample(images: Tensor, points: Tensor, mode: str = "bilinear") -> Tensor:
-    """Images (B, C, H, W) read at points (B, h, w, 2) of row and column; 0 outside. Returns (B, C, h, w).
+    """Images (B, C, H, W) sampled at points (B, h, w, 2) of row and column; 0 outside. Returns (B, C, h, w).
 
-    With align_corners=False pixel i of n lies at (2 i + 1) / n - 1: this is applied to rows by H and to columns by W, in float64,
-    because rounding pixels to float32 first costs accuracy.
+    With align_corners=False pixel i of n lies at (2 i + 1) / n - 1. Rows are scaled by H and columns by W: one factor for both would
+    shear every image that is not square. All in float64, because rounding pixels to float32 first costs accuracy.
     """
     size = torch.tensor(images.shape[2:], dtype=torch.float64, device=points.device)
     grid = ((2 * points.double() + 1) / size - 1).flip(-1).to(images.dtype)
@@ -42,9 +43,9 @@ def sample(images: Tensor, points: Tensor, mode: str = "bilinear") -> Tensor:
 
 
 def rotate(images: Tensor, angle: Tensor, pivot: Tensor) -> Tensor:
-    """Images (B, C, H, W) turned by angles (B,) in radians about pivots (B, 2) of row and column; what comes from outside is 0.
+    """Images (B, C, H, W) rotated by angles (B,) in radians about pivots (B, 2) of row and column; 0 where the source is outside.
 
-    Each pixel is read where it came from: at the pivot plus its offset turned back.
+    Each pixel is read where it came from: at the pivot plus its offset rotated back.
     """
     height, width = images.shape[2:]
     pairs = zip(angle.to(images.device), pivot.double().to(images.device), strict=True)
@@ -52,9 +53,9 @@ def rotate(images: Tensor, angle: Tensor, pivot: Tensor) -> Tensor:
 
 
 def crops(images: Tensor, pivot: Tensor, angle: Tensor, size: int) -> Tensor:
-    """Squares around pivots (B, 2) of the images (B, C, H, W), turned by each angle (R,): (B, R, C, size, size).
+    """Squares around pivots (B, 2) of images (B, C, H, W), rotated by each angle (R,): (B, R, C, size, size).
 
-    Only the squares are computed. The pivot comes to lie on pixel (size // 2, size // 2).
+    The pivot is at pixel (size // 2, size // 2). Only the squares are computed, not the rest of the rotated images.
     """
     centre = torch.full((2,), size // 2, dtype=torch.float64, device=images.device)
     grid = turned(offsets(size, size, centre), -angle.to(images.device))  # (R, size, size, 2)

@@ -1,4 +1,7 @@
-"""What is learned from: every draw a function of the seed, the step and the place in the step's batch."""
+"""Training and validation samples. A training sample depends only on the seed, the step and the position in the step's batch.
+
+Hence a resumed run, and one with another number of loader processes or ranks, sees the same samples.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,8 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset, Sampler
 
+from ..data.episode_source import EpisodeSource, Sample
 from ..data.reader import Mixture
-from ..data.source import Sample, Source
 from ..sim.pixels import position_to_pixel
 from ..sim.poses import yaw_of
 from .augment import augmented
@@ -18,7 +21,7 @@ from .config import AgentConfig
 
 
 def batch_of(sample: Sample, config: AgentConfig, goal: bool) -> Batch:
-    """A step of a demonstration as a batch of one; `goal` adds the view to be reached."""
+    """A step of a demonstration as a batch of one; `goal` adds the goal image."""
     assert sample.view is not None
     scale = config.scale
     pixels = [torch.tensor([position_to_pixel(pose[0])]) // scale for pose in (sample.action.pick, sample.action.place)]
@@ -27,25 +30,32 @@ def batch_of(sample: Sample, config: AgentConfig, goal: bool) -> Batch:
     return Batch(image_of(sample.view, scale), [sample.instruction], pixels[0], yaws[0], pixels[1], yaws[1], reached)
 
 
-class Draws(Dataset[Batch]):
-    """Random steps of random demonstrations, addressed by (step, place in the batch of all ranks).
+class RandomSamples(Dataset[Batch]):
+    """Random steps of random demonstrations, addressed by (step, position in the batch of all ranks).
 
     Args:
-        source: the demonstrations; of a group's, first a task is drawn, then an episode.
-        config: the agent's, for the image's size.
-        seed: of all draws.
-        goal: whether the agent looks at the goal.
-        sigma: of the rotation in degrees; None leaves samples as they are.
+        source: the demonstrations; from a group, first a task is drawn, then an episode.
+        config: the agent's, which determines the image size.
+        seed: for all draws.
+        goal: whether the agent uses a goal image.
+        sigma: standard deviation of the rotation in degrees; None disables augmentation.
         shuffled: give every sample the instruction of another draw.
     """
 
     def __init__(
-        self, source: Source, config: AgentConfig, *, seed: int, goal: bool = False, sigma: float | None = None, shuffled: bool = False
+        self,
+        source: EpisodeSource,
+        config: AgentConfig,
+        *,
+        seed: int,
+        goal: bool = False,
+        sigma: float | None = None,
+        shuffled: bool = False,
     ) -> None:
         self.source, self.config, self.seed, self.goal, self.sigma, self.shuffled = source, config, seed, goal, sigma, shuffled
 
-    def __getitem__(self, place: tuple[int, int]) -> Batch:
-        rng = np.random.default_rng([self.seed, *place])
+    def __getitem__(self, address: tuple[int, int]) -> Batch:
+        rng = np.random.default_rng([self.seed, *address])
         item = batch_of(self.source.random(rng), self.config, self.goal)
         if self.sigma is not None:
             item = augmented(item, rng, self.sigma)
@@ -54,16 +64,16 @@ class Draws(Dataset[Batch]):
         return item
 
 
-class Steps(Sampler[list[tuple[int, int]]]):
-    """The addresses of this rank's batches. Iteration begins where the step counter stands.
+class StepSampler(Sampler[list[tuple[int, int]]]):
+    """The addresses of this rank's batches, from the current step on.
 
-    All ranks together see the same samples in a step, however many ranks there are.
+    With the same global batch size, all ranks together see the same samples in a step, however many ranks there are.
 
     Args:
-        steps: of the run.
-        batch_size: of each rank.
+        steps: length of the run.
+        batch_size: samples per rank.
         rank: this rank.
-        step: tells how many steps are done.
+        step: returns the number of completed steps.
     """
 
     def __init__(self, steps: int, batch_size: int, rank: int, step: Callable[[], int]) -> None:
@@ -75,21 +85,21 @@ class Steps(Sampler[list[tuple[int, int]]]):
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         first = self.rank * self.batch_size
         for step in range(self.step(), self.steps):
-            yield [(step, first + place) for place in range(self.batch_size)]
+            yield [(step, first + position) for position in range(self.batch_size)]
 
 
-class Fixed(Dataset[Batch]):
-    """The samples of a validation: `repeats` steps of each of `count` demonstrations, the same ones each time.
+class ValidationSamples(Dataset[Batch]):
+    """The validation samples: `repeats` steps of each of `count` demonstrations, the same ones each time.
 
     Args:
-        source: the demonstrations; of a group's, the tasks take turns.
+        source: the demonstrations; the tasks of a group take turns.
         config: the agent's.
-        count: of demonstrations, at most.
-        repeats: steps taken of each.
-        goal: whether the agent looks at the goal.
+        count: largest number of demonstrations.
+        repeats: steps taken from each.
+        goal: whether the agent uses a goal image.
     """
 
-    def __init__(self, source: Source, config: AgentConfig, *, count: int, repeats: int = 1, goal: bool = False) -> None:
+    def __init__(self, source: EpisodeSource, config: AgentConfig, *, count: int, repeats: int = 1, goal: bool = False) -> None:
         self.source, self.config, self.repeats, self.goal = source, config, repeats, goal
         self.episodes = (source.in_turn() if isinstance(source, Mixture) else list(range(len(source))))[:count]
 

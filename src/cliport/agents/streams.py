@@ -1,4 +1,4 @@
-"""The streams: networks from an image (B, 6, H, W), and an instruction, to a map (B, C, H, W)."""
+"""The streams: networks that turn an image (B, 6, H, W) and an instruction into a map (B, C, H, W)."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from .fusion import Instruct, Lateral
 from .language import Language
 
 COLOUR, HEIGHT = (0.18877631, 0.07276466), (0.00509261, 0.00903967)
-"""Mean and standard deviation of colours in [0, 1] and of heights in metres, over the demonstrations of Transporter Networks."""
+"""Mean and standard deviation of colors in [0, 1] and of heights in meters, in the demonstrations of Transporter Networks."""
 
 
 @dataclass(frozen=True)
 class Setup:
-    """What all streams of an agent share, and what this one is for.
+    """What a stream is built from.
 
     Attributes:
         config: the agent's.
         trunk: frozen encoders, or None.
-        outside: channels of the stream's map.
+        outside: output channels.
         rows: consecutive rows that belong to one sample.
     """
 
@@ -41,20 +41,20 @@ class Setup:
 
 
 class Stream(nn.Module):
-    """A network; `laterals` are the maps that it hands to another stream, coarsest first."""
+    """A network; `laterals` are the maps that one stream passes to the other, coarsest first."""
 
     def forward(self, image: Tensor, language: Language | None, laterals: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
-        """The map (B, outside, H, W), and laterals."""
+        """The map (B, outside, H, W), and the stream's own laterals."""
         raise NotImplementedError
 
 
 def normalised(image: Tensor) -> Tensor:
-    """Colours and heights (B, 6, H, W) by the statistics of Transporter Networks."""
+    """Colors and heights (B, 6, H, W), normalized by the statistics of Transporter Networks."""
     return torch.cat([(image[:, :3] - COLOUR[0]) / COLOUR[1], (image[:, 3:] - HEIGHT[0]) / HEIGHT[1]], 1)
 
 
 def resized(x: Tensor, like: Tensor) -> Tensor:
-    """A map with the height and width of another."""
+    """A map resized to the height and width of another."""
     return x if x.shape[2:] == like.shape[2:] else F.interpolate(x, like.shape[2:], mode="bilinear")
 
 
@@ -73,7 +73,7 @@ class ResNet(Stream):
 
 
 class ResNetLat(Stream):
-    """A deeper one, of 45 layers and stride 16; what enters each stage of its decoder are its laterals."""
+    """A deeper network, of 45 layers and stride 16; its laterals are the inputs of its decoder's stages, and the last one's output."""
 
     def __init__(self, setup: Setup) -> None:
         super().__init__()
@@ -91,19 +91,19 @@ class ResNetLat(Stream):
         x = self.conv1(normalised(image))
         for number in range(1, 6):
             x = self.get_submodule(f"layer{number}")(x)
-        entering = [x]
+        entering = [x]  # the other stream's decoder runs in step with this one: it takes one map per stage
         for number in range(6, 11):
             entering.append(x := self.get_submodule(f"layer{number}")(x))
         return resized(self.conv2(x), image), entering
 
 
 def lateral_widths(width: int) -> list[int]:
-    """Channels of the laterals of a ResNetLat."""
+    """Channels of a ResNetLat's laterals."""
     return [16 * width, 8 * width, 4 * width, 2 * width, width, width // 2]
 
 
 class ResNetLang(Stream):
-    """The Transporter's network with an instruction fused where its decoder begins, and twice more."""
+    """The Transporter's network with an instruction fused before each of its decoder's three stages."""
 
     def __init__(self, setup: Setup) -> None:
         super().__init__()
@@ -128,7 +128,7 @@ class ResNetLang(Stream):
 
 
 class Text(nn.Module):
-    """Sentences as networks take them: CLIP's as they are, averages of words through a learned layer."""
+    """Prepares sentence features: CLIP's are used as they are, averages over words pass through a learned layer."""
 
     def __init__(self, trunk: Frozen, width: int = 1024) -> None:
         super().__init__()
@@ -140,10 +140,10 @@ class Text(nn.Module):
 
 
 class Colours(nn.Module):
-    """The frozen encoder as one stream sees it.
+    """The frozen image encoder, as one stream uses it.
 
-    `statistics` are buffers that stand in for the encoder's running means and variances: a checkpoint of the original has its own
-    for each network, because they went on changing in training. Usually there are none.
+    `statistics` are buffers that replace the encoder's running means and variances. Usually there are none; but each network in a
+    checkpoint of the original has its own, because they changed during training.
     """
 
     def __init__(self, trunk: Frozen) -> None:
@@ -154,10 +154,13 @@ class Colours(nn.Module):
         self.register_buffer("std", torch.tensor(STD).view(3, 1, 1), persistent=False)
 
     def forward(self, image: Tensor) -> list[Tensor]:
+        # Names of buffers cannot contain dots, hence the hyphens.
         statistics = {name.replace("-", "."): value for name, value in self.statistics.named_buffers()}
-        return self.pyramid((image[:, :3] - self.mean) / self.std, statistics)
+        maps: list[Tensor] = self.pyramid((image[:, :3] - self.mean) / self.std, statistics)
+        return maps
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *rest: object) -> None:
+        # PyTorch drops entries without a buffer of that name, so make one for each before it looks.
         stated = f"{prefix}statistics."
         for key, value in state_dict.items():
             if key.startswith(stated):
@@ -166,12 +169,12 @@ class Colours(nn.Module):
 
 
 class UNet(Stream):
-    """Decodes the features of a frozen encoder through skip connections.
+    """Decodes the features of a frozen encoder with skip connections.
 
     Args:
         setup: see Setup.
-        language: how the instruction is fused, before each of the first three stages; empty leaves it out.
-        lateral: take a ResNetLat's laterals.
+        language: how the instruction is fused before each of the first three stages; empty omits it.
+        lateral: use a ResNetLat's laterals.
     """
 
     def __init__(self, setup: Setup, language: str = "", lateral: bool = False) -> None:
@@ -180,6 +183,7 @@ class UNet(Stream):
         w, channels = setup.config.width, setup.trunk.channels
         self.colours = Colours(setup.trunk)
         self.conv1 = nn.Sequential(nn.Conv2d(channels[3], 16 * w, 3, padding=1, bias=False), nn.ReLU(True))
+        # Three stages climb back through the encoder's maps at 1/16, 1/8 and 1/4; three more, without skips, to the image and beyond.
         rows = setup.rows if setup.config.up_norm else 0
         insides, outsides, skips = (16 * w, 8 * w, 4 * w), (8 * w, 4 * w, 2 * w), channels[2::-1]
         self.ups = nn.ModuleList(Up(*shape, rows) for shape in zip(insides, skips, outsides, strict=True))
@@ -203,14 +207,14 @@ class UNet(Stream):
         for number, layer in enumerate([*self.ups, *self.decoders]):
             if number < len(self.language):
                 x = self.language[number](x, language)
-            x = layer(x, maps[2 - number]) if number < len(self.ups) else layer(x)
+            x = layer(x, maps[2 - number]) if number < len(self.ups) else layer(x)  # maps[3] is where decoding began
             if self.lateral:
                 x = self.lateral[number](x, laterals[number])
         return resized(self.conv2(x), image), []
 
 
 class WithoutSkips(Stream):
-    """Decodes the last features of a frozen encoder alone."""
+    """Decodes only the last features of a frozen encoder."""
 
     def __init__(self, setup: Setup) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Where to place, and how to turn."""
+"""Where to place, and with which rotation."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from .catalog import Design
 from .config import AgentConfig
 from .correlation import correlate
 from .frozen import Frozen
+from .fused_streams import FusedStreams
 from .language import Language
-from .pathway import Pathway
 from .rotation import angles, crops
 from .streams import Setup
 
 CHANNELS = 3
-"""Of the maps that are correlated."""
+"""Channels of the maps that are correlated."""
 
 
 class Transport(nn.Module):
     """A score for every pixel and rotation to place at (Zeng et al. 2020, section 3.2).
 
-    The surroundings of the pick, turned by each angle, are encoded into kernels; the whole image, padded by half a kernel, into a
-    map; the scores are their cross-correlation. With `rotate=features` the surroundings are encoded once, and their features
-    turned: another model, and a much cheaper one.
+    The surroundings of the pick, rotated by each angle, are encoded into kernels, and the whole image, padded by half a kernel, into a
+    map; the scores are their cross-correlation. With `rotate=features` the surroundings are encoded once and their features are
+    rotated: a different model that is much cheaper.
     """
 
     def __init__(self, design: Design, config: AgentConfig, trunk: Frozen | None) -> None:
@@ -35,15 +35,15 @@ class Transport(nn.Module):
         self.angles = angles(config.n_rotations)
         rows = 1 if self.features else config.n_rotations
 
-        def pathway(rows: int) -> Pathway:
-            return Pathway(design, Setup(config, trunk, CHANNELS, rows), config.trans_stream_fusion_type, mixed=False)
+        def pathway(rows: int) -> FusedStreams:
+            return FusedStreams(design, Setup(config, trunk, CHANNELS, rows), config.trans_stream_fusion_type, mixed=False)
 
         self.key, self.query = pathway(1), pathway(rows)
         if design.goal:
             self.goal = pathway(1)
 
     def forward(self, image: Tensor, language: Language | None, pick: Tensor, goal: Tensor | None) -> Tensor:
-        """Logits (B, R, H, W) of placing what is picked at `pick` (B, 2), turned by each angle."""
+        """Logits (B, R, H, W) of placing what is picked at `pick` (B, 2), rotated by each angle."""
         height, width = image.shape[2:]
         margin = self.size // 2
         padding = (margin, margin, margin, margin)
@@ -51,14 +51,15 @@ class Transport(nn.Module):
         if goal is not None:
             key = key + self.goal(F.pad(goal, padding), language)
             kernels = kernels + self.kernels(self.goal, goal, language, pick)
-        return correlate(key, kernels)[..., :height, :width]
+        return correlate(key, kernels)[..., :height, :width]  # kernels are even: there is one position more than pixels
 
-    def kernels(self, net: Pathway, image: Tensor, language: Language | None, pick: Tensor) -> Tensor:
-        """(B, R, C, size, size)"""
+    def kernels(self, net: FusedStreams, image: Tensor, language: Language | None, pick: Tensor) -> Tensor:
+        """The kernels (B, R, C, size, size) around `pick` (B, 2)."""
         if not self.features:
             turned = crops(image, pick, self.angles, self.size)
             return net(turned.flatten(0, 1), language).unflatten(0, (len(image), -1))
-        wide = 16 * math.ceil(self.size * math.sqrt(2) / 16)  # no turned square sticks out
+        # Wide enough for the square at every rotation, and a multiple of 16, as all crops are.
+        wide = 16 * math.ceil(self.size * math.sqrt(2) / 16)
         encoded = net(crops(image, pick, self.angles[:1], wide)[:, 0], language)
         centre = torch.full((len(image), 2), wide // 2, device=image.device)
         return crops(encoded.float(), centre, self.angles, self.size)

@@ -1,4 +1,4 @@
-"""How well an agent knows what a demonstrator would do."""
+"""Validation: how well an agent predicts what the demonstrator did."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from .batch import Batch
 from .overlay import overlay
 
 NEAR = 8
-"""Pixels of the height map, 2.5 cm: a pick or place so near counts as right."""
+"""Pixels of the height map, 2.5 cm: a pick or place within this distance counts as correct."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """Means over all samples; distances in pixels of the height map (L1), angles in radians."""
+    """Means over all samples. Distances are in pixels of the height map (L1), angles in radians."""
 
     attn: float
     trans: float
@@ -40,7 +40,7 @@ class Result:
         return self.attn + self.trans
 
     def scalars(self) -> dict[str, float]:
-        """By the original's names without their prefix `vl/`; its `total_` errors are sums over the samples, these are means."""
+        """The original's names without their prefix `vl/`; its `total_` errors are sums over the samples, these are means."""
         return {
             "loss": self.loss,
             "attn/loss": self.attn,
@@ -55,7 +55,7 @@ class Result:
 
 
 def wrapped(angle: float) -> float:
-    """The size of an angle modulo a whole turn, in [0, pi]."""
+    """The absolute value of an angle modulo 2 pi, in [0, pi]."""
     return abs((angle + math.pi) % (2 * math.pi) - math.pi)
 
 
@@ -64,13 +64,13 @@ def validate(agent: Agent, batches: Iterable[tuple[list[int], Batch]], context: 
     """Compare an agent with demonstrations; the place is judged given the demonstrator's pick.
 
     Args:
-        agent: is left in the mode in which it was.
-        batches: this rank's samples with their numbers; all ranks' together are the validation.
-        context: a context in which the agent runs, for mixed precision.
-        pictures: how many samples, from number 0, to draw.
+        agent: stays in its mode (training or evaluation).
+        batches: this rank's samples with their numbers.
+        context: the context in which the agent runs, for mixed precision.
+        pictures: number of samples to draw, from number 0.
 
     Returns:
-        The means over all ranks' samples, and the pictures of this rank's.
+        The means over the samples of all ranks, and the pictures of this rank's samples.
     """
     training = agent.training
     agent.eval()
@@ -95,7 +95,7 @@ def validate(agent: Agent, batches: Iterable[tuple[list[int], Batch]], context: 
 def errors_of(batch: Batch, row: int, pick_map: Tensor, place_map: Tensor, scale: int) -> list[float]:
     """Distance and angle of the pick, distance and angle of the place, and whether each is near.
 
-    Where scores are no numbers, errors are none either, and nothing is near.
+    If scores are not finite, the errors are NaN and nothing is near.
     """
     assert batch.pick is not None
     assert batch.place is not None
@@ -112,18 +112,18 @@ def errors_of(batch: Batch, row: int, pick_map: Tensor, place_map: Tensor, scale
 
 
 def distance(index: list[int] | None, pixel: Tensor, scale: int) -> float:
-    """From a pixel to the one that ends an index, in pixels of the height map."""
+    """L1 distance, in pixels of the height map, from a pixel to the one in the last two places of an index."""
     return math.nan if index is None else float(scale * (pixel - torch.tensor(index[-2:])).abs().sum())
 
 
 def near(values: Tensor, pixel: Tensor, scale: int) -> bool:
-    """Whether the best pixel is within NEAR pixels of another one along each axis; of several that are equally good all must be."""
+    """Whether the best pixel is within NEAR pixels of another along each axis; if several are equally good, all of them must be."""
     found = (values == values.amax()).nonzero()[:, -2:]
     return len(found) > 0 and bool((scale * (pixel - found).abs() <= NEAR).all())
 
 
 def mean_of(rows: Tensor, device: torch.device) -> Result:
-    """The means of all ranks' rows, added up in the order of the samples: the same for any number of ranks."""
+    """The means over all ranks' rows, summed in the order of the samples, so that the number of ranks does not matter."""
     together = gather_rows(rows.to(device)).cpu()
     together = together[together[:, 0].argsort()]
     return Result(*(float(value) for value in together[:, 1:].mean(0)))

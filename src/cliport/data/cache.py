@@ -1,4 +1,4 @@
-"""What was read last, up to a number of bytes."""
+"""The most recently used episodes, up to a number of bytes."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ from collections.abc import Callable
 
 from .episode import Episode
 
+DEFAULT_MIB = 512
+"""Memory for cached episodes that a process uses unless told otherwise."""
+DEFAULT_BYTES = DEFAULT_MIB * 2**20
+
 
 class EpisodeCache:
-    """Least recently used episodes go first. A copy sent to another process starts empty, with the same limit."""
+    """Drops the least recently used episodes first. A copy sent to another process starts empty, with the same limit."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -17,7 +21,7 @@ class EpisodeCache:
         self.episodes: OrderedDict[int, Episode] = OrderedDict()
 
     def get(self, key: int, read: Callable[[int], Episode]) -> Episode:
-        """The episode called `key`, from memory or by `read`."""
+        """The episode with this key, from memory or from `read`."""
         if key in self.episodes:
             self.episodes.move_to_end(key)
             return self.episodes[key]

@@ -1,16 +1,16 @@
-"""An episode as the bytes of one file, and back.
+"""Encoding an episode as the bytes of one file, and decoding it.
 
-The file is NumPy's `.npz`, readable by `numpy.load` without pickle:
+The file is a NumPy `.npz` that `numpy.load` reads without pickle:
 
 color    (S, H, W, 3) uint8      the difference from the step before, modulo 256
-height   (S, H, W) uint16        units of HEIGHT_UNIT, the difference from the step before, modulo 65536
+height   (S, H, W) uint16        multiples of HEIGHT_UNIT, the difference from the step before, modulo 65536
 mask     (S, H, W) int16         body numbers, the difference from the step before
-poses    (S, 2, 7) float64       pick and place: x y z in metres, quaternion x y z w; NaN where there is no action
+poses    (S, 2, 7) float64       pick and place: x y z in meters, quaternion x y z w; NaN without an action
 rewards  (S,) float64
 text     (N,) uint8              JSON in UTF-8: version, task, seed, and the info of each step
 
-Little changes between two steps, so that most differences are 0 and deflate to almost nothing. The height is rounded to HEIGHT_UNIT;
-everything else comes back as it was, but that JSON has lists for tuples and arrays, and text for the keys of a mapping.
+Little changes from one step to the next, so most differences are 0 and compress to almost nothing. Heights are rounded to HEIGHT_UNIT;
+everything else is preserved, except that JSON turns tuples and arrays into lists, and keys into text.
 """
 
 from __future__ import annotations
@@ -24,26 +24,27 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import EpisodeError
 from ..sim.action import Action
 from ..sim.observation import HeightMap
 from .episode import Episode, Step
-from .errors import EpisodeError
 
 VERSION = 1
 HEIGHT_UNIT = 1e-5
-"""Metres: a hundredth of a millimetre, finer than the depth that cameras see; the highest is 65 cm."""
+"""Meters: a hundredth of a millimeter, finer than the cameras' depth; uint16 then reaches 65 cm."""
 
 
 def encode(episode: Episode) -> bytes:
     """The bytes of an episode's file.
 
     Raises:
-        EpisodeError: for an episode without views, or an info that JSON cannot hold.
+        EpisodeError: for an episode without views, or an info that JSON cannot represent.
     """
     views = [step.view for step in episode.steps if step.view is not None]
     if len(views) != len(episode.steps) or not views:
-        raise EpisodeError(f"the episode of seed {episode.seed} has steps without a view; it cannot be stored")
+        raise EpisodeError(f"the episode of seed {episode.seed} has steps without a view and cannot be stored")
     infos = [plain(dict(step.info)) for step in episode.steps]
+    # Infos vary from task to task: JSON for them, arrays for what is large.
     text = json.dumps({"version": VERSION, "task": episode.task, "seed": episode.seed, "info": infos})
     content = io.BytesIO()
     np.savez_compressed(
@@ -59,21 +60,21 @@ def encode(episode: Episode) -> bytes:
 
 
 def decode(content: bytes, images: bool = True) -> Episode:
-    """The episode of a file's bytes; without `images` its steps have no views, and it is read much faster.
+    """The episode in a file's bytes; without `images` its steps have no views, and decoding is much faster.
 
     Raises:
-        EpisodeError: when the bytes are no whole episode of this version.
+        EpisodeError: when the bytes are not a complete episode of this version.
     """
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             text = json.loads(arrays["text"].tobytes())
             if text["version"] != VERSION:
-                raise EpisodeError(f"is of version {text['version']}, and this code reads {VERSION}")
+                raise EpisodeError(f"has version {text['version']}, but this code reads version {VERSION}")
             infos, rewards = text["info"], arrays["rewards"]
             actions = [action_of(poses) for poses in arrays["poses"]]
             views = views_of(arrays) if images else [None] * len(infos)
     except (ValueError, KeyError, TypeError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
-        raise EpisodeError(f"is no whole episode: {error}") from error
+        raise EpisodeError(f"is not a complete episode: {error}") from error
     steps = zip(views, actions, rewards.tolist(), infos, strict=True)
     return Episode(text["task"], int(text["seed"]), tuple(Step(*step) for step in steps))
 
@@ -85,24 +86,27 @@ def views_of(arrays: Mapping[str, np.ndarray]) -> list[HeightMap]:
 
 
 def changes(frames: np.ndarray) -> np.ndarray:
-    """Each frame but the first as its difference from the one before, wrapping around."""
+    """The first frame, and then each frame's difference from the one before.
+
+    Differences wrap around: unsigned integers need no extra bit, and `restored` wraps back exactly.
+    """
     return np.concatenate([frames[:1], frames[1:] - frames[:-1]])
 
 
 def restored(differences: np.ndarray) -> np.ndarray:
-    """The frames that `changes` was given."""
-    return np.cumsum(differences, axis=0, dtype=differences.dtype)
+    """The inverse of `changes`."""
+    return np.cumsum(differences, axis=0, dtype=differences.dtype)  # without dtype the sum would be int64 and not wrap
 
 
 def quantised(height: np.ndarray) -> np.ndarray:
-    """Metres to uint16 in units of HEIGHT_UNIT; what is below the table is on it."""
+    """Meters to multiples of HEIGHT_UNIT in uint16; heights below the table become 0."""
     return np.rint(height / HEIGHT_UNIT).clip(0, np.iinfo(np.uint16).max).astype(np.uint16)
 
 
 def poses_of(action: Action | None) -> np.ndarray:
-    """(2, 7): pick and place, each position and quaternion."""
+    """(2, 7): pick and place, each with position and quaternion."""
     if action is None:
-        return np.full((2, 7), np.nan)
+        return np.full((2, 7), np.nan)  # a row for every step keeps the array rectangular
     return np.array([np.concatenate([np.asarray(part, float).ravel() for part in pose]) for pose in (action.pick, action.place)])
 
 
@@ -114,10 +118,10 @@ def action_of(poses: np.ndarray) -> Action | None:
 
 
 def plain(value: Any) -> Any:
-    """A value in JSON's types.
+    """A value in JSON types.
 
     Raises:
-        EpisodeError: naming a type that has no equal there.
+        EpisodeError: naming a type that JSON does not have.
     """
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
@@ -127,4 +131,4 @@ def plain(value: Any) -> Any:
         return value.item()
     if value is None or isinstance(value, str | int | float | bool):
         return value
-    raise EpisodeError(f"an info holds {type(value).__name__}, which cannot be stored: {value!r}")
+    raise EpisodeError(f"an info contains {type(value).__name__}, which cannot be stored: {value!r}")

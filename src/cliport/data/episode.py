@@ -1,39 +1,32 @@
-"""A demonstration: what was seen, done, earned and said, step by step."""
+"""A demonstration: the view, action, reward and instruction of each step."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from ..scoring import is_solved
 from ..sim.action import Action
 from ..sim.observation import HeightMap
 
-KEPT = 0.99
-"""A demonstration counts as one when its rewards sum to more than this."""
 NO_INSTRUCTION = "task completed."
-"""What the original says where a step states no instruction."""
-
-
-def is_solved(reward: float) -> bool:
-    """Whether an episode with this sum of rewards counts; one that is no number does not."""
-    return KEPT < reward < math.inf
+"""The original's instruction for a step that has none."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One moment: the view, what led to it, and what is done about it."""
+    """One step: the view, the reward that led to it, and the action that follows."""
 
     view: HeightMap | None
-    """None where images were left out."""
+    """None if images were not read."""
     action: Action | None
     """None in the last step."""
     reward: float
-    """Earned by the action before this step; 0 in the first."""
+    """Reward of the previous action; 0 in the first step."""
     info: Mapping[str, Any]
-    """Plain values; `lang_goal` is the instruction of this step."""
+    """Plain values; `lang_goal` is this step's instruction."""
 
     @property
     def instruction(self) -> str:
@@ -42,7 +35,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Episode:
-    """A whole demonstration; the last step holds the final view and no action."""
+    """A complete demonstration; the last step has the final view and no action."""
 
     task: str
     seed: int
@@ -50,12 +43,12 @@ class Episode:
 
     @property
     def actions(self) -> int:
-        """How many actions were taken."""
+        """Number of actions."""
         return len(self.steps) - 1
 
     @property
     def reward(self) -> float:
-        """The sum of the rewards; 1 is a solved task."""
+        """The sum of the rewards; 1 for a perfect episode."""
         return float(sum(step.reward for step in self.steps))
 
     @property
@@ -63,11 +56,11 @@ class Episode:
         return is_solved(self.reward)
 
     def goal(self, step: int) -> HeightMap | None:
-        """The view that the action of `step` leads towards: the next one in a sequential task, else the last."""
+        """The view that the action of `step` should lead to: the next one in a sequential task, otherwise the last."""
         return self.steps[step + 1 if "-seq" in self.task else -1].view
 
     @cached_property
     def nbytes(self) -> int:
-        """About how much memory it takes."""
+        """Approximate memory use."""
         views = [step.view for step in self.steps if step.view is not None]
         return 2048 * len(self.steps) + sum(view.color.nbytes + view.height.nbytes + view.mask.nbytes for view in views)

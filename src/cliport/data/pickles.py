@@ -1,9 +1,9 @@
-"""Demonstrations in the layout of CLIPort's own code, read without running what a pickle may ask to run.
+"""Demonstrations in the original's layout, read without executing anything that a pickle may contain.
 
 <data>/<task>-<mode>/{color,depth,action,reward,info}/{episode:06d}-{seed}.pkl
 
-color   (S, 3, 480, 640, 3) uint8, the views of the front, left and right camera
-depth   (S, 3, 480, 640) float32 metres
+color   (S, 3, 480, 640, 3) uint8, images of the front, left and right camera
+depth   (S, 3, 480, 640) float32 meters
 action  S mappings {"pose0": (position, quaternion), "pose1": ...} of pick and place, the last None
 reward  S numbers
 info    S mappings with "lang_goal"
@@ -23,15 +23,15 @@ import numpy as np
 
 from harness.torch.contents import digest_of
 
+from ..errors import EpisodeError
 from ..sim.action import Action
 from ..sim.fusion import fuse
 from ..sim.observation import HeightMap, Observation
 from ..sim.poses import Pose
-from .cache import EpisodeCache
+from .cache import DEFAULT_BYTES, EpisodeCache
 from .codec import plain
 from .episode import Episode, Step
-from .errors import EpisodeError
-from .source import CACHE, Source, check_count
+from .episode_source import EpisodeSource, check_count
 
 log = logging.getLogger(__name__)
 
@@ -42,28 +42,29 @@ PLAIN = ("set", "frozenset", "complex", "bytearray")
 
 
 def latin1(text: str, encoding: str) -> bytes:
-    """How pickles of old protocols write an array's bytes."""
+    """Stands in for `_codecs.encode`, which pickles of old protocols use for an array's bytes."""
     if encoding not in ("latin1", "latin-1"):
-        raise pickle.UnpicklingError(f"bytes are encoded as {encoding!r}")
+        raise pickle.UnpicklingError(f"its bytes are encoded as {encoding!r}")
     return text.encode("latin1")
 
 
 class ArrayUnpickler(pickle.Unpickler):
-    """Reads NumPy's arrays and Python's plain types, and refuses to look up anything else."""
+    """Reads NumPy arrays and plain Python types, and refuses to look up any other name."""
 
     def find_class(self, module: str, name: str) -> Any:
+        # A pickle runs code only through the callables that it looks up here; the ones allowed build arrays and containers.
         if (module in NUMPY and name in ARRAY_PARTS) or (module in ("builtins", "__builtin__") and name in PLAIN):
             return super().find_class(module.replace("numpy.core", "numpy._core"), name)
         if (module, name) == ("_codecs", "encode"):
             return latin1
-        raise pickle.UnpicklingError(f"it holds {module}.{name}, and only NumPy's arrays and Python's plain types are read")
+        raise pickle.UnpicklingError(f"it contains {module}.{name}, but only NumPy arrays and plain Python types are allowed")
 
 
 def load(path: Path) -> Any:
     """The value in a pickle file.
 
     Raises:
-        EpisodeError: naming the file, and the type that was refused or what is torn.
+        EpisodeError: naming the file, and the refused type or the damage.
     """
     try:
         with path.open("rb") as handle:
@@ -87,7 +88,7 @@ def load(path: Path) -> Any:
 
 @dataclass(frozen=True)
 class PickledEpisode:
-    """Where one episode's pickles are."""
+    """The location of one episode's pickles."""
 
     folder: Path
     index: int
@@ -98,10 +99,10 @@ class PickledEpisode:
         return f"{self.index:06d}-{self.seed}.pkl"
 
     def read(self, task: str, images: bool = True) -> Episode:
-        """The episode, its views fused into height maps without masks.
+        """The episode, with its views fused into height maps without masks.
 
         Raises:
-            EpisodeError: naming the file that cannot be read or does not fit the others.
+            EpisodeError: naming the file that cannot be read or does not match the others.
         """
         fields = {field: load(self.folder / field / self.name) for field in (FIELDS if images else FIELDS[:3])}
         try:
@@ -113,11 +114,11 @@ class PickledEpisode:
             steps = zip(views, map(action_of, fields["action"]), map(float, fields["reward"]), infos, strict=True)
             return Episode(task, self.seed, tuple(Step(*step) for step in steps))
         except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
-            raise EpisodeError(f"{self.folder / 'action' / self.name}: is no episode: {type(error).__name__}: {error}") from error
+            raise EpisodeError(f"{self.folder / 'action' / self.name} is not an episode: {type(error).__name__}: {error}") from error
 
 
 def fused(color: Iterable[np.ndarray], depth: Iterable[np.ndarray]) -> list[HeightMap]:
-    """One height map per step; its mask is -1, since these pickles hold no segmentation."""
+    """One height map per step. Its mask is -1, because these pickles have no segmentation."""
     steps = zip(color, depth, strict=True)
     return [
         fuse(Observation(tuple(np.asarray(view, np.uint8) for view in colors), tuple(np.asarray(view, np.float32) for view in depths)))
@@ -126,7 +127,7 @@ def fused(color: Iterable[np.ndarray], depth: Iterable[np.ndarray]) -> list[Heig
 
 
 def action_of(stated: Mapping[str, Any] | None) -> Action | None:
-    """The original's action, whose tool points down at the quaternion (0, 0, 0, 1), as ours does."""
+    """The original's action. As in ours, the quaternion (0, 0, 0, 1) is a tool that points down."""
     if not stated:
         return None
     return Action(pose_of(stated["pose0"]), pose_of(stated["pose1"]))
@@ -135,23 +136,23 @@ def action_of(stated: Mapping[str, Any] | None) -> Action | None:
 def pose_of(stated: Iterable[Any]) -> Pose:
     parts = [np.asarray(part, float) for part in stated]
     if [part.shape for part in parts] != [(3,), (4,)]:
-        raise ValueError("a pose is no position and quaternion")
+        raise ValueError("a pose must be a position and a quaternion")
     return parts[0], parts[1]
 
 
 def pickled_episodes(folder: Path) -> list[PickledEpisode]:
-    """Every episode that the folder names, by its number."""
+    """Every episode in the folder, in the order of their numbers."""
     matches = (re.fullmatch(r"(\d+)-(-?\d+)\.pkl", path.name) for path in (folder / "action").glob("*.pkl"))
     return sorted((PickledEpisode(folder, int(m[1]), int(m[2])) for m in matches if m), key=lambda episode: episode.index)
 
 
-class PickledDemonstrations(Source):
-    """The original's folder of one task, read as it is. Slow: 45 MB per episode and a fusion per step; `convert` makes it fast.
+class PickledDemonstrations(EpisodeSource):
+    """The original's folder of one task and mode, read as it is. Slow (45 MB per episode and a fusion per step) until converted.
 
     Episodes whose small files cannot be read are named in a warning and skipped.
     """
 
-    def __init__(self, folder: Path, n: int | None = None, images: bool = True, cache: int = CACHE, enough: bool = True) -> None:
+    def __init__(self, folder: Path, n: int | None = None, images: bool = True, cache: int = DEFAULT_BYTES, enough: bool = True) -> None:
         self.folder = folder
         self.images = images
         self.task, _, self.mode = folder.name.rpartition("-")
@@ -171,7 +172,7 @@ class PickledDemonstrations(Source):
         check_count(folder, self.task, self.mode, len(self.episodes), n if enough else None)
 
     def check(self, episode: PickledEpisode) -> int:
-        """The number of actions of an episode that can be read without its views, which have to be there."""
+        """The number of actions of an episode. Its views must exist, but they are not read."""
         for field in FIELDS[3:] if self.images else ():
             if not (path := self.folder / field / episode.name).is_file():
                 raise EpisodeError(f"{path} is missing")
@@ -179,7 +180,7 @@ class PickledDemonstrations(Source):
 
     @property
     def contents(self) -> str:
-        """Of what is read when the source is opened; views are large."""
+        """A digest of actions, rewards and infos; the images are too large to read on opening."""
         return digest_of((self.folder / field / episode.name).read_bytes() for episode in self.episodes for field in FIELDS[:3])
 
     def __len__(self) -> int:

@@ -1,4 +1,4 @@
-"""Demonstrations to read at random: one task's folder, or several tasks' together."""
+"""Random access to demonstrations: those of one task, or of several tasks together."""
 
 from __future__ import annotations
 
@@ -13,43 +13,44 @@ import numpy as np
 from harness.errors import DataError
 from harness.torch.contents import digest_of
 
+from ..errors import EpisodeError
+from ..layout import demonstrations
 from ..tasks import emphasis, groups
-from .cache import EpisodeCache
+from .cache import DEFAULT_BYTES, EpisodeCache
 from .codec import decode
 from .episode import Episode
-from .errors import EpisodeError
+from .episode_source import EpisodeSource, check_count
 from .pickles import PickledDemonstrations
-from .source import CACHE, Source, check_count
-from .store import MANIFEST, Entry, Manifest, damage_of
+from .store import MANIFEST, Manifest, StoredEpisode, damage_of
 
 log = logging.getLogger(__name__)
 
 
-class Demonstrations(Source):
-    """The demonstrations in one folder, see `store`. Torn episodes are named in a warning and skipped.
+class Demonstrations(EpisodeSource):
+    """The demonstrations in one folder, see `store`. Damaged episodes are named in a warning and skipped.
 
     Args:
         folder: `<data>/<task>-<mode>`.
-        n: how many of them, from the first; None for all.
-        images: False leaves the views out, which is much faster.
+        n: number of demonstrations, from the first; None for all.
+        images: False skips the views, which is much faster.
         cache: bytes of episodes kept in memory.
-        enough: False when fewer than `n`, but at least one, are fine too.
+        enough: False accepts fewer than `n`, but at least one.
 
     Raises:
-        DataError: when there is no such set, or it has fewer than `n` whole episodes.
+        DataError: when there are none, or fewer than `n` complete ones.
     """
 
-    def __init__(self, folder: Path, n: int | None = None, images: bool = True, cache: int = CACHE, enough: bool = True) -> None:
+    def __init__(self, folder: Path, n: int | None = None, images: bool = True, cache: int = DEFAULT_BYTES, enough: bool = True) -> None:
         self.folder = folder
         self.images = images
         self.manifest = Manifest.read(folder)
         self.task, self.mode = self.manifest.task, self.manifest.mode
-        self.entries = list(itertools.islice(self.whole(), n))
+        self.entries = list(itertools.islice(self.complete(), n))
         self.lengths = [entry.actions for entry in self.entries]
         self.cache = EpisodeCache(cache)
         check_count(folder, self.task, self.mode, len(self.entries), n if enough else None)
 
-    def whole(self) -> Iterator[Entry]:
+    def complete(self) -> Iterator[StoredEpisode]:
         for entry in self.manifest.entries:
             damage = damage_of(self.folder, entry)
             if damage is None:
@@ -78,15 +79,15 @@ class Demonstrations(Source):
         return int(rng.integers(len(self)))
 
 
-class Mixture(Source):
-    """Several tasks' demonstrations as one source, a task after the other.
+class Mixture(EpisodeSource):
+    """The demonstrations of several tasks as one source, task by task.
 
     Args:
-        parts: each task's own.
-        emphasis: a task that half of all samples come from; without one every task is as likely.
+        parts: the source of each task.
+        emphasis: a task that supplies half of all samples; without one, all tasks are equally likely.
     """
 
-    def __init__(self, parts: Mapping[str, Source], emphasis: str | None = None) -> None:
+    def __init__(self, parts: Mapping[str, EpisodeSource], emphasis: str | None = None) -> None:
         self.parts = dict(parts)
         self.starts = [0, *itertools.accumulate(len(part) for part in self.parts.values())]
         self.lengths = [length for part in self.parts.values() for length in part.lengths]
@@ -112,13 +113,13 @@ class Mixture(Source):
         return self.starts[part] + list(self.parts.values())[part].draw(rng)
 
     def in_turn(self) -> list[int]:
-        """Every episode's number, the tasks taking turns, so that the first few are of all tasks."""
+        """The numbers of all episodes with the tasks taking turns, so that the first few cover all tasks."""
         columns = [range(start, end) for start, end in itertools.pairwise(self.starts)]
         return [index for row in itertools.zip_longest(*columns) for index in row if index is not None]
 
 
-def open_folder(folder: Path, n: int | None = None, images: bool = True, cache: int = CACHE, enough: bool = True) -> Source:
-    """One task's demonstrations: of this project's format, or of the original's pickles.
+def open_folder(folder: Path, n: int | None = None, images: bool = True, cache: int = DEFAULT_BYTES, enough: bool = True) -> EpisodeSource:
+    """The demonstrations of one task and mode, in this project's format or as the original's pickles.
 
     Raises:
         DataError: when the folder has neither, or too few.
@@ -126,31 +127,32 @@ def open_folder(folder: Path, n: int | None = None, images: bool = True, cache: 
     if not (folder / MANIFEST).exists() and (folder / "action").is_dir():
         return PickledDemonstrations(folder, n, images, cache, enough)
     if not folder.is_dir():
-        there = sorted(path.name for path in folder.parent.iterdir() if path.is_dir()) if folder.parent.is_dir() else []
-        raise DataError(f"{folder}: there are no demonstrations; {folder.parent} has {', '.join(there) or 'none'}")
+        others = sorted(path.name for path in folder.parent.iterdir() if path.is_dir()) if folder.parent.is_dir() else []
+        raise DataError(f"{folder}: there are no demonstrations; {folder.parent} has {', '.join(others) or 'none'}")
     return Demonstrations(folder, n, images, cache, enough)
 
 
 def open_demonstrations(
-    data_dir: Path, task: str, mode: str, n: int | None = None, images: bool = True, cache: int = CACHE, tasks_of: str | None = None
-) -> Source:
+    data_dir: Path, task: str, mode: str, n: int | None = None, images: bool = True, cache: int = DEFAULT_BYTES, tasks_of: str | None = None
+) -> EpisodeSource:
     """The demonstrations of a task or group in a data folder.
 
     Args:
-        data_dir: where the folders `<task>-<mode>` are.
-        task: a task, or a group: then at most `n` of each of its tasks, as in the original.
+        data_dir: contains the folders `<task>-<mode>`.
+        task: a task, or a group: then at most `n` for each of its tasks, as in the original.
         mode: train, val or test.
-        n: how many episodes, None for all.
-        tasks_of: the mode whose tasks a group stands for; by default `mode`.
+        n: number of episodes; None for all.
+        tasks_of: the mode whose tasks make up a group; by default `mode`.
 
     Raises:
         DataError: naming every folder that is missing or has too few.
     """
     if task not in groups():
-        return open_folder(data_dir / f"{task}-{mode}", n, images, cache)
+        return open_folder(demonstrations(data_dir, task, mode), n, images, cache)
     names = groups(tasks_of or mode)[task]
-    missing = [name for name in names if not (data_dir / f"{name}-{mode}").is_dir()]
+    folders = {name: demonstrations(data_dir, name, mode) for name in names}
+    missing = [name for name, folder in folders.items() if not folder.is_dir()]
     if missing:
-        raise DataError(f"{data_dir}: {task} needs demonstrations of mode {mode} that are not there: {', '.join(missing)}")
-    parts = {name: open_folder(data_dir / f"{name}-{mode}", n, images, cache // len(names), enough=False) for name in names}
+        raise DataError(f"{data_dir}: {task} needs demonstrations of mode {mode} that do not exist: {', '.join(missing)}")
+    parts = {name: open_folder(folder, n, images, cache // len(names), enough=False) for name, folder in folders.items()}
     return Mixture(parts, emphasis(task) if mode == "train" else None)

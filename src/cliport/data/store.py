@@ -1,9 +1,9 @@
-"""The folder of a task's demonstrations.
+"""The folder with the demonstrations of one task and mode.
 
-<data>/<task>-<mode>/manifest.json                       what there is, and the SHA-256 of each file
+<data>/<task>-<mode>/manifest.json                       the list of episodes, with the SHA-256 of each file
 <data>/<task>-<mode>/episodes/{index:06d}-{seed}.npz     one episode each, see `codec`
 
-An episode is there when the manifest names it, and the manifest is replaced as a whole after the episode's file is on disk.
+An episode exists when the manifest lists it, and the manifest is replaced as a whole after the episode's file is on disk.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ EPISODES = "episodes"
 
 
 @dataclass(frozen=True)
-class Entry:
+class StoredEpisode:
     """One stored episode."""
 
     index: int
@@ -46,13 +46,13 @@ class Entry:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a folder of demonstrations holds."""
+    """The contents of a folder of demonstrations."""
 
     task: str
     mode: str
-    entries: tuple[Entry, ...] = ()
+    entries: tuple[StoredEpisode, ...] = ()
     origin: str = "cliport.demos"
-    """Which simulator made the scenes."""
+    """The simulator that made the scenes."""
 
     def write(self, folder: Path) -> None:
         stated = {
@@ -71,32 +71,32 @@ class Manifest:
         """Read `folder`/manifest.json.
 
         Raises:
-            DataError: when it is missing, of another format, or does not say what it must.
+            DataError: when it is missing, in another format, or incomplete.
         """
         path = folder / MANIFEST
         try:
             stated = json.loads(path.read_text())
             if stated["format"] != FORMAT:
-                raise DataError(f"{path}: is of format {stated['format']!r}, and this code reads {FORMAT!r}")
-            names = [field.name for field in dataclasses.fields(Entry)]
-            entries = tuple(Entry(**{name: item[name] for name in names}) for item in stated["episodes"])
+                raise DataError(f"{path} has format {stated['format']!r}, but this code reads {FORMAT!r}")
+            names = [field.name for field in dataclasses.fields(StoredEpisode)]
+            entries = tuple(StoredEpisode(**{name: item[name] for name in names}) for item in stated["episodes"])
             return cls(stated["task"], stated["mode"], entries, stated["origin"])
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise DataError(f"{path}: cannot be read as a manifest of demonstrations: {type(error).__name__}: {error}") from error
+            raise DataError(f"{path} is not a manifest of demonstrations: {type(error).__name__}: {error}") from error
 
 
-def damage_of(folder: Path, entry: Entry) -> str | None:
-    """What is wrong with an episode's file, or None."""
+def damage_of(folder: Path, entry: StoredEpisode) -> str | None:
+    """What is wrong with an episode's file; None if nothing is."""
     path = folder / entry.file
     if not path.is_file():
         return "is missing"
     if (size := path.stat().st_size) != entry.bytes:
-        return f"has {size} bytes where the manifest says {entry.bytes}"
+        return f"has {size} bytes, but the manifest says {entry.bytes}"
     return None if sha256(path) == entry.sha256 else "differs from its SHA-256 in the manifest"
 
 
 class Store:
-    """A folder that demonstrations are added to, by one process at a time: see `opened`."""
+    """A folder to which one process at a time adds demonstrations; see `opened`."""
 
     def __init__(self, folder: Path, manifest: Manifest) -> None:
         self.folder = folder
@@ -109,19 +109,19 @@ class Store:
     def last_seed(self) -> int | None:
         return max((entry.seed for entry in self.manifest.entries), default=None)
 
-    def add(self, seed: int, actions: int, reward: float, content: bytes, index: int | None = None) -> Entry:
-        """Store an encoded episode; it is there when this returns.
+    def add(self, seed: int, actions: int, reward: float, content: bytes, index: int | None = None) -> StoredEpisode:
+        """Store an encoded episode; it is safely on disk when this returns.
 
         Args:
             index: its number; the next free one by default.
 
         Raises:
-            DataError: when it cannot be written. What was there before stays.
+            DataError: when it cannot be written. Earlier episodes are kept.
         """
         if index is None:
             index = max((entry.index for entry in self.manifest.entries), default=-1) + 1
         try:
-            unlisted = Entry(index, seed, actions, reward, len(content), "")
+            unlisted = StoredEpisode(index, seed, actions, reward, len(content), "")
             path = self.folder / unlisted.file
             path.parent.mkdir(parents=True, exist_ok=True)
             with replaced(path) as beside:
@@ -134,41 +134,41 @@ class Store:
             ) from error
         return entry
 
-    def drop_damaged(self) -> list[tuple[Entry, str]]:
-        """Take torn episodes off the manifest, and say what was wrong with each."""
+    def drop_damaged(self) -> list[tuple[StoredEpisode, str]]:
+        """Remove damaged episodes from the manifest, and return them with what is wrong with each."""
         damaged = [(entry, damage) for entry in self.manifest.entries if (damage := damage_of(self.folder, entry))]
         if damaged:
-            gone = {entry for entry, _ in damaged}
-            self.record([entry for entry in self.manifest.entries if entry not in gone])
+            dropped = {entry for entry, _ in damaged}
+            self.record([entry for entry in self.manifest.entries if entry not in dropped])
         return damaged
 
-    def record(self, entries: list[Entry]) -> None:
+    def record(self, entries: list[StoredEpisode]) -> None:
         self.manifest = dataclasses.replace(self.manifest, entries=tuple(sorted(entries, key=lambda entry: entry.index)))
         self.manifest.write(self.folder)
 
 
 @contextmanager
 def opened(folder: Path, task: str, mode: str, **made: Any) -> Iterator[Store]:
-    """The store in `folder`, begun where there is none, for this process alone.
+    """The store in `folder`, created if necessary, for this process alone.
 
-    What an interrupted process left half-written is cleared away.
+    Partial files of an interrupted process are removed.
 
     Raises:
-        DataError: when another process writes there, or the folder holds another task or mode.
+        DataError: when another process writes there, or the folder belongs to another task or mode.
     """
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / ".lock", timeout=0)
     try:
         lock.acquire()
     except Timeout:
-        raise DataError(f"{folder}: another process is adding demonstrations there; wait for it, or name another data_dir") from None
+        raise DataError(f"{folder}: another process is adding demonstrations there; wait for it, or use another data_dir") from None
     try:
         for leftover in [*folder.glob(".*.partial"), *folder.glob(f"{EPISODES}/.*.partial")]:
             leftover.unlink()
         manifest = Manifest.read(folder) if (folder / MANIFEST).exists() else Manifest(task, mode, **made)
         if (manifest.task, manifest.mode) != (task, mode):
-            raise DataError(f"{folder} holds {manifest.task} of mode {manifest.mode}, not {task} of mode {mode}")
+            raise DataError(f"{folder} contains {manifest.task} of mode {manifest.mode}, not {task} of mode {mode}")
         yield Store(folder, manifest)
     finally:
-        (folder / ".lock").unlink(missing_ok=True)  # while it is held: whoever waits for it notices and begins again
+        (folder / ".lock").unlink(missing_ok=True)  # while held: a waiting process notices and locks a new file
         lock.release()

@@ -1,4 +1,4 @@
-"""What the robot is asked to do in one step."""
+"""The action that the robot carries out in one step."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from .poses import Pose
 class Action:
     """Pick at one pose and place at another; for the spatula, push in a straight line from `pick` to `place`.
 
-    Poses are those of the tool's tip with its z axis pointing UP when untilted: the quaternion (0, 0, 0, 1) is a tool that points
-    straight down, and a rotation about z turns it. With a suction gripper the object keeps its pose relative to the tool, so the
-    object's final yaw is its first yaw + yaw(place) - yaw(pick). The heights need not be exact: the tool goes down until it, or
-    what it holds, touches something, at most 2 cm below the stated height.
+    Poses are those of the tool's tip, with its z axis pointing UP when it is not tilted: the quaternion (0, 0, 0, 1) is a tool that
+    points straight down, and a rotation about z turns it. A suction gripper keeps the object's pose relative to the tool, so the
+    object's final yaw is its initial yaw + yaw(place) - yaw(pick). Heights need not be exact: the tool descends until it, or what it
+    holds, touches something, at most 2 cm below the stated height.
     """
 
     pick: Pose

@@ -1,4 +1,4 @@
-"""Where the cameras stand and how they see.
+"""The cameras: poses, intrinsics and projections.
 
 The three views have the poses and intrinsics that Ravens published for its RealSense D415s, without noise.
 """
@@ -19,34 +19,34 @@ class Camera:
     """A pinhole camera. In its own frame x is right, y is down and z is forward."""
 
     position: tuple[float, float, float]
-    """Metres."""
+    """Meters."""
     euler: tuple[float, float, float]
     """Roll, pitch and yaw of its frame about fixed axes, in radians."""
     focal: float = 450.0
     """Pixels."""
     shape: tuple[int, int] = CAMERA_SHAPE
-    """Rows and columns; the optical axis meets the image's middle."""
+    """Rows and columns; the optical axis passes through the image's center."""
     near: float = 0.2
     far: float = 5.0
-    """Depths in metres between which things are seen; EGL resolves them to 16 bits, so 0.1 mm at a distance of 1 m."""
+    """Range of visible depths in meters. EGL resolves it to 16 bits, which is 0.1 mm at a distance of 1 m."""
 
     @cached_property
     def rotation(self) -> np.ndarray:
-        """(3, 3): its axes, in columns, in the world."""
+        """The camera's axes in the world, as columns (3, 3)."""
         return matrix(quaternion_from_euler(*self.euler))
 
     @cached_property
     def rays(self) -> np.ndarray:
-        """float32 (3, H * W): the world's displacement per metre of depth, for the middle of every pixel in row-major order."""
+        """float32 (3, H * W): displacement in the world per meter of depth, for the center of every pixel in row-major order."""
         rows, columns = self.shape
         x = (np.arange(columns) + 0.5 - columns / 2) / self.focal
         y = (np.arange(rows) + 0.5 - rows / 2) / self.focal
         own = np.stack([np.tile(x, rows), np.repeat(y, columns), np.ones(rows * columns)])
-        return (self.rotation @ own).astype(np.float32)
+        return np.asarray(self.rotation @ own, np.float32)
 
     @property
     def view(self) -> list[float]:
-        """OpenGL's view matrix, column after column."""
+        """OpenGL's view matrix in column-major order."""
         turned = self.rotation * [1, -1, -1]  # OpenGL's camera looks along -z, its y is up
         matrix = np.eye(4)
         matrix[:3, :3], matrix[:3, 3] = turned.T, -turned.T @ self.position
@@ -54,7 +54,7 @@ class Camera:
 
     @property
     def projection(self) -> list[float]:
-        """OpenGL's projection matrix, column after column."""
+        """OpenGL's projection matrix in column-major order."""
         (rows, columns), near, far = self.shape, self.near, self.far
         matrix = np.zeros((4, 4))
         matrix[0, 0], matrix[1, 1] = 2 * self.focal / columns, 2 * self.focal / rows
@@ -62,7 +62,7 @@ class Camera:
         return matrix.T.ravel().tolist()
 
     def depth(self, buffer: np.ndarray) -> np.ndarray:
-        """Metres along the axis, float32, from OpenGL's depth buffer in [0, 1]."""
+        """Depth along the axis in meters, float32, from OpenGL's depth buffer in [0, 1]."""
         near, far = np.float32(self.near), np.float32(self.far)
         return far * near / (far - (far - near) * buffer.astype(np.float32, copy=False))
 
@@ -76,7 +76,7 @@ CAMERAS = (FRONT, LEFT, RIGHT)
 
 
 def looking(position: tuple[float, float, float], target: tuple[float, float, float], focal: float) -> Camera:
-    """A level camera with `target` in the middle of its image; not straight up or down."""
+    """A level camera with `target` at the center of its image; it must not look straight up or down."""
     forward = np.subtract(target, position)
     right = np.cross(forward, (0, 0, 1))
     axes = np.stack([right, np.cross(forward, right), forward], 1)
@@ -85,4 +85,4 @@ def looking(position: tuple[float, float, float], target: tuple[float, float, fl
 
 
 PRESENTATION = looking((1.5, 0.0, 0.9), (0.33, 0.0, 0.2), focal=560.0)
-"""What people look at: the table and the arm, from in front."""
+"""The view for people: the table and the arm from the front."""

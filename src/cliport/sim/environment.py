@@ -1,4 +1,4 @@
-"""The simulator as a task and an agent see it."""
+"""The simulator's interface for tasks, agents and oracles."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 from . import overhead, rendering
 from .action import Action
 from .cameras import CAMERAS, PRESENTATION, Camera
+from .constants import FRAME_RATE
 from .grippers import Suction
 from .observation import Observation
 from .poses import Pose
@@ -22,26 +23,24 @@ from .studio import studio
 from .world import World
 
 SETTLE = 1500
-"""Steps that a scene, or an action's consequences, have to come to rest."""
-FRAME_SECONDS = 1 / 20
-"""Simulated time between two frames of a recording."""
+"""Largest number of steps for a scene, or the effects of an action, to come to rest."""
 TOOLS = ("suction", "spatula")
 
 
 class Task(Protocol):
-    """What the environment asks of a task."""
+    """What the environment needs from a task."""
 
     name: str
     ee: str
     """ "suction" or "spatula"."""
     lift: float | None
-    """Metres above the table at which the gripper drags things across; None to carry them high above everything."""
+    """Height in meters at which the gripper drags objects across the table; None to carry them high above everything."""
 
     def reset(self, env: Environment) -> None:
-        """Build the scene with `env.add...`, drawing from `env.rng` alone. The environment waits for rest afterwards."""
+        """Build the scene with `env.add...`, drawing only from `env.rng`. Afterwards the environment waits for rest."""
 
     def reward(self) -> tuple[float, dict[str, Any]]:
-        """Reward earned since the last call, and facts about it."""
+        """Reward earned since the last call, and entries for `info`."""
 
     def done(self) -> bool: ...
 
@@ -50,30 +49,30 @@ class Task(Protocol):
 
 
 class Environment:
-    """One simulated table. Several may live in one process, in one thread; a scene is a function of task and seed alone.
+    """A simulated table. One thread may have several; a scene depends only on task and seed.
 
     Args:
-        assets: folder with the robot's files, instead of the packaged ones.
+        assets: folder with the robot's files; default: the packaged ones.
         disp: open PyBullet's window.
         hz: simulation steps per simulated second.
-        record: called with frames uint8 (480, 640, 3) of the presentation camera while the robot acts, 20 per simulated second.
-        renderer: "auto" (EGL where it works, else TinyRenderer), "egl" or "tiny". What it became is in `info["renderer"]`.
+        record: receives frames uint8 (480, 640, 3) of the presentation camera while the robot moves, FRAME_RATE per simulated second.
+        renderer: "auto" (EGL if it works, otherwise TinyRenderer), "egl" or "tiny"; `info["renderer"]` is the one in use.
 
     Raises:
-        DisplayError: for disp=True where there is no display.
-        RendererError: for a renderer that does not exist or does not work here.
+        DisplayError: for disp=True without a display.
+        RendererError: for a renderer that does not exist or does not work on this machine.
         AssetError: when a file of the robot is missing.
     """
 
     client: int
     """PyBullet's client: every call takes physicsClientId=env.client."""
     rng: np.random.Generator
-    """The episode's generator, made of its seed: the only source of chance for task and oracle."""
+    """The episode's random generator, seeded with its seed: the only source of randomness for task and oracle."""
     seed: int
     ee: str
-    """ "suction" or "spatula", as the task has it."""
+    """ "suction" or "spatula", as the task requires."""
     info: dict[str, Any]
-    """renderer, task, seed, lang_goal; after a step also grasped, timed_out, steps (of the simulation), ik (solves), and the reward's."""
+    """renderer, task, seed, lang_goal; after a step also grasped, timed_out, steps (simulated), ik (solves), and the task's own."""
 
     def __init__(
         self,
@@ -94,13 +93,13 @@ class Environment:
 
     @property
     def objects(self) -> dict[str, list[int]]:
-        """Body numbers: "rigid" and "deformable" ones (beads) can be grasped and are waited for; "fixed" ones do not move."""
+        """Body numbers by category: "rigid" and "deformable" bodies (beads) move and can be grasped, "fixed" ones do not."""
         return self.world.objects
 
     def reset(self, task: Task, seed: int, observe: bool = True) -> Observation:
-        """A fresh world with the task's scene, at rest. With observe=False nothing is rendered and the observation is empty."""
+        """Build the task's scene in an empty world and wait for rest. With observe=False nothing is rendered."""
         if task.ee not in TOOLS:
-            raise ValueError(f"{task.name}.ee: {task.ee!r} is none of {', '.join(TOOLS)}")
+            raise ValueError(f"{task.name}.ee: {task.ee!r} is not one of {', '.join(TOOLS)}")
         self.task, self.seed, self.ee = task, seed, task.ee
         self.rng = np.random.default_rng(seed)
         self.world.clear(coarse=self.ee == "spatula")
@@ -112,7 +111,7 @@ class Environment:
         return self.observe() if observe else Observation()
 
     def step(self, action: Action | None, observe: bool = True) -> tuple[Observation, float, bool, dict[str, Any]]:
-        """Do an action (None: nothing), wait for rest, and return (observation, task.reward(), task.done(), info)."""
+        """Carry out an action (None: nothing), wait for rest, and return (observation, task.reward(), task.done(), info)."""
         steps, solves = self.world.steps, self.robot.solves
         outcome = self.act(action) if action else Outcome()
         settled = self.settle()
@@ -130,7 +129,7 @@ class Environment:
         return self.observe() if observe else Observation(), reward, self.task.done(), self.info
 
     def act(self, action: Action) -> Outcome:
-        """Let the robot do its task's primitive."""
+        """Carry out an action with the primitive of the task's tool."""
         self.recording = self.record is not None
         try:
             if self.ee == "spatula":
@@ -139,68 +138,68 @@ class Environment:
         finally:
             self.recording = False
 
-    # What is seen
+    # Images
 
     def observe(self) -> Observation:
-        """Render the three cameras now."""
+        """Images of the three cameras."""
         self.arrange()
         images = [studio(self.renderer).photograph(camera) for camera in CAMERAS]
         return Observation(*(tuple(part) for part in zip(*images, strict=True)))
 
     def photograph(self, camera: Camera = PRESENTATION) -> np.ndarray:
-        """A picture uint8 (H, W, 3) from any camera."""
+        """An image uint8 (H, W, 3) from any camera."""
         self.arrange()
         return studio(self.renderer).photograph(camera, masked=False)[0]
 
     def arrange(self) -> None:
-        """Bring the studio's copies of all that is seen to where things are."""
+        """Move the studio's copies of all visible bodies to their current poses."""
         links, robot = self.robot.links(), self.robot.body
         bodies = {body: self.pose(body) for body in {look.body for look in self.world.scene.looks} - {robot}}
         poses = [links[look.link] if look.body == robot else bodies[look.body] for look in self.world.scene.looks]
         studio(self.renderer).arrange(self.world.scene, poses)
 
     def stepped(self) -> None:
-        if self.recording and self.record and self.world.steps % max(1, round(FRAME_SECONDS * self.world.hz)) == 0:
+        if self.recording and self.record and self.world.steps % max(1, round(self.world.hz / FRAME_RATE)) == 0:
             self.record(self.photograph())
 
     def look_down(self) -> tuple[np.ndarray, np.ndarray]:
-        """Heights (float32, metres) and body numbers (int32) of shape IMAGE_SHAPE, exactly and without a renderer, by rays.
+        """Heights (float32, meters) and body numbers (int32) of shape IMAGE_SHAPE, exact and without a renderer, by rays.
 
-        For oracles: the result does not depend on the machine. What is only seen (zones, marks, lines) is not in it.
+        For oracles: the result does not depend on the machine. Marks without collision shape (zones, lines) are not included.
         """
         touchable = [body for body, shape in self.world.shapes.items() if shape.solids]
         return overhead.look_down(self.client, self.world.table, touchable)
 
     def occupied(self) -> np.ndarray:
-        """bool IMAGE_SHAPE: the pixels within the convex outline of any added body, zones and marks included."""
+        """bool IMAGE_SHAPE: pixels inside the convex outline of any added body, including zones and marks."""
         return overhead.occupied((shape, self.pose(body)) for body, shape in self.world.shapes.items())
 
     def random_pose(self, size: Sequence[float], margin: float = 0.0) -> Pose | None:
-        """A pose for a thing of extents `size`: on a free place with any yaw, z = size[2] / 2; None where there is no room.
+        """A random pose for an object of extents `size`: at a free place, any yaw, z = size[2] / 2; None if there is no room.
 
-        Free means that the circle around its rectangle, widened by `margin`, meets no added body and stays inside the workspace.
+        A place is free if the circle around the object's rectangle, plus `margin`, meets no body and stays inside the workspace.
         """
         return overhead.random_pose(self.rng, self.occupied(), size, margin)
 
-    # What is there
+    # Bodies
 
     def add(
         self, shape: Shape, pose: Pose, category: str = "rigid", color: Sequence[float] | None = None, mass: float | None = None
     ) -> int:
-        """Put a shape on the table; returns its body number.
+        """Add a shape and return its body number.
 
         Args:
-            category: "rigid", "fixed" (it does not move) or "deformable".
-            color: RGB in [0, 1] for the meshes that have no colour of their own, instead of the shape's.
-            mass: kilograms, instead of the shape's.
+            category: "rigid", "fixed" (does not move) or "deformable".
+            color: RGB in [0, 1] for meshes without a color of their own; default: the shape's.
+            mass: kilograms; default: the shape's.
         """
         return self.world.add(shape, pose, category, color, mass)
 
     def add_rope(self, points: np.ndarray, radius: float = 0.005, color: Sequence[float] = (0.8, 0.8, 0.8)) -> list[int]:
-        """A rope of beads at points (N, 3); returns the beads' body numbers in order.
+        """Add a rope of beads at points (N, 3) and return the beads' body numbers in order.
 
-        Beads are graspable spheres of category "deformable", each tied to the next half way between them. It bends until neighbours
-        touch: at 2.8 * radius between points by a right angle at every bead, at 2 * radius not at all.
+        Beads are graspable spheres of category "deformable", each tied to the next halfway between them. A rope bends until the beads
+        touch: up to a right angle at every bead if points are 2.8 * radius apart, not at all if they are 2 * radius apart.
         """
         return self.world.add_rope(points, radius, color)
 
@@ -211,23 +210,23 @@ class Environment:
         return self.world.pose(body)
 
     def set_pose(self, body: int, pose: Pose) -> None:
-        """Put a body somewhere, at rest."""
-        self.world.place(body, pose)
+        """Move a body, and stop it."""
+        self.world.set_pose(body, pose)
 
     def size(self, body: int) -> tuple[float, float, float]:
-        """The extents of the body's shape in its own frame."""
+        """The extents of a body's shape in its own frame."""
         return self.world.shapes[body].size
 
     def set_color(self, body: int, color: Sequence[float]) -> None:
-        """Paint all of a body in RGB of [0, 1]."""
+        """Paint a whole body in RGB in [0, 1]."""
         self.world.paint(body, color)
 
     def reaches(self, pose: Pose) -> bool:
-        """Whether the suction gripper can come to a pose from above. Upright it can all over the workspace, tilted not at its border."""
+        """Whether the suction gripper can reach a pose from above: upright it can everywhere, tilted not near the border."""
         return self.robot.reaches(Visit(pose).stations)
 
     def settle(self, limit: int = SETTLE) -> bool:
-        """Simulate until nothing moves, `limit` steps at most; whether it came to rest."""
+        """Simulate until nothing moves, for at most `limit` steps; returns whether everything is at rest."""
         return self.world.settle(limit)
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
-"""The height map of several views: every pixel's point falls into a cell of the table, and the highest one is what is seen there.
+"""Fusing several views into a height map: every pixel's point falls into a cell of the table, and the highest point of a cell counts.
 
-As in Ravens, colours are averaged over the views that see a cell. A view's rays are worked out once: after that a point is its depth
-times a ray, and one pass of maxima over (height, pixel) packed into one integer sorts the points into cells.
+As in Ravens, colors are averaged over the views that see a cell. A view's rays are computed once; after that a point is its depth
+times a ray, and one pass of maxima over (height, pixel), packed into one integer, assigns the points to cells.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from .constants import BOUNDS, IMAGE_SHAPE, PIXEL
 from .observation import HeightMap, Observation
 
 BELOW = 0.005
-"""Metres below the table that still count as the table: depth is not exact."""
+"""Meters below the table that still count as the table, because depth is not exact."""
 UNSEEN = np.float32(-1)
 CEILING = np.float32(BOUNDS[2, 1] - BOUNDS[2, 0])
 CELLS = IMAGE_SHAPE[0] * IMAGE_SHAPE[1]
 
 
 def fuse(observation: Observation, cameras: Sequence[Camera] = CAMERAS) -> HeightMap:
-    """The height map of an observation's views; without segmentation its mask is -1 everywhere.
+    """The height map of an observation; without segmentation its mask is -1 everywhere.
 
-    Of equally high points in a cell the last one of its view counts, and of equally high views the first.
+    If points of one view are equally high, the last counts; if views are equally high, the first.
     """
     total = np.zeros((CELLS, 3), np.uint16)
     views = np.zeros(CELLS, np.uint16)
@@ -44,22 +44,22 @@ def fuse(observation: Observation, cameras: Sequence[Camera] = CAMERAS) -> Heigh
         if bodies is not None:
             mask = np.where(above, np.take(bodies.reshape(-1), pixels), mask)
     several = np.maximum(views, 1)[:, None]
-    color = ((total + several // 2) // several).astype(np.uint8)
+    color = ((total + several // 2) // several).astype(np.uint8)  # the rounded mean in integers
     return HeightMap(color.reshape(*IMAGE_SHAPE, 3), np.maximum(height, 0).reshape(IMAGE_SHAPE), mask.reshape(IMAGE_SHAPE))
 
 
 def highest(camera: Camera, depth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For each cell, the pixel of the image whose point is the highest, and its height in metres, UNSEEN (and pixel 0) if there is none."""
+    """The pixel with the highest point in each cell, and its height in meters; pixel 0 and UNSEEN for cells without a point."""
     rays = rays_to_table(camera)
     depth = depth.reshape(-1)[rays.pixels]
-    columns = (depth * rays.across + rays.column).astype(np.int32)  # cut off towards zero: hence counted from 1
+    columns = (depth * rays.across + rays.column).astype(np.int32)  # truncates towards zero, so cells are counted from 1
     rows = (depth * rays.along + rays.row).astype(np.int32)
     heights = depth * rays.up + rays.height
     inside = (columns > 0) & (columns <= IMAGE_SHAPE[1]) & (rows > 0) & (rows <= IMAGE_SHAPE[0]) & (heights >= -BELOW) & (heights < CEILING)
     found = np.flatnonzero(inside)
     cells = (rows[found] - 1) * IMAGE_SHAPE[1] + columns[found] - 1
     heights = np.maximum(heights[found], np.float32(0))
-    packed = (heights.view(np.int32).astype(np.int64) << 32) | rays.pixels[found]  # floats from zero upwards sort as their bits do
+    packed = (heights.view(np.int32).astype(np.int64) << 32) | rays.pixels[found]  # the bits of floats >= 0 sort like the floats
     best = np.full(CELLS, UNSEEN.view(np.int32).astype(np.int64) << 32)
     np.maximum.at(best, cells, packed)
     return best & 0xFFFFFFFF, (best >> 32).astype(np.int32).view(np.float32)
@@ -67,10 +67,10 @@ def highest(camera: Camera, depth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 @dataclass(frozen=True)
 class Rays:
-    """The pixels of a camera that can see into the workspace, and where they look.
+    """The pixels of a camera that can see the workspace, and their directions.
 
-    The point at depth d is d * (across, along, up) + (column, row, height), in cells, cells and metres. Cells are counted from 1, and
-    their borders lie half a pixel off the grid's points, so that cutting the fraction off is rounding.
+    The point at depth d is d * (across, along, up) + (column, row, height), in cells, cells and meters. Cells are counted from 1 and
+    shifted by half a pixel, so that truncation rounds to the nearest grid point.
     """
 
     pixels: np.ndarray
@@ -84,12 +84,16 @@ class Rays:
 
 @cache
 def rays_to_table(camera: Camera) -> Rays:
-    """A camera's rays that meet the workspace, from `BELOW` its ground to its ceiling."""
+    """The rays of a camera that pass through the workspace, from `BELOW` the table to the ceiling.
+
+    Most pixels never see the workspace. Dropping them once saves their arithmetic in every fusion.
+    """
     start = (np.array(camera.position) - BOUNDS[:, 0]) / [PIXEL, PIXEL, 1]
     x, y, z = camera.rays / np.array([[PIXEL], [PIXEL], [1]])
     corners = np.array([[-0.5, -0.5, -BELOW], [IMAGE_SHAPE[1] - 0.5, IMAGE_SHAPE[0] - 0.5, CEILING]])
     with np.errstate(divide="ignore"):
         sides = np.stack([(corners[:, axis, None] - start[axis]) / ray for axis, ray in enumerate((x, y, z))])  # depths, (3, 2, H * W)
+    # The slab method: a ray is in the box between its last entry into, and its first exit from, the three pairs of planes.
     enters, leaves = sides.min(1).max(0), sides.max(1).min(0)
     pixels = np.flatnonzero((enters <= leaves) & (leaves > 0))
     kept = (ray[pixels].astype(np.float32) for ray in (x, y, z))

@@ -1,4 +1,4 @@
-"""The suction gripper. The other tool, the spatula, only pushes: see `primitives.push`."""
+"""The suction gripper. The other tool, the spatula, only pushes; see `primitives.push`."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import pybullet
 from .robot import Robot
 
 TOUCH = 0.0005
-"""Metres: what is nearer touches."""
+"""Distance in meters below which bodies touch."""
 CARRIED = 0.5
-"""Share of a contact's direction that must point up for it to bear what is held."""
+"""Vertical component of a contact's normal from which on it supports the held object."""
 HOLD = 500.0
-"""Newtons of the suction."""
+"""Force of the suction in newtons."""
 
 
 class Suction:
-    """Holds one body by a fixed constraint to where it touched the cup."""
+    """Holds one body by a fixed constraint at the point where it touched the cup."""
 
     def __init__(self, robot: Robot) -> None:
         self.robot, self.client = robot, robot.client
@@ -28,14 +28,14 @@ class Suction:
         return bool(self.touched())
 
     def touched(self) -> list[int]:
-        """The bodies that the cup touches, the one nearest to its middle first."""
+        """The bodies that touch the cup, the one nearest to its center first."""
         points = pybullet.getContactPoints(bodyA=self.robot.body, linkIndexA=self.robot.tip, physicsClientId=self.client)
         middle = self.robot.pose()[0] if points else np.zeros(3)
         near = sorted((float(np.linalg.norm(middle - point[6])), point[2]) for point in points if point[8] < TOUCH)
         return [body for _, body in near]
 
     def grasp(self) -> bool:
-        """Hold the graspable body that touches the cup nearest to its middle; whether there is one."""
+        """Hold the graspable body that touches the cup nearest to its center; returns whether there is one."""
         graspable = {*self.robot.world.objects["rigid"], *self.robot.world.objects["deformable"]}
         body = next((body for body in self.touched() if body in graspable), None)
         if body is None:
@@ -65,15 +65,15 @@ class Suction:
         self.held = self.constraint = None
 
     def landed(self) -> bool:
-        """Whether what is held stands on something; a neighbour that it slides along does not count."""
+        """Whether something supports the held object; a neighbor that it slides along does not count."""
         if self.held is None:
             return self.touching()
         points = pybullet.getContactPoints(bodyA=self.held, physicsClientId=self.client)
         return any(point[2] != self.robot.body and point[8] < TOUCH and point[7][2] > CARRIED for point in points)
 
     def hang(self) -> float:
-        """How far what is held reaches below the tip, in metres."""
+        """How far the held object extends below the tip, in meters."""
         if self.held is None:
             return 0.0
         low, _ = pybullet.getAABB(self.held, physicsClientId=self.client)
-        return max(0.0, float(self.robot.pose()[0][2]) - low[2])
+        return max(0.0, float(self.robot.pose()[0][2] - low[2]))

@@ -1,4 +1,4 @@
-"""What is seen: the cameras' images, and the height map made of them."""
+"""Observations: the cameras' images, and the height map fused from them."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Observation:
-    """The images of the front, left and right camera, in this order; empty tuples where none were asked for."""
+    """The images of the front, left and right camera, in this order; empty tuples if they were not requested."""
 
     color: tuple[np.ndarray, ...] = ()
     """uint8 (480, 640, 3) each."""
     depth: tuple[np.ndarray, ...] = ()
-    """float32 (480, 640) each: metres along the camera's axis."""
+    """float32 (480, 640) each: meters along the camera's axis."""
     segmentation: tuple[np.ndarray, ...] = ()
-    """int32 (480, 640) each: PyBullet's body numbers, -1 where there is none."""
+    """int32 (480, 640) each: PyBullet's body numbers, -1 for none."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class HeightMap:
     """The workspace from above; row = (y - y_min) / PIXEL, column = (x - x_min) / PIXEL."""
 
     color: np.ndarray
-    """uint8 (320, 160, 3); black where no camera looked."""
+    """uint8 (320, 160, 3); black where no camera sees."""
     height: np.ndarray
-    """float32 (320, 160): metres above the table, 0 where no camera looked."""
+    """float32 (320, 160): meters above the table, 0 where no camera sees."""
     mask: np.ndarray
-    """int32 (320, 160): the body that gives the height, -1 where no camera looked."""
+    """int32 (320, 160): the highest body, -1 where no camera sees."""

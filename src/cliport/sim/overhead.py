@@ -1,4 +1,4 @@
-"""The table seen straight from above, without a renderer: by rays for what can be touched, by outlines for what is taken up."""
+"""The table from straight above, without a renderer: rays for what can be touched, outlines for what is occupied."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from .poses import Pose, apply, from_euler
 from .shapes import Shape
 from .shapes.geometry import outline
 
-BATCH = 16000  # rays that PyBullet takes at once
-UNDER = 0.01  # metres below the table at which they end
+BATCH = 16000  # rays that PyBullet accepts at once
+UNDER = 0.01  # meters below the table at which rays end
 
 
 @cache
 def grid() -> np.ndarray:
-    """The points (320 * 160, 2) that the pixels stand for."""
+    """The points (320 * 160, 2) of the table that correspond to the pixels."""
     rows, columns = np.indices(IMAGE_SHAPE)
     return np.stack([BOUNDS[0, 0] + columns.ravel() * PIXEL, BOUNDS[1, 0] + rows.ravel() * PIXEL], 1)
 
 
 def look_down(client: int, table: int, bodies: Iterable[int]) -> tuple[np.ndarray, np.ndarray]:
-    """Heights float32 in metres and body numbers int32, of IMAGE_SHAPE: what a ray from the workspace's ceiling meets first.
+    """Heights float32 in meters and body numbers int32, of IMAGE_SHAPE: what a ray from the workspace's ceiling hits first.
 
-    Rays go where one of the `bodies` may be; elsewhere there is the `table`.
+    Rays are cast only within the bounding boxes of `bodies`; everywhere else is the `table`.
     """
     heights, names = np.zeros(IMAGE_SHAPE, np.float32), np.full(IMAGE_SHAPE, table, np.int32)
     below = np.zeros(IMAGE_SHAPE, bool)
@@ -49,12 +49,13 @@ def look_down(client: int, table: int, bodies: Iterable[int]) -> tuple[np.ndarra
 
 
 def occupied(things: Iterable[tuple[Shape, Pose]]) -> np.ndarray:
-    """bool IMAGE_SHAPE: the pixels within the convex outlines of shapes at poses."""
+    """bool IMAGE_SHAPE: pixels inside the convex outlines of shapes at poses."""
     taken = np.zeros(len(grid()), bool)
     for shape, place in things:
         points = np.unique(np.round(apply(place, shape.vertices)[:, :2], 6), axis=0)
         corners = points[outline(points)]
         sides = np.roll(corners, -1, 0) - corners
+        # A point is inside a convex polygon if it is on the inner side of every edge.
         outwards = np.stack([sides[:, 1], -sides[:, 0]], 1)
         reach = (outwards * corners).sum(1)
         near = np.flatnonzero(((grid() >= corners.min(0)) & (grid() <= corners.max(0))).all(1))
@@ -63,11 +64,14 @@ def occupied(things: Iterable[tuple[Shape, Pose]]) -> np.ndarray:
 
 
 def free_pixels(taken: np.ndarray, radius: float) -> np.ndarray:
-    """Pixels (N, 2) around which a circle of `radius` metres meets no taken pixel and not the image's border."""
+    """Pixels (N, 2) around which a circle of `radius` meters meets neither a taken pixel nor the image's border.
+
+    The exact Euclidean distance transform in two passes, first within columns, then across them (Saito, Toriwaki 1994).
+    """
     reach = int(np.ceil(radius / PIXEL))
-    padded = np.pad(taken, reach + 1, constant_values=True)
+    padded = np.pad(taken, reach + 1, constant_values=True)  # the outside counts as taken
     columns = np.where(padded, 0, np.inf)
-    for line in range(1, len(columns)):  # distance to a taken pixel of the same column, downwards, then upwards
+    for line in range(1, len(columns)):  # distance to the nearest taken pixel in the same column: above, then below
         columns[line] = np.minimum(columns[line], columns[line - 1] + 1)
     for line in range(len(columns) - 2, -1, -1):
         columns[line] = np.minimum(columns[line], columns[line + 1] + 1)
@@ -75,14 +79,14 @@ def free_pixels(taken: np.ndarray, radius: float) -> np.ndarray:
     squared = columns**2
     nearest = squared[inner, inner].copy()
     width = taken.shape[1]
-    for shift in range(1, reach + 1):
+    for shift in range(1, reach + 1):  # the nearest in each column up to `reach` away; further ones cannot matter
         for start in (reach + 1 - shift, reach + 1 + shift):
             np.minimum(nearest, squared[inner, start : start + width] + shift**2, out=nearest)
     return np.argwhere(nearest > (radius / PIXEL) ** 2)
 
 
 def random_pose(rng: np.random.Generator, taken: np.ndarray, size: Sequence[float], margin: float) -> Pose | None:
-    """A pose for a thing of this size on a free place of the table, with any yaw; None where there is no room."""
+    """A random pose for an object of this size at a free place of the table, with any yaw; None if there is no room."""
     pixels = free_pixels(taken, float(np.hypot(size[0], size[1])) / 2 + margin)
     if not len(pixels):
         return None

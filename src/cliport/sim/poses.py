@@ -1,4 +1,4 @@
-"""Rigid transformations: a position in metres and a unit quaternion in the order x, y, z, w."""
+"""Rigid transformations: a position in meters and a unit quaternion in the order x, y, z, w."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from collections.abc import Sequence
 import numpy as np
 
 Pose = tuple[np.ndarray, np.ndarray]
-"""Position (3,) in metres and quaternion (4,) x, y, z, w; maps its own frame's points into the frame it is given in."""
+"""Position (3,) in meters and quaternion (4,) x, y, z, w. Maps points of its own frame into the frame in which it is given."""
 
 UPRIGHT = (0.0, 0.0, 0.0, 1.0)
-"""The quaternion of no rotation."""
+"""The identity quaternion."""
 
 
 def pose(position: Sequence[float] | np.ndarray = (0, 0, 0), quaternion: Sequence[float] | np.ndarray = UPRIGHT) -> Pose:
-    """A pose of fresh float64 arrays; the quaternion is normalised."""
+    """A pose of new float64 arrays; the quaternion is normalized."""
     rotation = np.array(quaternion, float)
     return np.array(position, float), rotation / np.linalg.norm(rotation)
 
 
 def from_euler(position: Sequence[float] | np.ndarray, roll: float = 0.0, pitch: float = 0.0, yaw: float = 0.0) -> Pose:
-    """A pose turned by `roll` about x, then `pitch` about y, then `yaw` about z of the fixed axes (radians), as PyBullet does."""
+    """A pose rotated by `roll` about x, then `pitch` about y, then `yaw` about z of the fixed axes (radians), as in PyBullet."""
     return pose(position, quaternion_from_euler(roll, pitch, yaw))
 
 
@@ -44,7 +44,7 @@ def to_euler(quaternion: np.ndarray) -> np.ndarray:
 
 
 def euler_of(turned: np.ndarray) -> np.ndarray:
-    """The same of a rotation matrix (3, 3)."""
+    """Roll, pitch and yaw (3,) of a rotation matrix (3, 3), in radians."""
     roll = np.arctan2(turned[2, 1], turned[2, 2])
     pitch = np.arctan2(-turned[2, 0], np.hypot(turned[2, 1], turned[2, 2]))
     return np.array([roll, pitch, np.arctan2(turned[1, 0], turned[0, 0])])
@@ -81,7 +81,7 @@ def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def multiply(a: Pose, b: Pose) -> Pose:
-    """The pose that `b`, given in the frame of `a`, has in the frame in which `a` is given."""
+    """Pose `b`, given in the frame of `a`, in the frame in which `a` is given."""
     return pose(apply(a, b[0]), product(a[1], b[1]))
 
 
@@ -92,21 +92,22 @@ def inverse(a: Pose) -> Pose:
 
 
 def apply(a: Pose, points: Sequence[float] | np.ndarray) -> np.ndarray:
-    """Points (..., 3) of the frame of `a`, in the frame in which `a` is given."""
-    return np.asarray(points, float) @ matrix(a[1]).T + a[0]
+    """Points (..., 3), given in the frame of `a`, in the frame in which `a` is given."""
+    return np.asarray(np.asarray(points, float) @ matrix(a[1]).T + a[0])
 
 
 def angle_between(a: np.ndarray, b: np.ndarray) -> float:
-    """The smallest rotation that takes quaternion `a` to `b`, in radians, in [0, pi]."""
+    """The angle in [0, pi] of the rotation from quaternion `a` to `b`, in radians."""
+    # q and -q are the same rotation. The arc tangent stays accurate for small angles, where the arc cosine of a dot product does not.
     nearer = np.asarray(b) * (1 if np.dot(a, b) >= 0 else -1)
     return 4 * float(np.arctan2(np.linalg.norm(a - nearer), np.linalg.norm(a + nearer)))
 
 
 def slerp(a: np.ndarray, b: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """Quaternions (N, 4) on the shorter arc from `a` (share 0) to `b` (share 1), shares (N,)."""
+    """Quaternions (N, 4) on the shorter arc from `a` (share 0) to `b` (share 1), for shares (N,) (Shoemake 1985)."""
     dot = float(np.dot(a, b))
     end = np.asarray(b) * (1 if dot >= 0 else -1)
     angle = 2 * np.arctan2(np.linalg.norm(end - a), np.linalg.norm(end + a))
     if angle < 1e-9:
         return np.repeat(np.asarray(a, float)[None], len(shares), 0)
-    return (np.sin((1 - shares) * angle)[:, None] * a + np.sin(shares * angle)[:, None] * end) / np.sin(angle)
+    return np.asarray((np.sin((1 - shares) * angle)[:, None] * a + np.sin(shares * angle)[:, None] * end) / np.sin(angle))

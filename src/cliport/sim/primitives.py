@@ -1,6 +1,6 @@
-"""What the robot does in one step: pick and place, or push.
+"""The robot's primitives: pick and place, and push.
 
-Every motion has a known number of steps and every wait a limit, counted in simulation steps.
+Every motion has a known number of simulation steps and every wait a limit in steps, so nothing depends on the machine's speed.
 """
 
 from __future__ import annotations
@@ -11,48 +11,47 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..errors import BlockedError, ReachError
 from .action import Action
 from .constants import BEHIND, SHORT
-from .errors import BlockedError, ReachError
 from .grippers import Suction
 from .poses import Pose, from_euler, matrix, multiply, pose
 from .robot import HOME, Robot
 
 CARRY = 0.32
-"""Height of the tip in metres when it moves across the table."""
+"""Height of the tip in meters when it moves across the table."""
 CLEAR = 0.06
-"""Metres that the tip rises at least above the slow part of its way before it moves on."""
-UPRIGHT = 0.999
+"""Smallest height in meters that the tip rises above the slow part of its path before it moves on."""
+UPRIGHT_COSINE = 0.999
 """Cosine of the tilt up to which a tool counts as pointing down."""
 APPROACH = 0.06
-"""Metres along the tool's axis that a tilted tool comes and goes in a straight line."""
+"""Length in meters of the straight line along its own axis on which a tilted tool approaches and retreats."""
 SLOW_FROM, DEEPEST = 0.03, 0.02
-"""The last metres above the stated pose are slow, and the search for contact ends this far below it."""
+"""Height above the stated pose at which the tool slows down, and depth below it at which the search for contact ends, in meters."""
 TRAVEL, DESCENT, TOUCHDOWN, DRAG, PUSH = 1.2, 0.6, 0.12, 0.3, 0.25
-"""Metres per second."""
+"""Speeds in meters per second."""
 BLADE_GAP = 0.003
-"""Metres between the blade and the table."""
+"""Distance in meters between the blade and the table."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of an action."""
+    """The result of an action."""
 
     grasped: bool = False
-    """Something was picked up; for a push, that the blade went all the way."""
+    """Something was picked up; for a push, the blade completed its path."""
     timed_out: bool = False
-    """A motion was blocked, or its goal out of reach."""
+    """A motion was blocked, or its target out of reach."""
 
 
 def pick_place(robot: Robot, tool: Suction, action: Action, lift: float | None = None) -> Outcome:
-    """Fetch what is at one pose and put it at another, then go home.
+    """Pick up the object at one pose and place it at another, then return home.
 
-    The arm goes above the pick, down until the cup touches something, and up; if it holds something, it goes across, down until what
-    is held stands on something, lets go, and goes up. Nothing moves if one of the poses is out of reach.
+    The arm moves above the pick, down until the cup touches something, and up. If it holds something, it moves across, down until
+    something supports the held object, releases it, and moves up. Nothing moves if one of the poses is out of reach.
 
     Args:
-        lift: drag what is held across with the tip so many metres above the poses, as a rope wants it; None to carry it high above
-            everything.
+        lift: drag the object with the tip this many meters above the poses, as a rope needs it; None to carry it high above everything.
     """
     fetch, put = Visit(action.pick), Visit(action.place)
     if not robot.reaches([*fetch.stations, *put.stations]):
@@ -63,6 +62,7 @@ def pick_place(robot: Robot, tool: Suction, action: Action, lift: float | None =
         fetch.down(robot, tool.touching)
         grasped = tool.grasp()
         if grasped:
+            # Only now is it known how far the held object hangs down, and thus where the descent has to become slow.
             fetch, put = (Visit(where, tool.hang(), lift) for where in (action.pick, action.place))
             fetch.up(robot)
             robot.line(put.top, TRAVEL if lift is None else DRAG)
@@ -76,7 +76,7 @@ def pick_place(robot: Robot, tool: Suction, action: Action, lift: float | None =
 
 
 def go_home(robot: Robot) -> None:
-    """Back along the tool's axis, up, and to rest, as far as nothing is in the way."""
+    """Move back along the tool's axis, up, and to the rest pose; a blocked motion is skipped."""
     motions: list[Callable[[], object]] = [lambda: Visit(robot.at).up(robot), lambda: robot.swing(HOME)]
     for motion in motions:
         with suppress(ReachError, BlockedError):
@@ -85,21 +85,21 @@ def go_home(robot: Robot) -> None:
 
 @dataclass(frozen=True)
 class Visit:
-    """The way from where things are carried to a pose and back: straight down, and along the tool's axis in the end."""
+    """The path from the carrying height to a pose and back: straight down, and finally along the tool's axis."""
 
     pose: Pose
     hang: float = 0.0
-    """How far what is held reaches below the tip, in metres: so much earlier does the tool slow down."""
+    """How far the held object extends below the tip, in meters; the tool slows down this much earlier."""
     lift: float | None = None
-    """How far above the pose things are dragged across, in metres; None to carry them."""
+    """Height above the pose at which objects are dragged, in meters; None to carry them."""
 
     @property
     def tilted(self) -> bool:
-        return bool(matrix(self.pose[1])[2, 2] < UPRIGHT)
+        return bool(matrix(self.pose[1])[2, 2] < UPRIGHT_COSINE)
 
     @property
     def near(self) -> Pose:
-        """Where the motion becomes slow and follows the tool's axis."""
+        """The pose from which on the motion is slow and follows the tool's axis."""
         if self.lift is not None:
             return multiply(self.pose, pose((0, 0, self.lift)))
         return multiply(self.pose, pose((0, 0, (APPROACH if self.tilted else SLOW_FROM) + self.hang)))
@@ -120,7 +120,8 @@ class Visit:
         return [self.top, self.near, self.pose]
 
     def down(self, robot: Robot, until: Callable[[], bool]) -> None:
-        """Go down until `until` is true, to the deepest at most."""
+        """Descend until `until` is true, at most to `deepest`."""
+        # Fast while nothing should be there, though something may be; then slowly, because the stated height is only an estimate.
         if not robot.line(self.near, DESCENT, until):
             robot.line(self.deepest, TOUCHDOWN, until, ease=False)
 
@@ -131,9 +132,9 @@ class Visit:
 
 
 def push(robot: Robot, action: Action) -> Outcome:
-    """Push along the table from one point to another with the blade across the way, then go home.
+    """Push along the table from one point to another with the blade across the path, then return home.
 
-    The heights and rotations of the action do not matter.
+    The heights and rotations of the action are ignored.
     """
     start, end = (np.array([*where[0][:2], BLADE_GAP]) for where in (action.pick, action.place))
     length = float(np.linalg.norm(end - start))
@@ -141,6 +142,7 @@ def push(robot: Robot, action: Action) -> Outcome:
         return Outcome()
     along = (end - start) / length
     yaw = float(np.arctan2(along[1], along[0]))
+    # Start behind the first blocks, so that the blade does not land on them; stop short, because they are pushed ahead of it.
     first, last = (from_euler(point, yaw=yaw) for point in (start - BEHIND * along, start + max(0.0, length - SHORT) * along))
     above = from_euler((*first[0][:2], CARRY), yaw=yaw)
     if not robot.reaches([above, first, last]):

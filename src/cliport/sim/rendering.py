@@ -1,7 +1,7 @@
-"""Which renderer works here.
+"""Choosing a renderer that works on this machine.
 
-EGL draws on the graphics card where there is one and on the processor otherwise; a broken driver can take its process with it, so it is
-tried in another process first. TinyRenderer works everywhere and is slower.
+EGL renders on the graphics card if there is one, otherwise on the processor. A broken driver can crash its process, so EGL is tried in
+another process first. TinyRenderer works everywhere and is slower.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pybullet
 
-from .errors import RendererError
+from ..errors import RendererError
 
 RENDERERS = {"egl": pybullet.ER_BULLET_HARDWARE_OPENGL, "tiny": pybullet.ER_TINY_RENDERER}
 PROBE_SECONDS = 60
@@ -30,18 +30,18 @@ log = logging.getLogger(__name__)
 
 @functools.cache
 def choose(name: str) -> str:
-    """The renderer to use, "egl" or "tiny": `name` itself, or for "auto" the faster one that works here.
+    """The renderer to use, "egl" or "tiny": `name` itself, or for "auto" the faster one that works.
 
     Raises:
-        RendererError: for an unknown name, or for "egl" where it does not work.
+        RendererError: for an unknown name, or for "egl" if it does not work.
     """
     if name not in ("auto", *RENDERERS):
-        raise RendererError(f"renderer: {name!r} is none of auto, {', '.join(RENDERERS)}")
+        raise RendererError(f"renderer: {name!r} is not one of auto, {', '.join(RENDERERS)}")
     failure = None if name == "tiny" else egl_failure()
     if failure and name == "egl":
         raise RendererError(f"renderer: egl does not work on this machine ({failure}); use tiny or auto")
     if failure:
-        log.warning("EGL does not work here (%s): images come from TinyRenderer, which is slower", failure)
+        log.warning("EGL does not work on this machine (%s); using TinyRenderer, which is slower", failure)
     chosen = "tiny" if failure or name == "tiny" else "egl"
     log.info("renderer: %s", chosen)
     return chosen
@@ -49,7 +49,7 @@ def choose(name: str) -> str:
 
 @functools.cache
 def egl_failure() -> str | None:
-    """Why EGL does not work here, None when it does: found out once per process, by drawing something in another one."""
+    """Why EGL does not work, or None if it does; tested once per process, by rendering in another one."""
     command = [sys.executable, "-c", "from cliport.sim.rendering import probe; probe()"]
     path = os.pathsep.join([str(SOURCE), *filter(None, [os.environ.get("PYTHONPATH")])])
     try:
@@ -57,7 +57,7 @@ def egl_failure() -> str | None:
             command, capture_output=True, text=True, timeout=PROBE_SECONDS, env={**os.environ, "PYTHONPATH": path}, check=False
         )
     except subprocess.TimeoutExpired:
-        return f"no picture within {PROBE_SECONDS} s"
+        return f"no image within {PROBE_SECONDS} s"
     if tried.returncode == 0:
         return None
     lines = tried.stderr.strip().splitlines()
@@ -65,7 +65,7 @@ def egl_failure() -> str | None:
 
 
 def probe() -> None:
-    """Draw a box with EGL and end with an error if it is not in the picture."""
+    """Render a box with EGL, and exit with an error if it is not in the image."""
     client = pybullet.connect(pybullet.DIRECT)
     load_egl(client)
     shape = pybullet.createVisualShape(pybullet.GEOM_BOX, halfExtents=[0.2] * 3, rgbaColor=[1, 0, 0, 1], physicsClientId=client)
@@ -74,11 +74,11 @@ def probe() -> None:
     projection = pybullet.computeProjectionMatrixFOV(60, 1, 0.1, 10)
     *_, mask = pybullet.getCameraImage(32, 32, view, projection, renderer=RENDERERS["egl"], physicsClientId=client)
     if body not in mask:
-        sys.exit("it draws nothing")
+        sys.exit("it renders nothing")
 
 
 def load_egl(client: int) -> None:
-    """Let a client without a window draw with EGL.
+    """Enable EGL in a client without a window.
 
     Raises:
         RendererError: when the plugin is missing or finds no EGL.
@@ -94,7 +94,8 @@ def load_egl(client: int) -> None:
 
 @contextlib.contextmanager
 def muted() -> Iterator[None]:
-    """Keep what the simulator's C++ prints off standard output."""
+    """Suppress what the simulator's C++ code prints on standard output."""
+    # C's own buffer has to be flushed on both sides of the redirection, or its content ends up on the wrong side.
     flush = ctypes.CDLL(None).fflush
     sys.stdout.flush()
     flush(None)

@@ -1,4 +1,4 @@
-"""The UR5: its files, its joints, and the paths that its tool's tip takes."""
+"""The UR5: its files, its joints, and the paths of its tool's tip."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pybullet
 
-from .errors import AssetError, BlockedError, ReachError
+from ..errors import AssetError, BlockedError, ReachError
 from .kinematics import ASIDE, solve
 from .poses import Pose, angle_between, matrix, multiply, pose, product, quaternion_from_euler, slerp
 from .shapes.geometry import Solid
@@ -18,51 +18,51 @@ from .world import World
 
 ASSETS = Path(__file__).parents[1] / "assets" / "ur5"
 BASE = (0.05, 0.0, 0.2)
-"""Metres. From a pedestal the arm reaches every corner of the workspace, also at the height at which it carries things."""
+"""Meters. On a pedestal the arm reaches every corner of the workspace, even at the height at which it carries objects."""
 JOINTS = 6
-"""The first ones of the robot's file."""
+"""Number of the arm's joints, which come first in the robot's file."""
 TOO_FAR = 0.002
-"""Metres that the arm may stay behind a pose."""
+"""Largest distance in meters between a pose and what the arm reaches."""
 TIP_TO_FLANGE = pose((0, 0, 0.16), quaternion_from_euler(np.pi, 0, 0))
 """The flange in the frame of the tool's tip."""
 TIP_DOWN = pose(quaternion=quaternion_from_euler(np.pi, 0, 0))
-"""From the tip's link, whose z axis points out of the robot, to poses as actions state them."""
+"""From the frame of the tip's link, whose z axis points out of the robot, to that of an action's poses."""
 HOME = pose((0.2, ASIDE, 0.5))
-"""The tip at rest: the arm is folded back above its base, out of the cameras' sight of the workspace."""
+"""The tip's rest pose: the arm is folded back above its base, where it does not hide the workspace from the cameras."""
 FORCE = (300.0, 300.0, 300.0, 80.0, 80.0, 80.0)
-"""Newton metres, about twice the real arm's: no load bends a path."""
+"""Newton meters, about twice the real arm's, so that no load bends a path."""
 FASTEST = 3.1
-"""Radians per second of any joint, as the real arm's."""
+"""Largest speed of a joint in radians per second, as in the real arm."""
 WAYPOINT = 0.01
-"""Metres, or tenths of a radian, between the poses of a path that are solved exactly."""
+"""Distance in meters, or tenths of a radian, between a path's poses that are solved exactly."""
 PEAK = 1.875
-"""Highest over mean speed of a minimum-jerk motion."""
+"""Ratio of the highest to the mean speed of a minimum-jerk motion."""
 REACHED = 0.003
-"""Radians that a joint may be off at the end of a motion."""
+"""Largest error of a joint at the end of a motion, in radians."""
 PATIENCE = 120
-"""Steps to wait for that."""
+"""Number of steps to wait for that."""
 
 
 class Robot:
-    """The arm with a tool, standing in a world. Poses are the tip's, with z up when the tool points down (see `Action`)."""
+    """The arm with a tool, in a world. Poses are the tip's, with z up when the tool points down (see `Action`)."""
 
     def __init__(self, world: World, tool: str, assets: Path = ASSETS) -> None:
         self.world, self.client = world, world.client
         self.solves = 0
-        """Calls of the inverse kinematics."""
+        """Number of calls of the inverse kinematics."""
         self.body = pybullet.loadURDF(joined(assets, tool), BASE, useFixedBase=True, physicsClientId=self.client)
         links = range(pybullet.getNumJoints(self.body, physicsClientId=self.client))
         self.tip = next(link for link in links if pybullet.getJointInfo(self.body, link, physicsClientId=self.client)[12] == b"tip")
         self.rest = self.angles(HOME[0][None], HOME[1][None], np.zeros(JOINTS))[0]
         self.wanted, self.at = self.rest, HOME
-        """The joints' angles (6,) and the tip's pose that were commanded last."""
+        """The joint angles (6,) and the tip's pose that were commanded last."""
         for joint, angle in enumerate(self.rest):
             pybullet.resetJointState(self.body, joint, angle, physicsClientId=self.client)
         self.command(self.rest, np.zeros(JOINTS))
         self.show()
 
     def show(self) -> None:
-        """Tell the scene what the links look like."""
+        """Add the links' meshes to the scene."""
         for data in pybullet.getVisualShapeData(self.body, physicsClientId=self.client):
             _, link, kind, size, file, position, quaternion, rgba = data[:8]
             if kind != pybullet.GEOM_MESH:
@@ -71,26 +71,26 @@ class Robot:
             self.world.scene.looks.append(Look(self.body, link, file.decode(), rgba[:3]))
 
     def links(self) -> dict[int, Pose]:
-        """Where the links' frames are; -1 is the base."""
+        """The poses of the links' frames; -1 is the base."""
         numbers = list(range(pybullet.getNumJoints(self.body, physicsClientId=self.client)))
         states = pybullet.getLinkStates(self.body, numbers, computeForwardKinematics=1, physicsClientId=self.client)
         return {-1: pose(BASE), **{link: (np.array(state[4]), np.array(state[5])) for link, state in zip(numbers, states, strict=True)}}
 
     def angles(self, positions: np.ndarray, quaternions: np.ndarray, near: np.ndarray) -> np.ndarray:
-        """Joint angles (N, 6), continuous, for the tip at (N, 3), (N, 4).
+        """Continuous joint angles (N, 6) for the tip at positions (N, 3) and quaternions (N, 4).
 
         Raises:
-            ReachError: when the arm is too short.
+            ReachError: when a pose is out of reach.
         """
         self.solves += 1
         flanges = positions + matrix(quaternions) @ TIP_TO_FLANGE[0]
         found, behind = solve(flanges - BASE, product(quaternions, TIP_TO_FLANGE[1]), near)
-        if not behind.max() <= TOO_FAR:  # nor if it is no number
+        if not behind.max() <= TOO_FAR:  # `not <=` instead of `>`, so that NaN is out of reach too
             raise ReachError(f"{behind.max() * 100:.1f} cm out of reach")
         return found
 
     def reaches(self, poses: Sequence[Pose]) -> bool:
-        """Whether the tip can take all of these poses."""
+        """Whether the tip can reach all of these poses."""
         try:
             self.angles(np.array([position for position, _ in poses]), np.array([quaternion for _, quaternion in poses]), self.rest)
         except ReachError:
@@ -112,16 +112,16 @@ class Robot:
         self.wanted = angles
 
     def pose(self) -> Pose:
-        """Where the tip is."""
+        """The tip's current pose."""
         state = pybullet.getLinkState(self.body, self.tip, computeForwardKinematics=1, physicsClientId=self.client)
         return multiply((np.array(state[4]), np.array(state[5])), TIP_DOWN)
 
     def swing(self, end: Pose) -> None:
-        """Turn all joints at once to a pose.
+        """Turn all joints at once to reach a pose.
 
         Raises:
-            ReachError: when the arm is too short; nothing has moved then.
-            BlockedError: when something is in the way; the arm stays where it got to.
+            ReachError: when the pose is out of reach; nothing has moved.
+            BlockedError: when something is in the way; the arm stays where it is.
         """
         goal = self.rest if end is HOME else self.angles(end[0][None], end[1][None], np.zeros(JOINTS))[0]
         turn = goal - self.wanted
@@ -130,24 +130,25 @@ class Robot:
         self.at = end
 
     def line(self, end: Pose, speed: float, until: Callable[[], bool] | None = None, ease: bool = True) -> bool:
-        """Move the tip straight to `end`, turning evenly; `speed` is its highest, in metres per second.
+        """Move the tip on a straight line to `end`, rotating evenly; `speed` is the highest speed in meters per second.
 
         Args:
-            until: looked at after every step; the arm stops where it is once it is true.
-            ease: start and end softly; otherwise the speed is constant.
+            until: checked after every step; the arm stops as soon as it is true.
+            ease: start and end smoothly; otherwise the speed is constant.
 
         Returns:
-            Whether `until` came true.
+            Whether `until` became true.
 
         Raises:
-            ReachError: when the arm is too short; nothing has moved then.
-            BlockedError: when something is in the way; the arm stays where it got to.
+            ReachError: when a pose is out of reach; nothing has moved.
+            BlockedError: when something is in the way; the arm stays where it is.
         """
         start = self.at
         length = float(np.linalg.norm(end[0] - start[0])) + 0.1 * angle_between(start[1], end[1])
         if length < 1e-6:
             return False
         shares = np.linspace(0, 1, int(np.ceil(length / WAYPOINT)) + 1)
+        # Solve every WAYPOINT and interpolate the joints in between: one vectorized solve instead of one per simulation step.
         knots = self.angles(*between(start, end, shares), self.wanted)
         steepest = np.abs(np.diff(knots, axis=0)).max() / shares[1]  # radians per whole path
         count = self.count(max(length / speed, steepest / FASTEST) * (PEAK if ease else 1))
@@ -161,14 +162,15 @@ class Robot:
         return max(1, round(seconds * self.world.hz))
 
     def follow(self, path: np.ndarray, until: Callable[[], bool] | None = None) -> int | None:
-        """Go through joint angles (N, 6), one row a step, and wait for the arm to be there, `PATIENCE` steps at most.
+        """Command joint angles (N, 6), one row per step, then wait up to `PATIENCE` steps for the arm to arrive.
 
         Returns:
-            The number of rows gone through when `until` came true; None when it did not.
+            The number of rows commanded when `until` became true; None if it did not.
 
         Raises:
-            BlockedError: when the arm does not get there.
+            BlockedError: when the arm does not arrive.
         """
+        # Speeds as well as positions: with positions alone the motors would trail behind a moving target.
         speeds = np.diff(path, axis=0, prepend=self.wanted[None]) * self.world.hz
         for row, (angles, speed) in enumerate(zip(path, speeds, strict=True), 1):
             self.command(angles, speed)
@@ -183,29 +185,29 @@ class Robot:
             self.world.step()
             if until and until():
                 return len(path)
-        self.command(self.measured(), np.zeros(JOINTS))  # not to press on
+        self.command(self.measured(), np.zeros(JOINTS))  # so that it does not keep pressing
         self.at = self.pose()
         raise BlockedError("something is in the arm's way")
 
     def measured(self) -> np.ndarray:
-        """The joints' angles (6,) as they are."""
+        """The actual joint angles (6,)."""
         states = pybullet.getJointStates(self.body, range(JOINTS), physicsClientId=self.client)
         return np.array([state[0] for state in states])
 
 
 def between(start: Pose, end: Pose, shares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Positions (N, 3) and quaternions (N, 4) at shares (N,) of the straight way from one pose to another."""
+    """Positions (N, 3) and quaternions (N, 4) at shares (N,) of the straight path from one pose to another."""
     return start[0] + shares[:, None] * (end[0] - start[0]), slerp(start[1], end[1], shares)
 
 
 def eased(count: int) -> np.ndarray:
-    """Shares of a way after each of `count` equal times, with minimum jerk (Flash, Hogan: The Coordination of Arm Movements, 1985)."""
+    """Shares of a path after each of `count` equal times, with minimum jerk (Flash, Hogan: The Coordination of Arm Movements, 1985)."""
     t = np.arange(1, count + 1) / count
     return t**3 * (10 + t * (6 * t - 15))
 
 
 def joined(assets: Path, tool: str) -> str:
-    """A file of the arm with a tool on its flange.
+    """The path of a URDF file that combines the arm with a tool on its flange.
 
     Raises:
         AssetError: when a file is missing.

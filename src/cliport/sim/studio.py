@@ -1,9 +1,9 @@
-"""Where pictures are taken: a second PyBullet client that holds nothing but what is seen.
+"""The studio, where images are rendered: a second PyBullet client that contains only what is visible.
 
-PyBullet's EGL plugin draws for one client per process only; a studio shared by the process's environments lifts that, and leaves the
-physics the same whatever draws. It holds one environment's scene at a time and rebuilds it when another one's is asked for.
+PyBullet's EGL plugin renders for one client per process. A studio shared by all environments of a process removes that limit, and keeps
+the physics independent of the renderer. It holds the scene of one environment at a time and rebuilds it when another one renders.
 
-OpenGL belongs to the thread that started it: environments of one process render in one thread.
+OpenGL belongs to the thread that started it, so all environments of a process have to render in one thread.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ LIGHT = {
     "lightAmbientCoeff": 0.6,
     "lightDiffuseCoeff": 0.45,
     "lightSpecularCoeff": 0.0,
-    "shadow": 0,  # TinyRenderer's leaves bands on the table; EGL draws soft ones whatever is said here
+    "shadow": 0,  # TinyRenderer's shadows leave bands on the table; EGL always draws soft ones
 }
 
-WARM_UP = 4  # pictures
+WARM_UP = 4  # images
 
 versions = itertools.count(1)
 
 
 @dataclass(frozen=True)
 class Look:
-    """One mesh of one colour, fixed to a body's link."""
+    """A mesh of one color, attached to a link of a body."""
 
     body: int
     link: int
@@ -54,7 +54,7 @@ class Look:
 
 @dataclass
 class Scene:
-    """What is seen of an environment; a changed version means that more than additions happened."""
+    """The visible part of an environment. The version changes if anything but an addition happens."""
 
     looks: list[Look] = field(default_factory=list)
     version: int = field(default_factory=lambda: next(versions))
@@ -64,7 +64,7 @@ class Scene:
 
 
 class Studio:
-    """One client that draws, with "egl" or "tiny"."""
+    """A client that renders with "egl" or "tiny"."""
 
     def __init__(self, renderer: str) -> None:
         self.renderer = RENDERERS[renderer]
@@ -75,16 +75,16 @@ class Studio:
         self.version = 0
         self.bodies: list[int] = []
         self.poses: list[Pose | None] = []
-        self.names = np.array([-1], np.int32)  # body numbers of the environment by the studio's; the last is for -1
+        self.names = np.array([-1], np.int32)  # the environment's body number for each of the studio's; the last entry is for -1
 
     def warm_up(self) -> None:
-        """EGL's first two pictures lack the shadows, and making them prints lines."""
+        """Render a few images: EGL's first two lack shadows and print lines."""
         with muted():
             for _ in range(WARM_UP):
                 pybullet.getCameraImage(16, 16, FRONT.view, FRONT.projection, renderer=self.renderer, physicsClientId=self.client)
 
     def arrange(self, scene: Scene, poses: Sequence[Pose]) -> None:
-        """Bring the scene's looks to these poses."""
+        """Move the scene's meshes to these poses."""
         if scene.version != self.version:
             with muted():
                 pybullet.resetSimulation(physicsClientId=self.client)
@@ -95,7 +95,7 @@ class Studio:
         self.names = np.full(max(self.bodies, default=-1) + 2, -1, np.int32)
         self.names[self.bodies] = [look.body for look in scene.looks]
         for number, (body, place) in enumerate(zip(self.bodies, poses, strict=True)):
-            known = self.poses[number]
+            known = self.poses[number]  # most bodies rest, and moving one costs more than comparing it
             if known is None or (known[0] != place[0]).any() or (known[1] != place[1]).any():
                 pybullet.resetBasePositionAndOrientation(body, place[0].tolist(), place[1].tolist(), physicsClientId=self.client)
                 self.poses[number] = place
@@ -107,7 +107,7 @@ class Studio:
         return int(pybullet.createMultiBody(0, -1, seen, physicsClientId=self.client))
 
     def photograph(self, camera: Camera, masked: bool = True) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Colour uint8 (H, W, 3), depth float32 (H, W) in metres, and body numbers int32 (H, W), -1 where there is none."""
+        """Color uint8 (H, W, 3), depth float32 (H, W) in meters, and body numbers int32 (H, W), -1 for none."""
         rows, columns = camera.shape
         _, _, color, depth, bodies = pybullet.getCameraImage(
             columns,
@@ -129,7 +129,7 @@ class Studio:
 
 
 def studio(renderer: str) -> Studio:
-    """This process's studio; a forked child gets one of its own."""
+    """This process's studio; a forked child gets its own."""
     return opened(renderer, os.getpid())
 
 
@@ -141,7 +141,7 @@ def opened(renderer: str, process: int) -> Studio:
 
 
 def mesh_file(mesh: Mesh) -> str:
-    """A Wavefront file of a mesh, the one kind of file that every renderer reads; written once per process, gone with it."""
+    """A Wavefront file of a mesh, the only format that every renderer reads; written once per process and deleted with it."""
     content = "".join(
         [
             *(f"v {x:.7g} {y:.7g} {z:.7g}\n" for x, y, z in mesh.vertices),
@@ -153,7 +153,7 @@ def mesh_file(mesh: Mesh) -> str:
 
 
 def written(content: str, suffix: str) -> str:
-    """A file of this process's scratch folder with this content."""
+    """A file with this content in the process's scratch folder."""
     path = Path(scratch(os.getpid()).name) / (hashlib.sha256(content.encode()).hexdigest()[:24] + suffix)
     if not path.exists():
         path.write_text(content)
@@ -162,7 +162,7 @@ def written(content: str, suffix: str) -> str:
 
 @functools.cache
 def scratch(process: int) -> tempfile.TemporaryDirectory[str]:
-    """Removed when the process ends, also when it is a worker of multiprocessing's, which leaves `atexit` out."""
+    """A temporary folder that is removed when the process ends, even in multiprocessing's workers, which do not run `atexit`."""
     folder = tempfile.TemporaryDirectory(prefix="cliport-")
     Finalize(folder, folder.cleanup, exitpriority=1)
     return folder

@@ -1,6 +1,6 @@
-"""The physical world: one PyBullet client with a table, and what lies on it.
+"""The physical world: a PyBullet client with a table and the bodies on it.
 
-Time passes in steps only: a time-out counts them, so nothing depends on how fast the machine is.
+Time is counted in steps only, so nothing depends on the machine's speed.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from itertools import pairwise
 import numpy as np
 import pybullet
 
+from ..errors import DisplayError
 from .constants import BOUNDS
-from .errors import DisplayError
 from .poses import Pose, pose
 from .shapes import Mesh, Shape, Solid, box_mesh, merged, sphere
 from .studio import Look, Scene, mesh_file, written
@@ -25,21 +25,21 @@ from .studio import Look, Scene, mesh_file, written
 GRAVITY = -9.81
 CATEGORIES = ("rigid", "fixed", "deformable")
 MARGIN = 0.001
-"""PyBullet makes convex hulls thicker by this; they are made thinner first."""
+"""PyBullet thickens convex hulls by this much, so they are made thinner first, in meters."""
 AT_REST = 0.005
-"""Metres per second."""
+"""Speed in meters per second below which a body rests."""
 TURNING = 0.2
-"""Radians per second."""
+"""Angular speed in radians per second below which a body rests."""
 LOOK_EVERY = 8
-"""Steps between two looks at the speeds."""
+"""Steps between two checks of the speeds."""
 MOST_PRIMITIVES = 15
-"""PyBullet takes 16 parts in one shape."""
+"""PyBullet accepts 16 parts per shape; one is reserved for all hulls together."""
 FINE, COARSE = 50, 20
-"""Iterations of the solver. Fifty blocks take half the time with the coarse one."""
+"""Iterations of the solver. A pile of fifty blocks takes half the time with the coarse one."""
 ROUND, ROLLING = ("sphere", "cylinder"), 0.0005
-BEAD_MASS, BEAD_DAMPING, ROPE_FORCE = 0.005, 0.99, 20.0  # kilograms, share of the spin lost in a second, newtons
+BEAD_MASS, BEAD_DAMPING, ROPE_FORCE = 0.005, 0.99, 20.0  # kilograms, share of the spin lost per second, newtons
 EDGE = 0.01
-"""By so much is the mark wider than the workspace, for the pixels at its border."""
+"""How much wider than the workspace its mark is, in meters, so that border pixels show the mark."""
 FLOOR, WORKSPACE = (0.78, 0.78, 0.76), (0.22, 0.22, 0.23)
 
 
@@ -59,7 +59,7 @@ class World:
         self.shapes: dict[int, Shape] = {}
 
     def clear(self, coarse: bool = False) -> None:
-        """Empty the world but for the table. `coarse` is for many loose things that need not be stacked."""
+        """Remove everything but the table. `coarse` is for many loose objects that need not be stacked."""
         pybullet.resetSimulation(physicsClientId=self.client)
         pybullet.setGravity(0, 0, GRAVITY, physicsClientId=self.client)
         pybullet.setPhysicsEngineParameter(
@@ -76,22 +76,22 @@ class World:
         self.table = self.solid_table()
 
     def solid_table(self) -> int:
-        """The floor around the workspace, and the workspace marked on it."""
+        """The floor, with the workspace marked on it."""
         half = [2, 2, 0.05]
         touched = pybullet.createCollisionShape(pybullet.GEOM_BOX, halfExtents=half, physicsClientId=self.client)
         body = pybullet.createMultiBody(0, touched, self.visual(box_mesh((4, 4, 0.1)), FLOOR), [0, 0, -0.05], physicsClientId=self.client)
         pybullet.changeDynamics(body, -1, lateralFriction=1.0, physicsClientId=self.client)
         (x, y, _), (width, depth, _) = BOUNDS.mean(1), np.ptp(BOUNDS, axis=1)
-        self.look(body, -1, box_mesh((4, 4, 0.098)), FLOOR)  # seen 1 mm below where it is touched, so that the mark lies on it
+        self.look(body, -1, box_mesh((4, 4, 0.098)), FLOOR)  # rendered 1 mm lower than its collision shape, so that the mark lies on it
         self.look(body, -1, box_mesh((width + EDGE, depth + EDGE, 0.02)).moved((x, y, 0.04)), WORKSPACE)
         return int(body)
 
     def add(
         self, shape: Shape, place: Pose, category: str = "rigid", color: Sequence[float] | None = None, mass: float | None = None
     ) -> int:
-        """Put a shape into the world; returns its body number."""
+        """Add a shape and return its body number."""
         if category not in CATEGORIES:
-            raise ValueError(f"category: {category!r} is none of {', '.join(CATEGORIES)}")
+            raise ValueError(f"category: {category!r} is not one of {', '.join(CATEGORIES)}")
         paint = tuple(color) if color is not None else shape.color
         weight = 0.0 if category == "fixed" else shape.mass if mass is None else mass
         body = pybullet.createMultiBody(
@@ -100,13 +100,13 @@ class World:
             self.visual(merged(shape.meshes), paint),
             place[0],
             place[1],
-            useMaximalCoordinates=True,  # a body without joints: three times as fast
+            useMaximalCoordinates=True,  # for bodies without joints, three times as fast
             physicsClientId=self.client,
         )
-        pybullet.changeDynamics(  # anchored: without, a stack creeps by a millimetre a second
+        pybullet.changeDynamics(  # without an anchor, a stack creeps by a millimeter per second
             body, -1, lateralFriction=shape.friction, frictionAnchor=True, physicsClientId=self.client
         )
-        if any(solid.kind in ROUND for solid in shape.solids):  # twice the work: not for what cannot roll
+        if any(solid.kind in ROUND for solid in shape.solids):  # twice the work, so only for what can roll
             pybullet.changeDynamics(body, -1, rollingFriction=ROLLING, spinningFriction=ROLLING, physicsClientId=self.client)
         for mesh in shape.meshes:
             self.look(body, -1, mesh, paint)
@@ -115,7 +115,7 @@ class World:
         return int(body)
 
     def collision(self, shape: Shape) -> int:
-        """The shape's solids as one collision shape, -1 if there are none."""
+        """One collision shape for all solids of a shape; -1 if there are none."""
         plain = [solid for solid in shape.solids if solid.kind != "hull"]
         if len(plain) > MOST_PRIMITIVES:
             plain = [solid for solid in plain if solid.kind != "box"]
@@ -140,10 +140,10 @@ class World:
         )
 
     def add_rope(self, points: np.ndarray, radius: float, color: Sequence[float]) -> list[int]:
-        """Beads at points (N, 3), each tied to the next at half way."""
+        """Add beads at points (N, 3), each tied to the next halfway between them."""
         bead = sphere(2 * radius, mass=BEAD_MASS)
         beads = [self.add(bead, pose(point), "deformable", color) for point in points]
-        for body in beads:  # a ball in a bend may spin for ever
+        for body in beads:  # otherwise a ball in a bend may spin forever
             pybullet.changeDynamics(body, -1, angularDamping=BEAD_DAMPING, physicsClientId=self.client)
         for number, (a, b) in enumerate(pairwise(beads)):
             half = (np.asarray(points[number + 1]) - points[number]) / 2
@@ -160,7 +160,7 @@ class World:
         del self.shapes[body]
 
     def paint(self, body: int, color: Sequence[float]) -> None:
-        """Give a body's meshes this colour, all of them."""
+        """Give all meshes of a body this color."""
         red, green, blue = color
         looks = [replace(look, color=(red, green, blue)) if look.body == body else look for look in self.scene.looks]
         self.scene.replaced(looks)
@@ -171,8 +171,8 @@ class World:
         position, quaternion = pybullet.getBasePositionAndOrientation(body, physicsClientId=self.client)
         return np.array(position), np.array(quaternion)
 
-    def place(self, body: int, where: Pose) -> None:
-        """Put a body somewhere, at rest."""
+    def set_pose(self, body: int, where: Pose) -> None:
+        """Move a body, and stop it."""
         pybullet.resetBasePositionAndOrientation(body, where[0], where[1], physicsClientId=self.client)
 
     def step(self) -> None:
@@ -181,18 +181,18 @@ class World:
         self.stepped()
 
     def settle(self, limit: int) -> bool:
-        """Step until everything that can move rests, or `limit` steps are over; whether it rests."""
+        """Step until all bodies rest, at most `limit` times; returns whether they do."""
         calm = 0
         for count in range(limit):
             if count % LOOK_EVERY == 0:
                 calm = calm + 1 if self.at_rest() else 0
-                if calm == 2:
+                if calm == 2:  # at the top of a bounce a body is at rest for one check only
                     return True
             self.step()
         return self.at_rest()
 
     def at_rest(self) -> bool:
-        """Whether nothing moves; how a bead spins cannot be seen."""
+        """Whether nothing moves. A spinning bead counts as resting, because it looks the same."""
         for category, turning in (("rigid", TURNING), ("deformable", np.inf)):
             for body in self.objects[category]:
                 linear, angular = pybullet.getBaseVelocity(body, physicsClientId=self.client)
@@ -201,7 +201,7 @@ class World:
         return True
 
     def close(self) -> None:
-        client, self.client = self.client, -1  # its number may be another world's after this
+        client, self.client = self.client, -1  # PyBullet may give its number to another world
         if client >= 0 and pybullet.isConnected(client):
             pybullet.disconnect(physicsClientId=client)
 
@@ -210,7 +210,7 @@ class World:
         self.scene.looks.append(Look(body, link, mesh_file(mesh), (red, green, blue)))
 
     def visual(self, mesh: Mesh, color: Sequence[float]) -> int:
-        """What the window shows; a client without one has nothing to see."""
+        """The visual shape for the window; -1 without one."""
         if not self.disp:
             return -1
         paint = [*(mesh.color or color), 1]
@@ -218,27 +218,27 @@ class World:
 
 
 def connect(disp: bool) -> int:
-    """A client, with a window if asked for.
+    """A client, with a window if `disp`.
 
     Raises:
-        DisplayError: where there is no display.
+        DisplayError: if there is no display.
     """
     if not disp:
         return int(pybullet.connect(pybullet.DIRECT))
-    if sys.platform.startswith("linux") and not has_display():  # PyBullet would end the process
+    if sys.platform.startswith("linux") and not has_display():  # PyBullet would exit the process
         display = os.environ.get("DISPLAY")
-        reason = f"the display {display} does not answer" if display else "there is no display here (DISPLAY is not set)"
-        raise DisplayError(f"disp=True opens a window, and {reason}: use disp=False")
+        reason = f"display {display} does not respond" if display else "there is no display (DISPLAY is not set)"
+        raise DisplayError(f"disp=True opens a window, but {reason}: use disp=False")
     client = int(pybullet.connect(pybullet.GUI))
     if client < 0:
-        raise DisplayError("disp=True opens a window, and there is one already in this process: use disp=False for the others")
+        raise DisplayError("disp=True opens a window, but this process already has one: use disp=False for the others")
     pybullet.configureDebugVisualizer(pybullet.COV_ENABLE_GUI, 0, physicsClientId=client)
     pybullet.resetDebugVisualizerCamera(1.2, 90, -35, [0.4, 0, 0.1], physicsClientId=client)
     return client
 
 
 def has_display() -> bool:
-    """Whether an X server answers at DISPLAY."""
+    """Whether an X server responds at DISPLAY."""
     try:
         x11 = ctypes.CDLL("libX11.so.6")
     except OSError:
@@ -259,7 +259,7 @@ def primitive(solid: Solid) -> tuple[int, float, float, list[float], str, list[f
 
 @lru_cache(maxsize=4096)
 def hulls_file(solids: tuple[Solid, ...]) -> str:
-    """A Wavefront file whose objects PyBullet reads as one convex hull each."""
+    """A Wavefront file of which PyBullet reads each object as a convex hull."""
     lines, before = [], 0
     for number, solid in enumerate(solids):
         mesh = solid.mesh()
@@ -271,7 +271,10 @@ def hulls_file(solids: tuple[Solid, ...]) -> str:
 
 
 def inset(mesh: Mesh, depth: float) -> np.ndarray:
-    """The vertices of a convex mesh with flat facets after every facet moved inwards by `depth`."""
+    """The vertices of a convex mesh with flat facets after moving every facet inwards by `depth`.
+
+    A corner moves so that its distance to each of its facets grows by `depth`: a small linear system in its normals.
+    """
     keys = np.round(mesh.vertices, 9)
     _, which = np.unique(keys, axis=0, return_inverse=True)
     moved = mesh.vertices.copy()

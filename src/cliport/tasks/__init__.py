@@ -1,7 +1,7 @@
-"""The 39 tasks of CLIPort: scenes, goals, rewards, instructions and oracles, each a function of the episode's generator alone.
+"""The 39 tasks of CLIPort: scenes, goals, rewards, instructions and oracles, which draw from the episode's random generator alone.
 
-The packing-{seen,unseen}-google-objects tasks keep their names, but their objects are not scans: they are named objects put
-together from simple solids (`objects`), and every info of such a task says so.
+The packing-{seen,unseen}-google-objects tasks keep their names, but their objects are not scans: they are named objects assembled
+from simple solids (`objects`), and every `info` of such a task says so.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-from .catalog import MODES, choose, emphasis, entry, groups, names
-from .errors import TaskError
+from ..errors import TaskError
+from .catalog import FIRST_SEED, MODES, choose, emphasis, entry, groups, names
 
 if TYPE_CHECKING:
     from .task import Task
 
-__all__ = ["MODES", "TaskError", "emphasis", "groups", "make", "names"]
+__all__ = ["FIRST_SEED", "MODES", "TaskError", "emphasis", "groups", "make", "names"]
 
 
 def make(name: str, mode: str = "train") -> Task:
@@ -23,13 +23,13 @@ def make(name: str, mode: str = "train") -> Task:
 
     Args:
         name: one of `names()`.
-        mode: "train", "val" or "test": decides which colours and objects an unseen task shows.
+        mode: "train", "val" or "test": decides which colors and objects an "unseen" task shows.
 
     Raises:
         TaskError: for an unknown name or mode.
     """
     choose(mode, dict.fromkeys(MODES), "mode")
     found = entry(name)
-    module, class_name = found.place.split(":")
+    module, class_name = found.implementation.split(":")
     task: Task = getattr(importlib.import_module(f".{module}", __name__), class_name)(name, mode, found.split)
     return task

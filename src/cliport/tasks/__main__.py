@@ -1,4 +1,4 @@
-"""`python -m cliport.tasks`: the tasks' names, one a line."""
+"""`python -m cliport.tasks`: lists the tasks, checks their oracles or draws their scenes."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from . import MODES, TaskError, groups, make, names
 from .task import Task
 
 DESCRIPTION = """\
-The names of the tasks, one a line. The packing-{seen,unseen}-google-objects tasks keep CLIPort's names, but their objects are named
-objects put together from simple solids, not scans."""
+Lists the names of the tasks. The packing-{seen,unseen}-google-objects tasks keep CLIPort's names, but their objects are assembled from
+simple solids and are not scans."""
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser("python -m cliport.tasks", description=DESCRIPTION)
-    parser.add_argument("--groups", action="store_true", help="the multi-task groups instead, each with its tasks")
-    parser.add_argument("--check", type=int, metavar="N", help="play N seeds of each task by its oracle and print a Markdown table")
-    parser.add_argument("--mode", choices=MODES, default="train", help="the part of the data (default: train)")
-    parser.add_argument("--picture", metavar="FILE", help="draw a scene of each task into an image file")
-    parser.add_argument("tasks", nargs="*", metavar="TASK", help="with --check or --picture: these tasks only")
+    parser.add_argument("--groups", action="store_true", help="list the multi-task groups with their tasks")
+    parser.add_argument("--check", type=int, metavar="N", help="let each task's oracle play N seeds and print a Markdown table")
+    parser.add_argument("--mode", choices=MODES, default="train", help="split of the data (default: train)")
+    parser.add_argument("--picture", metavar="FILE", help="write an image with a scene of each task")
+    parser.add_argument("tasks", nargs="*", metavar="TASK", help="for --check and --picture: use only these tasks")
     options = parser.parse_args(arguments)
     if options.groups:
         for group, members in groups(options.mode).items():
@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
 def check(count: int, tasks: list[Task]) -> None:
     from cliport.sim.environment import Environment
 
-    from .check import play, table
+    from .oracle_table import play, table
 
     with Environment(renderer="tiny") as env:  # nothing is rendered
         for line in table((task.name, [play(env, task, seed) for seed in range(count)]) for task in tasks):
@@ -57,5 +57,5 @@ def draw(tasks: list[Task], file: str) -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` has seen enough: no error
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # no error if `| head` closes the pipe
     sys.exit(main())

@@ -17,17 +17,17 @@ from .task import Task
 if TYPE_CHECKING:
     from cliport.sim.environment import Environment
 
-BLOCK_HEIGHT = 0.024  # metres: the middle of a block on a bowl's floor
+BLOCK_HEIGHT = 0.024  # meters: the center of a block on a bowl's floor
 
 
 class PutBlockInBowl(Task):
-    """Put every block of one colour into a bowl of another, a bowl for each; things of other colours stay."""
+    """Put every block of one color into a bowl of another color, each into its own bowl; other colors are distractors."""
 
     position_tolerance = 0.05
     things = 9
 
     def choose_colors(self, rng: np.random.Generator) -> tuple[str, str, list[str]]:
-        """The colours of the blocks, of the bowls, and of the rest."""
+        """The colors of the blocks, the bowls and the distractors."""
         block, basin, *others = draw(rng, palette(self.split, self.mode), 6)
         return block, basin, others
 

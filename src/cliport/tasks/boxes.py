@@ -1,4 +1,4 @@
-"""Boxes that fill a container."""
+"""Tasks with boxes that fill a container."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ import numpy as np
 from cliport.sim.poses import Pose, multiply, pose
 from cliport.sim.shapes import box, container
 
+from ..errors import NoRoomError
 from . import language
 from .colors import ALL, COLORS, draw, palette
-from .errors import NoRoom
 from .goal import Goal, Piece, Zone, grid
 from .task import Task
 
 if TYPE_CHECKING:
     from cliport.sim.environment import Environment
 
-GAP, WALL = 0.01, 0.005  # metres between neighbours, and of the container's walls
-SMALLEST = 0.05  # a cell's side
-MOST = 15  # cells: as many boxes find room on the table
+GAP, WALL = 0.01, 0.005  # meters: space between neighbors, and thickness of the container's walls
+SMALLEST = 0.05  # meters: smallest side of a cell
+MOST = 15  # largest number of cells, whose boxes still find room on the table
 
 Cell = tuple[np.ndarray, np.ndarray]
-"""A rectangle's middle and sides (2,) in metres, in the container's frame."""
+"""Center and sides (2,) of a rectangle in meters, in the container's frame."""
 
 
 def cells(rng: np.random.Generator, sides: Sequence[float], smallest: float = SMALLEST, most: int = MOST) -> list[Cell]:
-    """A rectangle around the origin, cut again and again at random across its longer side into cells not smaller than `smallest`."""
+    """Cells of a rectangle around the origin: a random cell is cut across its longer side until there are `most` or all are small."""
     found: list[Cell] = [(np.zeros(2), np.array(sides, float))]
     while len(found) < most:
         large = [number for number, (_, extent) in enumerate(found) if extent.max() >= 2 * smallest]
         if not large:
             break
         middle, extent = found.pop(large[rng.integers(len(large))])
-        axis = int(extent.argmax())
+        axis = int(extent.argmax())  # across the longer side, so that cells do not become slivers
         cut = rng.uniform(smallest, extent[axis] - smallest)
         for offset, length in ((cut / 2, cut), ((extent[axis] + cut) / 2, extent[axis] - cut)):
             part = middle.copy(), extent.copy()
@@ -46,7 +46,7 @@ def cells(rng: np.random.Generator, sides: Sequence[float], smallest: float = SM
 
 
 def add_container(task: Task, env: Environment, inside: Sequence[float]) -> Pose:
-    """Add a container with room for `inside` (x, y, z); the pose of its floor's middle."""
+    """Add a container with inner extents `inside` (x, y, z), and return the pose of its floor's center."""
     outer = (inside[0] + 2 * WALL, inside[1] + 2 * WALL, inside[2] + WALL)
     body = task.put(env, container(outer, WALL), category="fixed")
     return multiply(env.pose(body), pose((0, 0, WALL - outer[2] / 2)))
@@ -65,7 +65,7 @@ class PackingBoxes(Task):
         self.goals.append(Goal(packed, targets, matches, 1.0, self.instruction(), zone=Zone(floor, inside[:2]), points=points))
 
     def add_boxes(self, env: Environment, inside: Sequence[float], floor: Pose) -> tuple[list[Piece], list[Pose], dict[int, np.ndarray]]:
-        """One box for each cell of the container, somewhere on the table."""
+        """Add one box for each cell of the container, anywhere on the table."""
         packed, targets, points = [], [], {}
         for middle, sides in cells(env.rng, inside[:2]):
             size = (*(sides - GAP), inside[2] - GAP)
@@ -83,7 +83,7 @@ class PackingBoxes(Task):
 
 
 class PackingBoxesPairs(PackingBoxes):
-    """Pack the boxes of one or two named colours; boxes of other colours stay."""
+    """Pack the boxes of one or two named colors; boxes of other colors are distractors."""
 
     distractors = 4
 
@@ -99,7 +99,7 @@ class PackingBoxesPairs(PackingBoxes):
         self.shown: list[str] = []
         added = super().add_boxes(env, inside, floor)
         if len(set(self.shown)) < len(self.wanted):
-            raise NoRoom("not every colour that the instruction names is shown")
+            raise NoRoomError("not every color in the instruction is shown")
         return added
 
     def choose_color(self, rng: np.random.Generator) -> str:

@@ -1,4 +1,4 @@
-"""The tasks' names, as in CLIPort, and the groups that multi-task agents learn from. Imports neither PyBullet nor NumPy."""
+"""The tasks' names and seeds, as in CLIPort, and the groups that multi-task agents are trained on. Imports neither PyBullet nor NumPy."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from typing import TypeVar
 
 from harness.settings import nearest
 
-from .errors import TaskError
+from ..errors import TaskError
 
 T = TypeVar("T")
 
-MODES = ("train", "val", "test")
+FIRST_SEED = {"train": 0, "val": 1, "test": 10001}
+"""The first seed of each mode; the following ones are two apart, so that training and evaluation never share a scene."""
+MODES = tuple(FIRST_SEED)
 
 DEMO_CONDITIONED = {
     "align-box-corner": "corner:AlignBoxCorner",
@@ -35,7 +37,7 @@ GOAL_CONDITIONED = {
     "align-rope": "rope:AlignRope",
     "packing-shapes": "packing:PackingShapes",
 }
-COLOURED = {
+COLORED = {
     "assembling-kits-seq": "kits:AssemblingKitsSeq",
     "packing-boxes-pairs": "boxes:PackingBoxesPairs",
     "put-block-in-bowl": "bowls:PutBlockInBowl",
@@ -43,27 +45,28 @@ COLOURED = {
     "separating-piles": "piles:SeparatingPiles",
     "towers-of-hanoi-seq": "hanoi:TowersOfHanoiSeq",
 }
-NAMED = {
+NAMED_OBJECTS = {
     "packing-{}-google-objects-seq": "packing:PackingObjectsSeq",
     "packing-{}-google-objects-group": "packing:PackingObjectsGroup",
 }
 
 
 @dataclass(frozen=True)
-class Entry:
-    """Where a task is written, and which part of the colours or named objects it shows: "seen", "unseen", "full" or "" for none."""
+class TaskEntry:
+    """A task's implementation, and which part of the colors or named objects it shows: "seen", "unseen", "full" or "" for none."""
 
-    place: str
+    implementation: str
+    """"module:Class", below this package."""
     split: str
 
 
-def entries() -> dict[str, Entry]:
+def entries() -> dict[str, TaskEntry]:
     """All 39 tasks by name, demo-conditioned first."""
-    plain = {name: Entry(place, "") for name, place in (DEMO_CONDITIONED | GOAL_CONDITIONED).items()}
+    plain = {name: TaskEntry(where, "") for name, where in (DEMO_CONDITIONED | GOAL_CONDITIONED).items()}
     suffixes = {"seen": "-seen-colors", "unseen": "-unseen-colors", "full": "-full"}
-    coloured = {name + suffix: Entry(place, split) for name, place in COLOURED.items() for split, suffix in suffixes.items()}
-    named = {name.format(split): Entry(place, split) for name, place in NAMED.items() for split in ("seen", "unseen")}
-    return plain | coloured | named
+    colored = {name + suffix: TaskEntry(where, split) for name, where in COLORED.items() for split, suffix in suffixes.items()}
+    named = {name.format(split): TaskEntry(where, split) for name, where in NAMED_OBJECTS.items() for split in ("seen", "unseen")}
+    return plain | colored | named
 
 
 def names() -> list[str]:
@@ -71,21 +74,25 @@ def names() -> list[str]:
     return list(entries())
 
 
-def entry(name: str) -> Entry:
-    """The task called `name`, else a TaskError with the nearest name and the list."""
+def entry(name: str) -> TaskEntry:
+    """The task called `name`.
+
+    Raises:
+        TaskError: for an unknown name, with the nearest one and the list.
+    """
     return choose(name, entries(), "task")
 
 
 def groups(mode: str = "train") -> dict[str, list[str]]:
-    """The multi-task groups: the tasks of each in train, val or test.
+    """The multi-task groups, each with its tasks in train, val or test.
 
-    "Unseen" tasks show seen colours and objects in training, so multi-all and multi-language-conditioned train on them. Group
-    multi-attr-T asks whether attributes carry over: it trains on the full palette everywhere but in T, whose seen half alone it
-    meets, and is tried on T's unseen half.
+    "Unseen" tasks show seen colors and objects during training, so multi-all and multi-language-conditioned train on them. Group
+    multi-attr-T tests whether attributes transfer: it trains on the full palette of every task but T, of which it sees only the
+    seen half, and is evaluated on T's unseen half.
     """
     choose(mode, dict.fromkeys(MODES, mode), "mode")
     demo = [name for name in DEMO_CONDITIONED if not name.startswith(("assembling-kits-", "block-insertion-"))]
-    families = [*GOAL_CONDITIONED, *(f"{name}-{{}}-colors" for name in COLOURED), *NAMED]
+    families = [*GOAL_CONDITIONED, *(f"{name}-{{}}-colors" for name in COLORED), *NAMED_OBJECTS]
     both = [name.format(split) for name in families for split in (("seen", "unseen") if "{}" in name else ("",))]
     language = [name.format("unseen") for name in families] if mode == "train" else both
     found = {"multi-all": demo + language, "multi-demo-conditioned": demo, "multi-language-conditioned": language}
@@ -106,7 +113,7 @@ def attribute_group(held: str, families: Iterable[str]) -> list[str]:
 
 
 def emphasis(group: str) -> str | None:
-    """The task that half of a group's training samples come from: the seen half of what multi-attr-T is tried on, where there is one."""
+    """The task that supplies half of a group's training samples: for multi-attr-T the seen half of T; None for other groups."""
     choose(group, groups(), "group")
     held = group.removeprefix("multi-attr-")
     other = {"packing-unseen-google-objects-seq": "group", "packing-unseen-google-objects-group": "seq"}
@@ -116,7 +123,11 @@ def emphasis(group: str) -> str | None:
 
 
 def choose(name: str, options: Mapping[str, T], kind: str) -> T:
-    """The option called `name`, else a TaskError with the nearest one and all of them."""
+    """The option called `name`.
+
+    Raises:
+        TaskError: for an unknown name, with the nearest one and all of them.
+    """
     if name in options:
         return options[name]
     raise TaskError(f"there is no {kind} {name!r}{nearest(name, options)}. The {kind}s:\n  " + "\n  ".join(options))

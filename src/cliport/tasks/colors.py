@@ -1,8 +1,8 @@
-"""Which colours tasks use. The palette is Tableau 10's, whose names the instructions say; colours are RGB in [0, 1].
+"""The colors of the tasks. The palette is Tableau 10's, with the names that instructions use; colors are RGB in [0, 1].
 
-Seen tasks show the training colours in every mode. Unseen tasks show them in training and the evaluation colours afterwards.
-Three colours are in both sets, so that what is new is the combination as well as the colour. Which colours a scene shows is drawn
-from the episode's own generator: the lists below never change.
+"Seen" tasks show the training colors in every mode. "Unseen" tasks show them during training and the evaluation colors afterwards.
+Three colors are in both sets, so combinations are new as well as colors. Which colors a scene shows is drawn from the episode's random
+generator; the lists below never change.
 """
 
 from __future__ import annotations
@@ -33,14 +33,16 @@ COLORS: dict[str, Color] = {name: (red / 255, green / 255, blue / 255) for name,
 TRAIN = ("blue", "red", "green", "yellow", "brown", "gray", "cyan")
 EVALUATION = ("blue", "red", "green", "orange", "purple", "pink", "white")
 ALL = tuple(dict.fromkeys(TRAIN + EVALUATION))
+STAND_BROWNS: dict[str, Color] = {"lightest": (0.87, 0.72, 0.53), "middle": (0.65, 0.47, 0.3), "darkest": (0.4, 0.26, 0.15)}
+"""The three parts of the stands, along y."""
 
 
 def palette(split: str, mode: str) -> tuple[str, ...]:
-    """The names of the colours that a task of this split shows in this mode."""
+    """The names of the colors that a task of this split shows in this mode."""
     unseen = TRAIN if mode == "train" else EVALUATION
     return choose(split, {"seen": TRAIN, "unseen": unseen, "full": ALL, "": ALL}, "split")
 
 
 def draw(rng: np.random.Generator, names: Sequence[str], count: int) -> list[str]:
-    """`count` different colours, in random order."""
+    """`count` different names in random order."""
     return [names[index] for index in rng.choice(len(names), count, replace=False)]

@@ -1,4 +1,4 @@
-"""A box into a corner marked on the table."""
+"""A task that aligns a box with a corner marked on the table."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ BROWN = (0.6, 0.45, 0.33)
 
 
 class AlignBoxCorner(Task):
-    """Put a box so that two of its sides lie along the two lines; either side may lie along either line."""
+    """Place a box so that two of its sides lie along the two lines; either side may lie along either line."""
 
     max_steps = 3
 
     def build(self, env: Environment) -> None:
         x, y, z = env.rng.uniform([0.05, 0.05, 0.02], [0.15, 0.15, 0.06]).tolist()
-        middle = self.place(env, (x, y, 0.0))
+        middle = self.free_pose(env, (x, y, 0.0))
         where = multiply(middle, from_euler((-x / 2, -y / 2, 0)))
         env.add(corner((x, y)), where, "fixed")
         piece = Piece(self.put(env, box((x, y, z)), BROWN), np.pi)

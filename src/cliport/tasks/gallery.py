@@ -1,4 +1,4 @@
-"""The tasks' scenes on one sheet."""
+"""An image with scenes of the tasks."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from .task import Task
 
 COLUMNS, WIDTH = 4, 300
 TABLE = (0.12, 0.38, 0.88, 0.98)
-"""Left, top, right and bottom of what is shown, as shares of the presentation camera's picture."""
+"""Left, top, right and bottom of the visible part, as shares of the presentation camera's image."""
 
 
 def gallery(tasks: Sequence[Task], seed: int) -> Image.Image:
-    """The scene of `seed` of each task, with its name and its first instruction."""
+    """Each task's scene of `seed`, with the task's name and first instruction."""
     with Environment() as env:
         return sheet([scene(env, task, seed) for task in tasks], COLUMNS)
 

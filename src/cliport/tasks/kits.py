@@ -1,4 +1,4 @@
-"""Flat pieces into the places of a kit that show their outlines."""
+"""Tasks that put flat pieces onto a kit, which shows their outlines."""
 
 from __future__ import annotations
 
@@ -23,32 +23,32 @@ if TYPE_CHECKING:
     from cliport.sim.environment import Environment
 
 NAMES = list(LETTERS)
-BOARD = (0.28, 0.2, 0.005)  # metres
-WIDTH, HEIGHT = 0.06, 0.02  # of a piece
+BOARD = (0.28, 0.2, 0.005)  # meters
+WIDTH, HEIGHT = 0.06, 0.02  # of a piece, in meters
 HOLES = ((-0.09, 0.045), (0.0, 0.045), (0.09, 0.045), (-0.045, -0.045), (0.045, -0.045))
 
 
 def shapes(mode: str) -> list[str]:
-    """The names of the shapes shown in this mode: fourteen in training, six others afterwards."""
+    """The names of the shapes in this mode: fourteen in training, six others afterwards."""
     choose(mode, dict.fromkeys(MODES, mode), "mode")
     return NAMES[:14] if mode == "train" else NAMES[14:]
 
 
 def symmetry(shape: str) -> float:
-    """The smallest turn in radians after which a shape looks the same; 0 for any."""
+    """The smallest rotation in radians after which a shape looks the same; 0 if it always does."""
     return 0.0 if shape in ROUND else FULL_TURN / TURNS.get(shape, 1)
 
 
 @dataclass(frozen=True)
 class Hole:
-    """A place of the kit."""
+    """A place on the kit."""
 
     shape: str
     target: Pose
 
 
 class AssemblingKits(Task):
-    """Put five pieces where their outlines are; pieces of one shape may change places."""
+    """Put five pieces onto their outlines; pieces of the same shape are interchangeable."""
 
     def choose_shapes(self, rng: np.random.Generator) -> list[str]:
         return [str(name) for name in rng.choice(shapes(self.mode), len(HOLES))]
@@ -68,7 +68,7 @@ class AssemblingKits(Task):
         self.state_goals(rng, pieces, holes, colors)
 
     def hole(self, env: Environment, board: Pose, name: str, at: Sequence[float]) -> Hole:
-        """Paint a place on the board, turned at random."""
+        """Paint an outline on the board at a random angle."""
         mark = multiply(board, from_euler((*at, BOARD[2] / 2), yaw=env.rng.uniform(0, FULL_TURN)))
         env.add(decal(name, WIDTH), mark, "fixed")
         return Hole(name, multiply(mark, pose((0, 0, HEIGHT / 2))))
@@ -79,7 +79,7 @@ class AssemblingKits(Task):
 
 
 class AssemblingKitsEasy(AssemblingKits):
-    """The same with two shapes only, one of them five times, and twice the tolerance for turns."""
+    """The same with five pieces of one shape, a star or a diamond, and twice the tolerance for angles."""
 
     angle_tolerance = np.radians(30)
 
@@ -88,12 +88,12 @@ class AssemblingKitsEasy(AssemblingKits):
 
 
 class AssemblingKitsSeq(AssemblingKits):
-    """One piece after the other, each into the hole that the instruction names."""
+    """One piece at a time, each into the hole that the instruction names."""
 
     max_steps = 7
 
     def choose_shapes(self, rng: np.random.Generator) -> list[str]:
-        """Three shapes for five holes, so that the words have to tell holes of one shape apart."""
+        """Three shapes for five holes, so that instructions have to distinguish holes of the same shape."""
         chosen = rng.choice(shapes(self.mode), 3, replace=False)
         return [str(chosen[number]) for number in rng.permutation([0, 0, 1, 1, 2])]
 
@@ -111,7 +111,7 @@ class AssemblingKitsSeq(AssemblingKits):
 
 
 def side(hole: Hole, others: Sequence[Hole]) -> str:
-    """The word that tells a hole from the other one of its shape, or nothing: as the front camera sees the table."""
+    """The word that distinguishes a hole from the other one of its shape, as seen by the front camera; empty if there is no other."""
     if not others:
         return ""
     along_x, along_y = (hole.target[0] - others[0].target[0])[:2]

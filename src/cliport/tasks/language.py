@@ -1,4 +1,4 @@
-"""What the instructions say. Short task instructions are part of the benchmark: published agents were trained on these words."""
+"""The instructions. They are part of the benchmark: published agents were trained on exactly these words."""
 
 from __future__ import annotations
 

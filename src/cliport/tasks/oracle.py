@@ -1,6 +1,6 @@
-"""Oracles: policies that read the simulator's state and solve the tasks, as teachers.
+"""Oracles: policies that solve the tasks with access to the simulator's state, as demonstrators.
 
-They see the table by `env.look_down()`, exact heights and bodies from above, so that no image has to be rendered for them.
+They use `env.look_down()`, exact heights and bodies from above, so no images have to be rendered for them.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from cliport.sim.environment import Environment
 
 CUP = 2
-"""Pixels around a pick that should be flat: the suction cup's radius."""
+"""Radius of the suction cup in pixels; the surface should be flat within it."""
 FLAT = 0.003
-"""Metres of height difference under the cup that count as flat."""
+"""Largest height difference under the cup that counts as flat, in meters."""
 
 
 class Solvable(Protocol):
-    """What an oracle has to know of a task."""
+    """What an oracle needs to know about a task."""
 
     sixdof: bool
     position_tolerance: float
@@ -38,13 +38,13 @@ class Solvable(Protocol):
 
 
 class Oracle:
-    """A policy for one task in one environment. `act` draws from `env.rng` alone."""
+    """A policy for one task in one environment. `act` draws only from `env.rng`."""
 
     def __init__(self, task: Solvable, env: Environment) -> None:
         self.task, self.env = task, env
 
     def act(self, observation: Any = None) -> Action | None:
-        """The next action, or None when there is nothing to do or nothing can be done. Observations are not looked at."""
+        """The next action, or None if nothing is left to do or nothing can be done. Observations are ignored."""
         goal = self.task.goal
         return self.move(goal) if goal is not None else None
 
@@ -53,7 +53,7 @@ class Oracle:
 
 
 class PickPlace(Oracle):
-    """Picks a piece that is not in place, at a pixel where it is seen from above, and puts it at a free target, the lowest first."""
+    """Picks a misplaced piece at a pixel where it is visible from above, and puts it at a free target, the lowest first."""
 
     def move(self, goal: Goal) -> Action | None:
         heights, bodies = self.env.look_down()
@@ -64,7 +64,7 @@ class PickPlace(Oracle):
         return None
 
     def moves(self, goal: Goal) -> list[tuple[Piece, Pose]]:
-        """Pieces out of place with the nearest free target of each, chosen in random order, sorted by the target's height."""
+        """Misplaced pieces, each with its nearest free target, assigned in random order and sorted by the target's height."""
         placed = self.placed(goal)
         free = goal.matches.copy()
         if not goal.replace:
@@ -79,22 +79,23 @@ class PickPlace(Oracle):
             if not goal.replace:
                 free[:, chosen] = False
             found.append((goal.pieces[number], goal.targets[chosen]))
+        # Bottom up, as stacks are built; rounded, so that targets at the same height keep their random order.
         return sorted(found, key=lambda move: round(float(move[1][0][2]), 3))
 
     def placed(self, goal: Goal) -> dict[int, int]:
-        """Pieces that need not be moved, and their targets."""
+        """Pieces that are in place, and their targets, by number."""
         if goal.zone is None:
             return self.task.matched(goal)
         inside = [goal.zone.holds(apply(self.env.pose(piece.body), goal.points[piece.body])).all() for piece in goal.pieces]
         return {number: int(np.flatnonzero(goal.matches[number])[0]) for number, held in enumerate(inside) if held}
 
     def pixel(self, heights: np.ndarray, mask: np.ndarray) -> tuple[int, int] | None:
-        """A random pixel (row, column) of a piece where the cup lies flat; else the one with most of the piece around it."""
+        """A random pixel (row, column) of a piece among those with the most support: flat surface of the piece under the cup."""
         if not mask.any():
             return None
         rows, columns = np.nonzero(mask)
         offsets = np.stack(np.meshgrid(np.arange(-CUP, CUP + 1), np.arange(-CUP, CUP + 1)), -1).reshape(-1, 2)
-        around = np.stack([rows, columns], 1)[:, None] + offsets
+        around = np.stack([rows, columns], 1)[:, None] + offsets  # (N, 25, 2): the cup's pixels around each pixel of the piece
         inside = ((around >= 0) & (around < mask.shape)).all(-1)
         row, column = np.clip(around, 0, np.array(mask.shape) - 1).transpose(2, 0, 1)
         level = np.abs(heights[row, column] - heights[rows, columns][:, None]) < FLAT
@@ -104,47 +105,48 @@ class PickPlace(Oracle):
         return int(rows[chosen]), int(columns[chosen])
 
     def carry(self, piece: Piece, target: Pose, tip: np.ndarray) -> Action:
-        """The action that moves a piece, held at `tip`, to a target, with the smallest turn that looks right."""
+        """The action that moves a piece, held at `tip`, to a target, with the smallest rotation that its symmetry allows."""
         here = self.env.pose(piece.body)
         pick = pose(tip)
         if self.task.sixdof:
-            return Action(pick, multiply(target, multiply(inverse(here), pick)))
+            return Action(pick, multiply(target, multiply(inverse(here), pick)))  # the tip keeps its pose relative to the piece
         turn = from_euler((0, 0, 0), yaw=remainder(yaw_of(target) - yaw_of(here), piece.symmetry))
         return Action(pick, pose(target[0] + apply(turn, tip - here[0]), turn[1]))
 
 
 class LayRope(PickPlace):
-    """Puts the rope's ends where they belong, which pulls it straight, then the bead that is furthest away."""
+    """Puts the rope's ends in place, which pulls it straight, then the bead that is furthest from its target."""
 
     def moves(self, goal: Goal) -> list[tuple[Piece, Pose]]:
         beads = np.array([self.env.pose(piece.body)[0] for piece in goal.pieces])
         line = np.array([target[0] for target in goal.targets])
+        # Either end may be at either corner: take the direction in which the rope is closer already, or the arm would turn it around.
         if np.linalg.norm(beads - line[::-1], axis=1).sum() < np.linalg.norm(beads - line, axis=1).sum():
             line = line[::-1]
         away = np.linalg.norm((beads - line)[:, :2], axis=1)
         ends = np.isin(np.arange(len(beads)), (0, len(beads) - 1)) & (away > self.task.position_tolerance / 2)
-        order = np.argsort(-(away + 10.0 * ends))
+        order = np.argsort(-(away + 10.0 * ends))  # 10 m: misplaced ends come before all other beads
         return [(goal.pieces[bead], pose(line[bead])) for bead in order]
 
 
 class Push(Oracle):
-    """Pushes blocks into a zone. Of many straight pushes it takes the one after which, by a simple model, most are inside.
+    """Pushes blocks into a zone: of many straight pushes, the one after which a simple model predicts the most blocks inside.
 
-    The model: the blade stops at a line; every block before it in a lane of one block's width is pushed on until the blocks of the lane
-    stand in a row. Blocks that stay outside count the less the further away they are.
+    The model divides the blade's path into lanes of one block's width. The blade pushes the blocks of a lane ahead of it until they
+    stand in a queue without gaps. Blocks that remain outside count less the further away they are.
     """
 
     blade, block = 0.11, 0.012
-    """Metres: the width that the blade surely takes along, and of a lane."""
+    """Width in meters that the blade reliably pushes, and width of a lane."""
     reach = 0.02
-    """Metres behind the last block at which the blade comes down."""
+    """Distance in meters behind the last block at which the blade comes down."""
     headings = np.linspace(0, 2 * np.pi, 24, endpoint=False)
     shifts = np.linspace(-0.08, 0.08, 9)
     stops = np.linspace(-0.05, 0.03, 5)
 
     def move(self, goal: Goal) -> Action | None:
         if goal.zone is None:
-            raise ValueError("a push needs a zone")
+            raise ValueError("Push needs a goal with a zone")
         points = np.array([self.env.pose(piece.body)[0] for piece in goal.pieces])[:, :2]
         outside = points[~goal.zone.holds(np.column_stack([points, np.zeros(len(points))]))]
         starts, ends = self.candidates(goal.zone, outside)
@@ -153,16 +155,17 @@ class Push(Oracle):
         best = int(self.values(goal.zone, points, starts, ends).argmax())
         heading = float(np.arctan2(*(ends[best] - starts[best])[::-1]))
         along = np.array([np.cos(heading), np.sin(heading)])
-        pick, place = starts[best] + BEHIND * along, ends[best] + SHORT * along  # the blade comes down behind and stops short
+        pick, place = starts[best] + BEHIND * along, ends[best] + SHORT * along  # the primitive starts BEHIND and stops SHORT
         return Action(from_euler((*pick, 0.0), yaw=heading), from_euler((*place, 0.0), yaw=heading))
 
     def candidates(self, zone: Zone, outside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Where the blade may start and stop (M, 2): in the workspace, and behind every block outside (N, 2) that is in its way."""
+        """Starts and stops (M, 2) of the blade: in the workspace, starting behind all blocks outside the zone (N, 2) on its path."""
         turns, shifts, stops = (grid.ravel() for grid in np.meshgrid(self.headings + yaw_of(zone.middle), self.shifts, self.stops))
         along, across = directions(turns)
         relative = outside - zone.middle[0][:2]
-        ahead, aside = relative @ along.T, relative @ across.T - shifts  # (N, M)
+        ahead, aside = relative @ along.T, relative @ across.T - shifts  # (N, M): along each push, and beside its line
         begins = np.where(np.abs(aside) < self.blade / 2, ahead, np.inf).min(0, initial=np.inf) - self.reach
+        # A push with no block on its path begins at infinity, and one that begins near its stop moves nothing: neither is useful.
         useful = np.flatnonzero(stops - begins > 2 * self.reach) if len(outside) else np.array([], int)
         middles = zone.middle[0][:2] + shifts[useful, None] * across[useful]
         starts, ends = (middles + at[useful, None] * along[useful] for at in (begins, stops))
@@ -170,7 +173,7 @@ class Push(Oracle):
         return starts[within], ends[within]
 
     def values(self, zone: Zone, points: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
-        """How good things look (M,) after each push."""
+        """The score (M,) after each push: the share of blocks inside, less the mean distance in meters by which blocks are outside."""
         lengths = np.linalg.norm(ends - starts, axis=1)
         along = (ends - starts) / lengths[:, None]
         across = np.stack([-along[:, 1], along[:, 0]], 1)
@@ -180,20 +183,27 @@ class Push(Oracle):
         after = starts[:, None] + moved[..., None] * along[:, None] + aside[..., None] * across[:, None]
         own = np.abs(apply(inverse(zone.middle), np.concatenate([after, np.zeros((*after.shape[:2], 1))], -1))[..., :2])
         excess = np.linalg.norm(np.maximum(own - np.array(zone.sides) / 2 + self.block / 2, 0), axis=-1)
-        return ((excess == 0) - excess).mean(1)
+        return np.asarray(((excess == 0) - excess).mean(1))
 
     def pushed(self, ahead: np.ndarray, aside: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-        """Where blocks (M, N) end along the direction of a push, from where they are along it and beside it."""
+        """Positions (M, N) of N blocks along each of M pushes afterwards, given their positions along and beside it before.
+
+        In a lane, sorted from the blade on, block i ends at the maximum over j <= i of max(before[j], blade if reached) + (i - j) * width:
+        it stays where it is unless the queue behind it reaches that far. One running maximum computes all lanes of all pushes at once.
+        """
         pushes, blocks = ahead.shape
         reached = (ahead > 0) & (np.abs(aside) < self.blade / 2)
         lanes = np.floor(aside / self.block).astype(int) + 1000
+        # A block that the blade does not reach is alone in a lane with a negative number; 10,000 numbers per push keep pushes apart.
         rows = np.where(reached, lanes, -1 - np.arange(blocks)) + 10_000 * np.arange(pushes)[:, None]
-        order = np.lexsort([ahead.ravel(), rows.ravel()])
+        order = np.lexsort([ahead.ravel(), rows.ravel()])  # by lane, then from the blade on
         row, at = rows.ravel()[order], ahead.ravel()[order]
         first = np.flatnonzero(np.r_[True, row[1:] != row[:-1]])
         number = np.repeat(np.arange(len(first)), np.diff(np.r_[first, len(row)]))
-        place = np.arange(len(row)) - first[number]
+        place = np.arange(len(row)) - first[number]  # position in the lane's queue
+        # The blade stops at the push's length: the middle of a block that it reaches ends half a block beyond that, or further.
         least = np.where(reached.ravel()[order], np.repeat(lengths, blocks)[order] + self.block / 2, -np.inf)
+        # Taking `place` widths off turns the formula into a plain running maximum; 100 m per lane keep it from crossing into the next.
         queue = np.maximum.accumulate(np.maximum(at, least) - place * self.block + 100.0 * number) - 100.0 * number + place * self.block
         moved = np.empty(pushes * blocks)
         moved[order] = queue
@@ -201,6 +211,6 @@ class Push(Oracle):
 
 
 def directions(turns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Unit vectors (M, 2) along headings (M,) in radians, and to their left."""
+    """Unit vectors (M, 2) in the direction of headings (M,) in radians, and to their left."""
     along = np.stack([np.cos(turns), np.sin(turns)], 1)
     return along, np.stack([-along[:, 1], along[:, 0]], 1)

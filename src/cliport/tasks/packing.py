@@ -1,6 +1,6 @@
-"""Chosen things into a container: flat shapes, and named objects.
+"""Tasks that pack chosen objects into a container: flat shapes and named objects.
 
-The named objects stand in for scanned household objects, see `objects`; tasks with them say so in every info.
+The named objects are stand-ins for scanned household objects, see `objects`; tasks with them say so in every `info`.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from .task import Task
 if TYPE_CHECKING:
     from cliport.sim.environment import Environment
 
-DEPTH = 0.05  # metres
+DEPTH = 0.05  # meters
 
 
 class PackingShapes(Task):
-    """Pack the one shape that the instruction names, out of five."""
+    """Pack the one of five shapes that the instruction names."""
 
     max_steps = 1
 
@@ -43,7 +43,7 @@ class PackingShapes(Task):
 
 
 class PackingObjectsSeq(Task):
-    """Pack named objects one after the other, in the order of the instructions; other objects stay."""
+    """Pack named objects one at a time, in the order of the instructions; other objects are distractors."""
 
     max_steps = 10
     note = NOTE
@@ -57,7 +57,7 @@ class PackingObjectsSeq(Task):
             self.goals.append(pack(env, [body], [place], floor, inside, 1 / len(places), words))
 
     def add_box(self, env: Environment, count: int) -> tuple[Sequence[float], Pose, list[Pose]]:
-        """Add the container: its room, its floor, and up to `count` places for objects in the floor's frame."""
+        """Add the container, and return its inner extents, its floor, and up to `count` places in the floor's frame."""
         inside = (*env.rng.uniform(0.2, 0.3, 2), DEPTH)
         floor = add_container(self, env, inside)
         return inside, floor, [pose((*middle, 0)) for middle, _ in cells(env.rng, inside[:2], smallest=0.1, most=count)]
@@ -67,7 +67,7 @@ class PackingObjectsSeq(Task):
 
 
 class PackingObjectsGroup(PackingObjectsSeq):
-    """Pack all objects of one name; objects of other names stay."""
+    """Pack all objects of one name; objects of other names are distractors."""
 
     max_steps = 3
 
@@ -83,7 +83,7 @@ class PackingObjectsGroup(PackingObjectsSeq):
 def pack(
     env: Environment, bodies: Sequence[int], places: Sequence[Pose], floor: Pose, inside: Sequence[float], reward: float, words: str
 ) -> Goal:
-    """The goal to have bodies in a container: their middles count."""
+    """The goal of having bodies in a container; their centers count."""
     targets = [multiply(floor, multiply(place, pose((0, 0, env.size(body)[2] / 2)))) for body, place in zip(bodies, places, strict=True)]
     points = {body: np.zeros((1, 3)) for body in bodies}
     return Goal(

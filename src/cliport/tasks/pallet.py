@@ -1,4 +1,4 @@
-"""Boxes of one size, stacked on a pallet."""
+"""A task that stacks boxes of one size on a pallet."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from .task import Task
 if TYPE_CHECKING:
     from cliport.sim.environment import Environment
 
-PALLET = (0.3, 0.25, 0.03)  # metres
+PALLET = (0.3, 0.25, 0.03)  # meters
 CELL = (0.19 / 2, 0.19 / 3, 0.19 / 3)
 SIZE = tuple(side - gap for side, gap in zip(CELL, (0.01, 0.01, 0.0), strict=True))
 BROWN = (0.72, 0.55, 0.36)
 
 
 def layers(count: int = 3) -> Iterator[Pose]:
-    """Where boxes stand in the frame of the pallet's top, from the lowest: six to a layer, every second layer turned by a quarter."""
+    """Poses of the boxes in the frame of the pallet's top, bottom up: six per layer, every other layer rotated by 90 degrees."""
     for layer in range(count):
         turn = from_euler((0, 0, 0), yaw=np.pi / 2 * (layer % 2))
         for x in (-0.5, 0.5):
@@ -33,7 +33,7 @@ def layers(count: int = 3) -> Iterator[Pose]:
 
 
 class PalletizingBoxes(Task):
-    """Stack eighteen boxes in three crosswise layers. A new box comes when one is in its place."""
+    """Stack eighteen boxes in three crosswise layers. A new box appears when the last one is in place."""
 
     max_steps = 30
 
@@ -44,7 +44,7 @@ class PalletizingBoxes(Task):
         self.next_box()
 
     def next_box(self) -> None:
-        """A box somewhere on the table, to be put at the next target."""
+        """Add a box anywhere on the table, with the next target as its goal."""
         body = self.put(self.env, box(SIZE, mass=0.05), BROWN)
         target = self.targets[len(self.goals)]
         self.goals.append(Goal([Piece(body, np.pi)], [target], np.ones((1, 1), bool), 1 / len(self.targets), language.PALLETIZING_BOXES))

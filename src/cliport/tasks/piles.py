@@ -1,4 +1,4 @@
-"""Piles of small blocks, pushed into a square with a spatula."""
+"""Tasks that push piles of small blocks into a square with a spatula."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ from .task import Task
 if TYPE_CHECKING:
     from cliport.sim.environment import Environment
 
-SIDE = 0.12  # metres, of the square
-BLOCK = 0.01  # metres
-PATCH = 0.2  # metres: the side of the area over which a pile is strewn
+SIDE = 0.12  # meters: side of the square
+BLOCK = 0.01  # meters: side of a block
+PATCH = 0.2  # meters: side of the area over which the blocks are scattered
+CELLS = 13  # along each side of that area; at most one block lies in a cell
 
 
 class SweepingPiles(Task):
@@ -37,14 +38,16 @@ class SweepingPiles(Task):
         self.state_goal(pile, self.add_square(env, "green"), language.SWEEPING_PILES)
 
     def add_square(self, env: Environment, color: str) -> Pose:
-        square = self.place(env, (SIDE, SIDE, 0.0))
+        square = self.free_pose(env, (SIDE, SIDE, 0.0))
         env.add(zone((SIDE, SIDE), COLORS[color]), square, "fixed")
         return square
 
     def add_piles(self, env: Environment, colors: list[str]) -> list[list[int]]:
-        """Strew blocks over the middle of the table, those of each colour on their own half; the bodies of each pile."""
+        """Scatter blocks over the middle of the table, with each color on its own half, and return the bodies of each pile."""
         low = BOUNDS[:2].mean(1) - PATCH / 2
-        raster = np.stack(np.meshgrid(np.arange(0.5, 13), np.arange(0.5, 13)), -1).reshape(-1, 2) * PATCH / 13
+        # Random cells of a raster, slightly displaced: free of overlaps, so the blocks do not burst apart when the simulation starts.
+        centers = np.arange(0.5, CELLS)
+        raster = np.stack(np.meshgrid(centers, centers), -1).reshape(-1, 2) * PATCH / CELLS
         halves = [raster] if len(colors) == 1 else [raster[raster[:, 1] < PATCH / 2 - 0.005], raster[raster[:, 1] > PATCH / 2 + 0.005]]
         piles = []
         for color, places in zip(colors, halves, strict=True):
@@ -64,7 +67,7 @@ class SweepingPiles(Task):
 
 
 class SeparatingPiles(SweepingPiles):
-    """Push the pile of one colour into the square of another; there is a pile and a square too many."""
+    """Push the pile of one color into the square of another; a second pile and a second square are distractors."""
 
     def build(self, env: Environment) -> None:
         block, square, other_block, other_square = draw(env.rng, palette(self.split, self.mode), 4)

@@ -1,4 +1,4 @@
-"""Six blocks stacked into a pyramid of three rows."""
+"""Tasks that stack six blocks into a pyramid of three rows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cliport.sim.shapes import Shape, box, shape
 from cliport.sim.shapes.geometry import box_solid
 
 from . import language
-from .colors import COLORS, draw, palette
+from .colors import COLORS, STAND_BROWNS, draw, palette
 from .goal import Goal, Piece, any_to_any
 from .language import listed
 from .task import Task
@@ -19,21 +19,20 @@ from .task import Task
 if TYPE_CHECKING:
     from cliport.sim.environment import Environment
 
-BROWNS = {"lightest": (0.87, 0.72, 0.53), "middle": (0.65, 0.47, 0.3), "darkest": (0.4, 0.26, 0.15)}
-PITCH, BLOCK, BASE = 0.05, 0.04, 0.01  # metres
+PITCH, BLOCK, BASE = 0.05, 0.04, 0.01  # meters: distance of the places, side of a block, height of the base
 PLACES = [(-1.0, 0), (0.0, 0), (1.0, 0), (-0.5, 1), (0.5, 1), (0.0, 2)]
-"""Along the stand in pitches, and the row."""
+"""Position along the stand in pitches, and row, of each block."""
 
 
 def stand() -> Shape:
     """Three squares in a row along y, from the lightest brown to the darkest."""
     squares = [box_solid((PITCH, PITCH, BASE), (0, (number - 1) * PITCH, 0)) for number in range(3)]
-    meshes = [solid.mesh().painted(color) for solid, color in zip(squares, BROWNS.values(), strict=True)]
+    meshes = [solid.mesh().painted(color) for solid, color in zip(squares, STAND_BROWNS.values(), strict=True)]
     return shape("stand", [box_solid((PITCH, 3 * PITCH, BASE))], meshes, mass=0.5)
 
 
 class StackBlockPyramid(Task):
-    """Make the bottom, the middle and the top row; where in a row a block goes is free."""
+    """Build the bottom, the middle and the top row; the order of the blocks within a row does not matter."""
 
     max_steps = 12
     rows: tuple[tuple[int, ...], ...] = ((0, 1, 2), (3, 4), (5,))
@@ -59,12 +58,12 @@ class StackBlockPyramid(Task):
 
 
 def target(stand: Pose, along: float, row: int) -> Pose:
-    """Where a block belongs on a stand at a pose."""
+    """The target of a block on a stand with this pose."""
     return multiply(stand, pose((0, along * PITCH, BASE / 2 + (row + 0.5) * BLOCK)))
 
 
 class StackBlockPyramidSeq(StackBlockPyramid):
-    """The same one block at a time, as the instructions say it."""
+    """The same, one block at a time, as the instructions say."""
 
     rows = tuple((number,) for number in range(6))
 
@@ -72,6 +71,6 @@ class StackBlockPyramidSeq(StackBlockPyramid):
         return draw(rng, palette(self.split, self.mode), 6)
 
     def instructions(self, colors: list[str]) -> list[str]:
-        places = [f"the {brown} brown block" for brown in BROWNS]
+        places = [f"the {brown} brown block" for brown in STAND_BROWNS]
         places += [f"the {listed([colors[a], colors[b]])} blocks" for a, b in ((0, 1), (1, 2), (3, 4))]
         return [language.STACK_BLOCK_PYRAMID_SEQ.format(pick=color, place=place) for color, place in zip(colors, places, strict=True)]

@@ -1,4 +1,4 @@
-"""A rope of beads along the side of a square."""
+"""Tasks that lay a rope of beads along the side of a square."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from cliport.sim.constants import BOUNDS
 from cliport.sim.poses import apply, pose
 from cliport.sim.shapes import square_outline
 
+from ..errors import NoRoomError
 from . import language
-from .errors import NoRoom
 from .goal import Goal, Piece
 from .oracle import LayRope
 from .task import Task
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cliport.sim.environment import Environment
 
 BEADS, RADIUS = 20, 0.005
-PITCH = 2 * RADIUS * 2**0.5  # metres between neighbours
+PITCH = 2 * RADIUS * 2**0.5  # meters between neighbors: each bead can bend by up to a right angle
 SIDE = (BEADS - 1) * PITCH
 CORNERS = {
     "front left tip": (-0.5, -0.5),
@@ -28,7 +28,7 @@ CORNERS = {
     "back left corner": (-0.5, 0.5),
     "back right corner": (0.5, 0.5),
 }
-"""In sides of the square, whose frame's -y is its open front."""
+"""Positions in units of the square's side; the open front is at -y of its frame."""
 DIRECTIONS = (
     ("front left tip", "front right tip"),
     ("front right tip", "back right corner"),
@@ -38,7 +38,7 @@ DIRECTIONS = (
 
 
 class AlignRope(Task):
-    """Lay the rope from one corner of a three-sided square to another, as the instruction says. Which end is where is free."""
+    """Lay the rope from one corner of a three-sided square to another, as the instruction says; either end may be at either corner."""
 
     max_steps = 20
     position_tolerance = 0.02
@@ -47,7 +47,7 @@ class AlignRope(Task):
 
     def build(self, env: Environment) -> None:
         side = square_outline((SIDE, SIDE), sides="new")
-        square = self.place(env, (*side.size[:2], 0.0))
+        square = self.free_pose(env, (*side.size[:2], 0.0))
         env.add(side, square, "fixed")
         start, end = self.choose_direction(env.rng)
         line = np.linspace(CORNERS[start], CORNERS[end], BEADS) * SIDE
@@ -74,13 +74,14 @@ class ManipulatingRope(AlignRope):
 
 
 def curve(rng: np.random.Generator, draws: int = 200) -> np.ndarray:
-    """Where a rope lies at first: points (BEADS, 3) of a smooth curve within the workspace that does not touch itself.
+    """The initial position of a rope: points (BEADS, 3) of a smooth curve in the workspace that does not touch itself.
 
     Raises:
-        NoRoom: when none was found in `draws` draws.
+        NoRoomError: when `draws` draws give none.
     """
     for _ in range(draws):
         first, last = rng.uniform(-0.2, 0.2, 2)
+        # The curvature changes linearly along the rope: arcs and S-shapes, but no kinks.
         turns = rng.uniform(-np.pi, np.pi) + np.cumsum(np.linspace(first, last, BEADS - 1))
         steps = PITCH * np.stack([np.cos(turns), np.sin(turns)], 1)
         start = rng.uniform(BOUNDS[:2, 0], BOUNDS[:2, 1])
@@ -89,4 +90,4 @@ def curve(rng: np.random.Generator, draws: int = 200) -> np.ndarray:
         inside = (points > BOUNDS[:2, 0] + 0.03).all() and (points < BOUNDS[:2, 1] - 0.03).all()
         if inside and apart.min() > 4 * RADIUS:
             return np.column_stack([points, np.full(BEADS, RADIUS)])
-    raise NoRoom("no room for the rope")
+    raise NoRoomError("no room for the rope")

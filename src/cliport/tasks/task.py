@@ -1,4 +1,4 @@
-"""What a task is: goals in order, what they are worth, and the words that ask for them."""
+"""The base class of tasks: goals in order, their rewards and their instructions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import numpy as np
 from cliport.sim.poses import Pose, angle_between, apply, yaw_of
 from cliport.sim.shapes import Shape
 
-from .errors import NoRoom, TaskError
+from ..errors import NoRoomError, TaskError
+from ..scoring import SOLVED
 from .goal import Goal, remainder
 from .oracle import Oracle, PickPlace
 
@@ -18,13 +19,13 @@ if TYPE_CHECKING:
     from cliport.sim.environment import Environment
 
 SCENES = 20
-"""How often a scene that does not fit is drawn again."""
+"""Number of draws of a scene before it is given up because it does not fit."""
 COMPLETE = 0.99
-"""Share of a goal, or of a task, that counts as all of it."""
+"""Share of a goal that counts as all of it."""
 
 
 class Task:
-    """Base of all tasks. A subclass builds its scene and states its goals in `build`; the rest is the same for all.
+    """Base class of all tasks. A subclass builds its scene and states its goals in `build`; the rest is the same for all.
 
     Args:
         name: the task's name.
@@ -34,19 +35,19 @@ class Task:
 
     ee = "suction"
     lift: float | None = None
-    """Metres above the table at which the gripper drags a piece across; None to carry it high above everything."""
+    """Height in meters at which the gripper drags a piece across the table; None to carry it high above everything."""
     max_steps = 10
     position_tolerance = 0.01
-    """Metres on the table within which a piece is in place; the original's."""
+    """Largest horizontal distance in meters at which a piece is in place, as in the original."""
     height_tolerance = 0.02
-    """Metres above or below; the original does not look at heights."""
+    """Largest vertical distance in meters; the original ignores heights."""
     angle_tolerance = np.radians(15)
     sixdof = False
-    """Whether poses are compared and reached with their tilt."""
+    """Whether poses are compared and reached in all six degrees of freedom."""
     teacher: type[Oracle] = PickPlace
-    """Of its oracle."""
+    """The class of the task's oracle."""
     note: str | None = None
-    """What every info has to say about this task."""
+    """A remark on this task that goes into every `info`."""
 
     def __init__(self, name: str, mode: str, split: str) -> None:
         self.name, self.mode, self.split = name, mode, split
@@ -58,37 +59,41 @@ class Task:
     # The scene
 
     def build(self, env: Environment) -> None:
-        """Add the scene's bodies and append its goals, drawing from `env.rng` alone.
+        """Add the scene's bodies and append its goals, drawing only from `env.rng`.
 
         Raises:
-            NoRoom: when something does not fit; the scene is then drawn anew.
+            NoRoomError: when something does not fit; the scene is then drawn again.
         """
         raise NotImplementedError
 
     def reset(self, env: Environment) -> None:
-        """Build the scene; one that does not fit is cleared away and drawn again from the same stream, `SCENES` times at most."""
+        """Build the scene. One that does not fit is removed and drawn again from the same generator, up to `SCENES` times."""
         self.env = env
         for _ in range(SCENES):
             self.goals, self.finished, self.earned, self.paid = [], 0, 0.0, 0.0
             try:
                 self.build(env)
-            except NoRoom:
+            except NoRoomError:
                 for body in [body for bodies in env.objects.values() for body in bodies]:
                     env.remove(body)
             else:
                 return
-        raise TaskError(f"{self.name}: no scene that fits in {SCENES} draws with seed {env.seed}")
+        raise TaskError(f"{self.name}: none of {SCENES} scenes drawn with seed {env.seed} fits on the table")
 
-    def place(self, env: Environment, size: Sequence[float], margin: float = 0.01) -> Pose:
-        """A free pose for a thing of this size, or NoRoom."""
+    def free_pose(self, env: Environment, size: Sequence[float], margin: float = 0.01) -> Pose:
+        """A free pose for an object of this size.
+
+        Raises:
+            NoRoomError: when there is none.
+        """
         found = env.random_pose(size, margin)
         if found is None:
-            raise NoRoom(f"no room for a thing of {size[0]:.2f} x {size[1]:.2f} m")
+            raise NoRoomError(f"no room for an object of {size[0]:.2f} x {size[1]:.2f} m")
         return found
 
     def put(self, env: Environment, shape: Shape, color: Sequence[float] | None = None, category: str = "rigid") -> int:
-        """Add a shape somewhere free; its body."""
-        return env.add(shape, self.place(env, shape.size), category, color)
+        """Add a shape at a free pose and return its body number."""
+        return env.add(shape, self.free_pose(env, shape.size), category, color)
 
     # The score
 
@@ -99,18 +104,21 @@ class Task:
 
     @property
     def goal(self) -> Goal | None:
-        """The goal to reach now; None when all are reached."""
+        """The current goal; None if all are reached."""
         return self.goals[self.finished] if self.finished < len(self.goals) else None
 
     def language(self) -> str:
-        """The instruction of the current step; the last one's when there is nothing left to do."""
+        """The instruction of the current goal, or of the last one if all are reached."""
         return self.goals[min(self.finished, len(self.goals) - 1)].instruction
 
     def done(self) -> bool:
-        return self.goal is None or self.paid > COMPLETE
+        return self.goal is None or self.paid > SOLVED
 
     def reward(self) -> tuple[float, dict[str, Any]]:
-        """What was earned since the last call, in [-1, 1], and facts about it. A complete episode earns 1."""
+        """The reward since the last call, in [-1, 1], and entries for `info`. A complete episode earns 1 in total.
+
+        Partial progress on the current goal is paid too, and taken back if it is undone: the reward is the change of the total.
+        """
         share = 0.0
         while self.goal is not None:
             share = self.score(self.goal)
@@ -124,18 +132,18 @@ class Task:
         return reward, {"goals": self.finished, **({"objects": self.note} if self.note else {})}
 
     def advance(self) -> None:
-        """The current goal has been reached: go on to the next."""
+        """Go on to the next goal."""
         self.finished += 1
 
     def score(self, goal: Goal) -> float:
-        """The share of a goal that is reached, in [0, 1]."""
+        """The share of a goal that has been reached, in [0, 1]."""
         if goal.zone is None:
             return len(self.matched(goal)) / len(goal.pieces)
         points = np.concatenate([apply(self.env.pose(body), own) for body, own in goal.points.items()])
         return float(goal.zone.holds(points).mean())
 
     def matched(self, goal: Goal) -> dict[int, int]:
-        """Pieces in place and their targets, by their numbers in the goal. Without `replace` a target counts once."""
+        """Pieces in place and their targets, by number. Without `goal.replace`, a target counts once."""
         found: dict[int, int] = {}
         for number, piece in enumerate(goal.pieces):
             here = self.env.pose(piece.body)
@@ -147,15 +155,15 @@ class Task:
         return found
 
     def in_place(self, here: Pose, target: Pose, symmetry: float) -> bool:
-        """Whether a pose equals a target up to the task's tolerances and the piece's symmetry."""
+        """Whether a pose matches a target within the task's tolerances, given the piece's symmetry."""
         offset = here[0] - target[0]
         if np.linalg.norm(offset[:2]) > self.position_tolerance or abs(offset[2]) > self.height_tolerance:
             return False
         turn = remainder(yaw_of(target) - yaw_of(here), symmetry)
         if not self.sixdof:
             return abs(turn) <= float(self.angle_tolerance)
-        return angle_between(here[1], target[1]) <= self.angle_tolerance
+        return angle_between(here[1], target[1]) <= float(self.angle_tolerance)
 
     def oracle(self, env: Environment) -> Oracle:
-        """A policy that knows the simulator's state."""
+        """The task's oracle, a policy with access to the simulator's state."""
         return self.teacher(self, env)

@@ -1,4 +1,4 @@
-"""The layouts in which scenes are written, by name."""
+"""The formats in which scenes are written, by name."""
 
 from __future__ import annotations
 

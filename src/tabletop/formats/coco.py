@@ -1,11 +1,11 @@
 """COCO detection with instance masks.
 
-annotations/instances_{train,val}2017.json    categories are the shapes, in the order of the setting; ids start at 1
+annotations/instances_{train,val}2017.json    categories are the shapes, in the order of the setting `shapes`; ids start at 1
 train2017/000000000001.jpg                    image `id` is the scene's index + 1
 val2017/...
 
-A segmentation is the exact mask as uncompressed run lengths, {"size": [height, width], "counts": [..]}: columns from the top, first a run
-of zeros. Colour and size of a thing are in the annotation's `attributes`.
+A segmentation is the exact mask as uncompressed run lengths, {"size": [height, width], "counts": [..]}: by columns from the top, starting
+with a run of zeros. An object's color and size are in the annotation's `attributes`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from PIL import Image, ImageDraw
 from ..shapes import COLOURS
 from .format import Format, Sample, box_of
 
-IDS_PER_IMAGE = 10  # more than things in a scene
+IDS_PER_IMAGE = 10  # more than a scene has objects
 
 
 class Coco(Format):
@@ -33,7 +33,7 @@ class Coco(Format):
         return {"image": path}, {"image": image, "annotations": self.annotations(sample, identity)}
 
     def annotations(self, sample: Sample, image: int) -> list[dict[str, Any]]:
-        """One annotation per thing; boxes are [x, y, width, height] in pixels."""
+        """One annotation per object; boxes are [x, y, width, height] in pixels."""
         masks = {thing: sample.covered(thing) for thing in sample.scene.things}
         return [
             {
@@ -54,7 +54,7 @@ class Coco(Format):
         for part in self.settings.sizes:
             of_part = [note for owner, note in notes if owner == part]
             labels = {
-                "info": {"description": f"{self.settings.dataset}: rendered scenes", "version": "1"},
+                "info": {"description": f"{self.settings.dataset_name}: rendered scenes", "version": "1"},
                 "licenses": [],
                 "categories": categories,
                 "images": [note["image"] for note in of_part],
@@ -64,7 +64,7 @@ class Coco(Format):
         return {"categories": list(self.settings.shapes)}
 
     def picture(self, image: Image.Image, record: dict[str, Any], note: dict[str, Any]) -> Image.Image:
-        """Masks in their things' colours, boxes, and the categories' names."""
+        """Masks in the colors of their objects, boxes, and the names of the categories."""
         pixels = np.array(image.convert("RGB"), float)
         for annotation in note["annotations"]:
             mask = decoded(annotation["segmentation"])
@@ -79,14 +79,14 @@ class Coco(Format):
 
 
 def run_lengths(mask: np.ndarray) -> list[int]:
-    """Lengths of the runs of a mask (H, W) read column by column; the first is of zeros, and may be empty."""
+    """Run lengths of a mask (H, W) read column by column; the first run is of zeros and may be empty."""
     flat = np.concatenate([[False], mask.ravel(order="F"), [False]])
     changes = np.flatnonzero(flat[1:] != flat[:-1])
     counts = np.diff(np.concatenate([[0], changes, [mask.size]]))
-    return counts[: len(changes) + (changes[-1] < mask.size)].tolist()
+    return list(counts[: len(changes) + (changes[-1] < mask.size)].tolist())
 
 
 def decoded(segmentation: dict[str, Any]) -> np.ndarray:
-    """The mask (H, W) that run lengths stand for."""
+    """The mask (H, W) given by run lengths."""
     counts = segmentation["counts"]
     return np.repeat(np.arange(len(counts)) % 2 == 1, counts).reshape(segmentation["size"], order="F")

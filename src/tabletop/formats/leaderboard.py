@@ -1,10 +1,10 @@
 """Sherlock's three tests: which inference belongs to a region, which region to an inference, and how well inferences fit a region.
 
-Each test is a list of instances, one score is wanted for each, and its answers: what its published scorers read.
+A test consists of instances, each of which a model has to score, and of answers, in the form that the published scorers read.
 
 retrieval      every region with every inference of a split; the answer names the two records
-localization   every inference with every region of its picture ("gt", one is right) and with every proposed box ("auto", by its overlap)
-comparison     ten inferences for a region, each judged twice; here 3 if the rules conclude it from the region, else 1
+localization   every inference with every region of its image ("gt", one is correct) and every proposed box ("auto", judged by overlap)
+comparison     ten inferences for a region, each judged twice; here 3 if the rules derive it from the region, otherwise 1
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-SPLIT = 50  # records in a retrieval split, which has as many instances as their square; the original's have about 1000
+SPLIT = 50  # records per retrieval split, whose instances are all pairs of them; the original has about 1000
 CANDIDATES = 10  # inferences compared for a region
 FITS, DOES_NOT = 3.0, 1.0
 
@@ -27,7 +27,7 @@ Box = dict[str, int]
 
 @dataclass(frozen=True)
 class Case:
-    """One record: a region of a picture, a clue in it, an inference from it."""
+    """A record: a region of an image, a clue in it, and an inference from it."""
 
     image: dict[str, Any]
     """url, width and height."""
@@ -35,17 +35,17 @@ class Case:
     clue: str
     inference: str
     number: int
-    """Its place among its picture's."""
+    """Its number among the records of its image."""
     identity: str
     truths: list[str]
-    """Every inference that the rules draw from the region."""
+    """Every inference that the rules derive from the region."""
 
 
 Test = tuple[str, str, list[dict[str, Any]], dict[str, Any]]
 
 
 def tests(cases: Sequence[Case], proposed: Mapping[str, Sequence[Box]], seed: int) -> Iterator[Test]:
-    """The task, the name of its files, its instances and its answers."""
+    """All tests: task, name of its files, instances and answers."""
     for number, members in enumerate(splits(cases)):
         yield "retrieval", f"retrieval_{number}", *retrieval(members)
     yield "localization", "localization", *localization(cases, proposed)
@@ -53,7 +53,10 @@ def tests(cases: Sequence[Case], proposed: Mapping[str, Sequence[Box]], seed: in
 
 
 def splits(cases: Sequence[Case]) -> list[list[Case]]:
-    """Groups of up to SPLIT cases, each in the first group that has room and not yet its inference."""
+    """Groups of up to SPLIT cases, each in the first group that has room and does not contain its inference.
+
+    An inference that occurred twice in a split would be correct for two regions, but count as correct for one.
+    """
     groups: list[list[Case]] = []
     texts: list[set[str]] = []
     for case in cases:
@@ -105,13 +108,13 @@ def comparison(cases: Sequence[Case], rng: np.random.Generator) -> tuple[list[di
 
 
 def instance(task: str, case: Case, region: Sequence[Box], inference: str, what: str) -> dict[str, Any]:
-    """One triple of picture, region and inference that wants a score; `what` tells it from the case's others in this task."""
+    """A triple of image, region and inference to be scored; `what` distinguishes it from the case's others in this task."""
     test_id = hashlib.sha256(f"{task} {case.identity} {what}".encode()).hexdigest()[:32]
     return {"image": case.image, "region": region, "inference": inference, "test_id": test_id, "extra_info": {"task": task}}
 
 
 def overlap(one: Sequence[Box], other: Sequence[Box]) -> float:
-    """Intersection over union of the areas that two lists of boxes cover."""
+    """Intersection over union of the areas covered by two lists of boxes."""
     areas = [*one, *other]
     width, height = (max(box[start] + box[length] for box in areas) for start, length in (("left", "width"), ("top", "height")))
     covered = np.zeros((2, height, width), bool)

@@ -1,8 +1,8 @@
-"""Image-text pairs: folders of images and captions matched by stem, with masks beside them.
+"""Image-text pairs: folders of images and captions with equal file stems, and instance masks.
 
 train/images/000000.png     train/captions/000000.txt      one caption per line
-heldout/images/000500.png   heldout/captions/000500.txt    object combinations that train never shows
-masks/000000.png            instance numbers, uint8, 0 is the table
+heldout/images/000500.png   heldout/captions/000500.txt    combinations of objects that never occur in train
+masks/000000.png            instance numbers in uint8; 0 is the table
 """
 
 from __future__ import annotations

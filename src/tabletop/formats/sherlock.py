@@ -1,15 +1,15 @@
-"""Sherlock's files, in Sherlock's tree: regions of pictures, a clue in each, an inference from it.
+"""Sherlock's files in Sherlock's folders: regions of images, each with a clue and an inference from it.
 
 sherlock_dataset/sherlock_train_v1_1.json                      records
-sherlock_dataset/sherlock_val_with_split_idxs_v1_1.json        records with the retrieval split that each is in
-sherlock_dataset/image_url2auto_bboxes.json                    boxes that a detector might propose, by picture
+sherlock_dataset/sherlock_val_with_split_idxs_v1_1.json        records with the number of their retrieval split
+sherlock_dataset/image_url2auto_bboxes.json                    boxes that a detector might propose, by image
 val_{retrieval,localization,comparison}/                       the leaderboard's instances and answers (see `leaderboard`)
-test_{retrieval,localization,comparison}_public/               instances alone: the original keeps the answers of test to itself
-vcr1images/tabletop_0000/000000@0.jpg                          every other picture is wide, as film is, the rest as `aspect` says
+test_{retrieval,localization,comparison}_public/               instances only: the original does not publish the answers of test
+vcr1images/tabletop_0000/000000@0.jpg                          every other image has the format of film, the others have `aspect`
 vg/images/VG_100K/2.jpg     vg/images/VG_100K_2/4.jpg
 
-As in the original, the last parts of a picture's URL are its path below vcr1images and vg/images. The host is one that cannot exist.
-Texts are made by rules (see `tabletop.deduction`), and so are "auto" boxes and the judgements of the comparison.
+As in the original, the last parts of an image's URL are its path below vcr1images and vg/images. The host name can never exist.
+Texts are made by rules (see `tabletop.deduction`), as are "auto" boxes and the judgments of the comparison.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from .format import Format, Sample, box_of
 from .leaderboard import Case
 
 HOST = "http://tabletop.invalid"
-WIDE = 2.35  # width over height of film
-CERTAIN = 3.0  # the highest confidence that an annotator can state
+WIDE = 2.35  # width divided by height of film
+CERTAIN = 3.0  # an annotator's highest confidence
 NOTE = "clues, inferences, auto boxes and judgements come from rules, not from annotators"
 
 
@@ -92,12 +92,12 @@ class Sherlock(Format):
 
 
 def is_film(index: int) -> bool:
-    """Whether a scene stands among VCR's pictures, which come from films; the others stand among Visual Genome's."""
+    """Whether a scene is among VCR's images, which come from films; the others are among Visual Genome's."""
     return index % 2 == 0
 
 
 def place(index: int) -> tuple[str, str]:
-    """A picture's path below the root, and its URL."""
+    """An image's path below the root, and its URL."""
     if is_film(index):
         path = f"vcr1images/tabletop_{index // 100:04d}/{index:06d}@0.jpg"
         return path, f"{HOST}/{path}"
@@ -115,14 +115,14 @@ def named(box: Sequence[int]) -> dict[str, int]:
 
 
 def chosen(found: Sequence[Observation], rng: np.random.Generator, count: int) -> list[Observation]:
-    """Up to `count` observations, each of another region: arrangements before single things, else drawn."""
+    """Up to `count` random observations, each of a different region; arrangements come before single objects."""
     drawn = sorted((found[i] for i in rng.permutation(len(found))), key=lambda observation: -len(observation.things))
     regions = {frozenset(observation.things): observation for observation in reversed(drawn)}
     return [observation for observation in drawn if observation in regions.values()][:count]
 
 
 def proposals(boxes: Sequence[Sequence[int]], width: int, height: int, rng: np.random.Generator) -> list[dict[str, int]]:
-    """What a detector might propose: each box with its edges moved by up to a seventh of its size, and two boxes about nothing."""
+    """What a detector might propose: each box with its edges moved by up to a seventh of its size, and two random boxes."""
     corners = np.array([[left, top, left + wide, top + high] for left, top, wide, high in boxes], float)
     corners += rng.uniform(-1 / 7, 1 / 7, corners.shape) * np.tile(corners[:, 2:] - corners[:, :2], 2)
     noise = np.sort(rng.uniform(0, 1, (2, 2, 2)), axis=1).reshape(2, 4) * [width, height, width, height]
@@ -134,7 +134,7 @@ def proposals(boxes: Sequence[Sequence[int]], width: int, height: int, rng: np.r
 
 
 def record(case: Case) -> dict[str, Any]:
-    """One record of Sherlock's."""
+    """A record in Sherlock's form."""
     return {
         "inputs": {"image": case.image, "bboxes": case.region, "clue": case.clue, "confidence": CERTAIN, "obs_idx": case.number},
         "targets": {"inference": case.inference},

@@ -1,9 +1,9 @@
-"""A folder like PASCAL VOC2012's, for segmentation and detection. Below VOCdevkit/VOC2012:
+"""The folders of PASCAL VOC2012, for segmentation and detection. Below VOCdevkit/VOC2012:
 
 JPEGImages/2012_000001.jpg
-SegmentationClass/2012_000001.png      classes by pixel in VOC's palette: 0 the table, 1 the first shape, .., 255 void along contours
-SegmentationObject/2012_000001.png     the same of instance numbers
-Annotations/2012_000001.xml            boxes, from 1, both ends included
+SegmentationClass/2012_000001.png      a class per pixel in VOC's palette: 0 is the table, 1 the first shape, .., 255 void along contours
+SegmentationObject/2012_000001.png     the same with instance numbers
+Annotations/2012_000001.xml            boxes, counted from 1, both ends included
 ImageSets/Segmentation/{train,val,trainval}.txt, and the same in ImageSets/Main
 """
 
@@ -22,7 +22,7 @@ from .format import Format, Sample, box_of
 
 FOLDER = "VOCdevkit/VOC2012"
 VOID = 255
-BORDER = 2  # pixels on each side of a contour that are void
+BORDER = 2  # pixels of void on each side of a contour
 
 
 class Voc(Format):
@@ -54,30 +54,30 @@ class Voc(Format):
         return {"classes": ["background", *self.settings.shapes], "void": VOID}
 
     def picture(self, image: Image.Image, record: dict[str, Any], note: str) -> Image.Image:
-        """The picture and its classes, side by side."""
+        """The image and its classes, side by side."""
         with Image.open(self.root / record["classes"]) as classes:
             return sheet([image.convert("RGB"), classes.convert("RGB")], columns=2)
 
 
 def contours(mask: np.ndarray, width: int) -> np.ndarray:
-    """Whether within `width` pixels of each pixel of a mask (H, W) of instance numbers there is another number, (H, W) bool."""
+    """Where another number is within `width` pixels, in a mask (H, W) of instance numbers: (H, W) bool."""
     picture = Image.fromarray(mask)
     low, high = (np.asarray(picture.filter(kind(2 * width + 1))) for kind in (ImageFilter.MinFilter, ImageFilter.MaxFilter))
-    return low != high
+    return np.asarray(low != high)
 
 
 def palette() -> list[int]:
-    """VOC's 256 colours: the bits of a class's number, dealt in turn to red, green and blue from the highest bit down."""
+    """VOC's 256 colors: the bits of a class's number, assigned in turn to red, green and blue from their highest bits down."""
     numbers = np.arange(256)
     colours = [sum((numbers >> (3 * bit + channel) & 1) << (7 - bit) for bit in range(3)) for channel in range(3)]
     return np.stack(colours, 1).ravel().tolist()
 
 
 def annotation(sample: Sample, stem: str) -> ElementTree.Element:
-    """The things' boxes. One that touches the picture's edge counts as truncated."""
+    """The objects' boxes. One that touches the image's edge counts as truncated."""
     height, width = sample.scene.photograph.mask.shape
     root = ElementTree.Element("annotation")
-    add(root, {"folder": "VOC2012", "filename": f"{stem}.jpg", "source": {"database": sample.settings.dataset}})
+    add(root, {"folder": "VOC2012", "filename": f"{stem}.jpg", "source": {"database": sample.settings.dataset_name}})
     add(root, {"size": {"width": width, "height": height, "depth": 3}, "segmented": 1})
     for thing in sample.scene.things:
         left, top, wide, high = box_of(sample.covered(thing))
@@ -90,7 +90,7 @@ def annotation(sample: Sample, stem: str) -> ElementTree.Element:
 
 
 def add(parent: ElementTree.Element, entries: dict[str, Any]) -> None:
-    """Nested entries as child elements."""
+    """Add nested entries as child elements."""
     for name, value in entries.items():
         child = ElementTree.SubElement(parent, name)
         if isinstance(value, dict):

@@ -144,7 +144,7 @@ def results_in(folder: Path) -> dict[str, Any]:
 
 def advantage(ours: Sequence[float], theirs: Sequence[float]) -> str:
     """By how much rewards in the same scenes differ in the mean, with the interval of the paired differences."""
-    from cliport.intervals import bootstrap
+    from cliport.confidence import bootstrap
 
     differences = [one - other for one, other in zip(ours, theirs, strict=True)]
     low, high = bootstrap(differences)

@@ -15,8 +15,8 @@ from support.training import job_in, judged_by
 
 from cliport.config import DemosConfig, EvalConfig, RecordConfig
 from cliport.data.codec import HEIGHT_UNIT, encode
+from cliport.data.episode_source import EpisodeSource
 from cliport.data.reader import open_demonstrations
-from cliport.data.source import Source
 from cliport.data.store import opened
 from cliport.demos import make_demos
 from cliport.eval import evaluate
@@ -49,7 +49,7 @@ class Replay:
 
     origin = "no weights: a recording"
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: EpisodeSource) -> None:
         self.steps = [step for episode in source for step in episode.steps if step.action is not None]
 
     def act(self, view: HeightMap, language: str, goal: HeightMap | None = None) -> Fixed:
@@ -139,20 +139,20 @@ def test_checkpoints_are_validated_and_the_best_one_is_tested(bench: Bench) -> N
     assert (bench.checkpoints / f"{TASK}-cliport-n2-results-test.json").exists()
 
 
-def test_what_has_results_is_left_out_unless_they_shall_be_made_anew(bench: Bench) -> None:
+def test_checkpoints_with_results_are_skipped_unless_update_results(bench: Bench) -> None:
     first, _ = bench.run(checkpoint_type="00020")
     assert list(first) == [LATE]
     second, _ = bench.run()
     assert list(second) == [EARLY]
     third, report = bench.run()
     assert third == {}
-    assert report.texts[-1].endswith("has all results already; update_results=True makes them anew")
+    assert report.texts[-1].endswith("already has all results; update_results=True evaluates again")
     again, _ = bench.run(update_results=True, checkpoint_type="00020")
     assert again == first
     assert set(json.loads((bench.checkpoints / f"{TASK}-cliport-n2-results-val.json").read_text())) == {EARLY, LATE}
 
 
-def test_what_another_evaluator_did_meanwhile_is_not_done_again(bench: Bench) -> None:
+def test_checkpoints_that_another_process_has_just_evaluated_are_skipped(bench: Bench) -> None:
     job = bench.job()
     load, file = bench.loader(job.settings), bench.checkpoints / f"{TASK}-cliport-n2-results-val.json"
     theirs = {"episodes": [], "mean_reward": 0.125}
@@ -167,7 +167,7 @@ def test_what_another_evaluator_did_meanwhile_is_not_done_again(bench: Bench) ->
     assert rewards(found[EARLY]) == [0.0, 0.0]
 
 
-def test_results_that_shall_not_be_saved_are_told_only(bench: Bench) -> None:
+def test_without_save_results_no_file_is_written(bench: Bench) -> None:
     found, _ = bench.run(checkpoint_type="last", save_results=False)
     assert rewards(found["last.ckpt"]) == [0.0, 0.0]
     assert not list(bench.checkpoints.glob("*.json"))
@@ -193,7 +193,7 @@ def test_a_recorded_seed_gives_the_recorded_scene_whatever_came_before(task: str
             assert environment.info["lang_goal"] == recorded.steps[0].instruction
 
 
-def test_demonstrations_of_another_simulator_are_told(bench: Bench, tmp_path: Path) -> None:
+def test_scenes_that_differ_from_the_recorded_ones_are_reported(bench: Bench, tmp_path: Path) -> None:
     [*_, recorded] = open_demonstrations(bench.data_dir, TASK, "val")
     first = recorded.steps[0]
     raised = dataclasses.replace(first, view=dataclasses.replace(first.view, height=first.view.height + 0.05))
@@ -202,7 +202,7 @@ def test_demonstrations_of_another_simulator_are_told(bench: Bench, tmp_path: Pa
         store.add(other.seed, other.actions, other.reward, encode(other))
     bench.data_dir = tmp_path / "other"
     _, report = bench.run(checkpoint_type="last", n_demos=1)
-    assert "1 of 1 scenes are not those that were recorded: another simulator made the demonstrations" in report.texts
+    assert "1 of 1 scenes differ from the recorded ones: the demonstrations come from another simulator" in report.texts
 
 
 def test_a_group_s_tasks_take_turns_and_the_names_say_multi(bench: Bench) -> None:
@@ -245,7 +245,7 @@ def test_what_is_missing_is_told_before_any_agent_is_made(bench: Bench) -> None:
     def never(path: Path) -> Any:
         raise AssertionError(path)
 
-    with pytest.raises(DataError, match="has 2 whole demonstrations where n=50 are wanted; make more"):
+    with pytest.raises(DataError, match="has 2 complete demonstrations, but n=50 are needed; make more"):
         evaluate(bench.job(n_demos=50), never)
     with pytest.raises(DataError, match=f"align-rope-val: there are no demonstrations; .*{TASK}-test, {TASK}-val"):
         evaluate(bench.job(eval_task="align-rope"), never)

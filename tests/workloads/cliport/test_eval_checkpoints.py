@@ -8,9 +8,9 @@ import pytest
 from support.training import job_in
 
 from cliport.agents import AgentConfig
-from cliport.checkpoints import to_evaluate
+from cliport.checkpoint_files import to_evaluate
 from cliport.config import EvalConfig
-from cliport.eval import original_config, places_of
+from cliport.eval import original_config, paths_of
 from cliport.results import add, file_name
 from harness.errors import CheckpointError, ParameterError
 
@@ -55,7 +55,7 @@ def test_test_best_is_the_best_on_validation_else_the_last(folder: Path) -> None
     assert chosen(folder, "test_best") == [EARLY]
 
 
-def test_a_file_is_itself(folder: Path) -> None:
+def test_a_file_selects_itself(folder: Path) -> None:
     assert chosen(folder / EARLY, "val_missing") == [EARLY]
 
 
@@ -78,17 +78,17 @@ def test_an_unknown_type_gets_the_valid_ones_and_the_nearest(folder: Path, kind:
     said = str(failure.value)
     assert f"checkpoint_type={kind}: no such checkpoint" in said
     assert hint in said
-    assert "valid are val_missing, test_best, last, best and a part of a name among best.ckpt, last.ckpt, steps=05000" in said
+    assert "valid are val_missing, test_best, last, best and part of a name among best.ckpt, last.ckpt, steps=05000" in said
 
 
-def test_a_best_checkpoint_that_is_gone_is_told(folder: Path) -> None:
+def test_a_missing_best_checkpoint_is_an_error(folder: Path) -> None:
     add(folder / file_name(TASK, "cliport", 100, "val", False), "steps=20000-val_loss=0.1.ckpt", {"episodes": [], "mean_reward": 1.0})
     with pytest.raises(CheckpointError, match="checkpoint_type=test_best: no such checkpoint"):
         chosen(folder, "test_best")
 
 
 def test_a_folder_without_checkpoints_says_what_to_look_at(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"there are no checkpoints .*; is model_task, agent, train_demos or exp_folder another one"):
+    with pytest.raises(CheckpointError, match=r"there are no checkpoints .*\. Check model_task, agent, train_demos and exp_folder"):
         chosen(tmp_path / "nowhere", "last")
 
 
@@ -101,38 +101,38 @@ def test_the_form_of_the_original_s_agents_is_in_its_run_s_settings(folder: Path
     expected = AgentConfig(agent="transporter", attn_stream_fusion_type="mult", n_rotations=24)
     assert original_config(settings, folder / EARLY) == expected
     assert original_config(EvalConfig(agent="transporter", train_config=str(hydra)), Path("elsewhere.ckpt")) == expected
-    with pytest.raises(ParameterError, match=r"train_config=nowhere\.yaml: there is no such file"):
+    with pytest.raises(ParameterError, match=r"train_config=nowhere\.yaml: no such file"):
         original_config(EvalConfig(train_config="nowhere.yaml"), folder / EARLY)
 
 
-def test_places_follow_the_original_s_layout(tmp_path: Path) -> None:
+def test_paths_follow_the_original_s_layout(tmp_path: Path) -> None:
     settings = EvalConfig(eval_task=TASK, model_task="multi-all", n_demos=10, mode="test", model_dir=str(tmp_path))
-    places = places_of(job_in(tmp_path / "run", settings, tmp_path / "data"))
-    assert places.data == tmp_path / "data"
-    assert places.checkpoints == tmp_path / "exps/multi-all-cliport-n1000-train/checkpoints"
-    assert places.results == tmp_path / f"exps/{TASK}-cliport-n1000-train/checkpoints/{TASK}-cliport-n10-multi-results-test.json"
-    assert places.validation == places.results.parent
-    assert places.videos == tmp_path / f"exps/{TASK}-cliport-n1000-train/videos"
+    paths = paths_of(job_in(tmp_path / "run", settings, tmp_path / "data"))
+    assert paths.data == tmp_path / "data"
+    assert paths.checkpoints == tmp_path / "exps/multi-all-cliport-n1000-train/checkpoints"
+    assert paths.results == tmp_path / f"exps/{TASK}-cliport-n1000-train/checkpoints/{TASK}-cliport-n10-multi-results-test.json"
+    assert paths.validation == paths.results.parent
+    assert paths.videos == tmp_path / f"exps/{TASK}-cliport-n1000-train/videos"
 
 
-def test_stated_places_are_taken(tmp_path: Path) -> None:
+def test_stated_paths_are_used(tmp_path: Path) -> None:
     stated = {"model_path": "m", "save_path": "s", "results_path": "r", "model_dir": "x"}
     job = job_in(tmp_path, EvalConfig(eval_task=TASK, exp_folder="e", **stated), Path("d"), init_from=Path("i.ckpt"))
-    places = places_of(job)
-    assert (places.data, places.checkpoints, places.validation, places.results.parent) == tuple(map(Path, ("d", "m", "r", "s")))
-    assert places.videos == Path("x/e") / f"{TASK}-cliport-n1000-train/videos"
+    paths = paths_of(job)
+    assert (paths.data, paths.checkpoints, paths.validation, paths.results.parent) == tuple(map(Path, ("d", "m", "r", "s")))
+    assert paths.videos == Path("x/e") / f"{TASK}-cliport-n1000-train/videos"
 
 
 def test_a_run_of_an_agent_writes_to_its_own_folder(tmp_path: Path) -> None:
-    places = places_of(job_in(tmp_path, EvalConfig(eval_task=TASK), tmp_path / "data", init_from=tmp_path / "step=1.ckpt"))
-    assert (places.checkpoints, places.results.parent, places.videos) == (
+    paths = paths_of(job_in(tmp_path, EvalConfig(eval_task=TASK), tmp_path / "data", init_from=tmp_path / "step=1.ckpt"))
+    assert (paths.checkpoints, paths.results.parent, paths.videos) == (
         tmp_path / "step=1.ckpt",
         tmp_path / "results",
         tmp_path / "videos",
     )
 
 
-def test_the_state_of_training_is_no_checkpoint_of_its_own(folder: Path) -> None:
+def test_full_training_states_are_not_evaluated_besides_last(folder: Path) -> None:
     (folder / "step=00005000.ckpt").touch()
     assert chosen(folder, "05000") == [EARLY]
     alone = folder.parent / "alone"

@@ -10,15 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cliport.intervals import bootstrap, wilson
-from cliport.results import Outcome, add, best_checkpoint, exclusive, file_name, read, summary
+from cliport.confidence import bootstrap, wilson
+from cliport.results import EpisodeResult, add, best_checkpoint, exclusive, file_name, read, summary
 from harness.errors import DataError
 
 ENTRY = {"episodes": [[1.0, {"lang_goal": "go"}]], "mean_reward": 1.0}
 
 
-def outcomes(*rewards: float) -> list[Outcome]:
-    return [Outcome(reward, {"lang_goal": "go", "pose": np.zeros(3)}) for reward in rewards]
+def outcomes(*rewards: float) -> list[EpisodeResult]:
+    return [EpisodeResult(reward, {"lang_goal": "go", "pose": np.zeros(3)}) for reward in rewards]
 
 
 def test_the_file_s_name_is_the_original_s() -> None:
@@ -43,7 +43,7 @@ def test_success_is_a_reward_above_99_hundredths_and_both_numbers_have_an_interv
     assert 0.2 <= low < entry["mean_reward"] < high <= 1.0
 
 
-def test_repeats_of_a_scene_make_no_interval_narrower() -> None:
+def test_repeating_scenes_does_not_narrow_the_interval() -> None:
     once, thrice = summary([outcomes(*[1.0, 0.0] * 5)], ""), summary([outcomes(*[1.0, 0.0] * 5)] * 3, "")
     assert len(thrice["episodes"]) == 30
     assert thrice["mean_reward"] == once["mean_reward"] == 0.5
@@ -76,18 +76,18 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
     assert list(tmp_path.iterdir()) == [file]
 
 
-def test_an_evaluator_does_not_wait_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cliport.results.PATIENCE", 0.01)
+def test_waiting_for_another_evaluator_is_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cliport.results.LOCK_SECONDS", 0.01)
     file = tmp_path / "results.json"
-    with exclusive(file), pytest.raises(DataError, match=r"results\.json: another evaluator has kept it locked"):
+    with exclusive(file), pytest.raises(DataError, match=r"results\.json: another evaluator has held the lock"):
         add(file, "one.ckpt", ENTRY)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "3", '{"a.ckpt": {}}', '{"a.ckpt": {"mean_reward": "x", "episodes": []}}', "\udcff"])
-def test_what_is_no_results_file_is_named_and_not_overwritten(tmp_path: Path, text: str) -> None:
+def test_a_file_that_is_not_a_results_file_is_named_and_kept(tmp_path: Path, text: str) -> None:
     file = tmp_path / "results.json"
     file.write_bytes(os.fsencode(text))
-    with pytest.raises(DataError, match=r"results\.json: is no results file"):
+    with pytest.raises(DataError, match=r"results\.json is not a results file"):
         add(file, "one.ckpt", ENTRY)
     assert file.read_bytes() == os.fsencode(text)
 

@@ -199,10 +199,10 @@ def test_contradicting_settings_are_refused_all_at_once(tmp_path: Path) -> None:
     with pytest.raises(ParameterError) as refused:
         render(settings, 0, tmp_path, Recorder())
     assert refused.value.problems == [
-        "min_objects=5 is above max_objects=4",
-        "name=../up: must be 3 to 100 letters, digits, underscores, dots and hyphens",
-        "shapes=['cube', 'cube']: must name one or more shapes, each once",
-        "n=10 heldout=0.1: leaves no scene for test, which format=sherlock needs",
+        "min_objects=5 is greater than max_objects=4",
+        "name=../up: must consist of 3 to 100 letters, digits, underscores, dots and hyphens",
+        "shapes=['cube', 'cube']: must name at least one shape, and none twice",
+        "n=10 heldout=0.1: leaves no scenes for test, which format=sherlock needs",
     ]
     assert not list(tmp_path.iterdir())
 

@@ -85,7 +85,7 @@ def test_support_comes_before_sideways_relations() -> None:
     assert cube.flat_top
 
 
-def test_close_calls_are_not_said() -> None:
+def test_unclear_relations_are_not_stated() -> None:
     assert said(scene(("red", "cube", (0.0, 0.0, 0.03)), ("blue", "cube", (0.02, 0.0, 0.03)))) == set()
 
 

@@ -1,10 +1,10 @@
-"""Procedural shapes: what can be put on the table.
+"""Procedural shapes: everything that can be put on the table.
 
-A `Shape` has convex solids to touch and a coloured mesh to see; its frame's origin is the middle of its extents unless the function
-that makes it says otherwise. All functions are pure, lengths are metres, colours are RGB in [0, 1]. `Environment.add` places a shape.
+A `Shape` has convex solids for collisions and a colored mesh for rendering; its origin is the center of its extents unless its function
+says otherwise. All functions are pure, lengths are in meters, colors are RGB in [0, 1]. `Environment.add` places a shape.
 
-A new shape is made of solids: `shape("name", [box_solid(size, position), ...], mass=...)`: seen as what is touched, or with meshes of its
-own.
+A new shape is made of solids: `shape("name", [box_solid(size, position), ...], mass=...)`. It is rendered as its solids, or with meshes
+of its own.
 """
 
 from __future__ import annotations
@@ -13,19 +13,17 @@ from .geometry import Mesh, Solid, box_mesh, box_solid, cylinder_solid, hull_sol
 from .kits import LETTERS, decal, kit_board, letter
 from .shape import Shape, shape
 from .table import (
+    MARK_COLOR,
     bowl,
     box,
     container,
     corner,
     cylinder,
-    disc,
     ell,
     ell_fixture,
     hanoi_disk,
-    hanoi_stand,
     pallet,
     plate,
-    pyramid_stand,
     sphere,
     square_outline,
     zone,
@@ -33,6 +31,7 @@ from .table import (
 
 __all__ = [
     "LETTERS",
+    "MARK_COLOR",
     "Mesh",
     "Shape",
     "Solid",
@@ -45,11 +44,9 @@ __all__ = [
     "cylinder",
     "cylinder_solid",
     "decal",
-    "disc",
     "ell",
     "ell_fixture",
     "hanoi_disk",
-    "hanoi_stand",
     "hull_solid",
     "kit_board",
     "letter",
@@ -57,7 +54,6 @@ __all__ = [
     "pallet",
     "plate",
     "prism",
-    "pyramid_stand",
     "revolved",
     "shape",
     "sphere",

@@ -1,4 +1,4 @@
-"""Triangles to see and convex solids to touch."""
+"""Triangle meshes for rendering and convex solids for collisions."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from ..poses import UPRIGHT, apply, pose
 
 SEGMENTS = 32  # around an axis: few enough for a software renderer, many enough to look round
 
-ON_PLANE = 1e-7  # metres
-FLAT = 1e-12  # square metres
+ON_PLANE = 1e-7  # meters
+FLAT = 1e-12  # square meters
 
 Color = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
 class Mesh:
-    """Triangles with a normal per vertex and one colour; None is the colour that the body gets."""
+    """Triangles with a normal per vertex and one color; None stands for the body's color."""
 
     vertices: np.ndarray
-    """(V, 3) metres."""
+    """(V, 3) in meters."""
     normals: np.ndarray
     """(V, 3), unit length, outwards."""
     triangles: np.ndarray
@@ -41,7 +41,7 @@ class Mesh:
 
 @dataclass(frozen=True)
 class Solid:
-    """A convex body. Extents are full widths in its own frame: a cylinder's axis is z, a sphere's extents are equal."""
+    """A convex solid. Extents are full widths in its own frame: a cylinder's axis is z, a sphere's extents are equal."""
 
     kind: str
     """ "box", "cylinder", "sphere" or "hull"."""
@@ -91,7 +91,7 @@ def hull_solid(points: np.ndarray) -> Solid:
 
 
 def flat(triangles: np.ndarray, color: Color | None = None) -> Mesh:
-    """Facets (T, 3, 3), each with its own normal."""
+    """A mesh of facets (T, 3, 3), each with its own normal."""
     normals = np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
     lengths = np.linalg.norm(normals, axis=1, keepdims=True)
     kept = lengths[:, 0] > 1e-14
@@ -100,7 +100,7 @@ def flat(triangles: np.ndarray, color: Color | None = None) -> Mesh:
 
 
 def merged(meshes: Sequence[Mesh]) -> Mesh:
-    """One mesh of many, with the first one's colour."""
+    """Several meshes as one, with the color of the first."""
     offsets = np.cumsum([0, *(len(mesh.vertices) for mesh in meshes)])
     return Mesh(
         np.concatenate([mesh.vertices for mesh in meshes]),
@@ -111,16 +111,16 @@ def merged(meshes: Sequence[Mesh]) -> Mesh:
 
 
 def box_mesh(size: Sequence[float]) -> Mesh:
-    """A box of full widths `size` around the origin."""
+    """A box with extents `size` around the origin."""
     corners = np.array([[x, y, z] for x in (-0.5, 0.5) for y in (-0.5, 0.5) for z in (-0.5, 0.5)]) * size
     quads = [(0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3)]
     return flat(np.array([[corners[q[i]] for i in part] for q in quads for part in ((0, 1, 2), (0, 2, 3))]))
 
 
 def revolved(profile: Sequence[tuple[float, float]], smooth: bool = False) -> Mesh:
-    """The surface of revolution of a profile of (radius, z) points, ordered from the bottom's axis over the outside to the top's.
+    """The surface of revolution of a profile of (radius, z) points, ordered from the axis at the bottom over the outside to the top.
 
-    A profile that is not smooth gets its own vertices per band, so that edges stay edges under interpolated shading.
+    If it is not smooth, each band has its own vertices, so that edges remain sharp under interpolated shading.
     """
     points = np.asarray(profile, float)
     bands = [points] if smooth else [points[i : i + 2] for i in range(len(points) - 1)]
@@ -134,6 +134,7 @@ def revolved(profile: Sequence[tuple[float, float]], smooth: bool = False) -> Me
             np.stack([grid[:, :1] * np.cos(angle), grid[:, :1] * np.sin(angle), np.repeat(grid[:, 1:], SEGMENTS, axis=1)], -1)
             for grid in (band, outward)
         ]
+        # Between two rings of vertices lies a strip of quadrilaterals, two triangles each.
         low = np.arange(len(band) - 1)[:, None] * SEGMENTS
         here, there = np.arange(SEGMENTS), np.roll(np.arange(SEGMENTS), -1)
         a, b, c, d = low + here, low + there, low + SEGMENTS + there, low + SEGMENTS + here
@@ -143,7 +144,7 @@ def revolved(profile: Sequence[tuple[float, float]], smooth: bool = False) -> Me
 
 
 def prism(outline: np.ndarray, height: float) -> Mesh:
-    """A simple polygon (N, 2), counter-clockwise, with straight walls, from z = -height / 2 to height / 2."""
+    """A simple counter-clockwise polygon (N, 2) with vertical walls, from z = -height / 2 to height / 2."""
     outline = np.asarray(outline, float)
     top = np.concatenate([outline, np.full((len(outline), 1), height / 2)], axis=1)
     bottom = top - [0, 0, height]
@@ -156,7 +157,7 @@ def prism(outline: np.ndarray, height: float) -> Mesh:
 
 
 def triangulated(outline: np.ndarray) -> np.ndarray:
-    """Indices (N - 2, 3) of triangles that fill a simple counter-clockwise polygon (N, 2), by clipping ears."""
+    """Indices (N - 2, 3) of triangles that fill a simple counter-clockwise polygon (N, 2), by ear clipping (Meisters 1975)."""
     left, triangles = list(range(len(outline))), []
     while len(left) > 3:
         ear = next((i for i in range(len(left)) if is_ear(outline, left, i)), 0)
@@ -166,6 +167,7 @@ def triangulated(outline: np.ndarray) -> np.ndarray:
 
 
 def is_ear(outline: np.ndarray, left: list[int], i: int) -> bool:
+    """Whether corner `i` of the remaining polygon is convex and its triangle contains no other corner."""
     a, b, c = (outline[left[k]] for k in (i - 1, i, (i + 1) % len(left)))
     if cross(b - a, c - b) <= 1e-14:
         return False
@@ -174,11 +176,15 @@ def is_ear(outline: np.ndarray, left: list[int], i: int) -> bool:
 
 
 def cross(a: np.ndarray, b: np.ndarray) -> float:
+    """The z component of the cross product of two vectors (2,)."""
     return float(a[0] * b[1] - a[1] * b[0])
 
 
 def hull_mesh(points: np.ndarray) -> Mesh:
-    """The convex hull's surface of few points (N, 3): the planes through three of them that have all others on one side."""
+    """The surface of the convex hull of a few points (N, 3): the planes through three of them with all others on one side.
+
+    Brute force in O(N^4), which is fast enough for the dozen corners of a solid and handles coplanar corners exactly.
+    """
     triples = points[np.array(list(itertools.combinations(range(len(points)), 3)))]
     normals = np.cross(triples[:, 1] - triples[:, 0], triples[:, 2] - triples[:, 0])
     lengths = np.linalg.norm(normals, axis=1)
@@ -194,14 +200,14 @@ def hull_mesh(points: np.ndarray) -> Mesh:
 
 
 def fan(points: np.ndarray, normal: np.ndarray) -> np.ndarray:
-    """Triangles (T, 3, 3) of the convex hull of points of one plane, counter-clockwise about its `normal`."""
+    """Triangles (T, 3, 3) of the convex hull of points in a plane, counter-clockwise about its `normal`."""
     right = np.cross(normal, np.eye(3)[np.abs(normal).argmin()])
     ordered = points[outline(np.stack([points @ right, points @ np.cross(normal, right)], 1))]
     return np.stack([np.repeat(ordered[:1], len(ordered) - 2, 0), ordered[1:-1], ordered[2:]], 1)
 
 
 def outline(points: np.ndarray) -> np.ndarray:
-    """Which of points (N, 2) are the corners of their convex hull, counter-clockwise.
+    """Indices of the points (N, 2) that are corners of their convex hull, counter-clockwise.
 
     Andrew: Another Efficient Algorithm for Convex Hulls in Two Dimensions, 1979.
     """

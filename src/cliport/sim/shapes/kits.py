@@ -1,6 +1,6 @@
-"""The pieces of the kits: flat letters and figures, the board, and the marks on it that show where a piece belongs.
+"""Pieces of the kits: flat letters and figures, the board, and the marks that show where a piece belongs.
 
-A figure is a union of convex polygons in the square from -1 to 1; pieces and marks of one name have the same outline.
+A figure is a union of convex polygons in the square from -1 to 1; the piece and the mark of a name have the same outline.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def regular(corners: int, radius: float = 1.0, middle: Sequence[float] = (0, 0),
 
 
 def arc(start: float, end: float, pieces: int, outer: float = 1.0, inner: float = 0.5, middle: Sequence[float] = (0, 0)) -> Polygons:
-    """Pieces of a ring between two angles in degrees."""
+    """Convex pieces of a ring between two angles in degrees."""
     edges = np.radians(np.linspace(start, end, pieces + 1))
     rays = np.stack([np.cos(edges), np.sin(edges)], 1)
     return [np.array([a * inner, a * outer, b * outer, b * inner]) + middle for a, b in itertools.pairwise(rays)]
@@ -85,19 +85,19 @@ LETTERS: dict[str, Callable[[], Polygons]] = {
         bar((0.7, 0.8), (0, -0.35), 0.42),
     ],
 }
-"""The twenty figures of the kits, by the names that the instructions use; their order is the original's numbering."""
+"""The twenty figures of the kits by the names in the instructions, in the order of the original's numbering."""
 
 TURNS = {"triangle": 3, "square": 4, "plus": 4, "diamond": 2, "pentagon": 5, "rectangle": 2, "flower": 6, "star": 5, "hexagon": 6}
-"""How often a figure looks the same in a full turn about its origin, where that is more than once."""
+"""How often a figure looks the same in a full rotation about its origin, if more than once."""
 ROUND = ("circle", "ring")
-"""Figures that look the same after any turn."""
+"""Figures that look the same after any rotation."""
 
 
 @cache
 def figure(name: str, width: float) -> tuple[np.ndarray, ...]:
-    """Convex polygons of a figure, counter-clockwise, in metres; its bounding box is `width` wide or high.
+    """Convex counter-clockwise polygons of a figure in meters; the longer side of its bounding box is `width`.
 
-    The origin is where its symmetry turns about; without one, the middle of the bounding box.
+    The origin is its center of symmetry, or the center of the bounding box if it has none.
     """
     polygons = LETTERS[name]()
     points = np.concatenate(polygons)
@@ -113,7 +113,7 @@ def signed_area(polygon: np.ndarray) -> float:
 
 
 def letter(name: str, width: float = 0.07, height: float = 0.02, mass: float = 0.02) -> Shape:
-    """A flat piece of a kit: one of LETTERS, `width` along its longer side. Origin: its `figure`'s, at half its height."""
+    """A flat piece of a kit: one of LETTERS, `width` along its longer side. Origin: that of its `figure`, at half its height."""
     polygons = figure(name, width)
     solids = [upright(polygon, height) for polygon in polygons]
     return shape(name, solids, [merged([prism(polygon, height) for polygon in polygons])], mass=mass)
@@ -124,13 +124,13 @@ def upright(polygon: np.ndarray, height: float) -> Solid:
 
 
 def decal(name: str, width: float = 0.07, color: Color = (0.2, 0.2, 0.2)) -> Shape:
-    """The mark that shows where a `letter` of the same name and width belongs: seen, not touched.
+    """The mark that shows where a `letter` of the same name and width belongs; it has no collision shape.
 
-    Put its origin on the surface that bears it; its pose is the piece's when it is in place, but for the height.
+    Put its origin on the surface below it. Except for the height, its pose is that of the piece in place.
     """
     return shape(f"{name} mark", [], [merged([prism(polygon, MARK) for polygon in figure(name, width)])], color=color)
 
 
 def kit_board(size: Sequence[float] = (0.28, 0.2, 0.005), color: Color = (0.6, 0.6, 0.62)) -> Shape:
-    """A thin board. Origin: the middle of its extents."""
+    """A thin board. Origin: the center of its extents."""
     return shape("kit", [box_solid(size)], mass=0.5, color=color)

@@ -1,4 +1,4 @@
-"""One thing that can be put on the table."""
+"""An object that can be put on the table."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from .geometry import Color, Mesh, Solid, merged
 
 @dataclass(frozen=True)
 class Shape:
-    """What is seen and what is touched, in one frame."""
+    """Meshes for rendering and solids for collisions, in one frame."""
 
     name: str
     meshes: tuple[Mesh, ...]
-    """Seen; one colour each, None for the body's."""
+    """Rendered; one color each, None for the body's."""
     solids: tuple[Solid, ...]
-    """Touched; none for a mark on the table."""
+    """For collisions; empty for a mark on the table."""
     size: tuple[float, float, float]
-    """Extents in metres along the frame's axes."""
+    """Extents in meters along the frame's axes."""
     mass: float = 0.02
     """Kilograms."""
     color: Color = (0.6, 0.6, 0.6)
@@ -28,7 +28,7 @@ class Shape:
 
     @property
     def vertices(self) -> np.ndarray:
-        """(V, 3): the corners of all that is seen."""
+        """The vertices (V, 3) of all meshes."""
         return np.concatenate([mesh.vertices for mesh in self.meshes])
 
 
@@ -40,7 +40,7 @@ def shape(
     color: Color = (0.6, 0.6, 0.6),
     friction: float = 0.6,
 ) -> Shape:
-    """A shape seen as its `meshes`, or as its solids where none are given."""
+    """A shape rendered as its `meshes`, or as its solids if none are given."""
     seen = tuple(meshes) if meshes is not None else (merged([solid.mesh() for solid in solids]),)
     vertices = np.concatenate([mesh.vertices for mesh in seen] or [solid.mesh().vertices for solid in solids])
     low, high = vertices.min(0), vertices.max(0)

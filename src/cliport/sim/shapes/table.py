@@ -1,4 +1,4 @@
-"""What stands and lies on the table in the tasks."""
+"""The objects and marks on the table in the tasks."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ import numpy as np
 from .geometry import Color, Solid, box_mesh, box_solid, cylinder_solid, hull_solid, merged, revolved
 from .shape import Shape, shape
 
-MARK = 0.002  # height of what is only seen: above the table's top, under everything else
+MARK = 0.002  # height of a mark: above the table's top, below everything else
+MARK_COLOR: Color = (0.35, 0.7, 0.33)
 RING = 16  # convex pieces around an axis
 
 
 def box(size: Sequence[float] = (0.04, 0.04, 0.04), mass: float = 0.02) -> Shape:
-    """A block; the default is the block of the stacking tasks."""
+    """A box; the default is the block of the stacking tasks."""
     return shape("box", [box_solid(size)], mass=mass)
 
 
@@ -23,25 +24,20 @@ def cylinder(diameter: float, height: float, mass: float = 0.02) -> Shape:
     return shape("cylinder", [cylinder_solid(diameter, height)], mass=mass)
 
 
-def disc(diameter: float, height: float = 0.01, mass: float = 0.02) -> Shape:
-    """A flat cylinder."""
-    return shape("disc", [cylinder_solid(diameter, height)], mass=mass)
-
-
 def sphere(diameter: float, mass: float = 0.02) -> Shape:
     return shape("sphere", [Solid("sphere", (diameter, diameter, diameter))], mass=mass)
 
 
-def zone(size: Sequence[float], color: Color = (0.35, 0.7, 0.33)) -> Shape:
-    """A rectangle (x, y) painted on the table: seen, not touched. Put its origin at z = 0."""
+def zone(size: Sequence[float], color: Color = MARK_COLOR) -> Shape:
+    """A rectangle (x, y) painted on the table, without collision shape. Put its origin at z = 0."""
     return shape("zone", [], [box_mesh((size[0], size[1], MARK))], color=color)
 
 
-def square_outline(size: Sequence[float], width: float = 0.008, sides: str = "news", color: Color = (0.35, 0.7, 0.33)) -> Shape:
-    """Lines on the table around a rectangle (x, y): seen, not touched. Put its origin, the rectangle's middle, at z = 0.
+def square_outline(size: Sequence[float], width: float = 0.008, sides: str = "news", color: Color = MARK_COLOR) -> Shape:
+    """Lines on the table around a rectangle (x, y), without collision shape. Put its origin, the rectangle's center, at z = 0.
 
     Args:
-        sides: which of the lines are drawn: n is the one at +y, s at -y, e at +x, w at -x.
+        sides: the lines that are drawn: n is at +y, s at -y, e at +x, w at -x.
     """
     x, y = size
     lines = {
@@ -54,10 +50,10 @@ def square_outline(size: Sequence[float], width: float = 0.008, sides: str = "ne
     return shape("outline", [], [merged(drawn)], color=color)
 
 
-def corner(size: Sequence[float], width: float = 0.008, color: Color = (0.35, 0.7, 0.33)) -> Shape:
-    """Two lines on the table that meet at the origin and run along +x and +y for `size` (x, y): seen, not touched; z = 0.
+def corner(size: Sequence[float], width: float = 0.008, color: Color = MARK_COLOR) -> Shape:
+    """Two lines on the table from the origin along +x and +y with lengths `size` (x, y), without collision shape. Put it at z = 0.
 
-    A box of extents (a, b) stands in it when its middle is at (a / 2, b / 2) of the corner's frame.
+    A box with extents (a, b) is in the corner if its center is at (a / 2, b / 2) in the corner's frame.
     """
     x, y = size
     lines = [((x + width, width), ((x - width) / 2, -width / 2)), ((width, y + width), (-width / 2, (y - width) / 2))]
@@ -65,7 +61,7 @@ def corner(size: Sequence[float], width: float = 0.008, color: Color = (0.35, 0.
 
 
 def bowl(diameter: float = 0.12, height: float = 0.04, floor: float = 0.066, mass: float = 0.05) -> Shape:
-    """A round bowl. Origin: the middle of its height on the axis, so on the table z = height / 2.
+    """A round bowl. Origin: on the axis at half its height, so z = height / 2 on the table.
 
     The flat floor inside is `floor` wide and 4 mm above the foot: a block of 4 cm comes to rest within 5 mm of the axis.
     """
@@ -78,7 +74,7 @@ def bowl(diameter: float = 0.12, height: float = 0.04, floor: float = 0.066, mas
 
 
 def plate(diameter: float = 0.16, height: float = 0.012, mass: float = 0.05) -> Shape:
-    """A flat dish with a low rim. Origin: the middle of its height."""
+    """A flat dish with a low rim. Origin: at half its height."""
     low, top = -height / 2, height / 2
     rim = [(diameter * 0.38, low), (diameter / 2, top), (diameter / 2 - 0.004, top), (diameter * 0.36, low + 0.004)]
     mesh = revolved([(0, low), *rim, (0, low + 0.004)])
@@ -86,7 +82,10 @@ def plate(diameter: float = 0.16, height: float = 0.012, mass: float = 0.05) -> 
 
 
 def ring_solids(profile: np.ndarray, pieces: int = RING) -> list[Solid]:
-    """Wedges around the z axis with a convex profile (N, 2) of (radius, z); outer faces touch the round surface from outside."""
+    """Wedges around the z axis with a convex profile (N, 2) of (radius, z).
+
+    Their corners lie on the round surface. Only convex solids can collide, so a hollow shape has to be divided.
+    """
     edges = np.linspace(0, 2 * np.pi, pieces + 1)
     around = np.stack([np.cos(edges), np.sin(edges)], 1)
     wedges = []
@@ -97,7 +96,7 @@ def ring_solids(profile: np.ndarray, pieces: int = RING) -> list[Solid]:
 
 
 def container(size: Sequence[float], thickness: float = 0.005, mass: float = 0.2, color: Color = (0.55, 0.4, 0.25)) -> Shape:
-    """An open box of outer extents `size`. Origin: the middle of its extents; its floor's top is `thickness` above its foot."""
+    """An open box with outer extents `size`. Origin: the center of its extents; the top of its floor is `thickness` above its foot."""
     x, y, z = size
     walls = [
         box_solid((x, y, thickness), (0, 0, (thickness - z) / 2)),
@@ -108,7 +107,7 @@ def container(size: Sequence[float], thickness: float = 0.005, mass: float = 0.2
 
 
 def pallet(size: Sequence[float] = (0.3, 0.25, 0.03), mass: float = 0.5, color: Color = (0.65, 0.5, 0.3)) -> Shape:
-    """A pallet: planks on three beams along x. Origin: the middle of its extents."""
+    """A pallet: planks on three beams along x. Origin: the center of its extents."""
     x, y, z = size
     plank, planks = z / 3, 6
     pitch = (x - x / planks * 0.8) / (planks - 1)
@@ -118,25 +117,8 @@ def pallet(size: Sequence[float] = (0.3, 0.25, 0.03), mass: float = 0.5, color: 
     return shape("pallet", [deck, *beams], [merged([solid.mesh() for solid in (*seen, *beams)])], mass=mass, color=color)
 
 
-def pyramid_stand(size: Sequence[float] = (0.12, 0.36, 0.01), color: Color = (0.45, 0.33, 0.2)) -> Shape:
-    """The base of the stacking tasks: its three places lie along y, 5 cm apart, the middle one at the origin."""
-    return shape("stand", [box_solid(size)], mass=0.5, color=color)
-
-
-ROD_HEIGHT, ROD_DIAMETER, ROD_PITCH, HOLE_DIAMETER = 0.06, 0.01, 0.18, 0.032
-
-
-def hanoi_stand(size: Sequence[float] = (0.18, 0.54, 0.01), color: Color = (0.45, 0.33, 0.2)) -> Shape:
-    """A base of extents `size` with three rods of ROD_HEIGHT along y, ROD_PITCH apart, the middle one at the origin.
-
-    Origin: the middle of the base, not of the extents.
-    """
-    rods = [cylinder_solid(ROD_DIAMETER, ROD_HEIGHT, (0, offset * ROD_PITCH, (size[2] + ROD_HEIGHT) / 2)) for offset in (-1, 0, 1)]
-    return shape("hanoi stand", [box_solid(size), *rods], mass=0.5, color=color)
-
-
-def hanoi_disk(diameter: float = 0.12, height: float = 0.02, hole: float = HOLE_DIAMETER, mass: float = 0.03) -> Shape:
-    """A disk with a hole for the rods: 11 mm of play. Origin: the middle of its height on the axis."""
+def hanoi_disk(diameter: float = 0.12, height: float = 0.02, hole: float = 0.032, mass: float = 0.03) -> Shape:
+    """A disk with a hole for the rods, with 11 mm of play. Origin: on the axis at half its height."""
     outer, inner, h = diameter / 2, hole / 2, height / 2
     profile = [(inner, -h), (outer, -h), (outer, h), (inner, h)]
     return shape("disk", ring_solids(np.array(profile), 12), [revolved([*profile, profile[0]])], mass=mass)
@@ -146,13 +128,13 @@ ELL_ARM = 0.04  # width of the arms of the L-shaped block
 
 
 def ell_outline(size: Sequence[float]) -> np.ndarray:
-    """The L's corners (6, 2), counter-clockwise, its bounding rectangle around the origin: arms along -x (up y) and -y (along x)."""
+    """Corners (6, 2) of the L, counter-clockwise, with its bounding rectangle around the origin: arms at -x (along y) and -y (along x)."""
     x, y = size[0] / 2, size[1] / 2
     return np.array([[-x, -y], [x, -y], [x, ELL_ARM - y], [ELL_ARM - x, ELL_ARM - y], [ELL_ARM - x, y], [-x, y]])
 
 
 def ell(size: Sequence[float] = (0.1, 0.1, 0.04), mass: float = 0.05, color: Color = (0.9, 0.15, 0.15)) -> Shape:
-    """The L-shaped block of the insertion tasks. Origin: the middle of its extents, which lies outside its material."""
+    """The L-shaped block of the insertion tasks. Origin: the center of its extents, which is outside the block."""
     x, y, z = size
     arms = [
         box_solid((x, ELL_ARM, z), (0, (ELL_ARM - y) / 2, 0)),
@@ -162,12 +144,12 @@ def ell(size: Sequence[float] = (0.1, 0.1, 0.04), mass: float = 0.05, color: Col
 
 
 def ell_fixture(
-    size: Sequence[float] = (0.1, 0.1, 0.04), clearance: float = 0.003, thickness: float = 0.01, color: Color = (0.35, 0.7, 0.33)
+    size: Sequence[float] = (0.1, 0.1, 0.04), clearance: float = 0.003, thickness: float = 0.01, color: Color = MARK_COLOR
 ) -> Shape:
-    """Walls around the place of an `ell` of the same `size`, `clearance` wide of it, open above and below.
+    """Walls around an `ell` of the same `size`, at a distance of `clearance`, open above and below.
 
-    Its frame is that of the block in place, except for z: both stand on the same ground, and its walls are half as high as the
-    block, so on the table the origin is at z = size[2] / 4. The fixture's yaw is the block's.
+    Its frame is that of the inserted block except for z: both stand on the same ground and the walls are half as high as the block, so
+    on the table the origin is at z = size[2] / 4. The yaw is the block's.
     """
     inner = offset_outline(ell_outline(size), clearance)
     outer = offset_outline(ell_outline(size), clearance + thickness)
@@ -182,6 +164,7 @@ def ell_fixture(
 
 def offset_outline(outline: np.ndarray, distance: float) -> np.ndarray:
     """A counter-clockwise polygon (N, 2) with its sides moved outwards by `distance`."""
+    # A corner moves along the sum of its sides' normals a and b, so far that its distance to both sides grows by `distance`.
     before, after = outline - np.roll(outline, 1, 0), np.roll(outline, -1, 0) - outline
     a, b = (np.stack([side[:, 1], -side[:, 0]], 1) / np.linalg.norm(side, axis=1, keepdims=True) for side in (before, after))
-    return outline + distance * (a + b) / (1 + (a * b).sum(1, keepdims=True))
+    return np.asarray(outline + distance * (a + b) / (1 + (a * b).sum(1, keepdims=True)))

@@ -18,8 +18,8 @@ from torch.nn import functional as F
 from cliport.agents.agent import Agent
 from cliport.agents.batch import Batch
 from cliport.agents.frozen import Frozen
+from cliport.agents.fused_streams import FusedStreams
 from cliport.agents.language import Language
-from cliport.agents.pathway import Pathway
 
 
 class OwnClip:
@@ -53,7 +53,7 @@ class TheOriginalsWay:
             net.two.colours.pyramid = self.clips[id(net)].pyramid  # type: ignore[union-attr]
         self.optimisers = [torch.optim.Adam(module.parameters(), lr=lr) for module in (agent.attention, agent.transport)]
 
-    def encode(self, net: Pathway, image: Tensor, texts: Sequence[str]) -> Tensor:
+    def encode(self, net: FusedStreams, image: Tensor, texts: Sequence[str]) -> Tensor:
         return net(image, self.clips[id(net)].language(texts))
 
     def turned(self, image: Tensor, count: int, pivot: tuple[int, int]) -> Tensor:

@@ -7,12 +7,15 @@ from typing import Any
 
 import torch
 
-from cliport.agents import SIZES, AgentConfig, bert, build
+from cliport.agents import SIZES, AgentConfig, build, resnet_bert
 from cliport.agents.agent import Agent
 from cliport.agents.batch import Batch
 from cliport.agents.frozen import Weights
 
-bert.make_bert, bert.make_resnet = lru_cache(bert.make_bert), lru_cache(bert.make_resnet)  # 90 million random numbers: drawn once
+resnet_bert.make_bert, resnet_bert.make_resnet = (
+    lru_cache(resnet_bert.make_bert),
+    lru_cache(resnet_bert.make_resnet),
+)  # 90 million random numbers: drawn once
 
 
 def config_of(agent: str = "cliport", **options: Any) -> AgentConfig:

@@ -93,7 +93,7 @@ def test_the_goals_image_counts_for_pick_and_place() -> None:
     other = replace(batch, goal=batch.goal.flip(0))
     assert not torch.allclose(agent.pick_logits(batch), agent.pick_logits(other))
     assert not torch.allclose(agent.place_logits(batch, batch.pick), agent.place_logits(other, batch.pick))
-    with pytest.raises(ValueError, match="image_goal_transporter needs the goal's image"):
+    with pytest.raises(ValueError, match="image_goal_transporter needs a goal image"):
         agent.pick_logits(batch_of())
 
 
@@ -179,7 +179,7 @@ class TestTheFrozenTrunk:
         original, said = open_clip.create_model, []
         monkeypatch.setattr(open_clip, "create_model", unreachable)
         trunk = Clip("RN50", "openai", said.append)
-        assert "'openai' cannot be fetched: OSError no route to host; give a file by model.clip_weights=PATH" in said[0]
+        assert "'openai' cannot be downloaded: OSError no route to host; use a file: model.clip_weights=PATH" in said[0]
         assert "RANDOM" in trunk.origin
 
     def test_weights_come_from_a_file(self, tmp_path: Path) -> None:
@@ -199,7 +199,7 @@ class TestTheFrozenTrunk:
 
     def test_a_file_without_clip_is_described(self, tmp_path: Path) -> None:
         torch.save({"a.weight": torch.zeros(1)}, tmp_path / "clip.pt")
-        with pytest.raises(CheckpointError, match=r"holds no CLIP, but a\.weight"):
+        with pytest.raises(CheckpointError, match=r"contains no CLIP, but a\.weight"):
             Clip("tiny-resnet", str(tmp_path / "clip.pt"), print)
 
 

@@ -18,8 +18,8 @@ from cliport.agents.agent import best
 from cliport.agents.frozen import Weights
 from cliport.agents.imitation import Imitation, Validate
 from cliport.agents.validation import NEAR, Result, errors_of, validate
-from cliport.data.episode import is_solved
-from cliport.results import Outcome, best_checkpoint, file_name, summary
+from cliport.results import EpisodeResult, best_checkpoint, file_name, summary
+from cliport.scoring import is_solved
 from cliport.sim.observation import HeightMap
 from harness.checkpoint import find
 from harness.errors import CheckpointError, NotFiniteError
@@ -111,7 +111,7 @@ def test_parameters_that_are_no_numbers_are_refused_by_name(data: Path, tmp_path
 def test_rewards_that_are_no_numbers_solve_nothing(tmp_path: Path) -> None:
     """Nor is their checkpoint the best one: the mean says that it is no number."""
     assert [is_solved(reward) for reward in (math.nan, math.inf, -math.inf, 0.5, 1.0)] == [False, False, False, False, True]
-    entry = summary([[Outcome(math.nan, {}), Outcome(1.0, {})]], "none")
+    entry = summary([[EpisodeResult(math.nan, {}), EpisodeResult(1.0, {})]], "none")
     assert math.isnan(entry["mean_reward"])
     assert entry["success"] == 0.5
     name = file_name("stack", "cliport", 2, "val", False)

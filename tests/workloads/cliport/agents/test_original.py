@@ -120,15 +120,15 @@ def test_each_network_has_its_own_statistics_of_clip(agent: Agent, file: Path) -
 
 
 def test_names_of_another_kind_of_network_are_described_not_guessed(agent: Agent, file: Path, tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"does not say of which agent: it holds attention\.attn_stream_one\.\* \(\d+\)"):
+    with pytest.raises(CheckpointError, match=r"does not state its agent: it contains attention\.attn_stream_one\.\* \(\d+\)"):
         load(file)
-    with pytest.raises(CheckpointError, match=r"is not of the agent transporter .*: it lacks .*attention\.net\.one.*has .*, unmatched"):
+    with pytest.raises(CheckpointError, match=r"does not contain the agent transporter .*: it lacks .*attention\.net\.one.*has unmatched "):
         load(file, config_of("transporter"))
-    with pytest.raises(CheckpointError, match=r"has other shapes of attention"):
+    with pytest.raises(CheckpointError, match=r"has other shapes for attention"):
         load(file, config_of(rotate="crops", width=16))
     torch.save({"state_dict": {"backbone.conv.weight": torch.zeros(1), "head.bias": torch.zeros(1)}}, tmp_path / "other.ckpt")
     with pytest.raises(
-        CheckpointError, match=r"neither this project's checkpoint nor one of the original: it holds backbone\.conv\.\* \(1\)"
+        CheckpointError, match=r"neither a checkpoint of this project nor of the original: it contains backbone\.conv\.\* \(1\)"
     ):
         load(tmp_path / "other.ckpt")
 

@@ -15,9 +15,9 @@ from small import config_of
 
 from cliport.agents.augment import Motion, augmented
 from cliport.agents.batch import Batch, image_of
-from cliport.agents.samples import Draws, Fixed, Steps, batch_of
+from cliport.agents.samples import RandomSamples, StepSampler, ValidationSamples, batch_of
+from cliport.data.episode_source import Sample
 from cliport.data.reader import Demonstrations, Mixture
-from cliport.data.source import Sample
 
 CONFIG = config_of()
 
@@ -97,21 +97,21 @@ class TestDraws:
     def source(self, data: Path) -> Demonstrations:
         return Demonstrations(data / f"{TASK}-train")
 
-    def test_they_are_functions_of_seed_step_and_place(self, source: Demonstrations) -> None:
-        draws = Draws(source, CONFIG, seed=3, sigma=60)
+    def test_samples_depend_only_on_seed_step_and_position(self, source: Demonstrations) -> None:
+        draws = RandomSamples(source, CONFIG, seed=3, sigma=60)
         copy = pickle.loads(pickle.dumps(draws))
         assert torch.equal(draws[7, 1].image, copy[7, 1].image)
-        others = [draws[7, 0], draws[8, 1], Draws(source, CONFIG, seed=4, sigma=60)[7, 1]]
+        others = [draws[7, 0], draws[8, 1], RandomSamples(source, CONFIG, seed=4, sigma=60)[7, 1]]
         assert not any(torch.equal(draws[7, 1].image, other.image) for other in others)
 
     def test_all_ranks_together_draw_the_same_however_many_there_are(self) -> None:
-        one = list(Steps(5, 4, 0, lambda: 2))
-        two = [list(Steps(5, 2, rank, lambda: 2)) for rank in (0, 1)]
+        one = list(StepSampler(5, 4, 0, lambda: 2))
+        two = [list(StepSampler(5, 2, rank, lambda: 2)) for rank in (0, 1)]
         assert one == [first + second for first, second in zip(*two, strict=True)]
         assert [batch[0][0] for batch in one] == [2, 3, 4]
 
     def test_shuffled_instructions_are_those_of_other_draws(self, source: Demonstrations) -> None:
-        given, shuffled = Draws(source, CONFIG, seed=0), Draws(source, CONFIG, seed=0, shuffled=True)
+        given, shuffled = RandomSamples(source, CONFIG, seed=0), RandomSamples(source, CONFIG, seed=0, shuffled=True)
         pairs = [(given[step, 0], shuffled[step, 0]) for step in range(30)]
         assert all(torch.equal(one.image, other.image) for one, other in pairs)
         assert sum(one.language != other.language for one, other in pairs) > 15
@@ -130,9 +130,9 @@ class TestDraws:
 
 def test_a_validation_is_the_same_each_time_and_takes_different_steps(data: Path) -> None:
     source = Demonstrations(data / f"{TASK}-val")
-    fixed = Fixed(source, CONFIG, count=3, repeats=2)
+    fixed = ValidationSamples(source, CONFIG, count=3, repeats=2)
     assert len(fixed) == 6
-    assert torch.equal(fixed[3].image, Fixed(source, CONFIG, count=2, repeats=2)[3].image)
+    assert torch.equal(fixed[3].image, ValidationSamples(source, CONFIG, count=2, repeats=2)[3].image)
     assert [fixed[2 * number].language[0] for number in range(3)] == [source[number].steps[0].instruction for number in range(3)]
 
 

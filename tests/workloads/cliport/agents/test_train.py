@@ -20,7 +20,7 @@ from cliport.agents.samples import batch_of
 from cliport.agents.validation import wrapped
 from cliport.config import TrainConfig
 from cliport.data.reader import open_demonstrations
-from cliport.finetune import finetune, start_of
+from cliport.finetune import earlier_training, finetune
 from harness.checkpoint import find, find_weights
 from harness.errors import CheckpointError, DataError, ParameterError
 from harness.params import describe
@@ -138,14 +138,14 @@ def test_finetuning_takes_sizes_that_are_not_stated_from_the_checkpoint(data: Pa
 
 def test_finetuning_from_another_network_says_what_it_found(data: Path, tmp_path: Path) -> None:
     torch.save({"state_dict": {"attention.attn_stream_one.other.weight": torch.zeros(1)}}, tmp_path / "last.ckpt")
-    with pytest.raises(CheckpointError, match=r"shares no parameter with the agent transporter: it holds attention\.net\.\* \(1\)"):
+    with pytest.raises(CheckpointError, match=r"shares no parameters with the agent transporter: it contains attention\.net\.\* \(1\)"):
         run(data, tmp_path, init_from=tmp_path / "last.ckpt")
 
 
 def test_finetuning_starts_where_the_same_task_and_agent_have_learned_from_most(data: Path, tmp_path: Path) -> None:
     own, settings = tmp_path / f"{TASK}-transporter-n6-train", settings_of({})
     with pytest.raises(ParameterError, match=rf"init_from is required: .*{tmp_path.name} has no training of {TASK} by transporter"):
-        start_of(job_in(own, settings))
+        earlier_training(job_in(own, settings))
     for number in (3, 20, 100):
         kept = tmp_path / f"{TASK}-transporter-n{number}-train" / "checkpoints"
         kept.mkdir(parents=True)
@@ -153,7 +153,7 @@ def test_finetuning_starts_where_the_same_task_and_agent_have_learned_from_most(
             (kept / name).touch()
     (tmp_path / f"{TASK}-cliport-n1000-train" / "checkpoints").mkdir(parents=True)
     (tmp_path / f"{TASK}-cliport-n1000-train" / "checkpoints" / "best.ckpt").touch()
-    assert start_of(job_in(own, settings)) == tmp_path / f"{TASK}-transporter-n20-train/checkpoints/best.ckpt"
+    assert earlier_training(job_in(own, settings)) == tmp_path / f"{TASK}-transporter-n20-train/checkpoints/best.ckpt"
 
 
 def test_shuffled_instructions_are_another_run(data: Path, tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ def test_half_precision_trains(data: Path, tmp_path: Path) -> None:
 
 
 def test_missing_demonstrations_are_told_with_the_command_that_makes_them(data: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"has 6 whole demonstrations where n=7 are wanted; make more: python -m cliport\.demos n=7"):
+    with pytest.raises(DataError, match=r"has 6 complete demonstrations, but n=7 are needed; make more: python -m cliport\.demos n=7"):
         run(data, tmp_path, train__n_demos=7)
 
 
@@ -231,7 +231,7 @@ def test_the_command_line_trains_in_the_experiments_folder_and_goes_on_there(tmp
 def test_several_gpus_are_the_launchers_to_start(tmp_path: Path) -> None:
     done = line(tmp_path, "train.gpu=[0,1]")
     assert done.returncode == 2
-    assert "train.gpu=[0, 1]: here it is [0] or 0: each process has a GPU of its own" in done.stderr
+    assert "train.gpu=[0, 1]: here it is [0] or 0: each process uses one GPU" in done.stderr
 
 
 def test_all_that_is_wrong_with_a_command_line_is_told_at_once(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from synthetic_episodes import episode_of
 
 from cliport.data.codec import HEIGHT_UNIT, changes, decode, encode, restored
 from cliport.data.episode import Episode, Step
-from cliport.data.errors import EpisodeError
+from cliport.errors import EpisodeError
 from cliport.sim.observation import HeightMap
 
 EPISODE = episode_of(4)
@@ -82,7 +82,7 @@ def test_infos_become_plain_and_what_cannot_is_named() -> None:
     assert back == {"lang_goal": "go", "7": [1.5, [0, 1]], "flag": True, "names": ["a", "b"], "none": None}
 
     broken = dataclasses.replace(step, info={"thing": object()})
-    with pytest.raises(EpisodeError, match="an info holds object"):
+    with pytest.raises(EpisodeError, match="an info contains object"):
         encode(Episode("t", 0, (broken,)))
 
 
@@ -93,14 +93,14 @@ def test_an_episode_without_views_is_not_stored() -> None:
 
 @pytest.mark.parametrize("cut", [0, 10, 500, -1])
 def test_a_torn_file_is_no_episode(cut: int) -> None:
-    with pytest.raises(EpisodeError, match="is no whole episode"):
+    with pytest.raises(EpisodeError, match="is not a complete episode"):
         decode(encode(EPISODE)[:cut])
 
 
 def test_a_changed_byte_is_noticed() -> None:
     content = bytearray(encode(EPISODE))
     content[len(content) // 2] ^= 0xFF
-    with pytest.raises(EpisodeError, match="is no whole episode"):
+    with pytest.raises(EpisodeError, match="is not a complete episode"):
         decode(bytes(content))
 
 
@@ -109,7 +109,7 @@ def test_a_newer_version_is_named() -> None:
         changed = {**arrays, "text": np.frombuffer(b'{"version": 2}', np.uint8)}
     content = io.BytesIO()
     np.savez_compressed(content, **changed)
-    with pytest.raises(EpisodeError, match="is of version 2, and this code reads 1"):
+    with pytest.raises(EpisodeError, match="has version 2, but this code reads version 1"):
         decode(content.getvalue())
 
 

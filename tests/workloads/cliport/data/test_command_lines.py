@@ -118,7 +118,7 @@ def test_a_window_without_a_display_is_one_error(tmp_path: Path, monkeypatch: py
     shown = run_line("cliport.demos", "n=1", "disp=True", "task=block-insertion-easy", folder=tmp_path)
     assert shown.returncode == 1
     assert shown.stderr.count("error: ") == 1
-    assert "there is no display here (DISPLAY is not set): use disp=False" in shown.stderr
+    assert "there is no display (DISPLAY is not set): use disp=False" in shown.stderr
 
 
 def test_settings_import_neither_torch_nor_pybullet() -> None:

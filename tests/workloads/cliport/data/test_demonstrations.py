@@ -18,9 +18,9 @@ from synthetic_episodes import episode_of, stored
 
 from cliport.data.codec import encode
 from cliport.data.episode import Episode
-from cliport.data.errors import EpisodeError
 from cliport.data.reader import Demonstrations, Mixture, open_demonstrations, open_folder
 from cliport.data.store import Manifest, opened
+from cliport.errors import EpisodeError
 from cliport.tasks import groups
 from harness.errors import DataError
 from harness.files import sha256
@@ -63,8 +63,8 @@ def test_the_first_n_are_taken(folder: Path) -> None:
     assert [Demonstrations(folder, n=2)[index].seed for index in range(2)] == [0, 2]
 
 
-def test_too_few_say_how_to_make_more(folder: Path) -> None:
-    with pytest.raises(DataError, match=rf"has 4 whole demonstrations where n=9 are wanted; make more: .* n=9 task={TASK} mode=train"):
+def test_too_few_demonstrations_say_how_to_make_more(folder: Path) -> None:
+    with pytest.raises(DataError, match=rf"has 4 complete demonstrations, but n=9 are needed; make more: .* n=9 task={TASK} mode=train"):
         Demonstrations(folder, n=9)
     assert len(Demonstrations(folder, n=9, enough=False)) == 4
 
@@ -85,27 +85,27 @@ def test_a_torn_episode_is_named_and_skipped(folder: Path, harm: str, caplog: py
     with caplog.at_level(logging.WARNING):
         demonstrations = Demonstrations(folder)
     assert [demonstrations[index].seed for index in range(3)] == [0, 6, 8]
-    said = {"cut": "has 100 bytes where the manifest says", "changed": "differs from its SHA-256", "gone": "is missing"}[harm]
+    said = {"cut": "has 100 bytes, but the manifest says", "changed": "differs from its SHA-256", "gone": "is missing"}[harm]
     assert [record.message for record in caplog.records if "000001-2.npz is skipped" in record.message and said in record.message]
 
 
 def test_a_file_that_breaks_after_opening_is_named(folder: Path) -> None:
     demonstrations = Demonstrations(folder)
     os.truncate(folder / "episodes/000002-6.npz", 10)
-    with pytest.raises(EpisodeError, match=r"000002-6\.npz: is no whole episode"):
+    with pytest.raises(EpisodeError, match=r"000002-6\.npz: is not a complete episode"):
         demonstrations[2]
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": "cliport-demonstrations/1"}', "\x00"])
 def test_a_broken_manifest_is_one_error(folder: Path, text: str) -> None:
     (folder / "manifest.json").write_text(text)
-    with pytest.raises(DataError, match=r"manifest\.json: cannot be read as a manifest of demonstrations"):
+    with pytest.raises(DataError, match=r"manifest\.json is not a manifest of demonstrations"):
         Demonstrations(folder)
 
 
 def test_a_manifest_of_another_format_is_named(folder: Path) -> None:
     (folder / "manifest.json").write_text('{"format": "cliport-demonstrations/7"}')
-    with pytest.raises(DataError, match="is of format 'cliport-demonstrations/7', and this code reads 'cliport-demonstrations/1'"):
+    with pytest.raises(DataError, match="has format 'cliport-demonstrations/7', but this code reads 'cliport-demonstrations/1'"):
         Demonstrations(folder)
 
 
@@ -180,7 +180,7 @@ def test_every_missing_folder_of_a_group_is_named(tmp_path: Path) -> None:
     tasks = groups("val")["multi-demo-conditioned"]
     for task in tasks[2:]:
         stored(tmp_path, episode_of(1, task), task=task, mode="val")
-    with pytest.raises(DataError, match=f"not there: {tasks[0]}, {tasks[1]}$"):
+    with pytest.raises(DataError, match=f"do not exist: {tasks[0]}, {tasks[1]}$"):
         open_demonstrations(tmp_path, "multi-demo-conditioned", "val")
 
 
@@ -198,7 +198,7 @@ def test_two_writers_at_once_are_refused_and_the_lock_leaves_no_trace(tmp_path: 
 
 
 def test_a_folder_of_another_task_is_not_added_to(folder: Path) -> None:
-    with pytest.raises(DataError, match=f"holds {TASK} of mode train, not align-rope of mode val"), opened(folder, "align-rope", "val"):
+    with pytest.raises(DataError, match=f"contains {TASK} of mode train, not align-rope of mode val"), opened(folder, "align-rope", "val"):
         pass
 
 

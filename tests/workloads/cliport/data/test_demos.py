@@ -16,11 +16,11 @@ from support.training import job_in
 
 import cliport.demos
 import cliport.rollout
-from cliport.attempts import seeds_after
 from cliport.config import DemosConfig, RecordConfig
 from cliport.data.reader import Demonstrations
 from cliport.data.store import Manifest
 from cliport.demos import demos, make_demos
+from cliport.generation import seeds_after
 from harness.errors import DataError
 from harness.report import Recorder
 
@@ -73,11 +73,11 @@ def test_seeds_are_the_original_s() -> None:
 
 def test_validation_never_meets_the_seeds_of_testing() -> None:
     assert next(seeds_after(9997, "val")) == 9999
-    with pytest.raises(DataError, match="mode=val has come to seed 10001, where the seeds of mode=test begin"):
+    with pytest.raises(DataError, match="mode=val has reached seed 10001, where the seeds of mode=test begin"):
         next(seeds_after(9999, "val"))
 
 
-def test_a_scene_that_is_not_solved_is_not_kept_and_the_seed_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unsolved_scene_is_not_kept_and_the_next_seed_follows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cliport.rollout, "oracle", failing(0, 4))
     report = Recorder()
     folder = made(tmp_path, report, n=2)
@@ -86,9 +86,9 @@ def test_a_scene_that_is_not_solved_is_not_kept_and_the_seed_goes_on(tmp_path: P
     assert report.texts[-1] == f"{folder}: 2 demonstrations; the oracle solved 2 of 4 scenes"
 
 
-def test_an_oracle_that_always_fails_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_oracle_that_always_fails_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cliport.rollout, "oracle", failing(2, 4, 6))
-    with pytest.raises(DataError, match=f"the oracle of {TASK} solved none of 3 scenes in a row, the last of seed 6"):
+    with pytest.raises(DataError, match=f"the oracle of {TASK} solved none of 3 consecutive scenes; the last seed was 6"):
         made(tmp_path, n=3, attempts=3)
     assert [seed for _, seed, _ in digests(tmp_path / f"{TASK}-train")] == [0]
 
@@ -102,7 +102,7 @@ def test_a_run_goes_on_where_it_stopped_and_says_when_there_is_nothing_to_do(unb
     for n in (1, 4, 3):
         folder = made(tmp_path, report, n=n)
     assert digests(folder) == digests(unbroken)
-    assert report.texts[-1] == f"{folder} has 4 demonstrations already, n=3: nothing to do"
+    assert report.texts[-1] == f"{folder} already has 4 demonstrations and n=3: nothing to do"
 
 
 def test_a_killed_run_leaves_whole_demonstrations_and_goes_on(unbroken: Path, tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_a_torn_demonstration_is_named_and_made_again_from_its_seed(unbroken: Pa
     os.truncate(folder / "episodes/000000-0.npz", 20)
     report = Recorder()
     made(tmp_path, report, n=1)
-    assert report.texts[0].startswith(f"episode {folder / 'episodes/000000-0.npz'} has 20 bytes where the manifest says")
+    assert report.texts[0].startswith(f"episode {folder / 'episodes/000000-0.npz'} has 20 bytes, but the manifest says")
     assert digests(folder) == digests(unbroken)[:2]
 
 
@@ -147,14 +147,14 @@ def test_training_validation_and_test_sets_can_be_made_at_once(tmp_path: Path) -
 
 def test_a_group_makes_each_of_its_tasks_by_mode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
-    monkeypatch.setattr(cliport.demos, "make_part", lambda settings, *_: asked.append((settings.task, settings.mode, settings.n)))
+    monkeypatch.setattr(cliport.demos, "make_missing", lambda settings, *_: asked.append((settings.task, settings.mode, settings.n)))
     make_demos(DemosConfig(task="multi-attr-packing-shapes", n=7, n_val=3), tmp_path, Recorder())
     assert len(asked) == 10
     assert asked[0] == ("align-rope", "train", 7)
     assert asked[-1] == ("packing-shapes", "val", 3)
 
 
-def test_of_a_folder_with_other_demonstrations_those_that_were_made_are_published(tmp_path: Path) -> None:
+def test_only_the_demonstrations_that_were_made_are_published(tmp_path: Path) -> None:
     other = tmp_path / "data" / "align-rope-train"
     other.mkdir(parents=True)
     job = job_in(tmp_path / "run", DemosConfig(task=TASK, n=1, debug_images=0, data_dir=str(tmp_path / "data")))

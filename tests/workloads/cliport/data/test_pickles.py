@@ -16,10 +16,10 @@ from synthetic_episodes import pickled
 
 from cliport.data.codec import HEIGHT_UNIT
 from cliport.data.convert import ConvertConfig, convert
-from cliport.data.errors import EpisodeError
 from cliport.data.pickles import PickledDemonstrations, load
 from cliport.data.reader import Demonstrations, open_demonstrations
 from cliport.data.store import Manifest
+from cliport.errors import EpisodeError
 from cliport.sim.fusion import fuse
 from cliport.sim.observation import Observation
 from harness.errors import DataError, ParameterError
@@ -104,19 +104,19 @@ def test_conversion_goes_on_where_it_stopped_and_names_what_is_torn(data_dir: Pa
     report, settings = Recorder(), ConvertConfig(data_dir=str(data_dir), output=str(tmp_path / "new"), task=TASK, mode="train")
     [folder] = convert(settings, report)
     assert [entry.index for entry in Manifest.read(folder).entries] == [0, 2]
-    assert f"episode 000001-4.pkl is left out: {torn} cannot be read: " in report.texts[0]
+    assert f"episode 000001-4.pkl is skipped: {torn} cannot be read: " in report.texts[0]
 
     torn.write_bytes(whole)
     convert(settings, report)
     assert [entry.index for entry in Manifest.read(folder).entries] == [0, 1, 2]
-    assert report.texts[-1].endswith("3 of 3 demonstrations, 2 of them from before")
+    assert report.texts[-1].endswith("3 of 3 demonstrations, 2 of them already there")
 
 
 def test_a_conversion_onto_itself_or_of_nothing_is_refused(data_dir: Path, tmp_path: Path) -> None:
     for output in ("", str(data_dir)):
-        with pytest.raises(ParameterError, match=r"output=.*name a folder other than data_dir"):
+        with pytest.raises(ParameterError, match=r"output=.*must be a folder other than data_dir"):
             convert(ConvertConfig(data_dir=str(data_dir), output=output), Recorder())
-    with pytest.raises(DataError, match="suits task=align-rope mode="):
+    with pytest.raises(DataError, match="matches task=align-rope mode="):
         convert(ConvertConfig(data_dir=str(data_dir), output=str(tmp_path / "new"), task="align-rope"), Recorder())
 
 
@@ -152,7 +152,7 @@ def test_anything_but_arrays_and_plain_types_is_refused_by_name(tmp_path: Path, 
     for protocol in (2, 4, 5):
         path.write_bytes(pickle.dumps(value, protocol))
         with pytest.raises(
-            EpisodeError, match=rf"value\.pkl cannot be read: it holds {refused.replace('builtins', '(builtins|__builtin__)')}"
+            EpisodeError, match=rf"value\.pkl cannot be read: it contains {refused.replace('builtins', '(builtins|__builtin__)')}"
         ):
             load(path)
 
@@ -160,7 +160,7 @@ def test_anything_but_arrays_and_plain_types_is_refused_by_name(tmp_path: Path, 
 def test_what_a_pickle_asks_to_run_is_not_run(tmp_path: Path) -> None:
     path, trace = tmp_path / "bomb.pkl", tmp_path / "trace"
     path.write_bytes(pickle.dumps(Bomb(trace)))
-    with pytest.raises(EpisodeError, match="it holds pathlib"):
+    with pytest.raises(EpisodeError, match="it contains pathlib"):
         load(path)
     assert not trace.exists()
 
@@ -207,10 +207,10 @@ def test_what_is_no_pickle_is_named(tmp_path: Path, content: bytes, said: str) -
     ("field", "value", "said"),
     [
         ("reward", [0.0], "its fields have different lengths"),
-        ("action", [{"pose0": ((0, 0), (0, 0, 0, 1)), "pose1": ((0, 0, 0), (0, 0, 0, 1))}, None], "no position and quaternion"),
-        ("action", [{"pose9": 1}, None], "is no episode: KeyError"),
-        ("info", [object, None], "it holds builtins.object"),
-        ("reward", 3, "is no episode: TypeError"),
+        ("action", [{"pose0": ((0, 0), (0, 0, 0, 1)), "pose1": ((0, 0, 0), (0, 0, 0, 1))}, None], "must be a position and a quaternion"),
+        ("action", [{"pose9": 1}, None], "is not an episode: KeyError"),
+        ("info", [object, None], "it contains builtins.object"),
+        ("reward", 3, "is not an episode: TypeError"),
     ],
 )
 def test_fields_that_make_no_episode_are_skipped_by_name(
@@ -226,6 +226,6 @@ def test_fields_that_make_no_episode_are_skipped_by_name(
 
 def test_a_missing_view_file_is_named_and_too_few_say_so(data_dir: Path, caplog: pytest.LogCaptureFixture) -> None:
     (data_dir / f"{TASK}-train" / "color" / "000002-6.pkl").unlink()
-    with pytest.raises(DataError, match="has 2 whole demonstrations where n=3 are wanted"):
+    with pytest.raises(DataError, match="has 2 complete demonstrations, but n=3 are needed"):
         open_demonstrations(data_dir, TASK, "train", n=3)
     assert "color/000002-6.pkl is missing" in caplog.text

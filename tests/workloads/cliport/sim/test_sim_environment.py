@@ -16,11 +16,11 @@ import pybullet
 import pytest
 from sim_scenes import BLUE, RED, Scene, bits, block_and_bowl, onto
 
+from cliport.errors import DisplayError, RendererError
 from cliport.sim import shapes
 from cliport.sim.action import Action
 from cliport.sim.constants import CAMERA_SHAPE
 from cliport.sim.environment import Environment
-from cliport.sim.errors import DisplayError, RendererError
 from cliport.sim.fusion import fuse
 from cliport.sim.observation import Observation
 from cliport.sim.pixels import position_to_pixel
@@ -129,7 +129,7 @@ def test_info_says_what_happened(shared: Environment) -> None:
 
 
 def test_an_unknown_tool_is_refused(shared: Environment) -> None:
-    with pytest.raises(ValueError, match=r"scene\.ee: 'tongs' is none of suction, spatula"):
+    with pytest.raises(ValueError, match=r"scene\.ee: 'tongs' is not one of suction, spatula"):
         shared.reset(Scene(ee="tongs"), 0)
 
 
@@ -153,7 +153,7 @@ def test_frames_of_a_recording_come_at_even_times_and_change_nothing(shared: Env
     assert np.mean(moved) > 0.8  # the arm is in the picture and moves
 
 
-@pytest.mark.parametrize(("display", "reason"), [(None, r"DISPLAY is not set"), (":4711", "the display :4711 does not answer")])
+@pytest.mark.parametrize(("display", "reason"), [(None, r"DISPLAY is not set"), (":4711", "display :4711 does not respond")])
 def test_a_window_needs_a_display(monkeypatch: pytest.MonkeyPatch, display: str | None, reason: str) -> None:
     monkeypatch.delenv("DISPLAY", raising=False)
     if display:
@@ -163,11 +163,11 @@ def test_a_window_needs_a_display(monkeypatch: pytest.MonkeyPatch, display: str 
 
 
 def test_an_unknown_renderer_is_refused() -> None:
-    with pytest.raises(RendererError, match="'vulkan' is none of auto, egl, tiny"):
+    with pytest.raises(RendererError, match="'vulkan' is not one of auto, egl, tiny"):
         Environment(renderer="vulkan")
 
 
-def test_closing_twice_is_closing() -> None:
+def test_closing_twice_is_allowed() -> None:
     """And closes no other environment, also one that has taken over the client's number."""
     env = Environment(renderer="tiny")
     assert pybullet.isConnected(env.client)

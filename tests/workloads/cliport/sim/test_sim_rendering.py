@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from sim_scenes import Scene, block_and_bowl
 
+from cliport.errors import RendererError
 from cliport.sim import rendering
 from cliport.sim.environment import Environment
-from cliport.sim.errors import RendererError
 from cliport.sim.fusion import fuse
 
 
@@ -43,9 +43,9 @@ class Tried:
 @pytest.mark.parametrize(
     ("tried", "reason"),
     [
-        (Tried(1, "warning\nit draws nothing"), "it draws nothing"),
+        (Tried(1, "warning\nit renders nothing"), "it renders nothing"),
         (Tried(-11), "its process ended with -11"),
-        (Tried(error=subprocess.TimeoutExpired("python", 60)), "no picture within 60 s"),
+        (Tried(error=subprocess.TimeoutExpired("python", 60)), "no image within 60 s"),
     ],
 )
 def test_where_egl_fails_tiny_renderer_takes_over_and_says_so(
@@ -81,7 +81,7 @@ def test_the_try_fails_where_nothing_is_drawn(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setitem(rendering.RENDERERS, "egl", rendering.RENDERERS["tiny"])
     rendering.probe()
     monkeypatch.setattr("pybullet.getCameraImage", lambda *_, **__: (1, 1, (), (), np.full(4, -1)))
-    with pytest.raises(SystemExit, match="it draws nothing"):
+    with pytest.raises(SystemExit, match="it renders nothing"):
         rendering.probe()
 
 

@@ -9,10 +9,10 @@ import pybullet
 import pytest
 from sim_scenes import Scene
 
+from cliport.errors import AssetError, BlockedError, ReachError
 from cliport.sim import kinematics
 from cliport.sim.constants import BOUNDS
 from cliport.sim.environment import Environment
-from cliport.sim.errors import AssetError, BlockedError, ReachError
 from cliport.sim.poses import Pose, angle_between, from_euler, pose
 from cliport.sim.primitives import CARRY, Visit
 from cliport.sim.robot import HOME, PATIENCE, joined

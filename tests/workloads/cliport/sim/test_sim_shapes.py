@@ -13,6 +13,7 @@ from cliport.sim.environment import Environment
 from cliport.sim.poses import pose
 from cliport.sim.shapes.geometry import Mesh, hull_mesh, hull_solid, prism, triangulated
 from cliport.sim.shapes.table import ell_outline, offset_outline
+from cliport.tasks.hanoi import PITCH, stand
 
 SOLID = [
     shapes.box(),
@@ -147,10 +148,10 @@ def test_the_block_fits_its_fixture_and_no_other_way(env: Environment) -> None:
 
 
 def test_a_ring_goes_over_a_rod(env: Environment) -> None:
-    env.add(shapes.hanoi_stand(), pose((0.5, 0, 0.005)), "fixed")
-    disk = env.add(shapes.hanoi_disk(), pose((0.5, 0.18, 0.12)))
+    env.add(stand(), pose((0.5, 0, 0.005)), "fixed")
+    disk = env.add(shapes.hanoi_disk(), pose((0.5, PITCH, 0.12)))
     assert env.settle()
-    assert env.pose(disk)[0] == pytest.approx([0.5, 0.18, 0.02], abs=0.012)
+    assert env.pose(disk)[0] == pytest.approx([0.5, PITCH, 0.02], abs=0.012)
     assert env.pose(disk)[0][2] == pytest.approx(0.02, abs=1e-3)
 
 

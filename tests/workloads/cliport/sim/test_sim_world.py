@@ -84,7 +84,7 @@ def test_categories_masses_and_removal(env: Environment) -> None:
     env.remove(loose)
     assert env.objects["rigid"] == []
     assert not (np.stack(env.observe().segmentation) == loose).any()
-    with pytest.raises(ValueError, match="'liquid' is none of rigid, fixed, deformable"):
+    with pytest.raises(ValueError, match="'liquid' is not one of rigid, fixed, deformable"):
         env.add(shapes.box(), pose(), "liquid")
 
 
@@ -172,7 +172,7 @@ def test_where_there_is_no_room_there_is_no_pose(env: Environment) -> None:
     assert env.random_pose((0.1, 0.1, 0.1)) is None
 
 
-def test_the_physics_knows_nothing_of_pictures(env: Environment) -> None:
+def test_rendering_does_not_change_the_physics(env: Environment) -> None:
     env.add(shapes.letter("star"), pose((0.5, 0, 0.1)))
     env.settle()
     before = bits(env)

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from task_table import Table
 
+from cliport.errors import NoRoomError
 from cliport.sim.poses import Pose, from_euler, multiply, pose
 from cliport.sim.shapes import box
 from cliport.tasks import TaskError, make, names
 from cliport.tasks.boxes import cells
-from cliport.tasks.errors import NoRoom
 from cliport.tasks.goal import Goal, Piece, Zone, any_to_any, remainder
 from cliport.tasks.hanoi import moves
 from cliport.tasks.rope import BEADS, PITCH, curve
@@ -123,7 +123,7 @@ def test_a_scene_that_does_not_fit_is_cleared_and_drawn_again() -> None:
             super().build(env)
             env.room += 1
             if env.rng.uniform() < 0.8:
-                raise NoRoom("full")
+                raise NoRoomError("full")
 
     table, task = Table(seed=3), Tight("tight", "train", "")
     task.reset(table)
@@ -133,7 +133,7 @@ def test_a_scene_that_does_not_fit_is_cleared_and_drawn_again() -> None:
 
 def test_a_scene_that_never_fits_is_an_error() -> None:
     task = make("stack-block-pyramid")
-    with pytest.raises(TaskError, match="stack-block-pyramid: no scene that fits in 20 draws with seed 5"):
+    with pytest.raises(TaskError, match="stack-block-pyramid: none of 20 scenes drawn with seed 5 fits on the table"):
         task.reset(Table(seed=5, room=3))
 
 

@@ -12,8 +12,8 @@ from PIL import Image
 from cliport.sim.environment import Environment
 from cliport.tasks import make, names
 from cliport.tasks.__main__ import main
-from cliport.tasks.check import Episode, play, table
 from cliport.tasks.gallery import WIDTH
+from cliport.tasks.oracle_table import OracleResult, play, table
 from harness.torch.pictures import MARGIN
 
 DEAR = ("piles", "palletizing", "hanoi", "kits", "packing-boxes", "google", "-seq")
@@ -66,7 +66,7 @@ def test_a_scene_shows_what_it_asks_for_and_nothing_is_done_yet(env: Environment
 
 
 def test_the_table_counts_solved_scenes() -> None:
-    episodes = [Episode(1.0, 3, 0.5), Episode(0.5, 6, 1.5)]
+    episodes = [OracleResult(1.0, 3, 0.5), OracleResult(0.5, 6, 1.5)]
     assert list(table([("align-rope", episodes)]))[-1] == "| align-rope | 1 of 2 | 0.750 | 4.5 | 1.00 |"
 
 

@@ -1,4 +1,4 @@
-"""ImageNet's ResNet-50 (He et al. 2016) and DistilBERT (Sanh et al. 2019), frozen: what CLIPort compared CLIP with."""
+"""ResNet-50 trained on ImageNet (He et al. 2016) and DistilBERT (Sanh et al. 2019), frozen: CLIPort's baselines for CLIP."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from .frozen import Frozen, calibrate, seeded
 
 
 class ResNetBert(Frozen):
-    """Features of ResNet-50 and of DistilBERT; a text's is the mean of its words'.
+    """Features of ResNet-50 and DistilBERT; a text's feature is the mean over its words.
 
     Args:
-        resnet: file of the ResNet's weights, as torchvision publishes it; empty is random.
-        bert: folder of DistilBERT, as transformers saves it; empty is random, with CLIP's words.
-        images: False leaves the ResNet out.
-        untrained: random weights by design; of a given DistilBERT only the words are taken.
+        resnet: file of the ResNet's weights, as published by torchvision; empty means random.
+        bert: folder of DistilBERT, as saved by transformers; empty means random weights and CLIP's vocabulary.
+        images: False omits the ResNet.
+        untrained: random weights by design; only the vocabulary of a given DistilBERT is used.
 
     Raises:
-        ParameterError: for a file or folder that is not there.
-        CheckpointError: for one that does not fit.
+        ParameterError: for a file or folder that does not exist.
+        CheckpointError: for one that does not match.
     """
 
     averaged = True
 
     def __init__(self, resnet: str, bert: str, images: bool, untrained: bool) -> None:
         super().__init__()
-        problems = [f"model.resnet_weights={resnet}: there is no such file"] if resnet and not Path(resnet).is_file() else []
-        problems += [f"model.bert={bert}: there is no such folder"] if bert and not Path(bert).is_dir() else []
+        problems = [f"model.resnet_weights={resnet}: no such file"] if resnet and not Path(resnet).is_file() else []
+        problems += [f"model.bert={bert}: no such folder"] if bert and not Path(bert).is_dir() else []
         if problems:
             raise ParameterError(problems)
         self.visual = make_resnet(resnet) if images else None
@@ -76,7 +76,7 @@ def make_resnet(file: str) -> nn.Module:
 
 
 def make_bert(folder: str, untrained: bool) -> tuple[nn.Module, Callable[[str], Tensor]]:
-    """DistilBERT and what makes tokens of a text."""
+    """DistilBERT, and the function that tokenizes a text."""
     import open_clip
     from transformers import AutoTokenizer, DistilBertConfig, DistilBertModel
 
@@ -92,7 +92,7 @@ def make_bert(folder: str, untrained: bool) -> tuple[nn.Module, Callable[[str], 
             else DistilBertModel.from_pretrained(folder, local_files_only=True)
         )
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"model.bert={folder}: holds no DistilBERT: {str(error).partition(chr(10))[0]}") from error
+        raise CheckpointError(f"model.bert={folder}: contains no DistilBERT: {str(error).partition(chr(10))[0]}") from error
     return encoder, lambda text: tokenizer(text, return_tensors="pt", truncation=True)["input_ids"][0]
 
 

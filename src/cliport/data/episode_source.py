@@ -1,4 +1,4 @@
-"""Episodes to learn from, whatever form they lie in."""
+"""Episodes to train and evaluate on, in whatever format they are stored."""
 
 from __future__ import annotations
 
@@ -15,13 +15,10 @@ from ..sim.action import Action
 from ..sim.observation import HeightMap
 from .episode import Episode
 
-CACHE = 512 * 2**20
-"""Bytes of episodes that a process keeps in memory unless told otherwise."""
-
 
 @dataclass(frozen=True)
 class Sample:
-    """One step of a demonstration, as an agent learns from it."""
+    """One step of a demonstration, as a training sample."""
 
     task: str
     view: HeightMap | None
@@ -31,28 +28,28 @@ class Sample:
     """The next view in a sequential task, else the episode's last."""
 
 
-class Source(ABC):
-    """Episodes by number. May be sent to another process, where its cache is empty."""
+class EpisodeSource(ABC):
+    """Episodes by number. Can be sent to another process, where its cache starts empty."""
 
     @abstractmethod
     def __len__(self) -> int:
-        """How many episodes there are."""
+        """Number of episodes."""
 
     @abstractmethod
     def __getitem__(self, index: int) -> Episode:
         """Read an episode.
 
         Raises:
-            EpisodeError: naming the file, where it has become unreadable since the source was opened.
+            EpisodeError: naming the file, if it has become unreadable since the source was opened.
         """
 
     lengths: Sequence[int]
-    """How many actions each episode has."""
+    """Number of actions of each episode."""
 
     @property
     @abstractmethod
     def contents(self) -> str:
-        """A digest of the episodes in their order, equal wherever their files lie."""
+        """A digest of the episodes in their order, independent of where their files are."""
 
     @abstractmethod
     def draw(self, rng: np.random.Generator) -> int:
@@ -73,8 +70,8 @@ class Source(ABC):
 
 
 def check_count(folder: Path, task: str, mode: str, found: int, wanted: int | None) -> None:
-    """Raise DataError when a folder has no episode, or fewer than wanted."""
+    """Raise DataError if a folder has no episode, or fewer than wanted."""
     if found == 0 or (wanted is not None and found < wanted):
         asked = f"n={wanted}" if wanted else "some"
         command = f"python -m cliport.demos n={wanted or 1} task={task} mode={mode} data_dir={folder.parent}"
-        raise DataError(f"{folder}: has {found} whole demonstrations where {asked} are wanted; make more: {command}")
+        raise DataError(f"{folder}: has {found} complete demonstrations, but {asked} are needed; make more: {command}")

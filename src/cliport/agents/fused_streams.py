@@ -1,4 +1,4 @@
-"""One or two streams with one result: what picks, and what places, each have their own."""
+"""One or two streams that together produce one map."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from .language import Language
 from .streams import STREAMS, Setup
 
 
-class Pathway(nn.Module):
-    """Streams whose maps are fused.
+class FusedStreams(nn.Module):
+    """A network of one stream, or of two whose maps are fused.
 
     Args:
-        design: of the agent.
+        design: the agent's design.
         setup: see Setup.
-        fusion: how two streams' maps become one.
-        mixed: with `concat`, mix the maps down to the stream's channels; otherwise the result has twice as many.
+        fusion: how the maps of two streams are fused.
+        mixed: with `concat`, reduce the result to the channels of one stream; otherwise it has twice as many.
     """
 
     def __init__(self, design: Design, setup: Setup, fusion: str, mixed: bool) -> None:
@@ -29,6 +29,6 @@ class Pathway(nn.Module):
             self.fusion = Combine(fusion, setup.outside, setup.outside if mixed else None)
 
     def forward(self, image: Tensor, language: Language | None) -> Tensor:
-        """Images (B * rows, 6, H, W) and the instructions of B samples to a map (B * rows, C, H, W)."""
+        """The map (B * rows, C, H, W) for images (B * rows, 6, H, W) and the instructions of B samples."""
         first, laterals = self.one(image, language, [])
         return first if self.two is None else self.fusion(first, self.two(image, language, laterals)[0])

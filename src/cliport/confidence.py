@@ -1,4 +1,4 @@
-"""How sure a result is: intervals for means and shares of few episodes."""
+"""Confidence intervals for means and shares of few episodes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ RESAMPLES = 10_000
 
 
 def wilson(successes: int, trials: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
-    """Wilson's score interval of a share, in [0, 1] also for 0 or all of few trials (E. B. Wilson, JASA 22, 1927)."""
+    """Wilson's score interval of a share; stays within [0, 1] even if none or all of few trials succeed (E. B. Wilson, JASA 22, 1927)."""
     if trials == 0:
         return 0.0, 1.0
     z = NormalDist().inv_cdf((1 + confidence) / 2)
@@ -24,7 +24,7 @@ def wilson(successes: int, trials: int, confidence: float = CONFIDENCE) -> tuple
 
 
 def bootstrap(values: Sequence[float], confidence: float = CONFIDENCE, seed: int = 0) -> tuple[float, float]:
-    """The percentile interval of a mean over resampled values (B. Efron, Annals of Statistics 7, 1979). For paired runs pass differences.
+    """The percentile bootstrap interval of a mean (B. Efron, Annals of Statistics 7, 1979). For paired runs pass their differences.
 
     Raises:
         ValueError: without values.

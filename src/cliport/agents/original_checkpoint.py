@@ -1,4 +1,4 @@
-"""Checkpoints as CLIPort's own code writes them: read safely, and their parameters by this package's names."""
+"""Checkpoints of the original: reading them safely, and renaming their parameters to this package's names."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ PARTS: list[tuple[str, Replacement]] = [
 
 
 def read_original(path: Path) -> dict[str, Tensor]:
-    """The parameters in a checkpoint, by the names that it has.
+    """The parameters in a checkpoint, under their original names.
 
     Raises:
-        CheckpointError: for a file with other types than Lightning's, or without parameters.
+        CheckpointError: for a file with types other than Lightning's, or without parameters.
     """
     loaded = read_checkpoint(path, LIGHTNING)
     state = loaded.get("state_dict", loaded) if isinstance(loaded, Mapping) else None
     if not isinstance(state, Mapping) or not state or not all(isinstance(value, Tensor) for value in state.values()):
-        raise CheckpointError(f"{path} holds no state dict: expected parameter names with tensors")
+        raise CheckpointError(f"{path} contains no state dict: expected a mapping from names to tensors")
     return dict(state)
 
 
@@ -52,17 +52,17 @@ def is_original(state: Mapping[str, Tensor]) -> bool:
 
 
 def strip_clip(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The first of the copies of CLIP in a checkpoint of the original, by CLIP's own names; empty where there is none."""
+    """The first copy of CLIP in a checkpoint of the original, under CLIP's own names; empty if there is none."""
     first = next((key.partition("clip_rn50.")[0] + "clip_rn50." for key in state if "clip_rn50." in key), None)
     return {} if first is None else {key.removeprefix(first): value for key, value in state.items() if key.startswith(first)}
 
 
 def renamed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The parameters of a checkpoint of the original by this package's names.
+    """The parameters of a checkpoint of the original under this package's names.
 
-    Of the frozen encoders' copies only running means and variances are taken, because they went on changing in training, in each
-    copy on its own. Their weights are left out, and the running statistics of the up blocks, which the original's evaluation does not
-    use either.
+    The original stores a copy of the frozen encoder per network. Their weights are the same and left out; their running means and
+    variances are kept, because they changed during training, in each copy differently. The running statistics of the up blocks are
+    left out: the original's evaluation does not use them.
     """
     found = {}
     for key, value in state.items():
@@ -86,7 +86,7 @@ def renamed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def encoder_name(inside: str, second: bool) -> str | None:
-    """The name that a stream's parameter has in the frozen image encoder: empty for one of the text encoder, None for neither."""
+    """The name in the frozen image encoder of a stream's parameter; empty for the text encoder's, None for parameters of neither."""
     if inside.startswith("clip_rn50."):
         return inside.removeprefix("clip_rn50.visual.") if ".visual." in inside else ""
     if inside.startswith("text_encoder."):
@@ -97,9 +97,9 @@ def encoder_name(inside: str, second: bool) -> str | None:
 
 
 def up_blocks(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The convolutions and normalisations of up blocks by name instead of number.
+    """The convolutions and normalizations of up blocks under names instead of numbers.
 
-    A bias before a normalisation changes nothing, and is left out.
+    A bias before a normalization has no effect and is left out.
     """
     normalised = any(re.search(r"\.ups\.\d\.4\.", key) for key in state)
     parts = {"0": "conv1", "1": "norm1", "3": "conv2", "4": "norm2"} if normalised else {"0": "conv1", "2": "conv2"}
@@ -114,7 +114,7 @@ def up_blocks(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def described(state: Mapping[str, Tensor]) -> str:
-    """What a state dict holds, in words: its networks, and how many parameters each has."""
+    """The contents of a state dict in words: its networks, and the number of parameters of each."""
     counts = Counter(".".join(key.split(".")[:2]) for key in state)
     shown = ", ".join(f"{name}.* ({count})" for name, count in sorted(counts.items())[:8])
     return shown + (f" and {len(counts) - 8} more" if len(counts) > 8 else "")

@@ -1,4 +1,4 @@
-"""How often the oracles solve their tasks: the README's table."""
+"""A table of how often the oracles solve their tasks."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .task import COMPLETE, Task
+from ..scoring import is_solved
+from .task import Task
 
 if TYPE_CHECKING:
     from cliport.sim.environment import Environment
 
 
 @dataclass(frozen=True)
-class Episode:
-    """What one episode of an oracle came to."""
+class OracleResult:
+    """The result of one episode played by an oracle."""
 
     reward: float
     actions: int
@@ -24,23 +25,23 @@ class Episode:
 
     @property
     def solved(self) -> bool:
-        return self.reward > COMPLETE
+        return is_solved(self.reward)
 
 
-def play(env: Environment, task: Task, seed: int) -> Episode:
-    """One episode of a task by its oracle, without images."""
+def play(env: Environment, task: Task, seed: int) -> OracleResult:
+    """Let the oracle play one episode of its task, without images."""
     began = time.process_time()
     env.reset(task, seed, observe=False)
     oracle, total, actions = task.oracle(env), 0.0, 0
     while actions < task.max_steps and not task.done() and (action := oracle.act()) is not None:
         _, reward, _, _ = env.step(action, observe=False)
         total, actions = total + reward, actions + 1
-    return Episode(total, actions, time.process_time() - began)
+    return OracleResult(total, actions, time.process_time() - began)
 
 
-def table(episodes: Iterable[tuple[str, Sequence[Episode]]]) -> Iterable[str]:
-    """The lines of a Markdown table, each as soon as its task is through."""
-    yield "| task | solved by the oracle | mean reward | actions | CPU s an episode |"
+def table(episodes: Iterable[tuple[str, Sequence[OracleResult]]]) -> Iterable[str]:
+    """The lines of a Markdown table, each as soon as its task is finished."""
+    yield "| task | solved by the oracle | mean reward | actions | CPU s per episode |"
     yield "|---|---|---|---|---|"
     for name, found in episodes:
         count = len(found)

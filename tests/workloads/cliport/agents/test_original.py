@@ -216,5 +216,5 @@ def test_finetuning_from_it_keeps_its_parameters_and_its_clip(agent: Agent, file
 def test_taking_it_into_an_exact_agent_is_said(agent: Agent, file: Path) -> None:
     said: list[str] = []
     share(build(replace(agent.config, geometry="exact"), Weights(str(file)), say=lambda _: None), file, said.append)
-    assert "is of original geometry, and this agent of exact" in said[1]
-    assert "model.geometry=original keeps the checkpoint's" in said[1]
+    assert "has original geometry, and this agent has exact geometry" in said[1]
+    assert "model.geometry=original keeps that of the checkpoint" in said[1]

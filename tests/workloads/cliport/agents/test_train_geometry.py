@@ -13,7 +13,9 @@ from scenes import write_demonstrations
 from cliport.agents.checkpoint import config_in
 from harness.report import Recorder
 
-SAID = "the agent looks at height maps of {} geometry, and these are of {}: half a pixel apart; model.geometry={} is theirs"
+SAID = (
+    "the agent expects height maps of {} geometry, and these have {} geometry: they are half a pixel apart; model.geometry={} matches them"
+)
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +52,7 @@ def test_it_is_kept_from_a_checkpoint(data: Path, originals: Path, tmp_path: Pat
     assert SAID.format("original", "exact", "exact") in said
     geometry, said = trained(data, tmp_path / "exact", init_from=before, model__geometry="exact")
     assert geometry == "exact"
-    assert any("best.ckpt is of original geometry, and this agent of exact" in text for text in said)
+    assert any("best.ckpt has original geometry, and this agent has exact geometry" in text for text in said)
 
 
 def test_running_statistics_are_in_its_checkpoints(originals: Path, tmp_path: Path) -> None:

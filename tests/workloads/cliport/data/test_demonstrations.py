@@ -55,7 +55,7 @@ def test_the_manifest_states_the_geometry_of_the_height_maps(folder: Path, tmp_p
     assert stated.pop("geometry") == "exact"
     (folder / "manifest.json").write_text(json.dumps(stated))
     assert Demonstrations(folder).geometry == "exact"
-    told = "holds height maps of exact geometry, to which none of original can be added"
+    told = "contains height maps of exact geometry; none of original geometry can be added"
     with pytest.raises(DataError, match=told), opened(folder, TASK, "train", geometry="original"):
         pass
     with opened(tmp_path / "align-rope-train", "align-rope", "train", geometry="original") as store:

@@ -44,7 +44,6 @@ from .config import RESUMABLE, ModelConfig, TrainConfig
 from .data.episode_source import EpisodeSource
 from .data.reader import open_demonstrations
 from .layout import CHECKPOINTS
-from .sim.fusion import mismatch
 
 
 def train(job: Job) -> Path:
@@ -65,8 +64,12 @@ def train(job: Job) -> Path:
     assert job.dataset is not None  # workload.yaml requires it
     demonstrations, validation = open_sources(settings, job.dataset)
     agent, weights = make_agent(settings, job.seed, job.report, job.init_from, demonstrations.geometry)
-    if agent.cells != demonstrations.geometry:
-        job.report.text(f"{mismatch(agent.cells, demonstrations.geometry)}; model.geometry={demonstrations.geometry} matches them")
+    for name, source in (("training", demonstrations), ("validation", validation)):
+        if source.geometry != agent.cells:
+            job.report.text(
+                f"the agent expects height maps of {agent.cells} geometry, and those of the {name} have {source.geometry} geometry: "
+                f"they are half a pixel apart; model.geometry={source.geometry} matches them"
+            )
     about = description(agent, weights)
     global_batch = loop.batch_size * world_size()
     job.report.text(

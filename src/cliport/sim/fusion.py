@@ -21,11 +21,6 @@ BELOW = 0.005
 """Meters below the table that still count as the table, because depth is not exact."""
 
 
-def mismatch(looks: str, shown: str) -> str:
-    """What to tell when an agent of geometry `looks` is shown height maps of another one."""
-    return f"the agent expects height maps of {looks} geometry, and these have {shown} geometry: they are half a pixel apart"
-
-
 @dataclass(frozen=True)
 class Grid:
     """How pixels become points, and points fall into cells."""

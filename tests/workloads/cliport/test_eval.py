@@ -206,7 +206,7 @@ def test_an_agent_of_the_originals_geometry_sees_such_height_maps(bench: Bench) 
     [recorded, *_] = open_demonstrations(bench.data_dir, TASK, "val")
     away = np.abs(agent.seen[0].height - recorded.steps[0].view.height)
     assert (away > 1e-4).mean() > 0.01
-    said = "last: the agent expects height maps of original geometry, and these have exact geometry: they are half a pixel apart"
+    said = "last: the agent sees height maps of original geometry; the recorded ones have exact geometry"
     assert any(text.startswith(said) for text in job.report.texts)
     assert not any("are not those that were recorded" in text for text in job.report.texts)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
@@ -11,10 +12,12 @@ import torch
 from numbers_of_original import FIXTURES, STEP
 from small import agent_of, batch_of, config_of
 
+from cliport.agents.augment import Motion
 from cliport.agents.correlation import correlate_directly
 from cliport.agents.geometry import GEOMETRIES
 from harness.errors import ParameterError
 
+SMALL = json.loads((FIXTURES / "small.json").read_text())
 NUMBERS = np.load(FIXTURES / "geometry.npz")
 SQUARES = [key for key in NUMBERS if key.startswith("rotator/")]
 
@@ -71,6 +74,18 @@ def test_a_demonstrated_turn_is_the_one_that_is_learned(geometry: str) -> None:
         place[row, turn, batch.place[row, 0], batch.place[row, 1]] = 20
     _, trans = agent.losses(pick, place, batch)
     assert float(trans.max()) < 1e-3
+
+
+def test_samples_are_moved_about_the_same_point_as_in_the_original() -> None:
+    """By the matrix that its code makes of an angle and a shift along x and y; exactly, the image's center is half a pixel off that."""
+    [case] = SMALL["image_transform"]
+    x, y = case["translation"]
+    matrix, pixel = np.array(case["matrix"]), (200.0, 30.0)
+    expected = (matrix @ [pixel[1], pixel[0], 1])[[1, 0]]
+    found = Motion(case["theta"], (y, x), "original").points(torch.tensor([pixel]), (320, 160))[0].numpy()
+    assert np.allclose(found, expected, atol=1e-9)
+    exact = Motion(case["theta"], (y, x)).points(torch.tensor([pixel]), (320, 160))[0].numpy()
+    assert 0.1 < np.abs(exact - expected).max() < 0.5
 
 
 def test_an_unknown_geometry_is_told() -> None:

@@ -22,7 +22,7 @@ from cliport.agents.batch import Batch, image_of
 from cliport.agents.catalog import design
 from cliport.agents.checkpoint import load_original
 from cliport.agents.geometry import GEOMETRIES
-from cliport.sim.pixels import pixel_to_position
+from cliport.sim.pixels import pixel_to_position, position_to_pixel
 from cliport.sim.poses import quaternion_from_euler
 
 AGENTS = sorted(KEYS.keys() - {"clip"})
@@ -122,5 +122,7 @@ def test_pixels_and_angles_become_the_same_poses() -> None:
     heights = rule.view(rule.VIEW)[1]
     for pixel, expected in SMALL["pix_to_xyz"]:
         assert np.allclose(pixel_to_position(pixel, heights), expected, atol=1e-7)
+    for position, (row, column) in SMALL["xyz_to_pix"]:  # a position on the far border is a pixel outside the map there
+        assert position_to_pixel(position) == (min(row, 319), min(column, 159))
     for angles, expected in SMALL["euler_to_quaternion"]:
         assert np.allclose(quaternion_from_euler(*angles), expected, atol=1e-7)

@@ -14,7 +14,8 @@ from cliport.agents.checkpoint import config_in
 from harness.report import Recorder
 
 SAID = (
-    "the agent expects height maps of {} geometry, and these have {} geometry: they are half a pixel apart; model.geometry={} matches them"
+    "the agent expects height maps of {} geometry, and those of the {} have {} geometry: they are half a pixel apart; "
+    "model.geometry={} matches them"
 )
 
 
@@ -41,7 +42,7 @@ def test_it_is_that_of_the_demonstrations(data: Path, originals: Path, tmp_path:
 def test_another_one_can_be_stated_and_is_said(originals: Path, tmp_path: Path) -> None:
     geometry, said = trained(originals, tmp_path / "run", model__geometry="exact")
     assert geometry == "exact"
-    assert SAID.format("exact", "original", "original") in said
+    assert all(SAID.format("exact", part, "original", "original") in said for part in ("training", "validation"))
 
 
 def test_it_is_kept_from_a_checkpoint(data: Path, originals: Path, tmp_path: Path) -> None:
@@ -49,7 +50,7 @@ def test_it_is_kept_from_a_checkpoint(data: Path, originals: Path, tmp_path: Pat
     before = tmp_path / "before" / "checkpoints" / "best.ckpt"
     geometry, said = trained(data, tmp_path / "after", init_from=before)
     assert geometry == "original"
-    assert SAID.format("original", "exact", "exact") in said
+    assert SAID.format("original", "training", "exact", "exact") in said
     geometry, said = trained(data, tmp_path / "exact", init_from=before, model__geometry="exact")
     assert geometry == "exact"
     assert any("best.ckpt has original geometry, and this agent has exact geometry" in text for text in said)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from harness.errors import CheckpointError, ParameterError
 from harness.torch.weights import LIGHTNING, check_numbers, listed, load_into, read_checkpoint
@@ -16,7 +16,7 @@ from harness.torch.weights import LIGHTNING, check_numbers, listed, load_into, r
 from .agent import Agent, make, unfilled
 from .config import AgentConfig
 from .frozen import Weights
-from .original_checkpoint import Translation, described, is_original, state_in, strip_clip, translated
+from .original_checkpoint import Translation, described, is_original, state_in, translated, unprefixed
 
 KEY = "cliport"
 """Key under which a checkpoint describes its agent."""
@@ -44,7 +44,7 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     state = state_in(loaded, path)
     assert isinstance(loaded, Mapping)
     check_numbers(state, path)
-    return state, dict(loaded.get(KEY) or {})
+    return unprefixed(state), dict(loaded.get(KEY) or {})
 
 
 def load_agent(path: Path, config: AgentConfig | None, weights: Weights | None, say: Callable[[str], Any]) -> Agent:
@@ -146,11 +146,13 @@ def share(agent: Agent, path: Path, say: Callable[[str], Any]) -> None:
         CheckpointError: when none match.
     """
     state, said = read(path)
-    same_trunk = has_same_trunk(agent, state, said)
+    encoders: Mapping[str, Mapping[str, Tensor]] = {}
     if not said:
         if not is_original(state):
             raise CheckpointError(f"{path} is neither a checkpoint of this project nor of the original: it contains {described(state)}")
-        state = translated(state, path).parameters
+        found = translated(state, path)
+        state, encoders = found.parameters, found.encoders
+    same_trunk = has_same_trunk(agent, said, encoders)
     own, statistics = agent.state_dict(), statistics_of(state)
     shared = {key: value for key, value in state.items() if key in own and own[key].shape == value.shape}
     if not shared:
@@ -170,15 +172,21 @@ def share(agent: Agent, path: Path, say: Callable[[str], Any]) -> None:
     agent.load_state_dict(own | shared | (statistics if same_trunk else {}))
 
 
-def has_same_trunk(agent: Agent, state: Mapping[str, Tensor], said: Mapping[str, Any]) -> bool:
-    """Whether a checkpoint was trained with the agent's frozen weights; for the original's CLIP one convolution is compared."""
+def has_same_trunk(agent: Agent, said: Mapping[str, Any], encoders: Mapping[str, Mapping[str, Tensor]]) -> bool:
+    """Whether a checkpoint was trained with the agent's frozen weights: `said` describes one of ours, `encoders` are the original's."""
     if agent.trunk is None:
         return False
     if said:
         return bool(said["trunk"]) and said["trunk"]["fingerprint"] == agent.trunk.fingerprint()
-    name = "layer1.0.conv1.weight"
-    theirs, ours = strip_clip(state).get(f"visual.{name}"), agent.trunk.visual
-    return theirs is not None and ours is not None and torch.equal(theirs.float(), ours.get_parameter(name).cpu())
+    modules = agent.trunk.modules()
+    return modules.keys() <= encoders.keys() and all(has_weights(module, encoders[kind]) for kind, module in modules.items())
+
+
+def has_weights(module: nn.Module, weights: Mapping[str, Tensor]) -> bool:
+    """Whether a module's parameters have the values of `weights`, which may be in half precision; statistics do not count."""
+    return all(
+        name in weights and torch.equal(weights[name].float(), parameter.float().cpu()) for name, parameter in module.named_parameters()
+    )
 
 
 def weights_in(path: Path) -> Weights | None:

@@ -78,18 +78,23 @@ def copies_in(path: Path) -> dict[str, dict[str, Tensor]]:
     Raises:
         CheckpointError: for a file without parameters.
     """
-    return translated(state_in(read_checkpoint(path, LIGHTNING), path), path).encoders
+    return translated(unprefixed(state_in(read_checkpoint(path, LIGHTNING), path)), path).encoders
 
 
 def state_in(loaded: object, path: Path) -> dict[str, Tensor]:
-    """The parameters by name in what a checkpoint holds; `agent.` before all names, as ours have it, is left out.
+    """The parameters by name in the contents of a checkpoint.
 
     Raises:
-        CheckpointError: where there are none.
+        CheckpointError: if there are none.
     """
     state = loaded.get("state_dict") if isinstance(loaded, Mapping) else None
     if not isinstance(state, Mapping) or not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise CheckpointError(f"{path} is not a checkpoint of an agent: it has no state_dict that maps names to parameters")
+    return dict(state)
+
+
+def unprefixed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Parameters without the prefix `agent.`, which the full state of our training puts before every name."""
     return {key.removeprefix("agent."): value for key, value in state.items()}
 
 

@@ -21,7 +21,7 @@ from cliport.agents.agent import Agent
 from cliport.agents.blocks import by_running_statistics
 from cliport.agents.checkpoint import share, weights_in
 from cliport.agents.frozen import MEAN, STD, Weights
-from harness.errors import CheckpointError
+from harness.errors import CheckpointError, ParameterError
 
 KINDS = {"conv1": "0", "norm1": "1", "conv2": "3", "norm2": "4"}
 
@@ -211,6 +211,18 @@ def test_finetuning_from_it_keeps_its_parameters_and_its_clip(agent: Agent, file
     assert "not used: transport.key.fusion.conv.1.weight, transport.query.fusion.conv.1.weight" in said[0]
     name = "attention.net.two.colours.statistics.bn1-running_mean"
     assert torch.equal(other.state_dict()[name], loaded.state_dict()[name])
+
+
+def test_a_checkpoint_with_distilbert_needs_its_words(tmp_path: Path) -> None:
+    """They are in none of the original's files; the weights are."""
+    stream = "attention.attn_stream_one"
+    state = {f"{stream}.text_encoder.embeddings.word_embeddings.weight": torch.zeros(36, 768), f"{stream}.text_fc.bias": torch.zeros(1024)}
+    torch.save({"state_dict": state}, tmp_path / "last.ckpt")
+    assert weights_in(tmp_path / "last.ckpt") == Weights("", bert_weights=str(tmp_path / "last.ckpt"))
+    with pytest.raises(
+        ParameterError, match=r"model\.bert=: must be a folder with DistilBERT's vocab\.txt: the checkpoint has its weights"
+    ):
+        load(tmp_path / "last.ckpt", config_of("transporter_lang"), say=lambda _: None)
 
 
 def test_taking_it_into_an_exact_agent_is_said(agent: Agent, file: Path) -> None:

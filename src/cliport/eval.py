@@ -67,7 +67,7 @@ class Agent(Protocol):
 
     @property
     def cells(self) -> str:
-        """The geometry of the height maps that it looks at: see `cliport.sim.fusion`."""
+        """The geometry of the height maps that it expects: see `cliport.sim.fusion`."""
 
     def act(self, view: HeightMap, language: str, goal: HeightMap | None = None) -> Decision: ...
 

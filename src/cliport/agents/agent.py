@@ -77,7 +77,7 @@ class Agent(nn.Module):
 
     @property
     def cells(self) -> str:
-        """The geometry of the height maps that it looks at."""
+        """The geometry of the height maps that the agent expects."""
         return self.config.geometry
 
     @property
@@ -98,7 +98,7 @@ class Agent(nn.Module):
         return self.transport(batch.image, self.language(batch), pick, self.goal_of(batch))
 
     def losses(self, pick_logits: Tensor, place_logits: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        """`losses_of` by the agent's geometry."""
+        """`losses_of` with the agent's geometry."""
         return losses_of(pick_logits, place_logits, batch, self.geometry)
 
     def goal_of(self, batch: Batch) -> Tensor | None:
@@ -197,7 +197,7 @@ def make(config: AgentConfig, weights: Weights | None, seed: int, say: Callable[
 
 
 def unfilled(config: AgentConfig, weights: Weights, say: Callable[[str], Any], copies: Copies) -> Agent:
-    """An agent without values in its parameters: they are on the meta device, until a whole state dict is assigned to them."""
+    """An agent whose parameters are on the meta device, to which a complete state dict has to be assigned."""
     parts = design(config.agent)
     trunk = make_trunk(parts.trunk, parts.untrained, config.clip, weights, say, copies)
     with torch.device("meta"):

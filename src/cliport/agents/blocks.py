@@ -92,7 +92,7 @@ class Stages:
 
 
 MOMENTUM = 0.1
-"""Of running statistics: PyTorch's, and so the original's."""
+"""Weight of a new sample in the running statistics: the default of PyTorch, and so of the original."""
 
 
 class SampleNorm(nn.Module):
@@ -101,12 +101,12 @@ class SampleNorm(nn.Module):
     At the original's batch size of 1 its batch normalization does the same; here the result does not depend on the other samples in
     the batch. A sample is `rows` consecutive rows, because the rotated crops of one image belong together.
 
-    The original's evaluation normalizes like this too, but its validation does so by running statistics: see `by_running_statistics`.
+    The original's evaluation does the same, but its validation uses running statistics: see `by_running_statistics`.
 
     Args:
         channels: channels of the maps.
         rows: rows per sample.
-        running: keep running statistics of the training, as the original does.
+        running: keep running statistics during training, as the original does.
     """
 
     running_mean: Tensor
@@ -132,7 +132,7 @@ class SampleNorm(nn.Module):
 
     @torch.no_grad()
     def count(self, samples: Tensor) -> None:
-        """Move the running statistics a tenth of the way to the samples' (B, C, h, W), whose variances are unbiased."""
+        """Update the running statistics with the mean of those of the samples (B, C, h, W); variances are unbiased."""
         values = samples.detach().float().flatten(2)
         self.running_mean.lerp_(values.mean((0, 2)), MOMENTUM)
         self.running_var.lerp_(values.var(2).mean(0), MOMENTUM)
@@ -140,7 +140,7 @@ class SampleNorm(nn.Module):
 
 @contextmanager
 def by_running_statistics(module: nn.Module) -> Iterator[None]:
-    """Within, parts of a module that keep running statistics normalize by them, as in the original's validation."""
+    """Within the block, the parts of a module that keep running statistics normalize with them, as in the original's validation."""
     norms = [part for part in module.modules() if isinstance(part, SampleNorm) and part.running]
     for norm in norms:
         norm.by_running = True

@@ -79,9 +79,9 @@ def load_ours(path: Path, state: dict[str, Tensor], said: dict[str, Any], weight
 
 
 def load_original(path: Path, state: dict[str, Tensor], config: AgentConfig, weights: Weights | None, say: Callable[[str], Any]) -> Agent:
-    """An agent with the parameters of the original's checkpoint, and with the original's geometry.
+    """An agent with the parameters of the original's checkpoint and the original's geometry.
 
-    Its frozen encoders are the checkpoint's own copies, unless others are stated.
+    Its frozen encoders are the copies in the checkpoint, unless `weights` names others.
 
     Raises:
         CheckpointError: when the file lacks parameters of the agent, or has them in other shapes.
@@ -99,10 +99,10 @@ def load_original(path: Path, state: dict[str, Tensor], config: AgentConfig, wei
 
 
 def check_names(agent: Agent, found: Translation, path: Path) -> set[str]:
-    """The original's names of parameters that the agent does not have.
+    """The original's names of parameters that the agent lacks.
 
     Raises:
-        CheckpointError: where the agent has others, or the same in other shapes.
+        CheckpointError: if the checkpoint lacks parameters of the agent, or has them in other shapes.
     """
     wanted, statistics = agent.state_dict(), statistics_of(found.parameters)
     lacking = wanted.keys() - found.parameters.keys()
@@ -199,7 +199,7 @@ def weights_in(path: Path) -> Weights | None:
 
 
 def stored_weights(trunk: Mapping[str, Any]) -> Weights:
-    """What a checkpoint of ours says of its frozen weights."""
+    """The origin of its frozen weights that a checkpoint of ours states."""
     return Weights(**{key.name: trunk[key.name] for key in fields(Weights) if key.name in trunk})
 
 

@@ -41,7 +41,7 @@ class AgentConfig:
     trans_stream_fusion_type: str = "conv"
     lang_fusion_type: str = "mult"
     geometry: str = "exact"
-    """`exact`, or `original`: CLIPort's own rotation, scores, cells of the height map, losses and validation."""
+    """`exact`, or `original`: rotation, scores, cells of the height map, losses and validation as in CLIPort's own code."""
     clip: str = "RN50-quickgelu"
     """A ResNet of open_clip, or `tiny-resnet`, a small one."""
 

@@ -11,7 +11,7 @@ from .frozen import Frozen, Weights
 from .original_checkpoint import copies_in
 
 Copies = Mapping[str, Mapping[str, Tensor]]
-"""State dicts of `clip`, `bert` and `resnet` that were read already: a checkpoint of the original has its own."""
+"""State dicts of `clip`, `bert` and `resnet` that are already in memory: a checkpoint of the original contains them."""
 
 
 def make_trunk(

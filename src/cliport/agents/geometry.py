@@ -1,7 +1,7 @@
-"""Two geometries of the place: `exact`, and `original`, which is CLIPort's own to the last half pixel.
+"""The two geometries of placing: `exact`, and `original`, which reproduces CLIPort's own code.
 
-They differ in the order of the rotations, in the point about which the surroundings of the pick are turned, and in whether the scores
-are resampled. The height map's cells differ too: see `cliport.sim.fusion`.
+They differ in the direction of the rotations, in the point about which the surroundings of the pick rotate, in whether the scores are
+resampled, and in how losses are scaled. The cells of the height map differ as well: see `cliport.sim.fusion`.
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ from .rotation import crops, offsets, sample, turned
 
 
 class Geometry(ABC):
-    """How an agent turns what it picks, and scores where to place it."""
+    """How an agent rotates what it picks, and scores where to place it."""
 
     direction: int
-    """Whether rotation r of n turns what is picked by 2 pi r / n about z (1), or by as much the other way (-1)."""
+    """1 if rotation r of n means an angle of 2 pi r / n about z, -1 if it means the opposite angle."""
     mean_losses: bool
-    """Whether cross-entropies are divided by the number of scores, as the original's are."""
+    """Whether cross-entropies are divided by the number of scores."""
 
     @abstractmethod
     def kernels(self, images: Tensor, pick: Tensor, rotations: int, size: int) -> Tensor:
-        """The surroundings (B, R, C, size, size) of picks (B, 2) in images (B, C, H, W), turned; the pick lies on pixel size // 2."""
+        """The rotated surroundings (B, R, C, size, size) of picks (B, 2) in images (B, C, H, W); the pick becomes pixel size // 2."""
 
     @abstractmethod
     def scores(self, maps: Tensor, kernels: Tensor) -> Tensor:
-        """Scores (B, R, H, W) by maps (B, C, H + size, W + size), which are padded by size // 2 on all sides, and kernels."""
+        """Scores (B, R, H, W), given kernels and maps (B, C, H + size, W + size) that are padded by size // 2 on all sides."""
 
     def angles(self, rotations: int) -> Tensor:
-        """(rotations,) by how much each turns what is picked, about z, in radians, float64."""
+        """(rotations,) the angle about z by which each rotates what is picked, in radians, float64."""
         return self.direction * torch.arange(rotations, dtype=torch.float64) * (2 * math.pi / rotations)
 
 
 class Exact(Geometry):
-    """The surroundings turn about the pick itself, and scores are the correlation's."""
+    """The surroundings rotate about the pick itself, and the scores are the correlation."""
 
     direction, mean_losses = 1, False
 
@@ -51,11 +51,11 @@ class Exact(Geometry):
 
 
 class Original(Geometry):
-    """What kornia 0.4.1 and the resampling of the scores make of it in CLIPort's own code.
+    """The rotation of kornia 0.4.1 and the resampled scores of CLIPort's own code.
 
-    Pixels become coordinates by one convention of corners and return by the other, so that an image of N pixels, padded as it is when
-    it is turned, turns about pivot * N / (N - 1) - 0.5 on each axis. The correlation has one pixel more than the padded image on each
-    axis; it is shrunk bilinearly to the image's size before the padding is cut off.
+    kornia converts pixels to normalized coordinates with one convention for corners, and back with the other. On an axis of N pixels, of
+    the padded image, this rotates about pivot * N / (N - 1) - 0.5 instead of the pivot. The correlation has one pixel more than the padded
+    image on each axis; the original scales it down bilinearly to the image's size before it cuts off the padding.
     """
 
     direction, mean_losses = -1, True
@@ -77,7 +77,7 @@ class Original(Geometry):
 
 
 def shrunk(x: Tensor, margin: int, axis: int) -> Tensor:
-    """n + 1 values along an axis to n, as if `margin` more on each side, of which nothing is kept, were resampled with them."""
+    """n + 1 values along an axis scaled down to n, as part of an image with `margin` more values on each side, which are not kept."""
     count = x.shape[axis] - 1
     share = (torch.arange(count, dtype=torch.float64, device=x.device) + margin + 0.5) / (count + 2 * margin)
     share = share.to(x.dtype).view(-1, *[1] * (-1 - axis))

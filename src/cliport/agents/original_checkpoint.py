@@ -1,4 +1,4 @@
-"""Checkpoints as CLIPort's own code writes them: their parameters by this package's names, and their copies of the frozen encoders."""
+"""Checkpoints of the original: translating their parameters to this package's names, and finding their copies of the frozen encoders."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ PARTS: list[tuple[str, Replacement]] = [
     (r"^conv2\.0\.(weight|bias)$", r"conv2.\1"),
 ]
 CLIP_DECODER: tuple[str, Replacement] = (r"^layer(\d)\.", lambda found: f"decoders.{int(found[1]) - 1}.")
-"""In a stream with a copy of CLIP, whose own stages are below `clip_rn50.visual.`, `layer1` to `layer3` are the decoder's."""
+"""In a stream with a copy of CLIP, `layer1` to `layer3` belong to the decoder; CLIP's own stages are below `clip_rn50.visual.`."""
 UP_BLOCK = {"0": "conv1", "1": "norm1", "3": "conv2", "4": "norm2"}
 UP_BLOCK_WITHOUT_NORM = {"0": "conv1", "2": "conv2"}
 STATISTICS, COUNTER = ("running_mean", "running_var"), "num_batches_tracked"
@@ -46,19 +46,19 @@ class Translation:
     """A checkpoint of the original in this package's terms."""
 
     parameters: dict[str, Tensor] = field(default_factory=dict)
-    """By this package's names, with each stream's running statistics of its frozen encoder."""
+    """By this package's names, including each stream's running statistics of its frozen encoder."""
     encoders: dict[str, dict[str, Tensor]] = field(default_factory=dict)
-    """The frozen `clip`, `bert` and `resnet` by their own names."""
+    """The weights of the frozen `clip`, `bert` and `resnet` by their own names."""
     names: dict[str, str] = field(default_factory=dict)
-    """The original's name of each of the parameters."""
+    """The original's name of each parameter."""
     copies: dict[str, list[str]] = field(default_factory=dict)
-    """The streams that have a copy of each encoder."""
+    """The streams that contain a copy of each encoder."""
 
     def keep_encoder(self, kind: str, stream: str, weights: dict[str, Tensor]) -> None:
         """Keep the first copy of an encoder.
 
         Raises:
-            CheckpointError: for a copy with other weights than the first: the encoder was not frozen.
+            CheckpointError: if a copy has other weights than the first, so that the encoder was not frozen.
         """
         first = self.encoders.setdefault(kind, weights)
         self.copies.setdefault(kind, []).append(stream)
@@ -105,10 +105,10 @@ def strip_clip(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def translated(state: Mapping[str, Tensor], path: Path) -> Translation:
-    """A state dict of the original in this package's terms; what it has no word for keeps its name.
+    """A state dict of the original in this package's terms; unknown parameters keep their names.
 
     Raises:
-        CheckpointError: where copies of a frozen encoder differ.
+        CheckpointError: if copies of a frozen encoder differ.
     """
     found, streams = Translation(), by_stream(state)
     for stream, parameters in streams.items():
@@ -120,7 +120,7 @@ def translated(state: Mapping[str, Tensor], path: Path) -> Translation:
 
 
 def by_stream(state: Mapping[str, Tensor]) -> dict[str, dict[str, tuple[str, Tensor]]]:
-    """For each stream (or fusion) of this package, its parameters by their names inside: the original's whole name, and the value."""
+    """The parameters of each stream (or fusion) of this package, by their names within it: the original's full name, and the value."""
     streams: dict[str, dict[str, tuple[str, Tensor]]] = {}
     for key, value in state.items():
         for pattern, replacement in NETWORKS:
@@ -135,7 +135,7 @@ def by_stream(state: Mapping[str, Tensor]) -> dict[str, dict[str, tuple[str, Ten
 
 
 def translate_stream(stream: str, parameters: Mapping[str, tuple[str, Tensor]], found: Translation) -> None:
-    """Add what a stream holds to a translation."""
+    """Add a stream's parameters to a translation."""
     encoders: dict[str, dict[str, Tensor]] = {}
     has_clip = any(name.startswith("clip_rn50.") for name in parameters)
     has_resnet = any(name.startswith("stem.") for name in parameters)
@@ -156,14 +156,14 @@ def translate_stream(stream: str, parameters: Mapping[str, tuple[str, Tensor]], 
 
 
 def own_name(name: str, has_clip: bool) -> str:
-    """What a stream's own parameter is called here; with CLIP in the stream, some names mean something else."""
+    """This package's name of a parameter that belongs to the stream itself."""
     for pattern, replacement in [*PARTS, *([CLIP_DECODER] if has_clip else [])]:
         name = re.sub(pattern, replacement, name)
     return name
 
 
 def encoder_name(name: str, has_resnet: bool) -> tuple[str, str]:
-    """The frozen encoder that a stream's parameter belongs to, and its name there; two empty words for the stream's own."""
+    """The frozen encoder that a stream's parameter belongs to, and its name there; both empty for the stream's own parameters."""
     if name.startswith("clip_rn50."):
         return "clip", name.removeprefix("clip_rn50.")
     if name.startswith("text_encoder."):
@@ -174,19 +174,19 @@ def encoder_name(name: str, has_resnet: bool) -> tuple[str, str]:
 
 
 def up_blocks(own: Mapping[str, tuple[str, Tensor]]) -> dict[str, tuple[str, Tensor]]:
-    """A stream's parameters with those of up blocks by name instead of number, and without counters of batches.
+    """A stream's parameters with up blocks by name instead of number, and without counters of batches.
 
-    A bias before a normalization moves nothing but the mean, so the running mean without it takes its place.
+    The original has biases before normalizations. They only shift the mean, so they are subtracted from the running mean.
     """
-    normalised = any(re.match(r"ups\.\d\.4\.", name) for name in own)
-    parts, found = UP_BLOCK if normalised else UP_BLOCK_WITHOUT_NORM, {}
+    normalized = any(re.match(r"ups\.\d\.4\.", name) for name in own)
+    parts, found = UP_BLOCK if normalized else UP_BLOCK_WITHOUT_NORM, {}
     for name, (key, value) in own.items():
         match = re.match(r"(ups\.\d\.)(\d)\.(.+)", name)
         if name.endswith(COUNTER):
             continue
         if match is None or match[2] not in parts:
             found[name] = key, value
-        elif not normalised or match[3] != "bias" or parts[match[2]].startswith("norm"):
+        elif not normalized or match[3] != "bias" or parts[match[2]].startswith("norm"):
             moved = own.get(f"{match[1]}{int(match[2]) - 1}.bias") if match[3] == "running_mean" else None
             found[f"{match[1]}{parts[match[2]]}.{match[3]}"] = key, value if moved is None else value - moved[1]
     return found

@@ -6,6 +6,7 @@ import gzip
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -133,10 +134,9 @@ def run(agent: Agent, numbers: Numbers) -> Ran:
     goal = height_map(rule.GOAL) if agent.design.goal else None
     image, pick, maps = image_of(height_map(rule.VIEW)), torch.tensor([rule.PICK]), {}
     batch = Batch(image, [rule.TEXT], goal=None if goal is None else image_of(goal))
-    with watched(agent, maps):
-        maps["attn"] = agent.eval().pick_logits(batch)[0]
-        maps["trans"] = agent.place_logits(batch, pick)[0]
-    decision = agent.act(height_map(rule.VIEW), rule.TEXT, goal)
+    with watched(agent, maps):  # the place first: its crops are those of the rule's pick, not of what `act` picks
+        maps["trans"] = agent.eval().place_logits(batch, pick)[0]
+        decision = agent.act(height_map(rule.VIEW), rule.TEXT, goal)
     action = decision.action(rule.view(rule.VIEW)[1])
     if "attn_validation" in numbers:
         with by_running_statistics(agent):
@@ -156,23 +156,26 @@ def run(agent: Agent, numbers: Numbers) -> Ran:
 @contextmanager
 def watched(agent: Agent, maps: dict[str, Tensor]) -> Iterator[None]:
     """Within, what every stream of an agent first gives goes into `maps`, by the original's names, cropped to the image."""
-    handles = []
+    parts: list[tuple[str, nn.Module, Callable[[Tensor], Tensor]]] = [("attn", agent.attention, lambda x: x[0])]
     for net, prefix, crop in (
         (agent.attention.net, "attn", lambda x: x[0, 0, :, 80:-80]),
         (agent.transport.key, "key", lambda x: x[0, :, 32:-32:2, 32:-32:2]),
         (agent.transport.query, "query", lambda x: x),
     ):
-        if net.two is None:
-            continue
-        for name, part in ((f"{prefix}_stream_one", net.one), (f"{prefix}_stream_two", net.two), (f"fusion_{prefix}", net.fusion)):
-
-            def keep(_: object, __: object, output: Any, name: str = name, crop: Callable[[Tensor], Tensor] = crop) -> None:
-                maps.setdefault(name, crop(output[0] if isinstance(output, tuple) else output).clone())
-
-            handles.append(part.register_forward_hook(keep))
+        if net.two is not None:
+            parts += [
+                (f"{prefix}_stream_one", net.one, crop),
+                (f"{prefix}_stream_two", net.two, crop),
+                (f"fusion_{prefix}", net.fusion, crop),
+            ]
+    handles = [part.register_forward_hook(partial(keep, maps, name, crop)) for name, part, crop in parts]
     yield
     for handle in handles:
         handle.remove()
+
+
+def keep(maps: dict[str, Tensor], name: str, crop: Callable[[Tensor], Tensor], _: object, __: object, output: Any) -> None:
+    maps.setdefault(name, crop(output[0] if isinstance(output, tuple) else output).clone())
 
 
 def height_map(seed: int) -> HeightMap:

@@ -13,7 +13,7 @@ from .agents.catalog import FUSIONS, STREAM_FUSIONS
 from .agents.catalog import names as agents
 from .agents.config import SIZES
 from .data.cache import DEFAULT_MIB
-from .sim.constants import FRAME_RATE
+from .sim.constants import FRAME_RATE, GEOMETRIES
 from .tasks import MODES, groups, names
 
 TASKS = tuple(names())
@@ -94,6 +94,7 @@ class DemosConfig:
     n: int = setting(1000, "total number of demonstrations", unit="episodes", ge=1)
     n_val: int = setting(0, "number of mode=val demonstrations to make as well, if mode=train", unit="episodes", ge=0)
     n_test: int = setting(0, "number of mode=test demonstrations to make as well, if mode=train", unit="episodes", ge=0)
+    geometry: str = setting("exact", "cells of the height maps: exact, or as in the original's code", choices=GEOMETRIES)
     save_data: bool = setting(True, "keep the demonstrations; False only tries the oracle")
     workers: int = setting(1, "number of processes; 0 means one per core. The result does not depend on it", ge=0, le=256)
     attempts: int = setting(20, "give up after this many consecutive seeds that the oracle does not solve", unit="seeds", ge=1)
@@ -125,6 +126,12 @@ class ModelConfig:
         None, f"end the deeper networks at twice the image's resolution, as the original does; {default_of('oversample')}"
     )
     up_norm: bool = setting(True, "normalize in the decoders' up blocks, as the published checkpoints do")
+    geometry: str | None = setting(
+        None,
+        "rotation, scores and cells of the height map: exact, or as in the original's code, with its losses and validation. "
+        "Default: that of init_from or of the demonstrations",
+        choices=GEOMETRIES,
+    )
     clip: str | None = setting(
         None, f"CLIP model: a ResNet of open_clip, or tiny-resnet, a small one; {default_of('clip')}", check=problem_of_model
     )

@@ -50,7 +50,7 @@ def make_demos(settings: DemosConfig, data_dir: Path, report: Report) -> list[Pa
 def make_missing(settings: DemosConfig, data_dir: Path, report: Report) -> Path:
     """Make the demonstrations of one task and mode that are still missing, and return their folder."""
     folder = demonstrations(data_dir, settings.task, settings.mode)
-    with opened(folder, settings.task, settings.mode) as store:
+    with opened(folder, settings.task, settings.mode, geometry=settings.geometry) as store:
         wanted = max(settings.n, len(store))
         last = store.last_seed
         damaged = store.drop_damaged()

@@ -98,7 +98,7 @@ def play_seed(settings: DemosConfig, seed: int, videos: Path) -> Attempt:
     task = make(settings.task, settings.mode)
     try:
         with video.recording(video_file(videos, seed)) if video else nullcontext():
-            episode = roll_out(environment, task, seed, oracle(environment, task), video.say if video else None)
+            episode = roll_out(environment, task, seed, oracle(environment, task), video.say if video else None, settings.geometry)
     except TaskError as error:
         return Attempt(seed, problem=str(error))
     if video and not episode.solved:

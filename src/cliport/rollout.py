@@ -18,16 +18,19 @@ Policy = Callable[[Observation, HeightMap, str], Action | None]
 """The action for the cameras' images, the height map fused from them, and the instruction; None gives up."""
 
 
-def roll_out(environment: Environment, task: Task, seed: int, policy: Policy, say: Callable[[str], None] | None = None) -> Episode:
+def roll_out(
+    environment: Environment, task: Task, seed: int, policy: Policy, say: Callable[[str], None] | None = None, geometry: str = "exact"
+) -> Episode:
     """Play the scene of `seed` until the task is done, the policy gives up, or the task's step limit is reached.
 
     Args:
         say: receives the instruction of each step before its action.
+        geometry: geometry of the height maps, see `cliport.sim.fusion`.
     """
     observation, reward, steps = environment.reset(task, seed), 0.0, []
     info = dict(environment.info)
     for _ in range(task.max_steps):
-        view, instruction = fuse(observation), str(info.get("lang_goal", ""))
+        view, instruction = fuse(observation, geometry=geometry), str(info.get("lang_goal", ""))
         if say:
             say(instruction)
         action = policy(observation, view, instruction)
@@ -38,7 +41,7 @@ def roll_out(environment: Environment, task: Task, seed: int, policy: Policy, sa
         info = dict(info)
         if done:
             break
-    steps.append(Step(fuse(observation), None, reward, info))
+    steps.append(Step(fuse(observation, geometry=geometry), None, reward, info))
     return Episode(task.name, seed, tuple(steps))
 
 

@@ -13,6 +13,7 @@ if __name__ == "__main__":  # before PyTorch is imported, so that a mistake in t
     enter("cliport", "train", __doc__)
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ from harness.world import rank, world_size
 
 from .agents.agent import Agent, make
 from .agents.batch import Batch
-from .agents.checkpoint import config_in, description, description_of, share, weights_in
+from .agents.checkpoint import config_in, description, description_of, geometry_in, share, weights_in
 from .agents.config import asked_for
 from .agents.frozen import Weights
 from .agents.imitation import Imitation, KeepLast, ReportParts, Validate
@@ -62,7 +63,13 @@ def train(job: Job) -> Path:
     loop = settings.train
     assert job.dataset is not None  # workload.yaml requires it
     demonstrations, validation = open_sources(settings, job.dataset)
-    agent, weights = make_agent(settings, job.seed, job.report, job.init_from)
+    agent, weights = make_agent(settings, job.seed, job.report, job.init_from, demonstrations.geometry)
+    for name, source in (("training", demonstrations), ("validation", validation)):
+        if source.geometry != agent.cells:
+            job.report.text(
+                f"the agent expects height maps of {agent.cells} geometry, and those of the {name} have {source.geometry} geometry: "
+                f"they are half a pixel apart; model.geometry={source.geometry} matches them"
+            )
     about = description(agent, weights)
     global_batch = loop.batch_size * world_size()
     job.report.text(
@@ -116,19 +123,21 @@ def open_sources(settings: TrainConfig, folder: Path) -> tuple[EpisodeSource, Ep
     )
 
 
-def make_agent(settings: TrainConfig, seed: int, report: Report, init_from: Path | None) -> tuple[Agent, Weights]:
+def make_agent(settings: TrainConfig, seed: int, report: Report, init_from: Path | None, shown: str = "exact") -> tuple[Agent, Weights]:
     """The agent to train, and where its frozen weights come from.
 
-    With a checkpoint, sizes and frozen weights that the settings leave open are the checkpoint's.
+    With a checkpoint, sizes, geometry and frozen weights that the settings leave open are the checkpoint's; without one, the geometry is
+    that of the height maps that are `shown`.
     """
     model = settings.model
     weights = Weights(model.clip_weights, model.bert, model.resnet_weights)
     base = None
     if init_from is not None:
-        base = config_in(init_from)
+        base, shown = config_in(init_from), geometry_in(init_from)
         unstated = (model.clip_weights, model.bert, model.resnet_weights) == (ModelConfig.clip_weights, "", "")
-        weights = (weights_in(init_from) if unstated else None) or weights
-    agent = make(asked_for(settings, base), weights, seed, report.text)
+        theirs = weights_in(init_from) or weights
+        weights = theirs if unstated else replace(weights, bert_weights=theirs.bert_weights)
+    agent = make(asked_for(settings, base, shown), weights, seed, report.text)
     if init_from is not None:
         share(agent, init_from, report.text)
     return agent, weights

@@ -41,9 +41,10 @@ def load(path: Path, config: AgentConfig | None = None, weights: Weights | None 
     """The agent stored in a checkpoint.
 
     Args:
-        path: written by `cliport.train`, or published by the original.
+        path: written by `cliport.train`, or published by the original; then the agent has the original's geometry and the frozen encoders
+            of the file.
         config: the agent's form, which the original's checkpoints do not state; ours do.
-        weights: origin of the trunk's weights, if they have moved since the training.
+        weights: origin of the trunk's weights, if they have moved since the training; for DistilBERT of the original, its vocabulary.
         say: receives lines about random weights and unmatched keys.
 
     Raises:

@@ -22,8 +22,9 @@ from .attention import Attention
 from .batch import Batch, image_of
 from .catalog import design
 from .config import AgentConfig
-from .encoders import make_trunk
+from .encoders import Copies, make_trunk
 from .frozen import Frozen, Weights, seeded
+from .geometry import GEOMETRIES, Geometry
 from .language import Language
 from .transport import Transport
 
@@ -39,7 +40,7 @@ class Decision:
     pick_map: np.ndarray
     """float32 (H, W): probability of picking at each pixel of the agent's image."""
     place_map: np.ndarray
-    """float32 (R, H, W): probability of placing at each pixel with a rotation by 2 pi r / R."""
+    """float32 (R, H, W): probability of placing at each pixel with each rotation; see `Geometry.angles`."""
 
     def action(self, heights: np.ndarray) -> Action:
         """The action, given the height map's heights (320, 160) in meters."""
@@ -60,6 +61,7 @@ class Agent(nn.Module):
     def __init__(self, config: AgentConfig, trunk: Frozen | None) -> None:
         super().__init__()
         self.config, self.design, self.trunk = config, design(config.agent), trunk
+        self.geometry = GEOMETRIES[config.geometry]
         self.attention = Attention(self.design, config, trunk)
         self.transport = Transport(self.design, config, trunk)
 
@@ -72,6 +74,11 @@ class Agent(nn.Module):
     @property
     def device(self) -> torch.device:
         return next(self.parameters()).device
+
+    @property
+    def cells(self) -> str:
+        """The geometry of the height maps that the agent expects."""
+        return self.config.geometry
 
     @property
     def origin(self) -> str:
@@ -90,6 +97,10 @@ class Agent(nn.Module):
         """Scores (B, R, H, W) for placing what is picked at `pick` (B, 2), at each pixel and with each rotation."""
         return self.transport(batch.image, self.language(batch), pick, self.goal_of(batch))
 
+    def losses(self, pick_logits: Tensor, place_logits: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        """`losses_of` with the agent's geometry."""
+        return losses_of(pick_logits, place_logits, batch, self.geometry)
+
     def goal_of(self, batch: Batch) -> Tensor | None:
         """The goal image, for agents that use it."""
         if self.design.goal and batch.goal is None:
@@ -97,9 +108,9 @@ class Agent(nn.Module):
         return batch.goal if self.design.goal else None
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """The means `attn` and `trans` of a batch's `losses_of`, and their sum `loss`."""
+        """The means `attn` and `trans` of a batch's `losses`, and their sum `loss`."""
         assert batch.pick is not None
-        attn, trans = (losses.mean() for losses in losses_of(self.pick_logits(batch), self.place_logits(batch, batch.pick), batch))
+        attn, trans = (losses.mean() for losses in self.losses(self.pick_logits(batch), self.place_logits(batch, batch.pick), batch))
         return {"loss": attn + trans, "attn": attn, "trans": trans}
 
     @torch.no_grad()
@@ -122,7 +133,7 @@ class Agent(nn.Module):
         return Decision(
             (row, column),
             (scale * place[0] + scale // 2, scale * place[1] + scale // 2),
-            turn * 2 * math.pi / len(place_map),
+            float(self.geometry.angles(len(place_map))[turn]),
             pick_map.cpu().numpy(),
             place_map.cpu().numpy(),
         )
@@ -147,18 +158,20 @@ def chosen(values: Tensor, what: str) -> list[int]:
     return found
 
 
-def losses_of(pick_logits: Tensor, place_logits: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+def losses_of(pick_logits: Tensor, place_logits: Tensor, batch: Batch, geometry: Geometry = GEOMETRIES["exact"]) -> tuple[Tensor, Tensor]:
     """Cross-entropy (B,) over all pixels to pick, and (B,) over all pixels and rotations to place.
 
     Args:
         pick_logits: (B, H, W).
         place_logits: (B, R, H, W).
         batch: contains the demonstrated pick and place.
+        geometry: the agent's; the original's divides each loss by the number of scores.
     """
     attn = F.cross_entropy(pick_logits.flatten(1), flat(batch.pick, pick_logits.shape[-1]), reduction="none")
     rotations, height, width = place_logits.shape[1:]
-    target = turn_of(batch, rotations) * height * width + flat(batch.place, width)
-    return attn, F.cross_entropy(place_logits.flatten(1), target, reduction="none")
+    target = turn_of(batch, rotations, geometry) * height * width + flat(batch.place, width)
+    trans = F.cross_entropy(place_logits.flatten(1), target, reduction="none")
+    return (attn / pick_logits[0].numel(), trans / place_logits[0].numel()) if geometry.mean_losses else (attn, trans)
 
 
 def flat(pixels: Tensor | None, width: int) -> Tensor:
@@ -167,11 +180,11 @@ def flat(pixels: Tensor | None, width: int) -> Tensor:
     return pixels[:, 0] * width + pixels[:, 1]
 
 
-def turn_of(batch: Batch, rotations: int) -> Tensor:
+def turn_of(batch: Batch, rotations: int, geometry: Geometry) -> Tensor:
     """Index (B,) of the rotation nearest to the demonstrated one."""
     assert batch.place_theta is not None
     assert batch.pick_theta is not None
-    turns = (batch.place_theta - batch.pick_theta) * (rotations / (2 * math.pi))
+    turns = (batch.place_theta - batch.pick_theta) * (geometry.direction * rotations / (2 * math.pi))
     return turns.round().long() % rotations
 
 
@@ -181,3 +194,11 @@ def make(config: AgentConfig, weights: Weights | None, seed: int, say: Callable[
     trunk = make_trunk(parts.trunk, parts.untrained, config.clip, weights or Weights(), say)
     agent: Agent = seeded(lambda: Agent(config, trunk), seed)
     return agent
+
+
+def unfilled(config: AgentConfig, weights: Weights, say: Callable[[str], Any], copies: Copies) -> Agent:
+    """An agent whose parameters are on the meta device, to which a complete state dict has to be assigned."""
+    parts = design(config.agent)
+    trunk = make_trunk(parts.trunk, parts.untrained, config.clip, weights, say, copies)
+    with torch.device("meta"):
+        return Agent(config, trunk)

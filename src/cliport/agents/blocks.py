@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+Norm = Callable[[int], nn.Module]
+"""Builds the normalization of a number of channels."""
+
+
+def no_norm(channels: int) -> nn.Module:
+    """Passes a map on unchanged."""
+    return nn.Identity()
 
 
 class Block(nn.Module):
@@ -17,7 +28,7 @@ class Block(nn.Module):
         stride: stride of the middle convolution.
         project: pass the shortcut through a convolution; needed if the shapes differ.
         rectify: end with a ReLU.
-        batchnorm: normalize after each convolution.
+        norm: builds the normalization after each convolution.
     """
 
     def __init__(
@@ -29,19 +40,19 @@ class Block(nn.Module):
         stride: int = 1,
         project: bool = False,
         rectify: bool = True,
-        batchnorm: bool = False,
+        norm: Norm = no_norm,
     ) -> None:
         super().__init__()
         self.rectify = rectify
         self.conv1 = nn.Conv2d(inside, middle, 1, bias=False)
-        self.bn1 = norm(middle, batchnorm)
+        self.bn1 = norm(middle)
         self.conv2 = nn.Conv2d(middle, middle, 3, stride, 1, bias=False)
-        self.bn2 = norm(middle, batchnorm)
+        self.bn2 = norm(middle)
         self.conv3 = nn.Conv2d(middle, outside, 1, bias=False)
-        self.bn3 = norm(outside, batchnorm)
+        self.bn3 = norm(outside)
         self.shortcut = nn.Sequential()
         if project:
-            self.shortcut.extend([nn.Conv2d(inside, outside, 1, stride, bias=False), norm(outside, batchnorm)])
+            self.shortcut.extend([nn.Conv2d(inside, outside, 1, stride, bias=False), norm(outside)])
 
     def forward(self, x: Tensor) -> Tensor:
         y = F.relu(self.bn1(self.conv1(x)))
@@ -50,38 +61,38 @@ class Block(nn.Module):
         return F.relu(y) if self.rectify else y
 
 
-def norm(channels: int, batchnorm: bool) -> nn.Module:
-    return nn.BatchNorm2d(channels) if batchnorm else nn.Identity()
-
-
 class Stages:
     """Builds stages of residual blocks, all of the same depth.
 
     Args:
         depth: blocks per stage.
-        batchnorm: normalize in every block.
+        norm: builds the normalization in every block.
     """
 
-    def __init__(self, depth: int, batchnorm: bool) -> None:
-        self.depth, self.batchnorm = depth, batchnorm
+    def __init__(self, depth: int, norm: Norm = no_norm) -> None:
+        self.depth, self.norm = depth, norm
 
     def stage(self, inside: int, outside: int, stride: int = 1) -> list[nn.Module]:
         """Blocks from `inside` to `outside` channels; the first has the stride."""
-        first = Block(inside, outside, outside, stride=stride, project=True, batchnorm=self.batchnorm)
-        return [first, *(Block(outside, outside, outside, batchnorm=self.batchnorm) for _ in range(self.depth - 1))]
+        first = Block(inside, outside, outside, stride=stride, project=True, norm=self.norm)
+        return [first, *(Block(outside, outside, outside, norm=self.norm) for _ in range(self.depth - 1))]
 
     def up(self, inside: int, outside: int, doubled: bool = True) -> list[nn.Module]:
         """A stage that doubles height and width."""
         return [*self.stage(inside, outside), nn.UpsamplingBilinear2d(scale_factor=2) if doubled else nn.Identity()]
 
     def stem(self, inside: int, outside: int) -> list[nn.Module]:
-        return [nn.Conv2d(inside, outside, 3, padding=1), norm(outside, self.batchnorm), nn.ReLU(True)]
+        return [nn.Conv2d(inside, outside, 3, padding=1), self.norm(outside), nn.ReLU(True)]
 
     def head(self, inside: int, outside: int) -> list[nn.Module]:
         """The last stage; its output may be negative."""
-        first = Block(inside, 16, outside, project=True, rectify=False, batchnorm=self.batchnorm)
-        others = (Block(outside, 16, outside, rectify=False, batchnorm=self.batchnorm) for _ in range(self.depth - 1))
+        first = Block(inside, 16, outside, project=True, rectify=False, norm=self.norm)
+        others = (Block(outside, 16, outside, rectify=False, norm=self.norm) for _ in range(self.depth - 1))
         return [first, *others]
+
+
+MOMENTUM = 0.1
+"""Weight of a new sample in the running statistics: the default of PyTorch, and so of the original."""
 
 
 class SampleNorm(nn.Module):
@@ -90,21 +101,54 @@ class SampleNorm(nn.Module):
     At the original's batch size of 1 its batch normalization does the same; here the result does not depend on the other samples in
     the batch. A sample is `rows` consecutive rows, because the rotated crops of one image belong together.
 
+    The original's evaluation does the same, but its validation uses running statistics: see `by_running_statistics`.
+
     Args:
         channels: channels of the maps.
         rows: rows per sample.
+        running: keep running statistics during training, as the original does.
     """
 
-    def __init__(self, channels: int, rows: int = 1) -> None:
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, channels: int, rows: int = 1, running: bool = False) -> None:
         super().__init__()
-        self.rows = rows
+        self.rows, self.running, self.by_running = rows, running, False
         self.weight = nn.Parameter(torch.ones(channels))
         self.bias = nn.Parameter(torch.zeros(channels))
+        if running:
+            self.register_buffer("running_mean", torch.zeros(channels))
+            self.register_buffer("running_var", torch.ones(channels))
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.by_running:
+            return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias)
         samples = x.unflatten(0, (-1, self.rows)).transpose(1, 2).flatten(2, 3)  # (B, C, rows * H, W): statistics over all rows
+        if self.training and self.running:
+            self.count(samples)
         normalised = F.instance_norm(samples, weight=self.weight, bias=self.bias)
         return normalised.unflatten(2, (self.rows, x.shape[2])).transpose(1, 2).flatten(0, 1)
+
+    @torch.no_grad()
+    def count(self, samples: Tensor) -> None:
+        """Update the running statistics with the mean of those of the samples (B, C, h, W); variances are unbiased."""
+        values = samples.detach().float().flatten(2)
+        self.running_mean.lerp_(values.mean((0, 2)), MOMENTUM)
+        self.running_var.lerp_(values.var(2).mean(0), MOMENTUM)
+
+
+@contextmanager
+def by_running_statistics(module: nn.Module) -> Iterator[None]:
+    """Within the block, the parts of a module that keep running statistics normalize with them, as in the original's validation."""
+    norms = [part for part in module.modules() if isinstance(part, SampleNorm) and part.running]
+    for norm in norms:
+        norm.by_running = True
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.by_running = False
 
 
 class Up(nn.Module):
@@ -114,16 +158,16 @@ class Up(nn.Module):
         inside: channels of the map.
         skip: channels of the encoder's map, which determines height and width.
         outside: output channels.
-        rows: see SampleNorm; 0 omits the normalization.
+        norm: builds the normalization; None omits it.
     """
 
-    def __init__(self, inside: int, skip: int, outside: int, rows: int) -> None:
+    def __init__(self, inside: int, skip: int, outside: int, norm: Norm | None) -> None:
         super().__init__()
-        middle = (inside + skip) // 2
-        self.conv1 = nn.Conv2d(inside + skip, middle, 3, padding=1, bias=not rows)  # a normalization would cancel a bias
-        self.norm1 = SampleNorm(middle, rows) if rows else nn.Identity()
-        self.conv2 = nn.Conv2d(middle, outside, 3, padding=1, bias=not rows)
-        self.norm2 = SampleNorm(outside, rows) if rows else nn.Identity()
+        middle, bias, norm = (inside + skip) // 2, norm is None, norm or no_norm
+        self.conv1 = nn.Conv2d(inside + skip, middle, 3, padding=1, bias=bias)  # a normalization would cancel a bias
+        self.norm1 = norm(middle)
+        self.conv2 = nn.Conv2d(middle, outside, 3, padding=1, bias=bias)
+        self.norm2 = norm(outside)
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
         x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=True)

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from harness.errors import CheckpointError, ParameterError
 from harness.torch.weights import LIGHTNING, check_numbers, listed, load_into, read_checkpoint
 
-from .agent import Agent, make
+from .agent import Agent, make, unfilled
 from .config import AgentConfig
 from .frozen import Weights
-from .original_checkpoint import described, is_original, renamed, strip_clip
+from .original_checkpoint import Translation, described, is_original, state_in, translated, unprefixed
 
 KEY = "cliport"
 """Key under which a checkpoint describes its agent."""
@@ -41,12 +41,10 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         CheckpointError: for a file without parameters, or with some that are not finite.
     """
     loaded = read_checkpoint(path, LIGHTNING)
-    state = loaded.get("state_dict") if isinstance(loaded, Mapping) else None
-    if not isinstance(state, Mapping) or not state or not all(isinstance(value, Tensor) for value in state.values()):
-        raise CheckpointError(f"{path} is not a checkpoint of an agent: it has no state_dict that maps names to parameters")
+    state = state_in(loaded, path)
     assert isinstance(loaded, Mapping)
     check_numbers(state, path)
-    return {key.removeprefix("agent."): value for key, value in state.items()}, dict(loaded.get(KEY) or {})
+    return unprefixed(state), dict(loaded.get(KEY) or {})
 
 
 def load_agent(path: Path, config: AgentConfig | None, weights: Weights | None, say: Callable[[str], Any]) -> Agent:
@@ -58,7 +56,7 @@ def load_agent(path: Path, config: AgentConfig | None, weights: Weights | None, 
         raise CheckpointError(f"{path} is neither a checkpoint of this project nor of the original: it contains {described(state)}")
     if config is None:
         raise CheckpointError(f"{path} is a checkpoint of the original, which does not state its agent: it contains {described(state)}")
-    return load_original(path, state, config, weights or Weights(clip=str(path)), say)
+    return load_original(path, state, config, weights, say)
 
 
 def load_ours(path: Path, state: dict[str, Tensor], said: dict[str, Any], weights: Weights | None, say: Callable[[str], Any]) -> Agent:
@@ -68,7 +66,7 @@ def load_ours(path: Path, state: dict[str, Tensor], said: dict[str, Any], weight
         CheckpointError: when its frozen weights are not available, or differ from those it was trained with.
     """
     config, trunk = AgentConfig.of(said["agent"]), said["trunk"]
-    stored = None if trunk is None else Weights(trunk["clip"], trunk["bert"], trunk["resnet"])
+    stored = None if trunk is None else stored_weights(trunk)
     try:
         agent = make(config, weights or stored, 0, say)
     except ParameterError as error:
@@ -80,26 +78,60 @@ def load_ours(path: Path, state: dict[str, Tensor], said: dict[str, Any], weight
     return agent
 
 
-def load_original(path: Path, state: dict[str, Tensor], config: AgentConfig, weights: Weights, say: Callable[[str], Any]) -> Agent:
-    """An agent with the parameters of the original's checkpoint.
+def load_original(path: Path, state: dict[str, Tensor], config: AgentConfig, weights: Weights | None, say: Callable[[str], Any]) -> Agent:
+    """An agent with the parameters of the original's checkpoint and the original's geometry.
+
+    Its frozen encoders are the copies in the checkpoint, unless `weights` names others.
 
     Raises:
         CheckpointError: when the file lacks parameters of the agent, or has them in other shapes.
     """
-    agent = make(config, weights, 0, say)
-    matched = renamed(state)
-    wanted, statistics = agent.state_dict(), statistics_of(matched)
-    lacking = wanted.keys() - matched.keys()
-    unmatched = matched.keys() - wanted.keys() - statistics.keys()
-    differing = {key for key in wanted.keys() & matched.keys() if wanted[key].shape != matched[key].shape}
+    found = translated(state, path)
+    taken = weights_of(found, path, weights)
+    copies = {kind: copy for kind, copy in found.encoders.items() if kind != "clip" or taken.clip == str(path)}
+    agent = unfilled(replace(config, geometry="original"), taken, say, copies)
+    unmatched = check_names(agent, found, path)
+    matched = len(state) - len(unmatched)
+    say(f"{path}: {matched} of {len(state)} tensors matched, {told(found)}; unmatched: {', '.join(sorted(unmatched)) or 'none'}")
+    kept = {key: value.float() for key, value in found.parameters.items() if found.names[key] not in unmatched}
+    agent.load_state_dict(kept, assign=True)
+    return agent
+
+
+def check_names(agent: Agent, found: Translation, path: Path) -> set[str]:
+    """The original's names of parameters that the agent lacks.
+
+    Raises:
+        CheckpointError: if the checkpoint lacks parameters of the agent, or has them in other shapes.
+    """
+    wanted, statistics = agent.state_dict(), statistics_of(found.parameters)
+    lacking = wanted.keys() - found.parameters.keys()
+    unmatched = {found.names[key] for key in found.parameters.keys() - wanted.keys() - statistics.keys()}
+    differing = {key for key in wanted.keys() & found.parameters.keys() if wanted[key].shape != found.parameters[key].shape}
     if lacking or differing:
         problems = [f"lacks {listed(lacking)}"] if lacking else []
-        problems += [f"has other shapes for {listed(differing)}"] if differing else []
+        problems += [f"has other shapes for {listed(found.names[key] for key in differing)}"] if differing else []
         problems += [f"has unmatched {listed(unmatched)}"] if unmatched else []
-        raise CheckpointError(f"{path} does not contain the agent {config.agent} with these sizes and fusions: it {'; '.join(problems)}")
-    say(f"{path}: {len(wanted)} parameters matched; unmatched: {', '.join(sorted(unmatched)) or 'none'}")
-    agent.load_state_dict({key: value for key, value in matched.items() if key not in unmatched})
-    return agent
+        name = agent.config.agent
+        raise CheckpointError(f"{path} does not contain the agent {name} with these sizes and fusions: it {'; '.join(problems)}")
+    return unmatched
+
+
+def weights_of(found: Translation, path: Path, stated: Weights | None) -> Weights:
+    """The origin of the frozen weights of a checkpoint of the original: its own copies, and the given vocabulary of DistilBERT."""
+    return replace(
+        stated or Weights(""),
+        clip=(stated.clip if stated else "") or (str(path) if "clip" in found.encoders else ""),
+        bert_weights=str(path) if "bert" in found.encoders else "",
+    )
+
+
+def told(found: Translation) -> str:
+    """Which frozen encoders a checkpoint of the original contains."""
+    names = {"clip": "CLIP", "bert": "DistilBERT", "resnet": "ResNet-50"}
+    return "with " + (
+        " and ".join(f"{len(copies)} copies of {names[kind]}" for kind, copies in found.copies.items()) or "no frozen encoder"
+    )
 
 
 def statistics_of(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -114,11 +146,13 @@ def share(agent: Agent, path: Path, say: Callable[[str], Any]) -> None:
         CheckpointError: when none match.
     """
     state, said = read(path)
-    same_trunk = has_same_trunk(agent, state, said)
+    encoders: Mapping[str, Mapping[str, Tensor]] = {}
     if not said:
         if not is_original(state):
             raise CheckpointError(f"{path} is neither a checkpoint of this project nor of the original: it contains {described(state)}")
-        state = renamed(state)
+        found = translated(state, path)
+        state, encoders = found.parameters, found.encoders
+    same_trunk = has_same_trunk(agent, said, encoders)
     own, statistics = agent.state_dict(), statistics_of(state)
     shared = {key: value for key, value in state.items() if key in own and own[key].shape == value.shape}
     if not shared:
@@ -127,28 +161,52 @@ def share(agent: Agent, path: Path, say: Callable[[str], Any]) -> None:
     text = f"{path}: {len(shared)} of {len(own)} parameters kept"
     text += f"; initialized anew: {listed(new)}" if new else ""
     say(text + (f"; not used: {listed(unused)}" if unused else ""))
+    geometry = AgentConfig.of(said["agent"]).geometry if said else "original"
+    if geometry != agent.config.geometry:
+        say(
+            f"{path} has {geometry} geometry, and this agent has {agent.config.geometry} geometry: rotations, scores and cells differ by "
+            f"half a pixel; model.geometry={geometry} keeps that of the checkpoint"
+        )
     if agent.trunk is not None and not same_trunk:
         say(f"{path} was trained with other frozen weights than the current ones: {agent.origin}")
     agent.load_state_dict(own | shared | (statistics if same_trunk else {}))
 
 
-def has_same_trunk(agent: Agent, state: Mapping[str, Tensor], said: Mapping[str, Any]) -> bool:
-    """Whether a checkpoint was trained with the agent's frozen weights; for the original's CLIP one convolution is compared."""
+def has_same_trunk(agent: Agent, said: Mapping[str, Any], encoders: Mapping[str, Mapping[str, Tensor]]) -> bool:
+    """Whether a checkpoint was trained with the agent's frozen weights: `said` describes one of ours, `encoders` are the original's."""
     if agent.trunk is None:
         return False
     if said:
         return bool(said["trunk"]) and said["trunk"]["fingerprint"] == agent.trunk.fingerprint()
-    name = "layer1.0.conv1.weight"
-    theirs, ours = strip_clip(state).get(f"visual.{name}"), agent.trunk.visual
-    return theirs is not None and ours is not None and torch.equal(theirs.float(), ours.get_parameter(name).cpu())
+    modules = agent.trunk.modules()
+    return modules.keys() <= encoders.keys() and all(has_weights(module, encoders[kind]) for kind, module in modules.items())
+
+
+def has_weights(module: nn.Module, weights: Mapping[str, Tensor]) -> bool:
+    """Whether a module's parameters have the values of `weights`, which may be in half precision; statistics do not count."""
+    return all(
+        name in weights and torch.equal(weights[name].float(), parameter.float().cpu()) for name, parameter in module.named_parameters()
+    )
 
 
 def weights_in(path: Path) -> Weights | None:
     """The origin of a checkpoint's frozen weights, which the original's contain themselves; None if it does not state any."""
     state, said = read(path)
     if said:
-        return Weights(**{key: said["trunk"][key] for key in ("clip", "bert", "resnet")}) if said["trunk"] else None
-    return Weights(clip=str(path)) if strip_clip(state) else None
+        return stored_weights(said["trunk"]) if said["trunk"] else None
+    found = translated(state, path)
+    return weights_of(found, path, None) if found.encoders else None
+
+
+def stored_weights(trunk: Mapping[str, Any]) -> Weights:
+    """The origin of its frozen weights that a checkpoint of ours states."""
+    return Weights(**{key.name: trunk[key.name] for key in fields(Weights) if key.name in trunk})
+
+
+def geometry_in(path: Path) -> str:
+    """The geometry of the agent in a checkpoint, ours or the original's."""
+    _, said = read(path)
+    return AgentConfig.of(said["agent"]).geometry if said else "original"
 
 
 def description_of(path: Path) -> str:

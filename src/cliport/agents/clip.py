@@ -33,25 +33,27 @@ class Clip(Frozen):
         name: a name of open_clip, or `tiny-resnet`.
         weights: a file, a tag of open_clip, or `random`.
         say: receives a line if a tag could not be downloaded.
+        copy: a state dict of CLIP to use as the weights; `weights` then only names its origin.
 
     Raises:
         ParameterError: for an unknown name or tag.
         CheckpointError: for a file that does not match.
     """
 
-    def __init__(self, name: str, weights: str, say: Callable[[str], object]) -> None:
+    def __init__(self, name: str, weights: str, say: Callable[[str], object], copy: Mapping[str, Tensor] | None = None) -> None:
         super().__init__()
         open_clip.add_model_config(FOLDER)
         file = Path(weights) if weights and Path(weights).is_file() else None
         tags = open_clip.list_pretrained_tags_by_model(name)
-        check(name, weights, file, tags)
-        model, found = build(name, weights, say) if weights in tags else (None, "random")
+        check(name, weights if copy is None else "random", file, tags)
+        model, found = build(name, weights, say) if weights in tags and copy is None else (None, "random")
         self.model: nn.Module = seeded(lambda: create(name, None)) if model is None else model
         self.tokenize = open_clip.get_tokenizer(name)
         self.model.visual.attnpool = None
-        if file is not None:
-            load_file(self.model, file)
-            found = str(file)
+        state = clip_in(file) if copy is None and file is not None else copy
+        if state is not None:
+            load_state(self.model, state, Path(weights))
+            found = weights
         elif found == "random":
             calibrate(self.model.visual, self.stages())
         self.random = found == "random"
@@ -135,14 +137,22 @@ def build(name: str, tag: str, say: Callable[[str], object]) -> tuple[nn.Module 
         return None, "random"
 
 
-def load_file(model: nn.Module, file: Path) -> None:
-    """Load a CLIP from a file: weights in any format, including OpenAI's, or a checkpoint of the original CLIPort, which has a copy.
+def clip_in(file: Path) -> Mapping[str, Tensor]:
+    """CLIP's weights in a file of any format, including OpenAI's, or in a checkpoint of the original CLIPort, which has a copy.
 
     Raises:
-        CheckpointError: for a file that cannot be read, or weights that do not match.
+        CheckpointError: for a file that cannot be read.
     """
     state = unwrapped(read_file(file, LIGHTNING), file)
-    state = strip_clip(state) or state
+    return strip_clip(state) or state
+
+
+def load_state(model: nn.Module, state: Mapping[str, Tensor], file: Path) -> None:
+    """Fill a CLIP with the weights that a file has.
+
+    Raises:
+        CheckpointError: for weights that do not fit.
+    """
     state = {key: value.float() for key, value in state.items() if not key.startswith(UNUSED)}
     kept = {key for key in model.state_dict() if not key.startswith(UNUSED)}
     if not kept & state.keys():

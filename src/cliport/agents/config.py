@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import CheckpointError, ParameterError
 
-from ..sim.constants import IMAGE_SHAPE
+from ..sim.constants import GEOMETRIES, IMAGE_SHAPE
 
 if TYPE_CHECKING:
     from ..config import TrainConfig
@@ -40,6 +40,8 @@ class AgentConfig:
     attn_stream_fusion_type: str = "add"
     trans_stream_fusion_type: str = "conv"
     lang_fusion_type: str = "mult"
+    geometry: str = "exact"
+    """`exact`, or `original`: rotation, scores, cells of the height map, losses and validation as in CLIPort's own code."""
     clip: str = "RN50-quickgelu"
     """A ResNet of open_clip, or `tiny-resnet`, a small one."""
 
@@ -51,6 +53,8 @@ class AgentConfig:
             problems.append(f"model.width={self.width}: must be a multiple of 4")
         if self.crop_size % 16:
             problems.append(f"model.crop_size={self.crop_size}: must be a multiple of 16")
+        if self.geometry not in GEOMETRIES:
+            problems.append(f"model.geometry={self.geometry}: must be {' or '.join(GEOMETRIES)}")
         if problems:
             raise ParameterError(problems)
 
@@ -99,14 +103,16 @@ SIZES = {"faithful": FAITHFUL, "small": SMALL}
 FUSION_KEYS = ("attn_stream_fusion_type", "trans_stream_fusion_type", "lang_fusion_type")
 
 
-def asked_for(settings: TrainConfig, base: AgentConfig | None = None) -> AgentConfig:
-    """The form of the agent that the settings request; sizes that they leave open are those of `base`, or of `model.size`.
+def asked_for(settings: TrainConfig, base: AgentConfig | None = None, geometry: str = "exact") -> AgentConfig:
+    """The form of the agent that the settings request.
+
+    Sizes that they leave open are those of `base`, or of `model.size`; a geometry that neither states is `geometry`.
 
     Raises:
         ParameterError: for invalid sizes.
     """
-    sizes = AgentConfig(**SIZES[settings.model.size]) if base is None else base
-    stated = {name: getattr(settings.train if name == "n_rotations" else settings.model, name) for name in SMALL}
+    sizes = AgentConfig(geometry=geometry, **SIZES[settings.model.size]) if base is None else base
+    stated = {name: getattr(settings.train if name == "n_rotations" else settings.model, name) for name in (*SMALL, "geometry")}
     return replace(
         sizes,
         agent=settings.train.agent,

@@ -30,6 +30,8 @@ class Weights:
     """Folder of DistilBERT; empty means random."""
     resnet: str = ""
     """File of ImageNet's ResNet-50; empty means random."""
+    bert_weights: str = ""
+    """A checkpoint of the original whose DistilBERT is used; `bert` then only supplies the vocabulary."""
 
 
 class Frozen(ABC):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ class ResNetBert(Frozen):
         bert: folder of DistilBERT, as saved by transformers; empty means random weights and CLIP's vocabulary.
         images: False omits the ResNet.
         untrained: random weights by design; only the vocabulary of a given DistilBERT is used.
+        copies: state dicts of `bert` and `resnet` to use as the weights; the vocabulary still comes from the folder.
 
     Raises:
         ParameterError: for a file or folder that does not exist.
@@ -31,17 +32,22 @@ class ResNetBert(Frozen):
 
     averaged = True
 
-    def __init__(self, resnet: str, bert: str, images: bool, untrained: bool) -> None:
+    def __init__(
+        self, resnet: str, bert: str, images: bool, untrained: bool, copies: Mapping[str, Mapping[str, Tensor]] | None = None
+    ) -> None:
         super().__init__()
+        copies = copies or {}
         problems = [f"model.resnet_weights={resnet}: no such file"] if resnet and not Path(resnet).is_file() else []
         problems += [f"model.bert={bert}: no such folder"] if bert and not Path(bert).is_dir() else []
         if problems:
             raise ParameterError(problems)
-        self.visual = make_resnet(resnet) if images else None
+        self.visual = make_resnet("" if "resnet" in copies else resnet) if images else None
         self.channels = (256, 512, 1024, 2048) if images else ()
-        self.encoder, self.tokenize = make_bert(bert, untrained)
+        self.encoder, self.tokenize = make_bert(bert, untrained) if "bert" not in copies else given_bert(bert, copies["bert"])
         self.sentence = self.word = int(self.encoder.config.dim)
-        self.origin = said(resnet, bert, images, untrained)
+        if self.visual is not None and "resnet" in copies:
+            load_into(self.visual, copies["resnet"], Path("its copy of ResNet-50"))
+        self.origin = said(resnet, bert, images, untrained, copies.keys())
         self.freeze()
 
     def modules(self) -> Mapping[str, nn.Module]:
@@ -96,11 +102,35 @@ def make_bert(folder: str, untrained: bool) -> tuple[nn.Module, Callable[[str], 
     return encoder, lambda text: tokenizer(text, return_tensors="pt", truncation=True)["input_ids"][0]
 
 
-def said(resnet: str, bert: str, images: bool, untrained: bool) -> str:
+def given_bert(folder: str, state: Mapping[str, Tensor]) -> tuple[nn.Module, Callable[[str], Tensor]]:
+    """DistilBERT with the weights of a state dict, and the words of a folder, which needs no more than its vocab.txt.
+
+    Raises:
+        ParameterError: without the words.
+        CheckpointError: where the weights are no DistilBERT's.
+    """
+    from transformers import DistilBertConfig, DistilBertModel, DistilBertTokenizerFast
+
+    if not (Path(folder) / "vocab.txt").is_file() or not folder:
+        raise ParameterError(
+            [f"model.bert={folder}: must be a folder with DistilBERT's vocab.txt: the checkpoint has its weights, but not its words"]
+        )
+    tokenizer = DistilBertTokenizerFast.from_pretrained(folder, local_files_only=True)
+    words = state.get("embeddings.word_embeddings.weight")
+    encoder = seeded(lambda: DistilBertModel(DistilBertConfig(vocab_size=len(tokenizer) if words is None else len(words))))
+    load_into(encoder, state, Path("its copy of DistilBERT"))
+    return encoder, lambda text: tokenizer(text, return_tensors="pt", truncation=True)["input_ids"][0]
+
+
+def said(resnet: str, bert: str, images: bool, untrained: bool, copies: Collection[str] = ()) -> str:
     parts = []
-    if images:
+    if images and "resnet" in copies:
+        parts.append("ResNet-50 has the checkpoint's weights")
+    elif images:
         parts.append(f"ResNet-50 has the weights of {resnet}" if resnet else "ResNet-50 has RANDOM weights")
-    if bert and not untrained:
+    if "bert" in copies:
+        parts.append(f"DistilBERT has the checkpoint's weights and the words of {bert}")
+    elif bert and not untrained:
         parts.append(f"DistilBERT has the weights of {bert}")
     else:
         parts.append("DistilBERT has RANDOM weights" + (f" and the words of {bert}" if bert else " and CLIP's words"))

@@ -58,7 +58,7 @@ class RandomSamples(Dataset[Batch]):
         rng = np.random.default_rng([self.seed, *address])
         item = batch_of(self.source.random(rng), self.config, self.goal)
         if self.sigma is not None:
-            item = augmented(item, rng, self.sigma)
+            item = augmented(item, rng, self.sigma, self.config.geometry)
         if self.shuffled:
             item.language[0] = self.source.random(rng).instruction
         return item

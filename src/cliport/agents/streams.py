@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .blocks import Stages, Up
+from .blocks import Norm, SampleNorm, Stages, Up, no_norm
 from .config import AgentConfig
 from .frozen import MEAN, STD, Frozen
 from .fusion import Instruct, Lateral
@@ -36,8 +37,14 @@ class Setup:
     rows: int = 1
 
     @property
+    def sample_norm(self) -> Norm:
+        return partial(SampleNorm, rows=self.rows, running=self.config.geometry == "original")
+
+    @property
     def stages(self) -> Stages:
-        return Stages(self.config.depth, self.config.batchnorm)
+        if not self.config.batchnorm:
+            return Stages(self.config.depth, no_norm)
+        return Stages(self.config.depth, self.sample_norm if self.config.geometry == "original" else nn.BatchNorm2d)
 
 
 class Stream(nn.Module):
@@ -150,13 +157,12 @@ class Colours(nn.Module):
         super().__init__()
         self.pyramid = trunk.pyramid
         self.statistics = nn.Module()
-        self.register_buffer("mean", torch.tensor(MEAN).view(3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(STD).view(3, 1, 1), persistent=False)
 
     def forward(self, image: Tensor) -> list[Tensor]:
         # Names of buffers cannot contain dots, hence the hyphens.
         statistics = {name.replace("-", "."): value for name, value in self.statistics.named_buffers()}
-        maps: list[Tensor] = self.pyramid((image[:, :3] - self.mean) / self.std, statistics)
+        mean, std = torch.tensor((MEAN, STD), dtype=image.dtype, device=image.device).view(2, 3, 1, 1)
+        maps: list[Tensor] = self.pyramid((image[:, :3] - mean) / std, statistics)
         return maps
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *rest: object) -> None:
@@ -184,9 +190,9 @@ class UNet(Stream):
         self.colours = Colours(setup.trunk)
         self.conv1 = nn.Sequential(nn.Conv2d(channels[3], 16 * w, 3, padding=1, bias=False), nn.ReLU(True))
         # Three stages climb back through the encoder's maps at 1/16, 1/8 and 1/4; three more, without skips, to the image and beyond.
-        rows = setup.rows if setup.config.up_norm else 0
+        norm = setup.sample_norm if setup.config.up_norm else None
         insides, outsides, skips = (16 * w, 8 * w, 4 * w), (8 * w, 4 * w, 2 * w), channels[2::-1]
-        self.ups = nn.ModuleList(Up(*shape, rows) for shape in zip(insides, skips, outsides, strict=True))
+        self.ups = nn.ModuleList(Up(*shape, norm) for shape in zip(insides, skips, outsides, strict=True))
         doubled = (True, True, setup.config.oversample)
         self.decoders = nn.ModuleList(nn.Sequential(*setup.stages.up(2 * w >> i, w >> i, doubled[i])) for i in range(3))
         self.conv2 = nn.Conv2d(w // 4, setup.outside, 1)

@@ -10,11 +10,11 @@ from torch.nn import functional as F
 
 from .catalog import Design
 from .config import AgentConfig
-from .correlation import correlate
 from .frozen import Frozen
 from .fused_streams import FusedStreams
+from .geometry import GEOMETRIES
 from .language import Language
-from .rotation import angles, crops
+from .rotation import crops
 from .streams import Setup
 
 CHANNELS = 3
@@ -32,7 +32,7 @@ class Transport(nn.Module):
     def __init__(self, design: Design, config: AgentConfig, trunk: Frozen | None) -> None:
         super().__init__()
         self.size, self.features = config.crop_size, config.rotate == "features"
-        self.angles = angles(config.n_rotations)
+        self.rotations, self.geometry = config.n_rotations, GEOMETRIES[config.geometry]
         rows = 1 if self.features else config.n_rotations
 
         def pathway(rows: int) -> FusedStreams:
@@ -44,22 +44,22 @@ class Transport(nn.Module):
 
     def forward(self, image: Tensor, language: Language | None, pick: Tensor, goal: Tensor | None) -> Tensor:
         """Logits (B, R, H, W) of placing what is picked at `pick` (B, 2), rotated by each angle."""
-        height, width = image.shape[2:]
         margin = self.size // 2
         padding = (margin, margin, margin, margin)
         key, kernels = self.key(F.pad(image, padding), language), self.kernels(self.query, image, language, pick)
         if goal is not None:
             key = key + self.goal(F.pad(goal, padding), language)
             kernels = kernels + self.kernels(self.goal, goal, language, pick)
-        return correlate(key, kernels)[..., :height, :width]  # kernels are even: there is one position more than pixels
+        return self.geometry.scores(key, kernels)
 
     def kernels(self, net: FusedStreams, image: Tensor, language: Language | None, pick: Tensor) -> Tensor:
         """The kernels (B, R, C, size, size) around `pick` (B, 2)."""
         if not self.features:
-            turned = crops(image, pick, self.angles, self.size)
+            turned = self.geometry.kernels(image, pick, self.rotations, self.size)
             return net(turned.flatten(0, 1), language).unflatten(0, (len(image), -1))
+        angles = self.geometry.angles(self.rotations)
         # Wide enough for the square at every rotation, and a multiple of 16, as all crops are.
         wide = 16 * math.ceil(self.size * math.sqrt(2) / 16)
-        encoded = net(crops(image, pick, self.angles[:1], wide)[:, 0], language)
+        encoded = net(crops(image, pick, angles[:1], wide)[:, 0], language)
         centre = torch.full((len(image), 2), wide // 2, device=image.device)
-        return crops(encoded.float(), centre, self.angles, self.size)
+        return crops(encoded.float(), centre, angles, self.size)

@@ -13,8 +13,10 @@ from torch import Tensor
 
 from harness.torch.distributed import gather_rows
 
-from .agent import Agent, best, losses_of, probabilities, turn_of
+from .agent import Agent, best, probabilities, turn_of
 from .batch import Batch
+from .blocks import by_running_statistics
+from .geometry import GEOMETRIES, Geometry
 from .overlay import overlay
 
 NEAR = 8
@@ -79,12 +81,12 @@ def validate(agent: Agent, batches: Iterable[tuple[list[int], Batch]], context: 
     for numbers, batch in batches:
         moved = batch.to(agent.device)
         assert moved.pick is not None
-        with context():
+        with context(), by_running_statistics(agent):
             pick_logits, place_logits = agent.pick_logits(moved), agent.place_logits(moved, moved.pick)
-        attn, trans = losses_of(pick_logits, place_logits, moved)
+        attn, trans = agent.losses(pick_logits, place_logits, moved)
         for row, number in enumerate(numbers):
             maps = probabilities(pick_logits[row]).cpu(), probabilities(place_logits[row]).cpu()
-            errors = errors_of(batch, row, *maps, scale=agent.config.scale)
+            errors = errors_of(batch, row, *maps, scale=agent.config.scale, geometry=agent.geometry)
             rows.append(torch.tensor([[number, float(attn[row]), float(trans[row]), *errors]], dtype=torch.float64))
             if number < pictures:
                 drawn.append(picture_of(batch, row, *maps, errors))
@@ -92,7 +94,9 @@ def validate(agent: Agent, batches: Iterable[tuple[list[int], Batch]], context: 
     return mean_of(torch.cat(rows), agent.device), drawn
 
 
-def errors_of(batch: Batch, row: int, pick_map: Tensor, place_map: Tensor, scale: int) -> list[float]:
+def errors_of(
+    batch: Batch, row: int, pick_map: Tensor, place_map: Tensor, scale: int, geometry: Geometry = GEOMETRIES["exact"]
+) -> list[float]:
     """Distance and angle of the pick, distance and angle of the place, and whether each is near.
 
     If scores are not finite, the errors are NaN and nothing is near.
@@ -100,7 +104,7 @@ def errors_of(batch: Batch, row: int, pick_map: Tensor, place_map: Tensor, scale
     assert batch.pick is not None
     assert batch.place is not None
     pick, place = best(pick_map), best(place_map)
-    turn = math.nan if place is None else (place[0] - int(turn_of(batch, len(place_map))[row])) * 2 * math.pi / len(place_map)
+    turn = math.nan if place is None else (place[0] - int(turn_of(batch, len(place_map), geometry)[row])) * 2 * math.pi / len(place_map)
     return [
         distance(pick, batch.pick[row], scale),
         math.nan if pick is None else 0.0,

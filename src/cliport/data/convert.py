@@ -3,7 +3,8 @@
 python -m cliport.data.convert data_dir=OLD output=NEW          every <task>-<mode> in OLD
 python -m cliport.data.convert data_dir=OLD output=NEW task=stack-block-pyramid
 
-Episodes that are already converted are kept; a damaged one is named and skipped. The pickles are not changed.
+Height maps get the original's geometry (see model.geometry). Episodes that are already converted are kept; a damaged one is named and
+skipped. The pickles are not changed.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ def convert_folder(folder: Path, output: Path, report: Report) -> Path:
     """Convert the folder of one task and mode; episodes keep their numbers and seeds."""
     task, _, mode = folder.name.rpartition("-")
     episodes = pickled_episodes(folder)
-    with opened(output / folder.name, task, mode, origin="pickles of another simulator") as store:
+    with opened(output / folder.name, task, mode, origin="pickles of another simulator", geometry="original") as store:
         store.drop_damaged()
         known = {entry.index for entry in store.manifest.entries}
         for pickled in report.progress([episode for episode in episodes if episode.index not in known], description=folder.name):

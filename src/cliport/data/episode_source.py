@@ -43,6 +43,8 @@ class EpisodeSource(ABC):
             EpisodeError: naming the file, if it has become unreadable since the source was opened.
         """
 
+    geometry: str
+    """Of the height maps' cells, `exact` or `original`: see `cliport.sim.fusion`."""
     lengths: Sequence[int]
     """Number of actions of each episode."""
 

@@ -118,12 +118,12 @@ class PickledEpisode:
 
 
 def fused(color: Iterable[np.ndarray], depth: Iterable[np.ndarray]) -> list[HeightMap]:
-    """One height map per step. Its mask is -1, because these pickles have no segmentation."""
-    steps = zip(color, depth, strict=True)
-    return [
-        fuse(Observation(tuple(np.asarray(view, np.uint8) for view in colors), tuple(np.asarray(view, np.float32) for view in depths)))
-        for colors, depths in steps
+    """One height map per step, with the original's geometry. Its mask is -1, because these pickles have no segmentation."""
+    views = [
+        Observation(tuple(np.asarray(view, np.uint8) for view in colors), tuple(np.asarray(view, np.float32) for view in depths))
+        for colors, depths in zip(color, depth, strict=True)
     ]
+    return [fuse(view, geometry="original") for view in views]
 
 
 def action_of(stated: Mapping[str, Any] | None) -> Action | None:
@@ -151,6 +151,8 @@ class PickledDemonstrations(EpisodeSource):
 
     Episodes whose small files cannot be read are named in a warning and skipped.
     """
+
+    geometry = "original"
 
     def __init__(self, folder: Path, n: int | None = None, images: bool = True, cache: int = DEFAULT_BYTES, enough: bool = True) -> None:
         self.folder = folder

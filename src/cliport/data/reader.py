@@ -44,7 +44,7 @@ class Demonstrations(EpisodeSource):
         self.folder = folder
         self.images = images
         self.manifest = Manifest.read(folder)
-        self.task, self.mode = self.manifest.task, self.manifest.mode
+        self.task, self.mode, self.geometry = self.manifest.task, self.manifest.mode, self.manifest.geometry
         self.entries = list(itertools.islice(self.complete(), n))
         self.lengths = [entry.actions for entry in self.entries]
         self.cache = EpisodeCache(cache)
@@ -85,10 +85,19 @@ class Mixture(EpisodeSource):
     Args:
         parts: the source of each task.
         emphasis: a task that supplies half of all samples; without one, all tasks are equally likely.
+
+    Raises:
+        DataError: when their height maps have different geometries.
     """
 
     def __init__(self, parts: Mapping[str, EpisodeSource], emphasis: str | None = None) -> None:
         self.parts = dict(parts)
+        by_geometry = {part.geometry: task for task, part in self.parts.items()}
+        if len(by_geometry) > 1:
+            raise DataError(
+                f"the height maps of a group must have one geometry: {by_geometry['exact']} has exact, {by_geometry['original']} original"
+            )
+        self.geometry = next(iter(by_geometry))
         self.starts = [0, *itertools.accumulate(len(part) for part in self.parts.values())]
         self.lengths = [length for part in self.parts.values() for length in part.lengths]
         self.weights = np.full(len(parts), 1 / len(parts))

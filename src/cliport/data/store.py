@@ -53,6 +53,8 @@ class Manifest:
     entries: tuple[StoredEpisode, ...] = ()
     origin: str = "cliport.demos"
     """The simulator that made the scenes."""
+    geometry: str = "exact"
+    """Geometry of the height maps' cells: see `cliport.sim.fusion`."""
 
     def write(self, folder: Path) -> None:
         stated = {
@@ -60,6 +62,7 @@ class Manifest:
             "task": self.task,
             "mode": self.mode,
             "origin": self.origin,
+            "geometry": self.geometry,
             "count": len(self.entries),
             "height_unit_m": HEIGHT_UNIT,
             "episodes": [{"file": entry.file, **dataclasses.asdict(entry)} for entry in self.entries],
@@ -80,7 +83,7 @@ class Manifest:
                 raise DataError(f"{path} has format {stated['format']!r}, but this code reads {FORMAT!r}")
             names = [field.name for field in dataclasses.fields(StoredEpisode)]
             entries = tuple(StoredEpisode(**{name: item[name] for name in names}) for item in stated["episodes"])
-            return cls(stated["task"], stated["mode"], entries, stated["origin"])
+            return cls(stated["task"], stated["mode"], entries, stated["origin"], stated.get("geometry", "exact"))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DataError(f"{path} is not a manifest of demonstrations: {type(error).__name__}: {error}") from error
 
@@ -154,7 +157,7 @@ def opened(folder: Path, task: str, mode: str, **made: Any) -> Iterator[Store]:
     Partial files of an interrupted process are removed.
 
     Raises:
-        DataError: when another process writes there, or the folder belongs to another task or mode.
+        DataError: when another process writes there, or the folder belongs to another task, mode or geometry.
     """
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / ".lock", timeout=0)
@@ -168,6 +171,9 @@ def opened(folder: Path, task: str, mode: str, **made: Any) -> Iterator[Store]:
         manifest = Manifest.read(folder) if (folder / MANIFEST).exists() else Manifest(task, mode, **made)
         if (manifest.task, manifest.mode) != (task, mode):
             raise DataError(f"{folder} contains {manifest.task} of mode {manifest.mode}, not {task} of mode {mode}")
+        geometry = made.get("geometry", "exact")
+        if manifest.geometry != geometry:
+            raise DataError(f"{folder} contains height maps of {manifest.geometry} geometry; none of {geometry} geometry can be added")
         yield Store(folder, manifest)
     finally:
         (folder / ".lock").unlink(missing_ok=True)  # while held: a waiting process notices and locks a new file

@@ -38,9 +38,13 @@ class Camera:
     @cached_property
     def rays(self) -> np.ndarray:
         """float32 (3, H * W): displacement in the world per meter of depth, for the center of every pixel in row-major order."""
+        return self.rays_through(0.5)
+
+    def rays_through(self, part: float) -> np.ndarray:
+        """Like `rays`, but through the point that lies `part` of a pixel right of and below each pixel's upper left corner."""
         rows, columns = self.shape
-        x = (np.arange(columns) + 0.5 - columns / 2) / self.focal
-        y = (np.arange(rows) + 0.5 - rows / 2) / self.focal
+        x = (np.arange(columns) + part - columns / 2) / self.focal
+        y = (np.arange(rows) + part - rows / 2) / self.focal
         own = np.stack([np.tile(x, rows), np.repeat(y, columns), np.ones(rows * columns)])
         return np.asarray(self.rotation @ own, np.float32)
 

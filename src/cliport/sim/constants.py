@@ -22,4 +22,7 @@ BEHIND, SHORT = 0.02, 0.05
 FRAME_RATE = 20
 """Frames that a recording takes per simulated second."""
 
+GEOMETRIES = ("exact", "original")
+"""Of height maps and agents: exact, or to the half pixel as in CLIPort's own code."""
+
 BOUNDS.setflags(write=False)

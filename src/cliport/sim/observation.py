@@ -21,7 +21,10 @@ class Observation:
 
 @dataclass(frozen=True)
 class HeightMap:
-    """The workspace from above; row = (y - y_min) / PIXEL, column = (x - x_min) / PIXEL."""
+    """The workspace from above; row = (y - y_min) / PIXEL, column = (x - x_min) / PIXEL.
+
+    A cell's middle lies on these whole numbers, or, with the original's geometry, its lower corner: see `fusion.GRIDS`.
+    """
 
     color: np.ndarray
     """uint8 (320, 160, 3); black where no camera sees."""

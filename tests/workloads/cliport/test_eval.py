@@ -47,7 +47,7 @@ class Fixed:
 class Replay:
     """A stand-in for an agent: does what was recorded for exactly the view that it sees. It shows that scenes are the recorded ones."""
 
-    origin = "no weights: a recording"
+    origin, cells = "no weights: a recording", "exact"
 
     def __init__(self, source: EpisodeSource) -> None:
         self.steps = [step for episode in source for step in episode.steps if step.action is not None]
@@ -63,9 +63,13 @@ class Replay:
 class Idle:
     """A stand-in for an agent that has learned nothing: it reaches into an empty corner."""
 
-    origin = "no weights"
+    origin, cells = "no weights", "exact"
+
+    def __init__(self) -> None:
+        self.seen: list[HeightMap] = []
 
     def act(self, view: HeightMap, language: str, goal: HeightMap | None = None) -> Fixed:
+        self.seen.append(view)
         pose = (np.array([0.26, -0.49, 0.0]), np.array([0.0, 0.0, 0.0, 1.0]))
         return Fixed(Action(pose, pose))
 
@@ -191,6 +195,20 @@ def test_a_recorded_seed_gives_the_recorded_scene_whatever_came_before(task: str
             assert np.array_equal(view.mask, recorded.steps[0].view.mask)
             assert np.abs(view.height - recorded.steps[0].view.height).max() <= HEIGHT_UNIT
             assert environment.info["lang_goal"] == recorded.steps[0].instruction
+
+
+def test_an_agent_of_the_originals_geometry_sees_such_height_maps(bench: Bench) -> None:
+    """Half a cell from the recorded ones, which is said, and they are not taken for another scene."""
+    agent = Idle()
+    agent.cells = "original"
+    job = bench.job(checkpoint_type="last", n_demos=1)
+    evaluate(job, lambda _: agent)
+    [recorded, *_] = open_demonstrations(bench.data_dir, TASK, "val")
+    away = np.abs(agent.seen[0].height - recorded.steps[0].view.height)
+    assert (away > 1e-4).mean() > 0.01
+    said = "last: the agent sees height maps of original geometry; the recorded ones have exact geometry"
+    assert any(text.startswith(said) for text in job.report.texts)
+    assert not any("differ from the recorded ones" in text for text in job.report.texts)
 
 
 def test_scenes_that_differ_from_the_recorded_ones_are_reported(bench: Bench, tmp_path: Path) -> None:

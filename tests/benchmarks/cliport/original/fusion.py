@@ -1,4 +1,8 @@
-"""The height map of three views as CLIPort's own code makes it: each view a cloud of points, the points sorted, then written."""
+"""The height map of three views as CLIPort's own code makes it: each view a cloud of points, the points sorted, then written.
+
+Its geometry is the original's too, which `cliport.sim.fusion` has as `original`: rays through the corners of pixels, positions in the
+cell of whose corner they are beyond, nothing from below the table, and black for unseen.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,7 @@ from cliport.sim.constants import BOUNDS, IMAGE_SHAPE, PIXEL
 def cloud(camera: Camera, depth: np.ndarray) -> np.ndarray:
     """(H, W, 3) points in the world, by a 4 x 4 matrix on homogeneous coordinates."""
     rows, columns = camera.shape
-    u, v = np.meshgrid(np.linspace(0, columns - 1, columns) + 0.5, np.linspace(0, rows - 1, rows) + 0.5)
+    u, v = np.meshgrid(np.linspace(0, columns - 1, columns), np.linspace(0, rows - 1, rows))
     own = np.stack([(u - columns / 2) * depth / camera.focal, (v - rows / 2) * depth / camera.focal, depth], -1)
     transform = np.eye(4)
     transform[:3, :3], transform[:3, 3] = camera.rotation, camera.position
@@ -23,10 +27,9 @@ def cloud(camera: Camera, depth: np.ndarray) -> np.ndarray:
 
 
 def height_map(points: np.ndarray, color: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Heights and colours of the highest point in each cell; cells are centred on the grid's points, as ours are."""
+    """Heights and colours of the highest point in each cell."""
     height, seen = np.zeros(IMAGE_SHAPE, np.float32), np.zeros((*IMAGE_SHAPE, 3), np.uint8)
-    low = BOUNDS[:, 0] - [PIXEL / 2, PIXEL / 2, 0.005]
-    high = BOUNDS[:, 1] - [PIXEL / 2, PIXEL / 2, 0]
+    low, high = BOUNDS[:, 0], BOUNDS[:, 1]
     valid = ((points >= low) & (points < high)).all(-1)
     points, color = points[valid], color[valid]
     order = np.argsort(points[:, 2], kind="stable")
@@ -40,9 +43,9 @@ def height_map(points: np.ndarray, color: np.ndarray) -> tuple[np.ndarray, np.nd
 
 
 def fuse(cameras: Sequence[Camera], colors: Sequence[np.ndarray], depths: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Heights (float32) and colours (uint8): the highest of the views, the mean of those that see a cell."""
+    """Heights (float32) and colours (uint8): the highest of the views, the mean of those that show a cell in another colour than black."""
     maps = [height_map(cloud(camera, depth), color) for camera, color, depth in zip(cameras, colors, depths, strict=True)]
     heights, seen = (np.stack(part).astype(np.float32) for part in zip(*maps, strict=True))
     counted = (seen.sum(-1) > 0).sum(0)
     color = np.uint8(np.round(seen.sum(0) / np.maximum(counted, 1)[..., None]))
-    return np.maximum(heights.max(0), 0), color
+    return heights.max(0), color

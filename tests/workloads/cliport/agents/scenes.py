@@ -68,10 +68,10 @@ def episode(seed: int, task: str = TASK, blocks: int = 2) -> Episode:
     return Episode(task, seed, (Step(HeightMap(*view, mask), action, 0.0, info), Step(HeightMap(*after, mask), None, 1.0, info)))
 
 
-def write_demonstrations(data: Path, task: str = TASK, train: int = 6, val: int = 3, blocks: int = 2) -> Path:
+def write_demonstrations(data: Path, task: str = TASK, train: int = 6, val: int = 3, blocks: int = 2, geometry: str = "exact") -> Path:
     """`<task>-train` and `<task>-val` in a data folder."""
     for mode, count, first in (("train", train, 0), ("val", val, 1)):
-        with opened(data / f"{task}-{mode}", task, mode) as store:
+        with opened(data / f"{task}-{mode}", task, mode, geometry=geometry) as store:
             for number in range(count):
                 made = episode(first + 2 * number, task, blocks)
                 store.add(made.seed, made.actions, made.reward, encode(made))

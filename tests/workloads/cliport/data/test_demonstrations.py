@@ -49,6 +49,23 @@ def test_the_manifest_names_every_file_and_its_digest(folder: Path) -> None:
         assert entry["bytes"] == (folder / entry["file"]).stat().st_size
 
 
+def test_the_manifest_states_the_geometry_of_the_height_maps(folder: Path, tmp_path: Path) -> None:
+    """Folders from before it was stated are exact; none of another geometry come into one."""
+    stated = json.loads((folder / "manifest.json").read_text())
+    assert stated.pop("geometry") == "exact"
+    (folder / "manifest.json").write_text(json.dumps(stated))
+    assert Demonstrations(folder).geometry == "exact"
+    told = "contains height maps of exact geometry; none of original geometry can be added"
+    with pytest.raises(DataError, match=told), opened(folder, TASK, "train", geometry="original"):
+        pass
+    with opened(tmp_path / "align-rope-train", "align-rope", "train", geometry="original") as store:
+        store.add(0, 1, 1.0, encode(episode_of(0)))
+    other = Demonstrations(tmp_path / "align-rope-train")
+    assert other.geometry == "original"
+    with pytest.raises(DataError, match=f"{TASK} has exact, align-rope original"):
+        Mixture({TASK: Demonstrations(folder), "align-rope": other})
+
+
 def test_episodes_are_read_in_any_order(folder: Path) -> None:
     demonstrations = Demonstrations(folder)
     assert len(demonstrations) == 4

@@ -66,7 +66,7 @@ def test_the_original_s_folder_is_read_as_it_is(data_dir: Path) -> None:
     assert list(demonstrations.lengths) == [1, 1, 1]
     episode, fields = demonstrations[1], fields_of(4)
     assert (episode.task, episode.seed, episode.reward, episode.steps[0].instruction) == (TASK, 4, 1.0, "step 0 of 4")
-    views = fuse(Observation(tuple(fields["color"][0]), tuple(fields["depth"][0])))
+    views = fuse(Observation(tuple(fields["color"][0]), tuple(fields["depth"][0])), geometry="original")
     assert np.array_equal(episode.steps[0].view.color, views.color)
     assert np.array_equal(episode.steps[0].view.height, views.height)
     assert np.unique(episode.steps[0].view.mask) == [-1]
@@ -93,6 +93,7 @@ def test_conversion_keeps_everything_and_takes_a_hundredth_of_the_space(data_dir
             assert np.allclose(one.view.height, other.view.height, atol=HEIGHT_UNIT)
             assert (one.reward, one.info) == (other.reward, other.info)
     assert Manifest.read(folder).origin == "pickles of another simulator"
+    assert (before.geometry, after.geometry) == ("original", "original")
     size = {place: sum(path.stat().st_size for path in place.rglob("*") if path.is_file()) for place in (data_dir, folder)}
     assert size[data_dir] > 100 * size[folder]
 

@@ -36,7 +36,7 @@ from harness.world import rank, world_size
 from .agents.agent import Agent, make
 from .agents.batch import Batch
 from .agents.checkpoint import config_in, description, description_of, geometry_in, share, weights_in
-from .agents.config import asked_for
+from .agents.config import SIZES, AgentConfig
 from .agents.frozen import Weights
 from .agents.imitation import Imitation, KeepLast, ReportParts, Validate
 from .agents.samples import RandomSamples, StepSampler, ValidationSamples
@@ -44,6 +44,8 @@ from .config import RESUMABLE, ModelConfig, TrainConfig
 from .data.episode_source import EpisodeSource
 from .data.reader import open_demonstrations
 from .layout import CHECKPOINTS
+
+FUSION_KEYS = ("attn_stream_fusion_type", "trans_stream_fusion_type", "lang_fusion_type")
 
 
 def train(job: Job) -> Path:
@@ -141,6 +143,25 @@ def make_agent(settings: TrainConfig, seed: int, report: Report, init_from: Path
     if init_from is not None:
         share(agent, init_from, report.text)
     return agent, weights
+
+
+def asked_for(settings: TrainConfig, base: AgentConfig | None = None, geometry: str = "exact") -> AgentConfig:
+    """The form of the agent that the settings request.
+
+    Sizes that they leave open are those of `base`, or of `model.size`; a geometry that neither states is `geometry`.
+
+    Raises:
+        ParameterError: for invalid sizes.
+    """
+    sizes = AgentConfig(geometry=geometry, **SIZES[settings.model.size]) if base is None else base
+    stated = {name: getattr(settings.train if name == "n_rotations" else settings.model, name) for name in (*SIZES["small"], "geometry")}
+    return replace(
+        sizes,
+        agent=settings.train.agent,
+        up_norm=settings.model.up_norm,
+        **{name: getattr(settings.train, name) for name in ("batchnorm", *FUSION_KEYS)},
+        **{name: value for name, value in stated.items() if value is not None},
+    )
 
 
 def identity_of(about: dict[str, Any], demonstrations: EpisodeSource, validation: EpisodeSource) -> dict[str, Any]:

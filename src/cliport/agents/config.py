@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 from harness.errors import CheckpointError, ParameterError
 
 from ..sim.constants import GEOMETRIES, IMAGE_SHAPE
-
-if TYPE_CHECKING:
-    from ..config import TrainConfig
 
 
 @dataclass(frozen=True)
@@ -99,24 +96,3 @@ SMALL: dict[str, Any] = {
 FAITHFUL = {field.name: field.default for field in fields(AgentConfig) if field.name in SMALL}
 SIZES = {"faithful": FAITHFUL, "small": SMALL}
 """Values of options that are not stated: the original's, and ones for a CPU."""
-
-FUSION_KEYS = ("attn_stream_fusion_type", "trans_stream_fusion_type", "lang_fusion_type")
-
-
-def asked_for(settings: TrainConfig, base: AgentConfig | None = None, geometry: str = "exact") -> AgentConfig:
-    """The form of the agent that the settings request.
-
-    Sizes that they leave open are those of `base`, or of `model.size`; a geometry that neither states is `geometry`.
-
-    Raises:
-        ParameterError: for invalid sizes.
-    """
-    sizes = AgentConfig(geometry=geometry, **SIZES[settings.model.size]) if base is None else base
-    stated = {name: getattr(settings.train if name == "n_rotations" else settings.model, name) for name in (*SMALL, "geometry")}
-    return replace(
-        sizes,
-        agent=settings.train.agent,
-        up_norm=settings.model.up_norm,
-        **{name: getattr(settings.train, name) for name in ("batchnorm", *FUSION_KEYS)},
-        **{name: value for name, value in stated.items() if value is not None},
-    )

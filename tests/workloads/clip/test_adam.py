@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.optim import AdamW
 from torchao.optim.subclass_8bit import OptimState8bit
 
-from clip_training.adam import STATE_DTYPES, HalfState, LeanAdamW
-from clip_training.config import OptimConfig
+from clip_training.adam import HalfState, LeanAdamW
+from clip_training.config import STATE_DTYPES, OptimConfig
 from clip_training.optim import make_optimizer, parameter_groups
 
 SHAPE = (32, 160)  # 5120 elements: twenty blocks of 256

@@ -81,12 +81,12 @@ class TestOurs:
         save(tmp_path / "w.pt", clip().state_dict(), {"kind": "example", "model": "test-tiny", "tokens": 20})
         state, description = load(tmp_path / "w.pt")
         assert same(state, clip())
-        assert description.said == {"kind": "example", "model": "test-tiny", "tokens": 20}
+        assert description.metadata == {"kind": "example", "model": "test-tiny", "tokens": 20}
         assert (description.kind, description.model) == ("ours", "test-tiny")
 
     def test_weights_alone_are_no_run_to_resume(self, squares: Path, tiny_model: Path, tmp_path: Path) -> None:
         torch.save(make_clip(ModelConfig(name=str(tiny_model))).model.state_dict(), tmp_path / "plain.pt")
-        with pytest.raises(CheckpointError, match=r"plain\.pt is a state dict of open_clip.*no run can go on from it, but init_from="):
+        with pytest.raises(CheckpointError, match=r"plain\.pt is a state dict of open_clip.*it cannot be resumed, but init_from="):
             run(squares, tmp_path / "run", tiny_model, resume=tmp_path / "plain.pt")
         torch.save({"net": {"weight": torch.zeros(2)}}, tmp_path / "other.pt")
         with pytest.raises(CheckpointError, match="'net' with weight: 1 tensors"):

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import timm
 import torch
-from conftest import COLOURS
+from coloured_squares import COLOURS
 from evaluating import evaluated
 from runs import BRIEF, same
 from support.lines import run_line, tells_before
@@ -19,11 +19,11 @@ from torch.nn import functional
 from transformers import BertConfig, BertModel, BertTokenizerFast
 
 from clip_training.config import FinetuneConfig, ImageEncoderConfig, ModelConfig, TextEncoderConfig
-from clip_training.distillation import targets
+from clip_training.distillation import SelfDistillation, targets
 from clip_training.encoders import image_encoder, make_encoders, masked_mean
-from clip_training.finetune import SelfDistillation, finetune
-from clip_training.kinds import load_clip
+from clip_training.finetune import finetune
 from clip_training.model import normalised
+from clip_training.model_files import load_clip
 from harness.checkpoint import find
 from harness.errors import CheckpointError, NotFiniteError, ParameterError
 from harness.report import Recorder

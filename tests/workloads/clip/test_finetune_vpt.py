@@ -18,10 +18,10 @@ from torch import Tensor, nn
 
 from clip_training.config import ModelConfig, NpzConfig, VptConfig
 from clip_training.finetune_vpt import finetune_vpt
-from clip_training.frozen import frozen_datasets
-from clip_training.kinds import load_clip
 from clip_training.model import make_clip
+from clip_training.model_files import load_clip
 from clip_training.npz import make_npz
+from clip_training.npz_pairs import npz_datasets
 from clip_training.prompts import add_prompts
 from harness.checkpoint import find
 from harness.errors import CheckpointError, DataError, NotFiniteError, ParameterError
@@ -196,8 +196,8 @@ def test_frozen_images_are_those_that_the_model_takes(squares: Path, models: Pat
 
     clip = make_clip(ModelConfig(name=str(model)))
     settings = merge(VptConfig, None, {"data.workers": 0}.items())
-    training, heldout = frozen_datasets(clip, settings, data, seed=0)
-    plain_training, plain = frozen_datasets(clip, settings, squares, seed=0)
+    training, heldout = npz_datasets(clip, settings.data, data, seed=0)
+    plain_training, plain = npz_datasets(clip, settings.data, squares, seed=0)
     assert (len(training), len(heldout)) == (len(plain_training), len(plain)) == (60, 20)
     sample, expected = heldout[3], plain[3]
     mean, std = clip.mean.view(3, 1, 1), clip.std.view(3, 1, 1)

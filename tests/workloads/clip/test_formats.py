@@ -18,8 +18,8 @@ from runs import run, same
 from support.other_user import as_nobody, shared_folder
 
 from clip_training.formats import pairs_of, split
-from clip_training.pairs import Pair, Unusable
-from clip_training.tables import Reading
+from clip_training.pairs import Pair, UnusableError
+from clip_training.texts import Reading
 from harness.checkpoint import find
 from harness.errors import DataError, ParameterError
 
@@ -112,7 +112,7 @@ class TestShards:
         pairs = pairs_of(tmp_path)
         assert [pair.read_captions() for pair in pairs[:3]] == [["one"], ["two"], ["three", "four"]]
         for pair in pairs[3:]:
-            with pytest.raises(Unusable, match=r"0\.tar:\d\.json"):
+            with pytest.raises(UnusableError, match=r"0\.tar:\d\.json"):
                 pair.read_captions()
 
     def test_a_text_is_preferred_and_samples_without_a_partner_are_counted(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -152,7 +152,7 @@ class TestShards:
         write_tar(tmp_path / "0.tar", [("a.txt", b"text"), ("a.png", picture().ljust(2048, b"\0"))])
         (tmp_path / "0.tar").write_bytes((tmp_path / "0.tar").read_bytes()[:2000])
         (pair,) = pairs_of(tmp_path)
-        with pytest.raises(Unusable, match=r"0\.tar:a\.png: the archive ends after 464 of 2048 bytes"):
+        with pytest.raises(UnusableError, match=r"0\.tar:a\.png: the archive ends after 464 of 2048 bytes"):
             pair.read_image()
 
     def test_a_shard_that_is_none_is_told(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -220,9 +220,9 @@ class TestTables:
         (tmp_path / "t.csv").write_text("\ufeff" + text, "utf-8")
         one, other = pairs_of(tmp_path)
         assert one.read_captions() == ["first, with a comma", "second", "third"]
-        with pytest.raises(Unusable, match=r"b\.png: has no caption"):
+        with pytest.raises(UnusableError, match=r"b\.png: has no caption"):
             other.read_captions()
-        with pytest.raises(Unusable, match=r"b\.png"):
+        with pytest.raises(UnusableError, match=r"b\.png"):
             other.read_image()
 
     def test_absolute_names_are_taken_and_names_that_leave_the_folder_are_not(self, squares: Path, tmp_path: Path) -> None:

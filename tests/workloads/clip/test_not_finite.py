@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import write_pair
+from coloured_squares import write_pair
 from evaluating import evaluated
 from runs import run
 from support.scores import PATTERNS
@@ -18,9 +18,9 @@ from support.training import job_in
 from torch.utils.data import DataLoader
 
 from clip_training.config import ExportConfig, ModelConfig, OptimConfig, TrainConfig
-from clip_training.contrast import Contrast
+from clip_training.contrastive_module import ContrastiveModule
+from clip_training.dataloaders import datasets
 from clip_training.export import export
-from clip_training.loading import datasets
 from clip_training.model import make_clip
 from clip_training.pairs import collate
 from clip_training.retrieval import KS, retrieval
@@ -77,8 +77,8 @@ def test_training_reports_no_right_answer_of_scores_that_are_no_numbers(squares:
     """Whatever a measure is called, now or later: everything that validation and a training step report."""
     clip, report = spoilt(tiny_model), Recorder()
     settings = merge(TrainConfig, None, {"data.keep_in_memory": True, "data.workers": 0}.items())
-    _, heldout = datasets(clip, settings, squares, 0)
-    module = Contrast(clip, OptimConfig(), total_steps=1, heldout=heldout, batch_size=8, identity={}, report=report)
+    _, heldout = datasets(clip, settings.data, squares, 0)
+    module = ContrastiveModule(clip, OptimConfig(), total_steps=1, heldout=heldout, batch_size=8, identity={}, report=report)
     module.trainer = type("Trainer", (), {"global_step": 0})()
     for batch in DataLoader(heldout, batch_size=8, collate_fn=collate):
         module.training_step(batch, 0)
@@ -148,7 +148,7 @@ def test_weights_that_are_no_numbers_are_refused_by_name(where: str, squares: Pa
 
 def test_in_batch_recall_shares_what_is_equal() -> None:
     """Two pairs with one caption: each of the two texts is as good for either image; a constant score finds what chance finds."""
-    module = Contrast.__new__(Contrast)
+    module = ContrastiveModule.__new__(ContrastiveModule)
     torch.nn.Module.__init__(module)
     module.model = torch.nn.Module()
     module.model.logit_scale = torch.nn.Parameter(torch.zeros(()))

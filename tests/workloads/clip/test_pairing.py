@@ -10,9 +10,9 @@ from PIL import Image
 
 from clip_training.config import DataConfig
 from clip_training.formats import pairs_of, split
-from clip_training.frozen import frozen_pairs
+from clip_training.npz_pairs import npz_pairs
 from clip_training.pairing import paired
-from clip_training.tables import Reading
+from clip_training.texts import Reading
 from harness.errors import DataError
 
 
@@ -104,7 +104,7 @@ class TestNumbers:
         (tmp_path / "npz").mkdir()
         for n in (1, 2, 3):
             (tmp_path / f"npz/data{n}.npz").touch()
-        pairs, left_out = frozen_pairs(tmp_path, 4, "utf-8")
+        pairs, left_out = npz_pairs(tmp_path, 4, "utf-8")
         assert {pair.stem: pair.read_captions() for pair in pairs} == {f"data{n}": [f"text/text{n}.txt"] for n in (1, 2)}
         assert left_out == [f"{tmp_path}/npz/data3.npz: there is no text for it"]
 

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from clip_training.formats import pairs_of, split
-from clip_training.pairs import HeldOut, Pairs, Unusable, collate, random_crop_box, read_captions, read_image
+from clip_training.pairs import HeldOut, Pairs, UnusableError, collate, random_crop_box, read_captions, read_image
 from harness.errors import DataError
 
 
@@ -59,7 +59,7 @@ def test_every_photograph_of_the_wheel_is_read(photographs: Path) -> None:
         assert read_image(path).mode == "RGB", path.name
     assert {"L", "RGB", "RGBA"} <= modes
     assert len(paths) > 20
-    with pytest.raises(Unusable, match="cannot identify"):
+    with pytest.raises(UnusableError, match="cannot identify"):
         read_image(photographs / "multipage_rgb.tif")  # a layout that Pillow does not know
 
 
@@ -128,7 +128,7 @@ def test_one_of_the_non_empty_captions_is_drawn(tmp_path: Path) -> None:
     assert read_captions(tmp_path / "a.txt") == ["a", "bb", "ccc"]
     drawn = [int(pairs[epoch, 0].tokens) for epoch in range(300)]
     assert pytest.approx({n: drawn.count(n) for n in (1, 2, 3)}, abs=35) == {1: 100, 2: 100, 3: 100}
-    with pytest.raises(Unusable):
+    with pytest.raises(UnusableError):
         read_captions(tmp_path / "missing.txt")
 
 

@@ -160,7 +160,7 @@ def test_a_checkpoint_that_does_not_state_its_data_goes_on_and_that_is_said(
     report = Recorder()
     older = without_identity(find(tmp_path), "training data", "held-out data")
     assert same(run(squares, tmp_path, tiny_model, report, resume=older), unbroken)
-    assert "resume: the checkpoint does not state its held-out data and its training data: taken for the same as now" in report.texts
+    assert "resume: the checkpoint does not state its held-out data and its training data: assumed to be the same as now" in report.texts
 
 
 @pytest.mark.parametrize("schema", [TrainConfig, FinetuneConfig, VptConfig])

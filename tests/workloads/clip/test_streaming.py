@@ -15,10 +15,10 @@ from support.s3.store import Store
 
 from clip_training import streaming
 from clip_training.config import DataConfig
-from clip_training.contents import contents_of
+from clip_training.dataloaders import check
+from clip_training.digest import digest_of_pairs
 from clip_training.formats import pairs_of, split
-from clip_training.loading import check
-from clip_training.pairs import Unusable
+from clip_training.pairs import UnusableError
 from clip_training.streaming import Cache, Stream
 from harness import storage
 from harness.checkpoint import find
@@ -116,15 +116,15 @@ class TestWhatIsFetched:
     ) -> None:
         pairs = pairs_of(Stream(f"{stored}/{form}", LIMIT))
         fetched.clear()
-        known = contents_of(pairs)
+        known = digest_of_pairs(pairs)
         assert fetched == []
-        assert contents_of(pairs_of(Stream(f"{upload(store, local / form)}", LIMIT))) == known
+        assert digest_of_pairs(pairs_of(Stream(f"{upload(store, local / form)}", LIMIT))) == known
         copy = Path(shutil.copytree(local / form, tmp_path / "copy"))
         changed = sorted(path for path in copy.rglob("*") if path.suffix in (".png", ".tar"))[0]
         content = bytearray(changed.read_bytes())
         content[min(600, len(content) - 8)] ^= 1
         changed.write_bytes(content)
-        assert contents_of(pairs_of(Stream(upload(store, copy), LIMIT))) != known
+        assert digest_of_pairs(pairs_of(Stream(upload(store, copy), LIMIT))) != known
 
     def test_objects_come_one_by_one_and_once(self, stored: str, fetched: list[tuple[str, int, int]]) -> None:
         address = f"{stored}/folder"
@@ -161,14 +161,14 @@ class TestWhatGoesWrong:
         pairs = pairs_of(Stream(few, 0))
         bucket, _, key = str(pairs[0].image).removeprefix("s3://").partition("/")
         store.client.delete_object(Bucket=bucket, Key=key)
-        with pytest.raises(Unusable, match="there is no such object"):
+        with pytest.raises(UnusableError, match="there is no such object"):
             pairs[0].read_image()
         assert pairs[1].read_image().size == (40, 40)
 
     def test_a_table_may_name_images_that_are_not_there(self, store: Store) -> None:
         bucket = store.bucket(**{"t.csv": b"filepath,title\nnowhere.png,text\n"})
         (pair,) = pairs_of(Stream(f"s3://{bucket}", LIMIT))
-        with pytest.raises(Unusable, match=r"nowhere\.png: there is no such object"):
+        with pytest.raises(UnusableError, match=r"nowhere\.png: there is no such object"):
             pair.read_image()
 
     def test_a_store_that_does_not_answer_ends_the_run(self, few: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,9 +12,8 @@ from PIL import Image
 from runs import run
 
 from clip_training.formats import pairs_of
-from clip_training.pairs import Unusable, read_captions
-from clip_training.tables import Reading
-from clip_training.texts import lines_of, problem_of_encoding, text_of
+from clip_training.pairs import UnusableError, read_captions
+from clip_training.texts import Reading, lines_of, problem_of_encoding, text_of
 from harness.errors import DataError, ParameterError
 from harness.report import Recorder
 
@@ -46,7 +45,7 @@ def test_a_byte_order_mark_is_no_part_of_a_caption(encoding: str) -> None:
 )
 def test_another_encoding_is_named_where_it_shows(content: bytes, told: str, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(content)
-    with pytest.raises(Unusable, match=rf"a\.txt: .*{told}"):
+    with pytest.raises(UnusableError, match=rf"a\.txt: .*{told}"):
         read_captions(tmp_path / "a.txt")
 
 

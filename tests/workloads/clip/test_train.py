@@ -10,7 +10,7 @@ import numpy as np
 import open_clip
 import pytest
 import torch
-from conftest import write_pair
+from coloured_squares import write_pair
 from PIL import Image
 from runs import run
 from support.training import judged_by

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
-from harness.torch.decoding import Undecodable, decode
+from harness.torch.decoding import UndecodableError, decode
 
 RNG = np.random.default_rng(0)
 PIXELS = RNG.integers(0, 256, (6, 9, 3), np.uint8)
@@ -74,7 +74,7 @@ class TestDepth:
         ],
     )
     def test_values_without_a_white_are_told(self, values: np.ndarray, told: str) -> None:
-        with pytest.raises(Undecodable, match=told):
+        with pytest.raises(UndecodableError, match=told):
             decode(stored(Image.fromarray(values), "TIFF"))
 
     @pytest.mark.parametrize(("colour", "channels"), [(0, 1), (2, 3), (4, 2), (6, 4)])
@@ -194,7 +194,7 @@ FORMS = ["PNG", "JPEG", "GIF", "TIFF", "WEBP", "BMP", "PPM", "TGA", "ICO", "JPEG
 @pytest.mark.filterwarnings("ignore")  # Pillow's, about what is damaged
 @pytest.mark.parametrize("form", FORMS)
 def test_damage_of_any_kind_is_one_error(form: str) -> None:
-    """Cut anywhere, or with bytes overwritten: a picture or `Undecodable`, never another exception that would end a run."""
+    """Cut anywhere, or with bytes overwritten: a picture or `UndecodableError`, never another exception that would end a run."""
     rng = np.random.default_rng(1)
     whole = stored(Image.fromarray(PIXELS).resize((32, 32)), form)
     for _ in range(60):
@@ -202,5 +202,5 @@ def test_damage_of_any_kind_is_one_error(form: str) -> None:
         for place in rng.integers(0, len(whole), 4):
             damaged[place] = rng.integers(0, 256)
         for content in (bytes(damaged), whole[: rng.integers(0, len(whole))]):
-            with contextlib.suppress(Undecodable):
+            with contextlib.suppress(UndecodableError):
                 assert decode(content).mode == "RGB"

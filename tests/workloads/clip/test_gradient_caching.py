@@ -13,8 +13,8 @@ from models import RESNET, TEXT, gradients, largest_difference, pairs, small
 from runs import run
 from torch import Tensor
 
-from clip_training.caching import cached_loss
-from clip_training.contrast import Contrast
+from clip_training.contrastive_module import ContrastiveModule
+from clip_training.gradient_caching import cached_loss
 from clip_training.losses import make_loss
 from clip_training.optim import cosine_with_warmup
 from harness.report import Recorder
@@ -218,12 +218,12 @@ def first_gradients(monkeypatch: pytest.MonkeyPatch, steps: int, *places: Any, *
     """What the optimizer is given in each of the first steps of a run that hardly moves."""
     found: list[dict[str, Tensor]] = []
 
-    def keep(module: Contrast, _: Any) -> None:
+    def keep(module: ContrastiveModule, _: Any) -> None:
         found.append({name: p.grad.clone() for name, p in module.named_parameters() if p.grad is not None})
         if len(found) == steps:
             raise Kept
 
-    monkeypatch.setattr(Contrast, "on_before_optimizer_step", keep)
+    monkeypatch.setattr(ContrastiveModule, "on_before_optimizer_step", keep)
     with pytest.raises(Kept):
         run(*places, train__batch_size=30, optim__lr=1e-12, **options)
     return found

@@ -29,7 +29,7 @@ class Squares(Dataset[Any]):
 
 
 class Module(lightning.LightningDataModule):
-    """Batches of images, texts and a number."""
+    """ResumableBatchSampler of images, texts and a number."""
 
     def __init__(self, count: int = 22, batch_size: int = 5, workers: int = 0, draws: bool = True, floats: bool = False) -> None:
         super().__init__()

@@ -10,9 +10,9 @@ from models import gradients, largest_difference, pairs, small
 from runs import run, same
 from torch.autograd.graph import saved_tensors_hooks
 
-from clip_training import boosts
-from clip_training.boosts import checkpoint_activations, halve_text, text_parameters
-from clip_training.config import LoopConfig, ModelConfig, OptimConfig, TrainConfig
+from clip_training import efficiency
+from clip_training.config import LoopConfig, ModelConfig, OptimConfig
+from clip_training.efficiency import checkpoint_activations, halve_text, text_parameters
 from clip_training.losses import STARTS, make_loss
 from clip_training.model import make_clip
 from harness.errors import CheckpointError, ParameterError
@@ -87,7 +87,7 @@ def test_channels_innermost_and_compiled_towers_have_the_same_gradients(monkeypa
     for form in ("vit", "resnet"):
         expected, _ = step(small(form))
         model = small(form)
-        boosts.apply(model, TrainConfig(train=LoopConfig(channels_last=True, compile=True)))
+        efficiency.apply(model, LoopConfig(channels_last=True, compile=True))
         assert all(
             parameter.is_contiguous(memory_format=torch.channels_last) for parameter in model.visual.parameters() if parameter.ndim == 4
         )
@@ -188,6 +188,6 @@ def test_siglip_s_temperature_is_free_and_clip_s_ends_at_100(squares: Path, tiny
 def test_defaults_change_nothing() -> None:
     model = small("vit")
     before = {name: parameter.dtype for name, parameter in model.named_parameters()}
-    boosts.apply(model, TrainConfig(optim=OptimConfig()))
+    efficiency.apply(model, LoopConfig(), OptimConfig().text_weights)
     assert {name: parameter.dtype for name, parameter in model.named_parameters()} == before
     assert not model.transformer.grad_checkpointing

@@ -91,12 +91,12 @@ def load(path: Path) -> tuple[dict[str, Tensor], Description]:
     loaded = read_file(path, TYPES)
     names = wrapped(loaded)
     if names is None:
-        raise CheckpointError(f"{path} holds no named weights, but {described(loaded)}")
+        raise CheckpointError(f"{path} holds no named weights; it holds {described(loaded)}")
     around: Mapping[Any, Any] = loaded if names is not loaded and isinstance(loaded, Mapping) else {}
     state = {key.replace("_orig_mod.", ""): value for key, value in unprefixed(names, "module.").items()}  # left by torch.compile
     kind, state, left_out, teacher = sorted_out(state, around, is_torchscript(path))
     if not is_clip(state):
-        raise CheckpointError(f"{path} holds no known kind of CLIP, but {described(loaded)}")
+        raise CheckpointError(f"{path} holds no CLIP that can be loaded; it holds {described(loaded)}")
     metadata = dict(around.get(KEY) or {})
     description = Description(
         path,

@@ -190,7 +190,7 @@ class TestTrainClip:
         assert torch.equal(state["visual.3.weight"], image_encoder[3].weight)
         assert description.teacher.keys() == towers
         assert torch.equal(description.teacher["visual.3.weight"], image_encoder[3].weight + 1)
-        assert description.left_out["what is left of the CLIP whose towers were replaced"] == 5
+        assert description.left_out["unused parts of the CLIP whose towers were replaced"] == 5
         assert "a text encoder with transformer.embeddings" in description.architecture
         with pytest.raises(CheckpointError, match="CustomCLIPWrapper"):
             make_clip(ModelConfig(name="RN50"), tmp_path / "custom.ckpt")
@@ -209,13 +209,13 @@ class TestUnknownFiles:
         torch.save({"net": clip().state_dict(), "epoch": 4, "note": "best"}, tmp_path / "nested.pt")
         with pytest.raises(CheckpointError) as error:
             load(tmp_path / "nested.pt")
-        for part in ("holds no weights by name", "'net' with ", "visual: ", "'epoch' (int)", "'note' (str)"):
+        for part in ("holds no named weights", "'net' with ", "visual: ", "'epoch' (int)", "'note' (str)"):
             assert part in str(error.value)
 
     @pytest.mark.parametrize("content", [[1, 2], {}, 3.0, {"state_dict": {}}])
     def test_what_is_no_model_is_said_to_be_none(self, content: object, tmp_path: Path) -> None:
         torch.save(content, tmp_path / "x.pt")
-        with pytest.raises(CheckpointError, match=r"x\.pt holds no weights by name"):
+        with pytest.raises(CheckpointError, match=r"x\.pt holds no named weights"):
             load(tmp_path / "x.pt")
 
     def test_names_of_clip_with_other_shapes_are_still_described(self, tmp_path: Path) -> None:

@@ -128,7 +128,7 @@ def test_all_pairs_or_those_held_out(squares: Path, tiny_model: Path, tmp_path: 
 
 def test_what_cannot_be_evaluated_is_told(squares: Path, tiny_model: Path, tmp_path: Path) -> None:
     (tmp_path / "cats.yaml").write_text("[cat, dog]")
-    with pytest.raises(DataError, match=r"zero_shot\.classes=cats: no caption names one of cat, dog"):
+    with pytest.raises(DataError, match=r"zero_shot\.classes=cats: no caption names a class: cat, dog"):
         evaluated(squares, tmp_path, tiny_model, zero_shot__classes=[str(tmp_path / "cats.yaml")])
-    with pytest.raises(ParameterError, match=r"2 sub-folders of .* are none of cats: heldout, train"):
+    with pytest.raises(ParameterError, match=r"2 sub-folders of .* are not in cats: heldout, train"):
         evaluated(squares, tmp_path, tiny_model, zero_shot__classes=[str(tmp_path / "cats.yaml")], evaluate__data="classes")

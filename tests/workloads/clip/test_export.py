@@ -70,7 +70,7 @@ def test_what_is_no_model_of_open_clip_is_told(model: torch.nn.Module, tmp_path:
     state = model.state_dict()
     state["visual.prompts"] = torch.zeros(3)
     torch.save(state, tmp_path / "prompted.pt")
-    with pytest.raises(CheckpointError, match=r"no model of open_clip was found by these shapes: name=NAME"):
+    with pytest.raises(CheckpointError, match=r"no open_clip model has these shapes: set name=NAME"):
         export(job_in(tmp_path, ExportConfig(), init_from=tmp_path / "prompted.pt"))
     with pytest.raises(CheckpointError, match=r"has visual\.prompts, which the model lacks.*vision transformer"):
         export(job_in(tmp_path, ExportConfig(name="test-tiny"), init_from=tmp_path / "prompted.pt"))

@@ -120,7 +120,7 @@ def test_any_librarys_image_encoder(encoder: str, size: int, width: int | None, 
         ({"encoder": "torchvision/resnet5"}, {}, r"torchvision has no such classifier \(did you mean"),
         ({"encoder": "open_clip/ViT-B-32", "pretrained": "default"}, {}, "write a tag, a file, or nothing"),
         ({"pretrained": "nowhere.pt"}, {}, r"image\.pretrained=nowhere\.pt: there is no such file"),
-        ({"encoder": "timm/test_vit.r160_in1k", "size": 41}, {}, r"image\.size=41: .* does not take it"),
+        ({"encoder": "timm/test_vit.r160_in1k", "size": 41}, {}, r"image\.size=41: .* does not accept this size"),
         ({}, {"encoder": ""}, r"text\.encoder is required"),
     ],
 )
@@ -234,7 +234,7 @@ def test_a_file_with_names_that_leave_its_folder_is_refused(squares: Path, bert:
     clip, said = make_encoders(IMAGE, TextEncoderConfig(str(bert), context=12), 24)
     said["files"]["../../evil"] = said["files"]["config.json"]
     torch.save({"state_dict": clip.model.state_dict(), "clip_training": said}, tmp_path / "weights.pt")
-    with pytest.raises(CheckpointError, match=r"holds a file with the name '\.\./\.\./evil'"):
+    with pytest.raises(CheckpointError, match=r"holds a file with the unsafe name '\.\./\.\./evil'"):
         load_clip(ModelConfig(), tmp_path / "weights.pt")
 
 

@@ -118,7 +118,7 @@ def test_timms_vision_transformers_take_prompts(models: Path) -> None:
 
 def test_a_tower_without_tokens_is_refused(models: Path) -> None:
     clip = make_clip(ModelConfig(name=str(models / "test-resnet.json")))
-    with pytest.raises(ParameterError, match=r"model\.name=test-resnet: its image tower is no vision transformer .* ModifiedResNet"):
+    with pytest.raises(ParameterError, match=r"model\.name=test-resnet: prompts need a vision transformer .* ModifiedResNet"):
         add_prompts(clip, tokens=4, deep=True, dropout=0)
 
 
@@ -240,8 +240,8 @@ def test_the_fork_s_folder_in_its_place_with_its_lists(squares: Path, models: Pa
     np.savez(data / "npz" / f"{stems[5]}.npz", data=np.zeros((3, 16, 16), np.float16))
     report = Recorder()
     tuned(data, tmp_path / "tuned", model, report, init_from=base)
-    assert any(text.startswith("30 pairs to train on, 8 held out") for text in report.texts)
-    assert any(text.startswith("2 training pairs cannot be used and were skipped so far") for text in report.texts)
+    assert any(text.startswith("30 training pairs, 8 held out") for text in report.texts)
+    assert any(text.startswith("2 training pairs are unusable and were skipped so far") for text in report.texts)
 
     (data / "val_set.txt").write_text(stems[3])
     with pytest.raises(DataError, match="must not be trained on"):
@@ -252,7 +252,7 @@ def test_frozen_images_of_another_size_are_told(squares: Path, models: Path, tmp
     data = frozen(squares, tmp_path, models / "test-deep.json")
     first = sorted((data / "npz").iterdir())[0]
     np.savez(first, data=np.zeros((3, 64, 64), np.float16))
-    with pytest.raises(DataError, match=r"`data` is \(3, 64, 64\), and test-deep takes \(3, 32, 32\); make them anew"):
+    with pytest.raises(DataError, match=r"`data` is \(3, 64, 64\), but test-deep needs \(3, 32, 32\); make the files again"):
         tuned(data, tmp_path / "tuned", models / "test-deep.json")
 
 

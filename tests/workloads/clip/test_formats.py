@@ -126,11 +126,11 @@ class TestShards:
     @pytest.mark.parametrize(
         ("where", "told", "usable"),
         [
-            ("between members", "no header of a member and no end at byte", 1),
-            ("in a header", "no header of a member and no end at byte", 1),
+            ("between members", "neither a header nor the end of the archive at byte", 1),
+            ("in a header", "neither a header nor the end of the archive at byte", 1),
             ("in an image", "unexpected end of data", 1),
-            ("a header overwritten", "no header of a member and no end at byte", 1),
-            ("its end only", "no header of a member and no end at byte", 3),
+            ("a header overwritten", "neither a header nor the end of the archive at byte", 1),
+            ("its end only", "neither a header nor the end of the archive at byte", 3),
         ],
     )
     def test_a_damaged_shard_is_used_as_far_as_it_goes(
@@ -145,7 +145,7 @@ class TestShards:
         (tmp_path / "0.tar").write_bytes(content[: cuts[where]] if where in cuts else overwritten)
         with caplog.at_level(logging.WARNING):
             pairs = pairs_of(tmp_path)
-        assert f"0.tar: {told}" in caplog.text
+        assert f"0.tar is damaged: {told}" in caplog.text
         assert len([pair.read_image() for pair in pairs]) == usable
 
     def test_a_member_that_was_cut_is_a_pair_that_cannot_be_used(self, tmp_path: Path) -> None:

@@ -254,4 +254,4 @@ def test_batch_normalisation_is_warned_of_once(squares: Path, tmp_path: Path) ->
     path.write_text(json.dumps({"embed_dim": 32, "vision_cfg": RESNET, "text_cfg": {**TEXT, "vocab_size": 49408}}))
     report = Recorder()
     run(squares, tmp_path / "out", path, report, train__micro_batch=5, train__epochs=1)
-    assert sum("normalises over batches" in text for text in report.texts) == 1
+    assert sum("normalises over micro-batches" in text for text in report.texts) == 1

@@ -115,7 +115,7 @@ def test_evaluation_reports_no_right_answer_of_scores_that_are_no_numbers(
     for result in results["zero-shot"].values():
         assert set(result["top"].values()) == {result["mean per class"]} == {0.0}
         assert {each["found"] for each in result["per class"].values()} == {0.0}
-    assert any("embeddings that are not finite: they are never found" in text for text in report.texts)
+    assert any("have non-finite embeddings, or their texts do; they count as never found" in text for text in report.texts)
     assert report.images
 
 
@@ -141,7 +141,7 @@ def test_weights_that_are_no_numbers_are_refused_by_name(where: str, squares: Pa
         "init_from": lambda: run(squares, out, tiny_model, init_from=weights),
         "export": lambda: export(job_in(out, merge(ExportConfig, None, ()), init_from=weights)),
     }
-    with pytest.raises(CheckpointError, match=r"weights\.pt holds weights that are not finite, .*: visual\.proj"):
+    with pytest.raises(CheckpointError, match=r"weights\.pt holds non-finite weights, .*: visual\.proj"):
         use[where]()
     assert not list((tmp_path / "out").glob("weights.*"))
 

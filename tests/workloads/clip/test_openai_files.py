@@ -38,7 +38,7 @@ class TestOpenAI:
         assert same(state, model)
         assert all(value.dtype == theirs[key].dtype for key, value in state.items())
         assert description.kind == "openai_archive"
-        assert description.left_out == {"numbers that are no weights": 4}
+        assert description.left_out == {"numbers that are not weights": 4}
         assert "OpenAI's TorchScript archive" in str(description)
 
     def test_its_weights_are_what_torch_itself_reads(self, tmp_path: Path) -> None:

@@ -48,8 +48,8 @@ def test_what_is_left_of_a_stem_that_others_have_is_no_pair() -> None:
     pairs, left_out = pairing("birds/0.jpg", "birds/1.jpg", "birds/1.txt", "cats/0.jpg", "cats/0.txt", "dogs/0.txt")
     assert pairs == {"birds/1.jpg": "birds/1.txt", "cats/0.jpg": "cats/0.txt"}
     assert left_out == {
-        "birds/0.jpg": "could go with dogs/0.txt, but other files have this stem too",
-        "dogs/0.txt": "could go with birds/0.jpg, but other files have this stem too",
+        "birds/0.jpg": "could go with dogs/0.txt, but other files have the same stem",
+        "dogs/0.txt": "could go with birds/0.jpg, but other files have the same stem",
     }
 
 
@@ -97,7 +97,7 @@ class TestNumbers:
         with caplog.at_level(logging.WARNING):
             pairs = pairs_of(tmp_path)
         assert {pair.stem: pair.read_captions() for pair in pairs} == {f"image{n}": [f"text/text{n}.txt"] for n in (1, 2, 10)}
-        assert "3 pairs go by their numbers, such as img/image1.jpg with text/text1.txt" in caplog.text
+        assert "3 pairs were matched by number, e.g. img/image1.jpg with text/text1.txt" in caplog.text
 
     def test_its_frozen_images_do_too(self, tmp_path: Path) -> None:
         write(tmp_path, *(f"{folder}{n}{suffix}" for n in (1, 2) for folder, suffix in (("img/image", ".jpg"), ("text/text", ".txt"))))
@@ -126,7 +126,7 @@ def test_what_is_in_no_pair_is_listed_by_name(tmp_path: Path) -> None:
 
 
 def test_where_no_pair_is_certain_the_error_names_files(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"2 images and 1 \.txt files, none certainly of each other.*a\.jpg: could go with a\.txt"):
+    with pytest.raises(DataError, match=r"2 images and 1 \.txt files, without an unambiguous match.*a\.jpg: could go with a\.txt"):
         pairs_of(write(tmp_path, "a.jpg", "a.png", "a.txt"))
 
 
@@ -156,12 +156,12 @@ class TestLists:
 
     def test_a_stem_that_several_have_is_told(self, folder: Path) -> None:
         (folder / "val_set.txt").write_text("0\n")
-        with pytest.raises(DataError, match=r"val_set\.txt: 0 is the stem of 2 images; write birds/0, cats/0"):
+        with pytest.raises(DataError, match=r"val_set\.txt: 0 is the stem of 2 images; use birds/0, cats/0"):
             split(folder, 0.5, 0)
 
     def test_they_are_read_in_the_stated_encoding(self, folder: Path) -> None:
         (folder / "val_set.txt").write_bytes("cats/1\n".encode("utf-16"))
-        with pytest.raises(DataError, match=r"val_set\.txt: is no utf-8 text .*it looks like data\.encoding=utf-16"):
+        with pytest.raises(DataError, match=r"val_set\.txt: is not utf-8 text .*it looks like data\.encoding=utf-16"):
             split(folder, 0.5, 0)
         for text in folder.rglob("?.txt"):
             text.write_text("text", "utf-16")

@@ -81,7 +81,7 @@ def test_partners_that_are_missing_are_counted(tmp_path: Path, caplog: pytest.Lo
         pairs = pairs_of(tmp_path)
 
     assert [pair.image for pair in pairs] == [tmp_path / "both.png"]
-    assert "4 files are in no pair, 0 of them for want of a certain partner; left out, e.g. " in caplog.text
+    assert "4 files belong to no pair, 0 of them with an ambiguous match; left out, e.g. " in caplog.text
 
 
 def test_a_folder_without_pairs_says_what_it_holds(tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_nothing_usable_is_an_error_and_no_endless_loop(tmp_path: Path) -> None:
     for number in range(3):
         (tmp_path / f"{number}.png").write_bytes(b"")
         (tmp_path / f"{number}.txt").write_text("text")
-    with pytest.raises(DataError, match="none of 3 pairs can be used"):
+    with pytest.raises(DataError, match="none of 3 pairs is usable"):
         dataset(tmp_path)[0, 1]
 
 
@@ -168,5 +168,5 @@ def test_a_folder_without_parts_is_split_by_its_own_seed(squares: Path, tmp_path
     assert not {pair.stem for pair in first[0]} & {pair.stem for pair in first[1]}
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     (tmp_path / "a.txt").write_text("text")
-    with pytest.raises(DataError, match="needs two"):
+    with pytest.raises(DataError, match="at least two are needed"):
         split(tmp_path, 0.1, 0)

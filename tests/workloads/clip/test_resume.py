@@ -190,7 +190,7 @@ def test_all_that_makes_another_run_is_told_before_data_or_model_are_looked_for(
         assert part in told
     assert "seed was 0, is now 3" in told
     assert "is now nothing.json" in told
-    assert "init_from starts a new run" in told
+    assert "to start a new run from its weights, use init_from" in told
 
 
 @pytest.mark.parametrize("state_dtype", ["fp32", "bf16"])

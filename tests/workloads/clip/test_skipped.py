@@ -1,4 +1,4 @@
-"""Pairs that cannot be used end no run: each is listed with its reason, once, and counted."""
+"""Unusable pairs do not end a run: each is listed once with its reason, and counted."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def test_each_is_listed_and_counted_once(workers: int, damaged: Path, tiny_model
     for (_, reason), told in zip(lines, ("truncated", "cannot identify", "holds no caption", "utf-8", "cannot identify"), strict=True):
         assert str(damaged) in reason
         assert told in reason.lower()
-    said = [text for text in report.texts if "cannot be used and were skipped" in text]
-    assert said[-1].startswith("4 training and 1 held out pairs cannot be used and were skipped so far, all of them in ")
+    said = [text for text in report.texts if "are unusable and were skipped" in text]
+    assert said[-1].startswith("4 training and 1 held out pairs are unusable and were skipped so far, listed in ")
     assert len(said) <= 1 + 4  # at most once for each epoch, and before the first
 
 
@@ -84,5 +84,5 @@ def test_nothing_usable_ends_the_run(squares: Path, tiny_model: Path, tmp_path: 
     shutil.copytree(squares, folder)
     for image in (folder / "train").glob("*.png"):
         image.write_bytes(b"")
-    with pytest.raises(DataError, match="none of 60 pairs can be used"):
+    with pytest.raises(DataError, match="none of 60 pairs is usable"):
         run(folder, tmp_path / "run", tiny_model)

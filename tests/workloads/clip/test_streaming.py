@@ -196,14 +196,14 @@ class TestWhatGoesWrong:
         with pytest.raises(ParameterError) as error:
             check(DataConfig(stream="/data", module_options={"a": 1}), tmp_path)
         assert error.value.problems == [
-            "dataset_id or dataset_path and data.stream each name the data; keep one",
-            "data.stream=/data: must begin with s3://; a folder is named by dataset_path",
-            "data.module_options: means nothing without data.module",
+            "dataset_id or dataset_path and data.stream cannot be combined: each names the data",
+            "data.stream=/data: must begin with s3://; use dataset_path for a folder",
+            "data.module_options: has no effect without data.module",
         ]
         with pytest.raises(ParameterError) as error:
             check(DataConfig(cache_gb=3), None)
         assert error.value.problems[0].startswith("dataset_id is required: image-text pairs (or dataset_path=FOLDER, data.stream=s3://")
-        assert error.value.problems[1] == "data.cache_gb=3: means nothing without data.stream"
+        assert error.value.problems[1] == "data.cache_gb=3: has no effect without data.stream"
 
     def test_parts_of_a_stream_are_its_sub_folders(self, store: Store, squares: Path) -> None:
         files = {part: [path for pair in files_of(squares / part)[:2] for path in pair] for part in ("train", "heldout")}

@@ -36,10 +36,10 @@ def test_a_byte_order_mark_is_no_part_of_a_caption(encoding: str) -> None:
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (CAPTION.encode("latin-1"), r"is no utf-8 text \(at byte 2\); data\.encoding says what it is, such as data\.encoding=latin-1"),
-        (CAPTION.encode("utf-16"), r"is no utf-8 text \(at byte 0\); it looks like data\.encoding=utf-16"),
+        (CAPTION.encode("latin-1"), r"is not utf-8 text \(at byte 2\); data\.encoding says what it is, such as data\.encoding=latin-1"),
+        (CAPTION.encode("utf-16"), r"is not utf-8 text \(at byte 0\); it looks like data\.encoding=utf-16"),
         ("\ufeffa".encode("utf-32-be"), r"it looks like data\.encoding=utf-32"),
-        (b"a\0 \0b\0", r"is no utf-8 text \(at byte 1\); it looks like data\.encoding=utf-16-le"),
+        (b"a\0 \0b\0", r"is not utf-8 text \(at byte 1\); it looks like data\.encoding=utf-16-le"),
         (b"\0a\0b", r"it looks like data\.encoding=utf-16-be"),
     ],
 )
@@ -68,13 +68,13 @@ def test_shards_and_tables_are_read_in_it_too(tmp_path: Path) -> None:
     assert [pair.read_captions() for pair in pairs_of(tmp_path / "shards", reading=reading)] == [[CAPTION]] * 2
     (pair,) = pairs_of(tmp_path / "table", reading=reading)
     assert (Path(str(pair.image)).name, pair.read_captions()) == ("größe.png", [CAPTION])
-    with pytest.raises(DataError, match=r"pairs\.csv cannot be read as a table: is no utf-8 text .*data\.encoding=latin-1"):
+    with pytest.raises(DataError, match=r"pairs\.csv cannot be read as a table: is not utf-8 text .*data\.encoding=latin-1"):
         pairs_of(tmp_path / "table")
 
 
 @pytest.mark.parametrize("name", ["utf-9", "base64", "rot13", ""])
 def test_what_is_no_encoding_of_text_is_told(name: str) -> None:
-    assert problem_of_encoding(name) == "is no encoding of text that Python knows; utf-8, utf-16, latin-1, cp1252, gb18030 are some"
+    assert problem_of_encoding(name) == "is not a text encoding that Python knows (some are utf-8, utf-16, latin-1, cp1252, gb18030)"
     assert problem_of_encoding("latin-1") is problem_of_encoding("UTF8") is problem_of_encoding("gb18030") is None
 
 
@@ -88,11 +88,11 @@ def test_a_run_reads_in_it_and_lists_what_is_in_another(squares: Path, tiny_mode
         else:
             target.mkdir(parents=True)
     (tmp_path / "data/train/alone.txt").write_text("no picture")
-    with pytest.raises(DataError, match=r"none of 60 pairs can be used; .*such as data\.encoding=latin-1"):
+    with pytest.raises(DataError, match=r"none of 60 pairs is usable; .*such as data\.encoding=latin-1"):
         run(tmp_path / "data", tmp_path / "utf-8", tiny_model, train__epochs=1)
     report = Recorder()
     run(tmp_path / "data", tmp_path / "latin-1", tiny_model, report, train__epochs=1, data__encoding="latin-1")
     assert (tmp_path / "latin-1/skipped.txt").read_text() == f"in no pair\t{tmp_path}/data/train/alone.txt: there is no image for it\n"
-    assert any(text.startswith("1 files are in no pair, all of them in ") for text in report.texts)
+    assert any(text.startswith("1 files belong to no pair, listed in ") for text in report.texts)
     with pytest.raises(ParameterError, match=r"data\.encoding=utf-9"):
         run(tmp_path / "data", tmp_path / "utf-9", tiny_model, data__encoding="utf-9")

@@ -42,7 +42,7 @@ def test_classes_are_read_from_lists_and_mappings(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", ["[one]", "word", "a: []\nb: c", "a: {b: c}\nd: e", "- ''\n- b"])
 def test_a_file_of_another_form_is_refused(content: str, tmp_path: Path) -> None:
     (tmp_path / "classes.yaml").write_text(content)
-    with pytest.raises(ParameterError, match="must be a YAML list of two classes or more"):
+    with pytest.raises(ParameterError, match="must be a YAML list of at least two classes"):
         read_classes(str(tmp_path / "classes.yaml"))
 
 
@@ -59,7 +59,7 @@ def test_templates_are_named_written_or_read(tmp_path: Path) -> None:
     (tmp_path / "wrong.txt").write_text("a {}\na thing\n")
     with pytest.raises(ParameterError, match=r"each line needs one \{\}: a thing"):
         read_templates(str(tmp_path / "wrong.txt"))
-    with pytest.raises(ParameterError, match="write one of openai, simple"):
+    with pytest.raises(ParameterError, match="must be one of openai, simple"):
         read_templates("opnai")
 
 

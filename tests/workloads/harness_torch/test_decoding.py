@@ -67,9 +67,9 @@ class TestDepth:
     @pytest.mark.parametrize(
         ("values", "told"),
         [
-            (np.array([[0, 70000]], np.int32), "from 0 to 70000, where 0 to 65535 can be scaled"),
+            (np.array([[0, 70000]], np.int32), "from 0 to 70000, but must be between 0 and 65535"),
             (np.array([[-1, 5]], np.int32), "from -1 to 5"),
-            (np.array([[0, 255]], np.float32), r"from 0.0 to 255.0, where 0 to 1 can be scaled"),
+            (np.array([[0, 255]], np.float32), r"from 0.0 to 255.0, but must be between 0 and 1"),
             (np.array([[0, np.nan]], np.float32), "from nan to nan"),
         ],
     )

@@ -25,6 +25,7 @@ class HalfState(TorchAOBaseTensor):
     """A statistic that appears as float32 but is stored in bfloat16, rounded stochastically on every write."""
 
     def __new__(cls, stored: Tensor) -> HalfState:
+        # torch's documented way to make a wrapper, though its name is private
         wrapper: HalfState = Tensor._make_wrapper_subclass(cls, stored.shape, device=stored.device, dtype=torch.float32)
         return wrapper
 

@@ -43,6 +43,6 @@ def count_once(model: nn.Module) -> None:
 
 
 def forward_once(module: nn.Module, forward: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
-    recomputing = torch._C._current_graph_task_id() != -1
+    recomputing = torch._C._current_graph_task_id() != -1  # a backward pass is running; torch has no public way to tell
     with unchanged_statistics(module) if recomputing else nullcontext():
         return forward(rows)

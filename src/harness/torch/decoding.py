@@ -51,7 +51,7 @@ def decode(content: bytes) -> Image.Image:
         raise
     except UnidentifiedImageError as error:
         raise UndecodableError("cannot identify the format of the image") from error
-    except Exception as error:
+    except Exception as error:  # on damaged files Pillow's many decoders raise exceptions of any type
         raise UndecodableError(str(error) or type(error).__name__) from error
 
 
@@ -59,7 +59,7 @@ def upright(image: Image.Image) -> Image.Image:
     """The picture turned as its EXIF data say; damaged EXIF data are ignored."""
     try:
         turn = TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
-    except Exception:
+    except Exception:  # damaged EXIF data raise exceptions of many types, and the picture itself is intact
         return image
     return image if turn is None else image.transpose(turn)
 

@@ -22,6 +22,7 @@ class Ignored:
 
 
 SCALAR: Any = np._core.multiarray.scalar  # type: ignore[attr-defined]
+"""The type that NumPy's pickles name, which has no public name."""
 LIGHTNING: list[Any] = [
     (Ignored, "pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint"),
     (Ignored, "pytorch_lightning.callbacks.early_stopping.EarlyStopping"),

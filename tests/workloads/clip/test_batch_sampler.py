@@ -8,7 +8,7 @@ from clip_training.batch_sampler import ResumableBatchSampler
 from harness.errors import DataError
 
 
-def test_an_epoch_takes_each_pair_at_most_once_and_drops_the_rest() -> None:
+def test_an_epoch_uses_each_pair_at_most_once_and_drops_the_remainder() -> None:
     batches = ResumableBatchSampler(23, 5, seed=0)
     taken = [index for batch in batches for _, index in batch]
     assert len(batches) == 4

@@ -1,4 +1,4 @@
-"""Evaluation of a model that was trained here: the figures are those of training, and those of a plain recomputation."""
+"""Evaluating a model that was trained here gives the figures of training, and those of a plain recomputation."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_recall_is_that_of_the_end_of_training(trained: tuple[Path, Recorder], squares: Path, tiny_model: Path, tmp_path: Path) -> None:
+def test_recall_equals_that_at_the_end_of_training(trained: tuple[Path, Recorder], squares: Path, tiny_model: Path, tmp_path: Path) -> None:
     """From the published weights and from the last checkpoint; the file says what is returned."""
     output, told = trained
     for source in (output / "weights.pt", find(output)):
@@ -78,7 +78,7 @@ def tokens(text: str) -> torch.Tensor:
     return open_clip.get_tokenizer("test-tiny")([text])
 
 
-def test_classes_named_in_captions_are_told_apart(
+def test_classes_named_in_captions_are_classified(
     trained: tuple[Path, Recorder], squares: Path, tiny_model: Path, classes: Path, templates: Path, tmp_path: Path
 ) -> None:
     report, weights = Recorder(), trained[0] / "weights.pt"
@@ -126,7 +126,7 @@ def test_all_pairs_or_those_held_out(squares: Path, tiny_model: Path, tmp_path: 
     assert not report.images
 
 
-def test_what_cannot_be_evaluated_is_told(squares: Path, tiny_model: Path, tmp_path: Path) -> None:
+def test_data_without_matching_classes_are_an_error(squares: Path, tiny_model: Path, tmp_path: Path) -> None:
     (tmp_path / "cats.yaml").write_text("[cat, dog]")
     with pytest.raises(DataError, match=r"zero_shot\.classes=cats: no caption names a class: cat, dog"):
         evaluated(squares, tmp_path, tiny_model, zero_shot__classes=[str(tmp_path / "cats.yaml")])

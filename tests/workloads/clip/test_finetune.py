@@ -1,4 +1,4 @@
-"""Fine-tuning of two encoders: what they give, what is learned, and that the file alone brings the model back."""
+"""Fine-tuning of two encoders: their outputs, the loss, and rebuilding the model from its file alone."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_a_text_is_the_mean_of_its_words_without_the_padding(bert: Path) -> None
     assert masked_mean(rows, torch.zeros(1, 4)).tolist() == [[0, 0, 0]]
 
 
-def test_a_text_may_be_what_its_encoder_pools(bert: Path) -> None:
+def test_a_text_may_use_its_encoder_s_pooled_output(bert: Path) -> None:
     clip, _ = make_encoders(IMAGE, TextEncoderConfig(str(bert), avg_word_embs=False, context=12), 24)
     tokens = clip.tokenize("a red square")
     with torch.no_grad():
@@ -100,7 +100,7 @@ def test_a_text_may_be_what_its_encoder_pools(bert: Path) -> None:
         ("open_clip/tabletop-tiny", 0, 128),
     ],
 )
-def test_any_librarys_image_encoder(encoder: str, size: int, width: int | None, bert: Path) -> None:
+def test_an_image_encoder_of_any_library(encoder: str, size: int, width: int | None, bert: Path) -> None:
     settings = ImageEncoderConfig(encoder, "", size)
     clip, _ = make_encoders(settings, TextEncoderConfig(str(bert), context=12), 24)
     clip.model.eval()
@@ -124,13 +124,13 @@ def test_any_librarys_image_encoder(encoder: str, size: int, width: int | None, 
         ({}, {"encoder": ""}, r"text\.encoder is required"),
     ],
 )
-def test_encoders_that_there_are_not(image: dict[str, Any], text: dict[str, Any], message: str, bert: Path) -> None:
+def test_unknown_encoders(image: dict[str, Any], text: dict[str, Any], message: str, bert: Path) -> None:
     stated = {"encoder": IMAGE.encoder, "pretrained": "", "size": 32} | image
     with pytest.raises(ParameterError, match=message):
         make_encoders(ImageEncoderConfig(**stated), TextEncoderConfig(**({"encoder": str(bert)} | text)), 24)
 
 
-def test_a_folder_without_an_encoder_is_told(tmp_path: Path) -> None:
+def test_a_folder_without_an_encoder_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ParameterError, match=r"text\.encoder=.*: neither a folder with config\.json"):
         make_encoders(IMAGE, TextEncoderConfig(str(tmp_path)), 24)
 
@@ -148,7 +148,7 @@ def test_pretrained_weights_from_a_file(bert: Path, tmp_path: Path) -> None:
     )
 
 
-def test_the_loss_is_contrast_and_divergence_from_the_teachers_targets(bert: Path) -> None:
+def test_the_loss_is_contrastive_plus_divergence_from_the_teacher_s_targets(bert: Path) -> None:
     """One step against the definition."""
     clip, said = make_encoders(ImageEncoderConfig("open_clip/tabletop-tiny", ""), TextEncoderConfig(str(bert), context=12), 24)
     settings = merge(FinetuneConfig, None, {"distillation.weight": 2.0}.items())
@@ -194,7 +194,7 @@ def test_it_learns_and_the_teacher_follows(squares: Path, bert: Path, tmp_path: 
 
 
 @pytest.mark.parametrize("micro_batch", [0, 6])
-def test_a_run_that_was_broken_off_ends_as_an_unbroken_one(
+def test_a_resumed_run_ends_like_an_uninterrupted_one(
     micro_batch: int, squares: Path, bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The teacher included, and its targets."""
@@ -209,7 +209,7 @@ def test_a_run_that_was_broken_off_ends_as_an_unbroken_one(
         tuned(squares, tmp_path / "other", bert, resume=find(tmp_path / "unbroken"), train__micro_batch=micro_batch)
 
 
-def test_the_file_alone_brings_the_model_back(squares: Path, bert: Path, tmp_path: Path) -> None:
+def test_the_file_alone_is_enough_to_rebuild_the_model(squares: Path, bert: Path, tmp_path: Path) -> None:
     """Its tokenizer too, where the folder of the text encoder is gone; from the weights and from a checkpoint."""
     gone, report = tmp_path / "gone", Recorder()
     gone.mkdir()
@@ -230,7 +230,7 @@ def test_the_file_alone_brings_the_model_back(squares: Path, bert: Path, tmp_pat
     )
 
 
-def test_a_file_with_names_that_leave_its_folder_is_refused(squares: Path, bert: Path, tmp_path: Path) -> None:
+def test_a_file_with_paths_outside_its_folder_is_refused(squares: Path, bert: Path, tmp_path: Path) -> None:
     clip, said = make_encoders(IMAGE, TextEncoderConfig(str(bert), context=12), 24)
     said["files"]["../../evil"] = said["files"]["config.json"]
     torch.save({"state_dict": clip.model.state_dict(), "clip_training": said}, tmp_path / "weights.pt")
@@ -270,7 +270,7 @@ def test_it_has_a_command_line(squares: Path, bert: Path, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("module", ["train", "finetune", "finetune_vpt", "npz", "evaluate", "export"])
-def test_a_wrong_line_is_told_before_pytorch_is_imported(module: str) -> None:
+def test_a_wrong_command_line_fails_before_pytorch_is_imported(module: str) -> None:
     assert tells_before(f"clip_training.{module}", "torch", "lightning", "open_clip")
 
 

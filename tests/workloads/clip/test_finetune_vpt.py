@@ -95,7 +95,7 @@ def test_tokens_enter_the_first_block_and_are_replaced_in_all_but_the_last(model
     assert torch.allclose(by_hand(clip.model.visual, images), after, rtol=1e-12, atol=1e-14)
 
 
-def test_tokens_lose_entries_while_training_only(models: Path) -> None:
+def test_dropout_applies_to_tokens_during_training_only(models: Path) -> None:
     clip = make_clip(ModelConfig(name=str(models / "test-mean.json")))
     add_prompts(clip, tokens=5, deep=True, dropout=0.2)
     images = torch.randn(2, 3, 32, 32)
@@ -116,7 +116,7 @@ def test_timms_vision_transformers_take_prompts(models: Path) -> None:
     assert learned == {"visual.prompts.tokens", "visual.trunk.cls_token"}
 
 
-def test_a_tower_without_tokens_is_refused(models: Path) -> None:
+def test_a_tower_that_is_not_a_transformer_is_refused(models: Path) -> None:
     clip = make_clip(ModelConfig(name=str(models / "test-resnet.json")))
     with pytest.raises(ParameterError, match=r"model\.name=test-resnet: prompts need a vision transformer .* ModifiedResNet"):
         add_prompts(clip, tokens=4, deep=True, dropout=0)
@@ -138,7 +138,7 @@ def test_only_prompts_and_class_token_change(micro_batch: int, squares: Path, mo
     assert losses[-1] < losses[0]
 
 
-def test_a_run_that_was_broken_off_ends_as_an_unbroken_one(
+def test_a_resumed_run_ends_like_an_uninterrupted_one(
     squares: Path, models: Path, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = models / "test-deep.json"
@@ -172,7 +172,7 @@ def test_the_files_hold_the_whole_model_and_the_prompts_alone(squares: Path, mod
     assert recall["image to text"]["1"] == report.scalars["recall@1", "image to text"][-1][1]
 
 
-def test_tuning_goes_on_from_prompts(squares: Path, models: Path, base: Path, tmp_path: Path) -> None:
+def test_tuning_can_start_from_prompts(squares: Path, models: Path, base: Path, tmp_path: Path) -> None:
     model = models / "test-deep.json"
     tuned(squares, tmp_path / "first", model, init_from=base, train__epochs=1)
     tuned(squares, tmp_path / "second", model, init_from=tmp_path / "first" / "weights.pt", train__epochs=1)
@@ -185,7 +185,7 @@ def frozen(folder: Path | None, output: Path, model: Path, **options: Any) -> Pa
     return make_npz(job_in(output, merge(NpzConfig, None, stated.items()), folder))
 
 
-def test_frozen_images_are_those_that_the_model_takes(squares: Path, models: Path, base: Path, tmp_path: Path) -> None:
+def test_prepared_images_equal_the_model_s_inputs(squares: Path, models: Path, base: Path, tmp_path: Path) -> None:
     """Tuned on them, the run ends where it does on the images themselves, seen as for evaluation."""
     model = models / "test-deep.json"
     data = frozen(squares, tmp_path, model)
@@ -215,7 +215,7 @@ def test_frozen_images_are_those_that_the_model_takes(squares: Path, models: Pat
     assert isinstance(report.images[0][2], Image.Image)
 
 
-def test_random_crops_are_frozen_for_training_only(squares: Path, models: Path, tmp_path: Path) -> None:
+def test_only_training_images_get_random_crops(squares: Path, models: Path, tmp_path: Path) -> None:
     model = models / "test-deep.json"
     centre, random = (frozen(squares, tmp_path / crop, model, crop=crop) for crop in ("centre", "random"))
     for name, differ in (("train_set.txt", True), ("val_set.txt", False)):
@@ -224,7 +224,7 @@ def test_random_crops_are_frozen_for_training_only(squares: Path, models: Path, 
         assert np.array_equal(*data) != differ
 
 
-def test_the_fork_s_folder_in_its_place_with_its_lists(squares: Path, models: Path, base: Path, tmp_path: Path) -> None:
+def test_the_fork_s_folder_is_completed_in_place_and_its_lists_are_used(squares: Path, models: Path, base: Path, tmp_path: Path) -> None:
     """img/ and text/ stay; pairs without a partner, torn files and stems that no list has are left out."""
     data, model = tmp_path / "data", models / "test-deep.json"
     for name, suffix in (("img", ".png"), ("text", ".txt")):
@@ -248,7 +248,7 @@ def test_the_fork_s_folder_in_its_place_with_its_lists(squares: Path, models: Pa
         tuned(data, tmp_path / "both", model)
 
 
-def test_frozen_images_of_another_size_are_told(squares: Path, models: Path, tmp_path: Path) -> None:
+def test_prepared_images_of_another_size_are_an_error(squares: Path, models: Path, tmp_path: Path) -> None:
     data = frozen(squares, tmp_path, models / "test-deep.json")
     first = sorted((data / "npz").iterdir())[0]
     np.savez(first, data=np.zeros((3, 64, 64), np.float16))

@@ -1,4 +1,4 @@
-"""Gradients by micro-batches are those of the whole batch."""
+"""Gradients computed by micro-batches equal those of the whole batch."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def contrasting(model: torch.nn.Module, name: str) -> Callable[[Tensor, Tensor],
 
 @pytest.mark.parametrize("name", ["clip", "siglip"])
 @pytest.mark.parametrize("size", [1, 4, 5, 12, 20])
-def test_gradients_equal_the_plain_step_s_in_float64(name: str, size: int) -> None:
+def test_gradients_equal_those_of_the_plain_step_in_float64(name: str, size: int) -> None:
     model = small("vit", bias=-3.0 if name == "siglip" else None)
     images, texts = pairs(model)
     out = model(images, texts)
@@ -75,7 +75,7 @@ def test_both_passes_over_a_micro_batch_drop_the_same_patches() -> None:
     assert largest_difference(gradients(model), expected) > 1e-6
 
 
-def test_a_loss_of_anything_that_is_embedded() -> None:
+def test_any_loss_over_any_embeddings() -> None:
     """One tower, or three of which one has nothing to learn and the loss leaves one alone."""
     torch.manual_seed(0)
     layer = torch.nn.Linear(3, 4).double()
@@ -91,7 +91,7 @@ def test_a_loss_of_anything_that_is_embedded() -> None:
     assert largest_difference(found, gradients(layer)) < 1e-9
 
 
-def test_a_frozen_tower_is_passed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_frozen_tower_runs_only_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """As the text tower of prompt tuning is."""
     model = small("vit")
     model.transformer.requires_grad_(False)
@@ -111,7 +111,7 @@ def test_a_frozen_tower_is_passed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert passes == [6, 3]
 
 
-def test_one_tower_s_activations_of_one_micro_batch_are_kept_at_a_time() -> None:
+def test_only_one_tower_s_activations_of_one_micro_batch_are_in_memory() -> None:
     """Counted in elements alive for a backward pass, weights aside: 12 pairs by 3 take less than 3 pairs at once, and a fourth of 12."""
 
     class Kept:
@@ -141,7 +141,7 @@ def test_one_tower_s_activations_of_one_micro_batch_are_kept_at_a_time() -> None
     assert most(12, 12) > 3.5 * most(3, 3)
 
 
-def test_gradients_of_several_steps_add_up_as_they_do_elsewhere() -> None:
+def test_gradients_of_several_steps_accumulate() -> None:
     model = small("vit")
     parts = list(zip(*(tensor.split(6) for tensor in pairs(model)), strict=True))
     once = cached_loss(model, towers(model), parts, contrasting(model, "clip"))
@@ -177,7 +177,7 @@ def test_mixed_precision_has_the_same_gradients(dtype: torch.dtype) -> None:
     assert_close(found[1], found[0], 0.05)
 
 
-def test_an_overflow_of_halves_skips_the_step_and_leaves_the_loss_readable() -> None:
+def test_a_half_precision_overflow_skips_the_step_and_keeps_the_loss() -> None:
     model = small("vit", dtype=torch.float32)
     parts = list(zip(*(tensor.split(4) for tensor in pairs(model, dtype=torch.float32)), strict=True))
     scaler, before = torch.amp.GradScaler("cpu", init_scale=2.0**120), [parameter.clone() for parameter in model.parameters()]
@@ -193,7 +193,7 @@ def test_an_overflow_of_halves_skips_the_step_and_leaves_the_loss_readable() -> 
     assert scaler.get_scale() == 2.0**119
 
 
-def test_batch_statistics_are_counted_once_and_are_the_micro_batch_s() -> None:
+def test_batch_statistics_are_those_of_the_micro_batch_and_counted_once() -> None:
     """The exception: with batch normalisation the gradients are not the whole batch's, but those of its micro-batches' statistics."""
     model, other = small("resnet"), small("resnet")
     parts = list(zip(*(tensor.split(4) for tensor in pairs(model)), strict=True))
@@ -230,7 +230,7 @@ def first_gradients(monkeypatch: pytest.MonkeyPatch, steps: int, *places: Any, *
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_training_steps_take_them(
+def test_training_steps_use_cached_gradients(
     precision: str, squares: Path, undropped_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     places = (squares, tmp_path, undropped_model)
@@ -249,7 +249,7 @@ def test_micro_batches_change_neither_steps_nor_schedule(squares: Path, tiny_mod
     assert [rate for _, rate in report.scalars["learning rate", "lr"]] == pytest.approx(expected)
 
 
-def test_batch_normalisation_is_warned_of_once(squares: Path, tmp_path: Path) -> None:
+def test_batch_normalisation_is_reported_once(squares: Path, tmp_path: Path) -> None:
     path = tmp_path / "test-resnet.json"
     path.write_text(json.dumps({"embed_dim": 32, "vision_cfg": RESNET, "text_cfg": {**TEXT, "vocab_size": 49408}}))
     report = Recorder()

@@ -1,4 +1,4 @@
-"""A CLIP that diverged: its run fails and publishes nothing, and no measure calls it right."""
+"""A diverged CLIP: its run fails and publishes nothing, and no metric counts its answers as right."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.mark.slow
-def test_a_learning_rate_without_measure_ends_failed(squares: Path, tiny_model: Path, tmp_path: Path) -> None:
+def test_a_diverging_run_fails(squares: Path, tiny_model: Path, tmp_path: Path) -> None:
     """The whole run, as an agent starts it: its exit code, the one line that says why, and what it leaves.
 
     Slow: parent and rank are processes of their own.
@@ -73,7 +73,7 @@ def all_that_is_reported(report: Recorder) -> dict[tuple[str, str], set[float]]:
     return {key: {value for _, value in points} for key, points in report.scalars.items() if "chance" not in key[1]}
 
 
-def test_training_reports_no_right_answer_of_scores_that_are_no_numbers(squares: Path, tiny_model: Path) -> None:
+def test_non_finite_scores_are_never_right_in_training(squares: Path, tiny_model: Path) -> None:
     """Whatever a measure is called, now or later: everything that validation and a training step report."""
     clip, report = spoilt(tiny_model), Recorder()
     settings = merge(TrainConfig, None, {"data.keep_in_memory": True, "data.workers": 0}.items())
@@ -95,7 +95,7 @@ def test_training_reports_no_right_answer_of_scores_that_are_no_numbers(squares:
 
 
 @pytest.mark.parametrize("folders", [False, True], ids=["pairs", "class folders"])
-def test_evaluation_reports_no_right_answer_of_scores_that_are_no_numbers(
+def test_non_finite_scores_are_never_right_in_evaluation(
     folders: bool, squares: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Retrieval and zero-shot classification, everything reported and every share in the results."""
@@ -120,7 +120,7 @@ def test_evaluation_reports_no_right_answer_of_scores_that_are_no_numbers(
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)
-def test_recall_and_accuracy_where_some_scores_are_no_numbers(pattern: str) -> None:
+def test_recall_and_accuracy_with_some_non_finite_scores(pattern: str) -> None:
     """Embeddings are unit vectors, of which scores are the table; for each k the rows that remain are those whose scores are whole."""
     scores, lost = PATTERNS[pattern](torch.eye(20))
     captions = [f"caption {number}" for number in range(20)]
@@ -133,7 +133,7 @@ def test_recall_and_accuracy_where_some_scores_are_no_numbers(pattern: str) -> N
 
 
 @pytest.mark.parametrize("where", ["evaluate", "init_from", "export"])
-def test_weights_that_are_no_numbers_are_refused_by_name(where: str, squares: Path, tiny_model: Path, tmp_path: Path) -> None:
+def test_non_finite_weights_are_refused_by_name(where: str, squares: Path, tiny_model: Path, tmp_path: Path) -> None:
     torch.save(spoilt(tiny_model).model.state_dict(), tmp_path / "weights.pt")
     weights, out = tmp_path / "weights.pt", tmp_path / "out"
     use = {
@@ -146,7 +146,7 @@ def test_weights_that_are_no_numbers_are_refused_by_name(where: str, squares: Pa
     assert not list((tmp_path / "out").glob("weights.*"))
 
 
-def test_in_batch_recall_shares_what_is_equal() -> None:
+def test_in_batch_recall_splits_ties() -> None:
     """Two pairs with one caption: each of the two texts is as good for either image; a constant score finds what chance finds."""
     module = ContrastiveModule.__new__(ContrastiveModule)
     torch.nn.Module.__init__(module)

@@ -1,4 +1,4 @@
-"""The digest by which a resumed run knows its data again."""
+"""The digest by which a resumed run recognises its data."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from clip_training.formats import pairs_of
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_it_is_the_same_wherever_the_files_lie(form: str, squares: Path, tmp_path: Path) -> None:
+def test_it_does_not_depend_on_the_files_folder(form: str, squares: Path, tmp_path: Path) -> None:
     FORMS[form](squares / "heldout", tmp_path / "one")
     shutil.copytree(tmp_path / "one", tmp_path / "elsewhere" / "two")
     assert digest_of_pairs(pairs_of(tmp_path / "one")) == digest_of_pairs(pairs_of(tmp_path / "elsewhere" / "two"))
@@ -21,7 +21,7 @@ def test_it_is_the_same_wherever_the_files_lie(form: str, squares: Path, tmp_pat
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("suffix", [".png", ".txt"])
-def test_one_other_image_or_caption_of_the_same_size_makes_another(form: str, suffix: str, squares: Path, tmp_path: Path) -> None:
+def test_another_image_or_caption_of_the_same_size_changes_it(form: str, suffix: str, squares: Path, tmp_path: Path) -> None:
     FORMS[form](squares / "heldout", tmp_path / "one")
     shutil.copytree(squares / "heldout", tmp_path / "changed")
     file = sorted((tmp_path / "changed").glob(f"*{suffix}"))[3]
@@ -37,7 +37,7 @@ def test_order_and_number_count(squares: Path) -> None:
     assert len({digest_of_pairs(each) for each in (pairs, pairs[::-1], pairs[:-1])}) == 3
 
 
-def test_of_a_large_set_no_more_is_read_than_a_sample(squares: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_a_sample_of_a_large_dataset_is_read(squares: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pairs = pairs_of(squares / "train")
     whole, read = digest_of_pairs(pairs), []
     monkeypatch.setattr("clip_training.digest.MOST", 1000)
@@ -47,7 +47,7 @@ def test_of_a_large_set_no_more_is_read_than_a_sample(squares: Path, monkeypatch
     assert 0 < len(read) // 2 < len(pairs)
 
 
-def test_a_file_that_cannot_be_read_stops_nothing(squares: Path, tmp_path: Path) -> None:
+def test_an_unreadable_file_is_not_an_error(squares: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(squares / "heldout", tmp_path / "copy"))
     pairs = pairs_of(copy)
     before = digest_of_pairs(pairs)

@@ -1,4 +1,4 @@
-"""Captions in the encoding that a person names; what is in another is skipped, listed, and told how it would be read."""
+"""Captions are read in the stated encoding; files in another one are skipped and listed, with a suggestion."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_a_caption_is_read_in_its_encoding(encoding: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "utf-16-le"])
-def test_a_byte_order_mark_is_no_part_of_a_caption(encoding: str) -> None:
+def test_a_byte_order_mark_is_not_part_of_a_caption(encoding: str) -> None:
     assert text_of(b"\xef\xbb\xbf" + CAPTION.encode(), encoding) == CAPTION  # UTF-8's says what it is, whatever the setting
     assert text_of(("\ufeff" + CAPTION).encode("utf-16-le"), "utf-16-le") == CAPTION
 
@@ -36,14 +36,14 @@ def test_a_byte_order_mark_is_no_part_of_a_caption(encoding: str) -> None:
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (CAPTION.encode("latin-1"), r"is not utf-8 text \(at byte 2\); data\.encoding says what it is, such as data\.encoding=latin-1"),
+        (CAPTION.encode("latin-1"), r"is not utf-8 text \(at byte 2\); set data\.encoding to its encoding, such as data\.encoding=latin-1"),
         (CAPTION.encode("utf-16"), r"is not utf-8 text \(at byte 0\); it looks like data\.encoding=utf-16"),
         ("\ufeffa".encode("utf-32-be"), r"it looks like data\.encoding=utf-32"),
         (b"a\0 \0b\0", r"is not utf-8 text \(at byte 1\); it looks like data\.encoding=utf-16-le"),
         (b"\0a\0b", r"it looks like data\.encoding=utf-16-be"),
     ],
 )
-def test_another_encoding_is_named_where_it_shows(content: bytes, told: str, tmp_path: Path) -> None:
+def test_a_recognisable_encoding_is_suggested(content: bytes, told: str, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(content)
     with pytest.raises(UnusableError, match=rf"a\.txt: .*{told}"):
         read_captions(tmp_path / "a.txt")
@@ -73,12 +73,12 @@ def test_shards_and_tables_are_read_in_it_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["utf-9", "base64", "rot13", ""])
-def test_what_is_no_encoding_of_text_is_told(name: str) -> None:
+def test_an_unknown_encoding_is_an_error(name: str) -> None:
     assert problem_of_encoding(name) == "is not a text encoding that Python knows (some are utf-8, utf-16, latin-1, cp1252, gb18030)"
     assert problem_of_encoding("latin-1") is problem_of_encoding("UTF8") is problem_of_encoding("gb18030") is None
 
 
-def test_a_run_reads_in_it_and_lists_what_is_in_another(squares: Path, tiny_model: Path, tmp_path: Path) -> None:
+def test_a_run_uses_the_encoding_and_lists_files_in_another(squares: Path, tiny_model: Path, tmp_path: Path) -> None:
     for path in squares.rglob("*"):
         target = tmp_path / "data" / path.relative_to(squares)
         if path.suffix == ".txt":

@@ -46,12 +46,12 @@ def test_a_file_of_another_form_is_refused(content: str, tmp_path: Path) -> None
         read_classes(str(tmp_path / "classes.yaml"))
 
 
-def test_a_misspelt_name_is_told_with_the_right_one() -> None:
+def test_a_misspelt_name_gets_a_suggestion() -> None:
     with pytest.raises(ParameterError, match=r"neither a file nor one of imagenet, .*did you mean tabletop_colours"):
         read_classes("tabletop_colors")
 
 
-def test_templates_are_named_written_or_read(tmp_path: Path) -> None:
+def test_templates_are_named_given_or_read_from_a_file(tmp_path: Path) -> None:
     assert [len(read_templates(name)) for name in ("openai", "simple", "photo", "name")] == [80, 7, 1, 1]
     assert read_templates("a {} on a table") == ["a {} on a table"]
     (tmp_path / "mine.txt").write_text("a {}.\n\nsome {}s\n")
@@ -81,7 +81,7 @@ def test_accuracy_equals_the_plain_count() -> None:
     assert result.best.tolist() == [best[0] for best in order]
 
 
-def test_a_model_that_sees_no_difference_is_never_right() -> None:
+def test_a_model_with_constant_scores_is_never_right() -> None:
     result = accuracy(torch.zeros(4, 6), [{0}, {1}, {2, 3}, {5}], list("abcdef"))
     assert result.top == {1: 0.0, 5: pytest.approx(0.25)}  # of two classes in six, one is among any five
     assert result.mean_per_class == 0

@@ -56,7 +56,7 @@ class TestDepth:
         assert self.SCALED.max() == 255
 
     @pytest.mark.parametrize("order", ["<", ">"])
-    def test_either_order_of_bytes_is_read(self, order: str) -> None:
+    def test_both_byte_orders_are_read(self, order: str) -> None:
         image = Image.frombytes("I;16" if order == "<" else "I;16B", (16, 16), self.RAMP.astype(f"{order}u2").tobytes())
         assert (shown(stored(image, "TIFF")) == grey(self.SCALED)).all()
 
@@ -73,7 +73,7 @@ class TestDepth:
             (np.array([[0, np.nan]], np.float32), "from nan to nan"),
         ],
     )
-    def test_values_without_a_white_are_told(self, values: np.ndarray, told: str) -> None:
+    def test_values_out_of_range_are_an_error(self, values: np.ndarray, told: str) -> None:
         with pytest.raises(UndecodableError, match=told):
             decode(stored(Image.fromarray(values), "TIFF"))
 
@@ -122,10 +122,10 @@ class TestTurns:
         assert found[17:].mean() < 5
 
     @pytest.mark.parametrize("exif", [b"Exif\0\0", b"Exif\0\0MM\0*\0\0\0\xff", b"Exif\0\0II*\0\x08\0\0\0\xff\xff", b"junk"])
-    def test_damaged_exif_costs_nothing(self, exif: bytes) -> None:
+    def test_damaged_exif_data_are_ignored(self, exif: bytes) -> None:
         assert (shown(stored(Image.fromarray(PIXELS), "PNG", exif=exif)) == PIXELS).all()
 
-    def test_a_deep_picture_is_turned_too(self) -> None:
+    def test_a_16_bit_picture_is_turned_too(self) -> None:
         exif = Image.Exif()
         exif[ExifTags.Base.Orientation] = 6
         seen = np.arange(6, dtype=np.uint16).reshape(2, 3) * 257 * 51
@@ -141,12 +141,12 @@ class TestTransparency:
         return colours * share + 255 * (1 - share)
 
     @pytest.mark.parametrize("form", ["PNG", "TIFF", "WEBP"])
-    def test_colours_lie_over_white(self, form: str) -> None:
+    def test_transparent_colours_are_blended_with_white(self, form: str) -> None:
         image = Image.fromarray(np.dstack([PIXELS, self.ALPHA]))
         options = {"lossless": True, "exact": True} if form == "WEBP" else {}
         assert np.abs(shown(stored(image, form, **options)) - self.over_white(PIXELS, self.ALPHA)).max() <= 1
 
-    def test_greys_lie_over_white(self) -> None:
+    def test_transparent_greys_are_blended_with_white(self) -> None:
         image = Image.merge("LA", [Image.fromarray(PIXELS[..., 0]), Image.fromarray(self.ALPHA)])
         assert np.abs(shown(stored(image)) - self.over_white(grey(PIXELS[..., 0]), self.ALPHA)).max() <= 1
 
@@ -169,7 +169,7 @@ class TestTransparency:
 
 
 class TestColours:
-    def test_inks_are_what_they_print(self) -> None:
+    def test_cmyk_is_converted_to_the_printed_colours(self) -> None:
         """(1 - ink) * (1 - black) of each colour."""
         inks = np.array([[[0, 255, 255, 0], [255, 0, 255, 0], [0, 0, 0, 255], [0, 0, 0, 0], [0, 0, 0, 128]]], np.uint8)
         wanted = [[255, 0, 0], [0, 255, 0], [0, 0, 0], [255, 255, 255], [127, 127, 127]]
@@ -179,11 +179,11 @@ class TestColours:
         assert np.abs(shown(stored(wide, "JPEG", quality=100))[8, 8::16].astype(int) - wanted).max() <= 4
 
     @pytest.mark.parametrize("mode", ["1", "L", "P", "YCbCr", "RGB"])
-    def test_other_modes_are_pillow_s(self, mode: str) -> None:
+    def test_other_modes_are_converted_by_pillow(self, mode: str) -> None:
         image = Image.fromarray(PIXELS).convert(mode)
         assert (shown(stored(image, "TIFF")) == np.asarray(image.convert("RGB"))).all()
 
-    def test_of_several_frames_the_first_is_shown(self) -> None:
+    def test_the_first_of_several_frames_is_used(self) -> None:
         frames = [Image.new("RGB", (4, 4), colour) for colour in ("red", "blue")]
         assert shown(stored(frames[0], "GIF", save_all=True, append_images=frames[1:]))[0, 0].tolist() == [255, 0, 0]
 
@@ -193,7 +193,7 @@ FORMS = ["PNG", "JPEG", "GIF", "TIFF", "WEBP", "BMP", "PPM", "TGA", "ICO", "JPEG
 
 @pytest.mark.filterwarnings("ignore")  # Pillow's, about what is damaged
 @pytest.mark.parametrize("form", FORMS)
-def test_damage_of_any_kind_is_one_error(form: str) -> None:
+def test_any_damage_gives_the_same_error(form: str) -> None:
     """Cut anywhere, or with bytes overwritten: a picture or `UndecodableError`, never another exception that would end a run."""
     rng = np.random.default_rng(1)
     whole = stored(Image.fromarray(PIXELS).resize((32, 32)), form)

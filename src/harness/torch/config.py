@@ -13,7 +13,7 @@ PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 
 def precision() -> Any:
     """The field `precision` of a command's settings."""
-    return setting("fp32", "numeric precision; bf16 and fp16 are mixed precision", choices=tuple(PRECISIONS))
+    return setting("fp32", "precision of activations; bf16 and fp16 are mixed precision", choices=tuple(PRECISIONS))
 
 
 def non_finite() -> Any:

@@ -23,7 +23,7 @@ from .pairs import HeldOut, Pair, Pairs, UnusableError
 from .splits import by_lists, drawn, warn_left_out
 
 FOLDERS = ("img", "text", "npz")
-KINDS = (("npz", ".npz"), ("text", ".txt"))
+FOLDER_SUFFIXES = (("npz", ".npz"), ("text", ".txt"))
 """Folder and suffix of the prepared images, and of their texts."""
 
 
@@ -102,7 +102,7 @@ def npz_pairs(folder: Path, size: int, encoding: str) -> tuple[list[NpzPair], li
         DataError: when there is no pair.
     """
     names = Folder(folder).names()
-    images, texts = ([name for name in names if name.parts[0] == part and name.suffix == suffix] for part, suffix in KINDS)
+    images, texts = ([name for name in names if name.parts[0] == part and name.suffix == suffix] for part, suffix in FOLDER_SUFFIXES)
     found = paired(images, texts)
     if not found.pairs:
         raise DataError(f"{folder}: no file in npz/ has a .txt file of the same stem in text/, which holds {len(texts)}")

@@ -32,8 +32,8 @@ def by_lists(pairs: Sequence[Pair], tree: FileTree, encoding: str = "utf-8") -> 
     stated = [stems_in(tree.file(name), encoding) if name in names else None for name in map(PurePosixPath, LISTS)]
     if stated == [None, None]:
         return None
-    known = Known(pairs, tree)
-    training, heldout = (None if stems is None else known.pairs_of(stems) for stems in stated)
+    by_name = PairsByName(pairs, tree)
+    training, heldout = (None if stems is None else by_name.pairs_of(stems) for stems in stated)
     everything = set(range(len(pairs)))
     training = everything - (heldout or set()) if training is None else training
     heldout = everything - training if heldout is None else heldout
@@ -42,7 +42,9 @@ def by_lists(pairs: Sequence[Pair], tree: FileTree, encoding: str = "utf-8") -> 
         raise DataError(
             f"{tree}: {len(both)} stems are in both {' and '.join(LISTS)}, e.g. {example}; held-out pairs must not be trained on"
         )
-    warn_left_out(tree, {"pairs are in neither list": len(everything - training - heldout), "listed stems match no pair": known.strangers})
+    warn_left_out(
+        tree, {"pairs are in neither list": len(everything - training - heldout), "listed stems match no pair": by_name.strangers}
+    )
     if not (training and heldout):
         raise DataError(
             f"{tree}: {' and '.join(LISTS)} list {len(training)} and {len(heldout)} of its {len(pairs)} pairs; each must list at least one"
@@ -63,7 +65,7 @@ def drawn(pairs: Sequence[Pair], share: float, seed: int, tree: FileTree) -> tup
     return [p for i, p in enumerate(pairs) if i not in chosen], [p for i, p in enumerate(pairs) if i in chosen]
 
 
-class Known:
+class PairsByName:
     """Pairs by the names that a list may use for them."""
 
     def __init__(self, pairs: Sequence[Pair], tree: FileTree) -> None:

@@ -1,4 +1,4 @@
-"""The memory of training ViT-B/32 in fp32: peaks of whole programs, and what optimiser and weights keep between two steps."""
+"""Memory for training ViT-B/32 in fp32: peak memory of whole programs, and the size of weights and optimiser state between steps."""
 
 from __future__ import annotations
 

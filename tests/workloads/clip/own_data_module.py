@@ -1,4 +1,4 @@
-"""Modules as people write them: squares of a colour, with the colour's name as their text."""
+"""Data modules as users write them: coloured squares, with the colour's name as the text."""
 
 from __future__ import annotations
 

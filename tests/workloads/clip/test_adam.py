@@ -18,7 +18,7 @@ SHAPE = (32, 160)  # 5120 elements: twenty blocks of 256
 
 
 def optimizers(dtype: torch.dtype, state_dtype: str, decay: float = 0.2, beta2: float = 0.98) -> tuple[Tensor, LeanAdamW, Tensor, AdamW]:
-    """A parameter with ours and the same one with float32's."""
+    """One parameter with our optimiser, and an equal one with AdamW in float32."""
     torch.manual_seed(0)
     mine = nn.Parameter(torch.randn(SHAPE).to(dtype))
     other = nn.Parameter(mine.detach().float().clone())
@@ -27,7 +27,7 @@ def optimizers(dtype: torch.dtype, state_dtype: str, decay: float = 0.2, beta2: 
 
 
 def descend(parameter: Tensor, optimizer: torch.optim.Optimizer, steps: int, begin: int = 0) -> None:
-    """Towards a target, with noise in the gradient that depends on the step alone."""
+    """Descend towards a target, with gradient noise that depends on the step alone."""
     target = torch.randn(SHAPE, generator=torch.Generator().manual_seed(1))
     for number in range(begin, begin + steps):
         noise = torch.randn(SHAPE, generator=torch.Generator().manual_seed(100 + number))
@@ -54,7 +54,7 @@ def test_decay_alone_shrinks_weights_by_the_rate_times_the_decay(state_dtype: st
 
 
 def test_a_bf16_mean_square_can_decrease() -> None:
-    """With beta2 = 0.999 a step changes it by a thousandth; rounded to the nearest of bfloat16's 256 per octave it would stay for ever."""
+    """With beta2 = 0.999 a step changes it by a thousandth, less than half of bfloat16's spacing: rounded to nearest, it would never change."""
     mine, ours, _, _ = optimizers(torch.float32, "bf16", beta2=0.999)
     for scale in [1.0] * 5 + [0.0] * 700:
         mine.grad = torch.full(SHAPE, scale)
@@ -71,7 +71,7 @@ def test_a_bf16_mean_square_can_decrease() -> None:
 
 @pytest.mark.parametrize("value", [1.001, -0.3, 1e-5, 3.0])
 def test_stochastic_rounding_is_correct_on_average(value: float) -> None:
-    """Weights by a step that moves them to `value`, statistics when they are written."""
+    """Weights are rounded by a step that moves them to `value`, statistics when they are written."""
     torch.manual_seed(0)
     weights = nn.Parameter(torch.zeros(100_000, dtype=torch.bfloat16))
     ours = LeanAdamW([{"params": [weights], "weight_decay": 0.0}], abs(value), (0.9, 0.99), 1e-12, "fp32")
@@ -89,7 +89,7 @@ def test_stochastic_rounding_is_correct_on_average(value: float) -> None:
 
 
 def test_small_steps_are_not_lost_in_bf16_weights() -> None:
-    """200 steps of a thousandth of a weight's spacing: rounded to the nearest, the weights would not have moved at all."""
+    """200 steps of a thousandth of the spacing between two weights: rounded to nearest, the weights would not move at all."""
     weights = nn.Parameter(torch.ones(20_000, dtype=torch.bfloat16))
     ours = LeanAdamW([{"params": [weights], "weight_decay": 0.0}], 1e-5, (0.0, 0.0), 1e-12, "fp32")
     for _ in range(200):
@@ -137,7 +137,7 @@ def test_a_state_moves_between_devices_unchanged() -> None:
 
 
 def test_a_compiler_can_trace_every_kind_of_statistics() -> None:
-    """A GPU's steps are compiled whole. Here by the front end alone, which knows whether that is possible."""
+    """On a GPU the whole step is compiled. The compiler's front end alone, used here, shows whether that is possible."""
     for state_dtype in STATE_DTYPES:
         mine, ours, other, theirs = optimizers(torch.float32, state_dtype)
         ours.compiled = True

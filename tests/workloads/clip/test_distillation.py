@@ -35,7 +35,7 @@ def test_targets_are_sinkhorns_of_all_three_similarities() -> None:
 
 
 def test_the_right_pair_gets_most() -> None:
-    """With the sign turned round, the diagonal is next to nothing: what is alike must not be far."""
+    """With the wrong sign the diagonal would be almost zero, although matching pairs are the most similar."""
     images, texts = embeddings()
     for found in targets(images, texts, eps=0.05, iterations=3):
         assert found.argmax(1).tolist() == list(range(24))

@@ -21,7 +21,7 @@ from harness.report import Recorder
 
 @pytest.fixture(scope="module")
 def ranks(squares: Path, tiny_model: Path, undropped_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two ranks on gloo, ended by SIGTERM in their last, long run. Returns the folder that they wrote to."""
+    """The output folder of two ranks on gloo, which were stopped by SIGTERM in their last, long run."""
     output = tmp_path_factory.mktemp("ranks")
     program = [str(Path(__file__).with_name("two_ranks.py")), *map(str, (squares, output, tiny_model, undropped_model))]
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", *program]

@@ -55,7 +55,7 @@ def test_checkpointing_gives_the_same_gradients_with_less_memory(form: str) -> N
 
 
 def test_each_tower_is_checkpointed() -> None:
-    """Neither tower's share of what is kept stays: open_clip alone leaves its ResNets as they are."""
+    """Both towers keep less for the backward pass. open_clip's own checkpointing does nothing for its ResNets."""
     for form in ("vit", "resnet"):
         model = small(form)
         checkpoint_activations(model)
@@ -98,7 +98,7 @@ def test_channels_last_and_compilation_give_the_same_gradients(monkeypatch: pyte
 
 
 def test_compiling_traces_the_towers() -> None:
-    """With the compiler's front end alone, which finds the graphs, and neither tower falls back."""
+    """Uses the compiler's front end alone, which finds the graphs; neither tower falls back to eager mode."""
     model = small("vit")
     expected, _ = step(model)
     torch.compiler.reset()

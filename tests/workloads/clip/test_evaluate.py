@@ -25,7 +25,7 @@ COLOURS = ["red", "green", "blue", "yellow", "white"]
 
 @pytest.fixture(scope="module")
 def trained(squares: Path, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Recorder]:
-    """A run's folder, and what it reported."""
+    """A training run's folder and its report."""
     output, report = tmp_path_factory.mktemp("trained"), Recorder()
     run(squares, output, tiny_model, report, train__epochs=40, train__validate_every=40)
     return output, report
@@ -33,14 +33,14 @@ def trained(squares: Path, tiny_model: Path, tmp_path_factory: pytest.TempPathFa
 
 @pytest.fixture(scope="module")
 def classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What stands in the middle: its colour comes before the word square."""
+    """The class in the middle of the image: its colour stands before the word square."""
     path = tmp_path_factory.mktemp("classes") / "inner.yaml"
     path.write_text("\n".join(f"{colour}: [{colour} square, {colour} squares]" for colour in COLOURS))
     return path
 
 
 def test_recall_equals_that_at_the_end_of_training(trained: tuple[Path, Recorder], squares: Path, tiny_model: Path, tmp_path: Path) -> None:
-    """From the published weights and from the last checkpoint; the file says what is returned."""
+    """With the published weights and with the last checkpoint. The results file holds the returned results."""
     output, told = trained
     for source in (output / "weights.pt", find(output)):
         report = Recorder()
@@ -61,7 +61,7 @@ def templates(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def plain_accuracy(weights: Path, folder: Path) -> float:
-    """How often the colour in the middle is the best of five, with open_clip alone, in float64."""
+    """The accuracy for the colour in the middle, one of five, recomputed with open_clip alone in float64."""
     model = open_clip.create_model("test-tiny", pretrained=str(weights)).eval().double()
     mean, std = (torch.tensor(model.visual.preprocess_cfg[key]).view(3, 1, 1) for key in ("mean", "std"))
     texts = [model.encode_text(tokens(f"a {colour} square on {ground}"), normalize=True) for colour in COLOURS for ground in COLOURS]
@@ -94,7 +94,7 @@ def test_classes_named_in_captions_are_classified(
 
 
 def test_folders_of_classes(trained: tuple[Path, Recorder], squares: Path, tiny_model: Path, templates: Path, tmp_path: Path) -> None:
-    """One folder for each colour in the middle, one image in it torn; hidden ones are not read."""
+    """One folder per colour in the middle, with one truncated image; hidden files are not read."""
     data = tmp_path / "data"
     for caption in (squares / "heldout").glob("*.txt"):
         folder = data / f"{caption.read_text().split()[1]}_square"

@@ -47,7 +47,7 @@ def test_open_clip_loads_what_was_exported(form: str, model: torch.nn.Module, ti
 
 
 def test_the_model_is_found_by_shapes_or_by_the_file_s_metadata(model: torch.nn.Module, tiny_model: Path, tmp_path: Path) -> None:
-    """The tests' model and open_clip's others are told apart."""
+    """The test's model is distinguished from open_clip's models."""
     torch.save(
         {"state_dict": {f"model.{k}": v for k, v in model.state_dict().items()}, "identity": {"model": "test-tiny"}}, tmp_path / "a.ckpt"
     )

@@ -46,7 +46,7 @@ SHORT = {
 
 @pytest.fixture(scope="module")
 def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder as transformers writes it: a tokenizer of the captions' words, and a transformer of one layer."""
+    """A folder as transformers writes it, with a tokenizer for the captions' words and a one-layer transformer."""
     folder = tmp_path_factory.mktemp("bert")
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "square", "on", "around", *COLOURS]
     (folder / "vocab.txt").write_text("\n".join(words))
@@ -149,7 +149,7 @@ def test_pretrained_weights_from_a_file(bert: Path, tmp_path: Path) -> None:
 
 
 def test_the_loss_is_contrastive_plus_divergence_from_the_teacher_s_targets(bert: Path) -> None:
-    """One step against the definition."""
+    """One step compared with the definition."""
     clip, said = make_encoders(ImageEncoderConfig("open_clip/tabletop-tiny", ""), TextEncoderConfig(str(bert), context=12), 24)
     settings = merge(FinetuneConfig, None, {"distillation.weight": 2.0}.items())
     images = torch.randint(0, 256, (6, 3, 64, 64), dtype=torch.uint8)
@@ -197,7 +197,7 @@ def test_it_learns_and_the_teacher_follows(squares: Path, bert: Path, tmp_path: 
 def test_a_resumed_run_ends_like_an_uninterrupted_one(
     micro_batch: int, squares: Path, bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The teacher included, and its targets."""
+    """This includes the teacher and its targets."""
     options = {"train__micro_batch": micro_batch, "distillation__momentum": 0.5}
     unbroken = tuned(squares, tmp_path / "unbroken", bert, **options)
     with broken_off_at(3):
@@ -210,7 +210,7 @@ def test_a_resumed_run_ends_like_an_uninterrupted_one(
 
 
 def test_the_file_alone_is_enough_to_rebuild_the_model(squares: Path, bert: Path, tmp_path: Path) -> None:
-    """Its tokenizer too, where the folder of the text encoder is gone; from the weights and from a checkpoint."""
+    """The folder of the text encoder is gone, so the tokenizer comes from the file too: final weights or a checkpoint."""
     gone, report = tmp_path / "gone", Recorder()
     gone.mkdir()
     for path in bert.iterdir():
@@ -239,7 +239,7 @@ def test_a_file_with_paths_outside_its_folder_is_refused(squares: Path, bert: Pa
 
 
 def test_a_custom_clip_wrappers_file(squares: Path, bert: Path, tmp_path: Path) -> None:
-    """Its image encoder ends in the projection; its texts are not projected; beside it is its teacher."""
+    """Its image encoder ends in the projection, its texts are not projected, and the file also holds its teacher."""
     wrapper = nn.Module()
     wrapper.visual = timm.create_model("test_resnet", num_classes=32)
     wrapper.transformer = BertModel.from_pretrained(bert)

@@ -49,7 +49,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def base(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Random weights, with OpenAI's temperature: a little above the most that training allows."""
+    """Random weights with OpenAI's temperature, which is slightly above the maximum that training allows."""
     torch.manual_seed(7)
     model = make_clip(ModelConfig(name=str(models / "test-deep.json"))).model
     model.logit_scale.data.fill_(4.6052)
@@ -67,7 +67,7 @@ def tuned(folder: Path, output: Path, model: Path, report: Recorder | None = Non
 
 
 def by_hand(visual: nn.Module, images: Tensor) -> Tensor:
-    """The tower's features with a token list put together before each block."""
+    """The tower's features, with the tokens concatenated by hand before each block."""
     x = visual._embeds(images)
     tokens = visual.prompts.tokens
     for number, block in enumerate(visual.transformer.resblocks):
@@ -124,7 +124,7 @@ def test_a_tower_that_is_not_a_transformer_is_refused(models: Path) -> None:
 
 @pytest.mark.parametrize("micro_batch", [0, 4])
 def test_only_prompts_and_class_token_change(micro_batch: int, squares: Path, models: Path, base: Path, tmp_path: Path) -> None:
-    """To the last bit, under a weight decay that would show."""
+    """All other weights stay bit-identical, in spite of a large weight decay."""
     report = Recorder()
     options = {"init_from": base, "optim__weight_decay": 5.0, "train__micro_batch": micro_batch, "train__epochs": 6, "optim__lr": 0.01}
     weights = tuned(squares, tmp_path, models / "test-deep.json", report, **options)
@@ -186,7 +186,7 @@ def frozen(folder: Path | None, output: Path, model: Path, **options: Any) -> Pa
 
 
 def test_prepared_images_equal_the_model_s_inputs(squares: Path, models: Path, base: Path, tmp_path: Path) -> None:
-    """Tuned on them, the run ends where it does on the images themselves, seen as for evaluation."""
+    """Tuning on them gives the same result as tuning on the images, prepared as for evaluation."""
     model = models / "test-deep.json"
     data = frozen(squares, tmp_path, model)
     assert sorted(path.name for path in data.iterdir()) == ["img", "npz", "text", "train_set.txt", "val_set.txt"]
@@ -225,7 +225,7 @@ def test_only_training_images_get_random_crops(squares: Path, models: Path, tmp_
 
 
 def test_the_fork_s_folder_is_completed_in_place_and_its_lists_are_used(squares: Path, models: Path, base: Path, tmp_path: Path) -> None:
-    """img/ and text/ stay; pairs without a partner, torn files and stems that no list has are left out."""
+    """img/ and text/ stay unchanged; files without a partner, truncated files and unlisted stems are left out."""
     data, model = tmp_path / "data", models / "test-deep.json"
     for name, suffix in (("img", ".png"), ("text", ".txt")):
         (data / name).mkdir(parents=True)
@@ -257,7 +257,7 @@ def test_prepared_images_of_another_size_are_an_error(squares: Path, models: Pat
 
 
 def test_both_have_a_command_line(squares: Path, models: Path, tmp_path: Path) -> None:
-    """The fork's, with a model small enough."""
+    """The fork's command line, with a small model."""
     model, data = str(models / "test-deep.json"), str(tmp_path / "data")
     made = run_line("clip_training.npz", f"folder={squares}", f"out={data}", f"model_name={model}", folder=tmp_path)
     assert made.returncode == 0, made.stderr

@@ -26,7 +26,7 @@ from harness.errors import DataError, ParameterError
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Indices of shards go to a folder of the test's own."""
+    """Indices of shards go to the test's own folder."""
     monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
 
@@ -53,7 +53,7 @@ def test_every_format_gives_the_same_pairs(form: str, squares: Path, tmp_path: P
 
 @pytest.mark.parametrize("form", FORMS)
 def test_images_are_decoded_the_same_way_in_every_format(form: str, tmp_path: Path) -> None:
-    """A deep grey, lying, as it is stored: scaled and turned upright, which plain Pillow does not."""
+    """A 16-bit grey image stored on its side is scaled and turned upright, which Pillow alone does not do."""
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = 6
     (tmp_path / "made").mkdir()
@@ -73,7 +73,7 @@ def unbroken(squares: Path, tiny_model: Path, tmp_path_factory: pytest.TempPathF
 def test_training_depends_neither_on_the_format_nor_on_interruptions(
     form: str, squares: Path, tiny_model: Path, tmp_path: Path, unbroken: dict[str, torch.Tensor]
 ) -> None:
-    """The same bits as on the folder, also of a run that goes on in the middle of an epoch."""
+    """The weights are bit-identical to training on the folder, even when a run is resumed in the middle of an epoch."""
     for part in ("train", "heldout"):
         FORMS[form](squares / part, tmp_path / "data" / part)
     whole = run(tmp_path / "data", tmp_path / "run", tiny_model, train__checkpoint_every=5, data__workers=2, data__keep_in_memory=False)

@@ -30,7 +30,7 @@ def towers(model: torch.nn.Module) -> Towers:
 
 
 def by_parts(model: torch.nn.Module, parts: list[tuple[Tensor, Tensor]]) -> list[Tensor]:
-    """The embeddings of all parts in one graph, with the random numbers that gradient caching draws for them."""
+    """The embeddings of all micro-batches in one graph, with the same random numbers as in gradient caching."""
     embedded = [[tower(part) for tower in towers(model)] for part in parts]
     return [torch.cat(column) for column in zip(*embedded, strict=True)]
 
@@ -76,7 +76,7 @@ def test_both_passes_over_a_micro_batch_drop_the_same_patches() -> None:
 
 
 def test_any_loss_over_any_embeddings() -> None:
-    """One tower, or three of which one has nothing to learn and the loss leaves one alone."""
+    """With one tower, or with three, one of which is frozen and one unused by the loss."""
     torch.manual_seed(0)
     layer = torch.nn.Linear(3, 4).double()
     rows = torch.randn(6, 3, dtype=torch.float64)
@@ -92,7 +92,7 @@ def test_any_loss_over_any_embeddings() -> None:
 
 
 def test_a_frozen_tower_runs_only_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As the text tower of prompt tuning is."""
+    """As in prompt tuning, whose text tower is frozen."""
     model = small("vit")
     model.transformer.requires_grad_(False)
     for parameter in (model.token_embedding.weight, model.positional_embedding, model.text_projection, *model.ln_final.parameters()):
@@ -153,7 +153,7 @@ def test_gradients_of_several_steps_accumulate() -> None:
 
 
 def assert_close(found: dict[str, Tensor], expected: dict[str, Tensor], close: float) -> None:
-    """Each gradient to a share of its norm, or of a hundredth of the largest where it is smaller than that: it may be rounding alone."""
+    """Each gradient agrees relative to its norm, or to a hundredth of the largest norm if that is more: tiny gradients may be rounding errors."""
     assert found.keys() == expected.keys()
     norms = {name: float(torch.linalg.norm(gradient)) for name, gradient in expected.items()}
     for name, norm in norms.items():
@@ -162,7 +162,7 @@ def assert_close(found: dict[str, Tensor], expected: dict[str, Tensor], close: f
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_mixed_precision_has_the_same_gradients(dtype: torch.dtype) -> None:
-    """To the precision of the half, in which sums over micro-batches are rounded otherwise than over the batch."""
+    """They agree to the precision of the half type, because sums over micro-batches are rounded differently."""
     model = small("vit", dtype=torch.float32)
     images, texts = pairs(model, dtype=torch.float32)
     scaler = torch.amp.GradScaler("cpu", init_scale=2.0**12, enabled=dtype == torch.float16)
@@ -194,7 +194,7 @@ def test_a_half_precision_overflow_skips_the_step_and_keeps_the_loss() -> None:
 
 
 def test_batch_statistics_are_those_of_the_micro_batch_and_counted_once() -> None:
-    """The exception: with batch normalisation the gradients are not the whole batch's, but those of its micro-batches' statistics."""
+    """The exception to exactness: with batch normalisation, the gradients follow from the statistics of the micro-batches."""
     model, other = small("resnet"), small("resnet")
     parts = list(zip(*(tensor.split(4) for tensor in pairs(model)), strict=True))
     cached_loss(model, towers(model), parts, contrasting(model, "clip")).backward()
@@ -211,11 +211,11 @@ def test_batch_statistics_are_those_of_the_micro_batch_and_counted_once() -> Non
 
 
 class Kept(Exception):  # noqa: N818
-    """Ends a run when the gradients that a test is after are there."""
+    """Ends a run as soon as the gradients that a test needs are there."""
 
 
 def first_gradients(monkeypatch: pytest.MonkeyPatch, steps: int, *places: Any, **options: Any) -> list[dict[str, Tensor]]:
-    """What the optimizer is given in each of the first steps of a run that hardly moves."""
+    """The gradients that the optimizer receives in the first steps of a run with a tiny learning rate."""
     found: list[dict[str, Tensor]] = []
 
     def keep(module: ContrastiveModule, _: Any) -> None:

@@ -148,7 +148,7 @@ def test_the_listed_names_are_open_clip_s_and_ours() -> None:
 
 
 def test_openai_s_weights_select_the_quickgelu_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its own name stays for every other file."""
+    """All other files keep the model's own name."""
     made: list[str] = []
     create = open_clip.create_model
 

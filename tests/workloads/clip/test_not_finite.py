@@ -74,7 +74,7 @@ def all_that_is_reported(report: Recorder) -> dict[tuple[str, str], set[float]]:
 
 
 def test_non_finite_scores_are_never_right_in_training(squares: Path, tiny_model: Path) -> None:
-    """Whatever a measure is called, now or later: everything that validation and a training step report."""
+    """This covers every metric, including future ones: everything that validation and a training step report."""
     clip, report = spoilt(tiny_model), Recorder()
     settings = merge(TrainConfig, None, {"data.keep_in_memory": True, "data.workers": 0}.items())
     _, heldout = datasets(clip, settings.data, squares, 0)
@@ -98,7 +98,7 @@ def test_non_finite_scores_are_never_right_in_training(squares: Path, tiny_model
 def test_non_finite_scores_are_never_right_in_evaluation(
     folders: bool, squares: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Retrieval and zero-shot classification, everything reported and every share in the results."""
+    """This covers retrieval and zero-shot classification: everything reported, and every share in the results."""
     monkeypatch.setattr("clip_training.evaluate.load_clip", lambda *_, **__: spoilt(tiny_model))
     (tmp_path / "inner.yaml").write_text("[red, green, blue, yellow, white]")
     options = {"zero_shot__classes": [str(tmp_path / "inner.yaml")], "zero_shot__templates": "name"}
@@ -147,7 +147,7 @@ def test_non_finite_weights_are_refused_by_name(where: str, squares: Path, tiny_
 
 
 def test_in_batch_recall_splits_ties() -> None:
-    """Two pairs with one caption: each of the two texts is as good for either image; a constant score finds what chance finds."""
+    """Two pairs share a caption, so either text is right for either image; constant scores reach the level of chance."""
     module = ContrastiveModule.__new__(ContrastiveModule)
     torch.nn.Module.__init__(module)
     module.model = torch.nn.Module()

@@ -78,7 +78,7 @@ def test_all_mistakes_are_listed_together_with_suggestions() -> None:
 
 @pytest.mark.slow
 def test_a_run_from_the_command_line(squares: Path, tiny_model: Path, tmp_path: Path) -> None:
-    """By train-CLIP's flags, and on from its last checkpoint. Slow: two programs whose ranks import PyTorch."""
+    """With train-CLIP's flags, then resumed from its last checkpoint. Slow: two programs whose ranks import PyTorch."""
     line = ["--model_name", str(tiny_model), "--folder", str(squares), "--batchsize", "30", "--max_epochs", "2", "--num_workers", "0"]
     line += ["warmup=1", "debug_images=0", "--shuffle", "True"]
     first = run_line("clip_training.train", *line, folder=tmp_path)

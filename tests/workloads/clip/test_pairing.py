@@ -17,7 +17,7 @@ from harness.errors import DataError
 
 
 def write(folder: Path, *names: str) -> Path:
-    """Small images, and texts that hold their own names."""
+    """Write small images, and texts that hold their own names."""
     for name in names:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -29,7 +29,7 @@ def write(folder: Path, *names: str) -> Path:
 
 
 def pairing(*names: str) -> tuple[dict[str, str], dict[str, str]]:
-    """What goes together, and what is in no pair, and why."""
+    """The pairs by name, and the reasons for unpaired files."""
     paths = [PurePosixPath(name) for name in names]
     found = paired([path for path in paths if path.suffix != ".txt"], [path for path in paths if path.suffix == ".txt"])
     left_out = dict(line.split(": ", 1) for line in found.left_out)
@@ -44,7 +44,7 @@ def test_a_match_in_the_same_folder_comes_first() -> None:
 
 
 def test_leftover_files_with_a_repeated_stem_are_not_paired() -> None:
-    """Both class folders lack one file: the bird must not get the dog's text."""
+    """Each class folder lacks one file, so the bird must not get the dog's text."""
     pairs, left_out = pairing("birds/0.jpg", "birds/1.jpg", "birds/1.txt", "cats/0.jpg", "cats/0.txt", "dogs/0.txt")
     assert pairs == {"birds/1.jpg": "birds/1.txt", "cats/0.jpg": "cats/0.txt"}
     assert left_out == {
@@ -90,7 +90,7 @@ def test_several_candidates_are_not_paired_and_all_are_named(names: tuple[str, .
 
 
 class TestNumbers:
-    """The tree that the prompt-tuning program asks for: img/image1.jpg, text/text1.txt, npz/data1.npz."""
+    """The folders of the prompt-tuning program: img/image1.jpg, text/text1.txt, npz/data1.npz."""
 
     def test_its_tree_is_matched_by_number_with_a_warning(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         write(tmp_path, *(f"img/image{n}.jpg" for n in (1, 2, 10)), *(f"text/text{n}.txt" for n in (10, 2, 1)))

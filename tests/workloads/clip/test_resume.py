@@ -47,7 +47,7 @@ def wait_for(process: subprocess.Popen[str], text: str) -> None:
 def test_a_killed_and_resumed_run_ends_like_an_uninterrupted_one(
     squares: Path, tiny_model: Path, tmp_path: Path, unbroken: dict[str, torch.Tensor]
 ) -> None:
-    """kill -9 in the middle of the second epoch; the newest checkpoint is some steps old, and in the middle of an epoch too."""
+    """kill -9 in the middle of the second epoch; the newest checkpoint is a few steps older, also in the middle of an epoch."""
     with start(squares, tmp_path, tiny_model) as process:
         wait_for(process, "step 7")
         process.kill()
@@ -63,7 +63,7 @@ def test_a_killed_and_resumed_run_ends_like_an_uninterrupted_one(
 def test_the_place_of_the_interruption_does_not_matter(
     step: int, squares: Path, tiny_model: Path, tmp_path: Path, unbroken: dict[str, torch.Tensor]
 ) -> None:
-    """In and between epochs, with and without a validation between, before the last step and after it."""
+    """Within and between epochs, with and without a validation in between, before and after the last step."""
     with broken_off_at(step):
         run(squares, tmp_path, tiny_model, train__checkpoint_every=1)
     report = Recorder()
@@ -101,7 +101,7 @@ def test_sigterm_saves_a_checkpoint_and_reports_it(
 
 
 def test_a_stopped_and_resumed_run_reports_the_curves_of_an_uninterrupted_one(squares: Path, tiny_model: Path, tmp_path: Path) -> None:
-    """Stopped between two points, in an epoch at whose end it validates."""
+    """The run is stopped between two reported points, in an epoch that ends with a validation."""
 
     class Terminated(Recorder):
         def progress(self, items: Iterable[Any], total: int | None = None, description: str = "") -> Iterator[Any]:
@@ -131,7 +131,7 @@ def test_the_checkpoint_of_another_run_is_refused(squares: Path, tiny_model: Pat
 
 @pytest.mark.parametrize(("part", "named"), [("train", "training"), ("heldout", "held-out")])
 def test_the_same_number_of_other_pairs_is_refused(part: str, named: str, squares: Path, tiny_model: Path, tmp_path: Path) -> None:
-    """One word of one caption is another, as long as the one before."""
+    """One word of one caption is replaced by another of the same length."""
     run(squares, tmp_path / "first", tiny_model, train__epochs=1)
     other = Path(shutil.copytree(squares, tmp_path / "squares"))
     caption = sorted((other / part).glob("*.txt"))[-1]
@@ -152,7 +152,7 @@ def test_the_same_pairs_in_another_folder_are_accepted(
 def test_a_checkpoint_that_does_not_state_its_data_is_accepted_with_a_message(
     squares: Path, tiny_model: Path, tmp_path: Path, unbroken: dict[str, torch.Tensor]
 ) -> None:
-    """As those of version 0.1.0 before data counted."""
+    """As in checkpoints from before the data were stored."""
     with broken_off_at(6):
         run(squares, tmp_path, tiny_model)
     report = Recorder()
@@ -194,7 +194,7 @@ def test_all_differences_are_listed_before_data_or_model_are_read(tiny_model: Pa
 @pytest.mark.parametrize("state_dtype", ["fp32", "bf16"])
 @pytest.mark.parametrize("step", [4, 8])
 def test_an_extended_run_follows_the_longer_schedule(step: int, state_dtype: str, squares: Path, tiny_model: Path, tmp_path: Path) -> None:
-    """From the middle, and from the end, where the rate had come to 0; the closed form is the cosine over the new length."""
+    """Resumed from the middle, and from the end, where the rate was 0. The expected rate is the cosine over the new length."""
     options = {"optim__state_dtype": state_dtype, "train__checkpoint_every": 4}
     run(squares, tmp_path / "short", tiny_model, train__epochs=2, **options)
     report = Recorder()

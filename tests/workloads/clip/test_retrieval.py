@@ -18,7 +18,7 @@ def unit(rows: np.ndarray) -> np.ndarray:
 
 
 def plain_recall(queries: np.ndarray, candidates: np.ndarray, texts: list[str], k: int) -> float:
-    """For each query: sort all candidates, look whether one of the right text is among the first k."""
+    """For each query, sort all candidates and check whether one with the right text is among the first k."""
     hits = 0
     for number, query in enumerate(queries):
         order = sorted(range(len(texts)), key=lambda j: -float(query @ candidates[j]))

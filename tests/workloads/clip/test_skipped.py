@@ -16,7 +16,7 @@ from harness.report import Recorder
 
 @pytest.fixture
 def damaged(squares: Path, tmp_path: Path) -> Path:
-    """Pairs of which five are damaged, each in its own way."""
+    """Pairs, five of which are damaged in different ways."""
     folder = tmp_path / "damaged"
     shutil.copytree(squares, folder)
     training, heldout = (sorted((folder / part).glob("*.png")) for part in ("train", "heldout"))

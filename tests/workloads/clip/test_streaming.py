@@ -67,7 +67,7 @@ def upload(store: Store, folder: Path) -> str:
 
 @pytest.fixture(scope="module")
 def local(squares: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The held-out pairs in a sub-folder for each form."""
+    """The held-out pairs in every format, each in a sub-folder."""
     folder = tmp_path_factory.mktemp("forms")
     for form, write in FORMS.items():
         write(squares / "heldout", folder / form)
@@ -76,7 +76,7 @@ def local(squares: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def stored(store: Store, local: Path) -> str:
-    """The address of the same in the store."""
+    """The address of the same pairs in the store."""
     return upload(store, local)
 
 

@@ -50,7 +50,7 @@ def test_a_recognisable_encoding_is_suggested(content: bytes, told: str, tmp_pat
 
 
 def test_captions_end_with_newlines_only() -> None:
-    """What Python takes for the end of a line besides is a character of a caption: 0x85 is the dots of cp1252, read as latin-1."""
+    """Python's other line endings are characters of a caption: 0x85, an ellipsis in cp1252, may be read as latin-1."""
     text = "one\x85 still\r\n\n two\u2028still\rthree\x0b\x1cstill\n \n"
     assert lines_of(text) == ["one\x85 still", "two\u2028still", "three\x0b\x1cstill"]
 

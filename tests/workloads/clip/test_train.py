@@ -46,7 +46,7 @@ def test_a_small_model_learns_and_reports_it(squares: Path, tiny_model: Path, tm
 
 
 def test_the_reported_loss_is_that_of_the_held_out_pairs_only(tiny_model: Path, tmp_path: Path) -> None:
-    """The reported losses are those of open_clip alone on the held-out files, in whose captions and colours none of the others are."""
+    """The expected loss is open_clip's own on the held-out files, whose colours and captions do not occur in the training files."""
     for number, (inner, outer) in enumerate([("red", "blue"), ("blue", "red"), ("red", "white"), ("white", "blue")]):
         write_pair(tmp_path / "data" / "train", f"t{number}", inner, outer)
     for number, (inner, outer) in enumerate([("green", "yellow"), ("yellow", "green"), ("white", "green")]):

@@ -64,7 +64,7 @@ def test_templates_are_named_given_or_read_from_a_file(tmp_path: Path) -> None:
 
 
 def test_accuracy_equals_the_plain_count() -> None:
-    """Images of one, two and three classes, ranked one by one."""
+    """Images that show one, two or three classes, ranked one by one."""
     rng = np.random.default_rng(0)
     scores, names = rng.normal(size=(60, 8)), [f"class {number}" for number in range(8)]
     labels = [set(rng.permutation(8)[: 1 + row % 3].tolist()) for row in range(60)]

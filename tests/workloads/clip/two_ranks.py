@@ -1,4 +1,4 @@
-"""What each of two ranks does in test_distributed.py, started by torchrun: python two_ranks.py FOLDER OUTPUT MODEL"""
+"""The program of each of the two ranks in test_distributed.py, started by torchrun: python two_ranks.py FOLDER OUTPUT MODEL"""
 
 from __future__ import annotations
 

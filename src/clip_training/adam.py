@@ -1,8 +1,8 @@
-"""AdamW with statistics of 4, 2 or 1 bytes per weight, and weights of 2 bytes that are rounded stochastically.
+"""AdamW with statistics of 4, 2 or 1 bytes each, and optionally 2-byte weights with stochastic rounding.
 
-The algorithm, the 1-byte statistics (Dettmers et al. 2021, arXiv:2110.02861) and the rounding of weights are torchao's. Statistics of
-2 bytes are ours, because a library's are rounded to the nearest: with beta2 = 0.999 a step changes the mean square by less than half
-the distance of two bfloat16 numbers, so that it never falls again. Rounded stochastically, it is right in the mean.
+The algorithm, the 1-byte statistics (Dettmers et al. 2021, arXiv:2110.02861) and the rounding of weights are torchao's. The 2-byte
+statistics are ours, because libraries round them to nearest: with beta2 = 0.999, one step changes the mean square by less than half the
+distance between two bfloat16 numbers, so it could never decrease. With stochastic rounding it is correct on average.
 """
 
 from __future__ import annotations
@@ -20,13 +20,12 @@ from torchao.utils import TorchAOBaseTensor
 
 aten = torch.ops.aten
 
-STATE_DTYPES = ("fp32", "bf16", "int8")
-
 
 class HalfState(TorchAOBaseTensor):
-    """A statistic that looks like float32 and is kept in bfloat16, rounded stochastically whenever it is written."""
+    """A statistic that appears as float32 but is stored in bfloat16, rounded stochastically on every write."""
 
     def __new__(cls, stored: Tensor) -> HalfState:
+        # torch's documented way to make a wrapper, though its name is private
         wrapper: HalfState = Tensor._make_wrapper_subclass(cls, stored.shape, device=stored.device, dtype=torch.float32)
         return wrapper
 
@@ -34,7 +33,7 @@ class HalfState(TorchAOBaseTensor):
         self.stored = stored
 
     def __tensor_flatten__(self) -> tuple[list[str], list[Any]]:
-        """For torch.compile."""
+        """Used by torch.compile, as is `__tensor_unflatten__`."""
         return ["stored"], []
 
     @classmethod
@@ -57,22 +56,23 @@ def _(_func: Any, _types: Any, args: Any, kwargs: Any) -> Tensor:
 
 @HalfState.implements(aten._to_copy.default)
 def _(_func: Any, _types: Any, args: Any, kwargs: Any) -> Tensor:
-    return HalfState(args[0].stored.to(kwargs.get("device"), copy=True))  # another dtype is one of appearance
+    return HalfState(args[0].stored.to(kwargs.get("device"), copy=True))  # a change of dtype only changes what it appears as
 
 
 class LeanAdamW(AdamW8bit):
-    """torchao's AdamW.
+    """torchao's AdamW with two differences.
 
-    Unlike torchao's, statistics do not take on the weights' dtype, neither here nor from a checkpoint; and all ranks round with the same
-    random numbers, so that their weights stay equal.
+    The statistics do not take on the weights' dtype, neither when they are created nor when they are loaded from a checkpoint. And all
+    ranks round with the same random numbers, so that their weights stay equal.
 
     Args:
-        groups: of parameters, float32 or bfloat16, each with its `weight_decay`.
+        groups: parameters, float32 or bfloat16, each group with its `weight_decay`.
         lr: learning rate.
-        betas: decays of the gradient's mean and of its square.
+        betas: decay rates of the running means of the gradient and of its square.
         eps: AdamW's epsilon.
-        state_dtype: of the statistics; `int8` those of tensors with a multiple of 256 and 4096 elements at least, others stay `fp32`.
-        compiled: compile a kernel for each shape also on a CPU, as on a GPU: seconds for each, and steps up to ten times faster.
+        state_dtype: one of config.STATE_DTYPES; `int8` applies to tensors whose size is a multiple of 256 and at least 4096, others
+            keep `fp32`.
+        compiled: compile a kernel for each shape on a CPU too, as on a GPU: takes seconds per shape, makes steps up to ten times faster.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class LeanAdamW(AdamW8bit):
         loss = None
         if closure is not None:
             with torch.enable_grad():
-                loss = closure()  # draws its own random numbers
+                loss = closure()  # outside `drawn_alike`: it draws random numbers of its own
         first = next(p for group in self.param_groups for p in group["params"])
         done = max((int(state["step"]) for state in list(self.state.values())[:1]), default=0)
         compiled = self.compiled or first.device.type == "cuda"
@@ -107,13 +107,13 @@ class LeanAdamW(AdamW8bit):
         return loss
 
     def state_dict(self) -> dict[str, Any]:
-        """As every optimizer's, in plain tensors, so that a checkpoint is read without torchao."""
+        """The usual state dict, in plain tensors, so that a checkpoint can be read without torchao."""
         found = super().state_dict()
         packed = {number: {key: pack(value) for key, value in state.items()} for number, state in found["state"].items()}
         return {**found, "state": packed}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        super().load_state_dict({**state_dict, "state": {}})  # which would make the statistics the weights' dtype
+        super().load_state_dict({**state_dict, "state": {}})  # with the state, torch would cast the statistics to the weights' dtype
         parameters = [p for group in self.param_groups for p in group["params"]]
         for number, state in state_dict["state"].items():
             device = parameters[number].device
@@ -138,7 +138,7 @@ def unpack(key: str, value: Any, device: torch.device) -> Any:
 
 @contextmanager
 def drawn_alike(step: int, device: torch.device) -> Iterator[None]:
-    """Random numbers that follow from the step alone: the same on all ranks, whose own are not touched, and in a resumed run."""
+    """Random numbers that depend on the step alone: the same on all ranks and in a resumed run. The rank's own generators are untouched."""
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(step)
         yield

@@ -1,7 +1,8 @@
-"""Weights of CLIP from any file that holds them, by open_clip's names, and what the file was.
+"""CLIP weights from any file that holds them, with open_clip's parameter names, and a description of the file.
 
-OpenAI's files (TorchScript archives, of which only the tensors are read, and state dicts), open_clip's, Lightning's of this project,
-those of train-CLIP's CLIPWrapper and CustomCLIPWrapper, and safetensors. Nothing in a file is run; what is none of these is described.
+The files are OpenAI's (TorchScript archives, of which only the tensors are read, and state dicts), open_clip's, this project's Lightning
+checkpoints, train-CLIP's CLIPWrapper and CustomCLIPWrapper, and safetensors. No code in a file is run. Other files are described in the
+error.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from harness.torch.torchscript import is_torchscript
 from harness.torch.weights import LIGHTNING, read_file
 
 KEY = "clip_training"
-"""Under which a file of ours says what it holds."""
+"""The key under which a file of ours states its metadata."""
 
 
 TYPES = [
@@ -32,28 +33,28 @@ TYPES = [
     (OrderedDict, "lightning.pytorch.utilities.parsing.AttributeDict"),
     (OrderedDict, "lightning_fabric.utilities.data.AttributeDict"),
 ]
-"""Also what hyper-parameters are kept in: Lightning's dictionary is read as an ordinary one."""
+"""Includes the types that hold hyper-parameters; Lightning's own dictionary is read as an ordinary one."""
 
 
 @dataclass(frozen=True)
 class Description:
-    """What a file of weights was found to be."""
+    """What kind of file of weights it is, and what it holds."""
 
     path: Path
     kind: str
     """A key of KINDS."""
     model: str = ""
-    """The name of the model, where the file states it."""
+    """The model's name, if the file states it."""
     architecture: str = ""
-    """In words, read from the shapes."""
+    """The architecture in words, inferred from the shapes."""
     left_out: Mapping[str, int] = field(default_factory=dict)
-    """What else the file holds, and how many entries of it."""
+    """What else the file holds, with the number of entries."""
     hyper_parameters: Mapping[str, Any] = field(default_factory=dict)
-    """As whoever wrote the file stated them."""
-    said: Mapping[str, Any] = field(default_factory=dict)
-    """What a file of ours says of itself beyond the weights, as given to `save`."""
+    """As stated in the file."""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    """What a file of ours states about itself, as given to `save`."""
     teacher: Mapping[str, Tensor] = field(default_factory=dict)
-    """The moving average of self-distillation, by the same names as the state dict."""
+    """Weights of self-distillation's moving average, with the names of the state dict."""
 
     def __str__(self) -> str:
         left = "; ".join(f"{what} ({count})" for what, count in self.left_out.items())
@@ -72,46 +73,46 @@ KINDS = {
     "custom_clip_wrapper": "a checkpoint of train-CLIP's CustomCLIPWrapper: an image encoder and a Hugging Face text encoder",
 }
 OPENAI = ("input_resolution", "context_length", "vocab_size")
-"""Numbers beside the parameters of OpenAI's files."""
+"""Numbers next to the parameters in OpenAI's files."""
 UNUSED = ("positional_embedding", "token_embedding.weight", "ln_final.weight", "ln_final.bias", "text_projection")
-"""What a CustomCLIPWrapper still has of the CLIP whose towers it replaced."""
+"""What a CustomCLIPWrapper still holds of the CLIP whose towers it replaced."""
 
 
 def load(path: Path) -> tuple[dict[str, Tensor], Description]:
-    """The weights in a file by open_clip's names, and what it was.
+    """The weights in a file with open_clip's names, and a description of the file.
 
-    Of a CustomCLIPWrapper, whose towers open_clip does not know, the names are `visual.*` (of the image encoder), `transformer.*` (of
-    the Hugging Face encoder) and `logit_scale`.
+    The weights of a CustomCLIPWrapper, whose towers open_clip does not have, are named `visual.*` (the image encoder), `transformer.*`
+    (the Hugging Face encoder) and `logit_scale`.
 
     Raises:
-        CheckpointError: for a file that cannot be read, that holds other types than tensors and plain containers, or no CLIP: with
-            what it holds instead.
+        CheckpointError: for a file that cannot be read, that holds types other than tensors and plain containers, or that holds no CLIP;
+            the message lists what it holds instead.
     """
     loaded = read_file(path, TYPES)
     names = wrapped(loaded)
     if names is None:
-        raise CheckpointError(f"{path} holds no weights by name: {described(loaded)}")
+        raise CheckpointError(f"{path} holds no named weights; it holds {described(loaded)}")
     around: Mapping[Any, Any] = loaded if names is not loaded and isinstance(loaded, Mapping) else {}
-    state = {key.replace("_orig_mod.", ""): value for key, value in unprefixed(names, "module.").items()}  # of torch.compile
+    state = {key.replace("_orig_mod.", ""): value for key, value in unprefixed(names, "module.").items()}  # left by torch.compile
     kind, state, left_out, teacher = sorted_out(state, around, is_torchscript(path))
     if not is_clip(state):
-        raise CheckpointError(f"{path} holds no CLIP that this program knows: {described(loaded)}")
-    said = dict(around.get(KEY) or {})
+        raise CheckpointError(f"{path} holds no CLIP that can be loaded; it holds {described(loaded)}")
+    metadata = dict(around.get(KEY) or {})
     description = Description(
         path,
         kind,
-        model=str((around.get("identity") or said).get("model") or ""),
+        model=str((around.get("identity") or metadata).get("model") or ""),
         architecture=architecture(state),
         left_out=left_out,
         hyper_parameters=plain(around.get("hyper_parameters", {})),
-        said=said,
+        metadata=metadata,
         teacher=teacher,
     )
     return state, description
 
 
 def wrapped(loaded: object) -> Mapping[str, Tensor] | None:
-    """The tensors by name that are the file, or its `state_dict`."""
+    """The file's named tensors: the file itself, or its `state_dict`."""
     for found in (loaded, loaded.get("state_dict") if isinstance(loaded, Mapping) else None):
         if isinstance(found, Mapping) and found and all(isinstance(value, Tensor) for value in found.values()):
             return found
@@ -119,7 +120,7 @@ def wrapped(loaded: object) -> Mapping[str, Tensor] | None:
 
 
 def unprefixed(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The names without a prefix that all of them have."""
+    """The state dict without `prefix`, if all names have it."""
     everywhere = all(key.startswith(prefix) for key in state)
     return {key.removeprefix(prefix) if everywhere else key: value for key, value in state.items()}
 
@@ -127,7 +128,7 @@ def unprefixed(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 def sorted_out(
     state: dict[str, Tensor], around: Mapping[Any, Any], archive: bool
 ) -> tuple[str, dict[str, Tensor], dict[str, int], dict[str, Tensor]]:
-    """Kind of the file, the model's weights, what is left out, and the teacher's weights."""
+    """The kind of file, the model's weights, what is left out, and the teacher's weights."""
     left_out: dict[str, int] = {}
 
     def take_out(what: str, chosen: Callable[[str], bool]) -> dict[str, Tensor]:
@@ -140,17 +141,17 @@ def sorted_out(
     kind = "ours" if KEY in around else "open_clip" if around else "plain"
     if any(key.startswith("model.") for key in state):  # of a LightningModule
         kind = "lightning" if "identity" in around else "clip_wrapper"
-        outside = take_out("what belongs to the training loop and not to the model", lambda key: not key.startswith(("model.", "teacher.")))
+        outside = take_out("parts of the training loop", lambda key: not key.startswith(("model.", "teacher.")))
         teacher = {key.removeprefix("teacher."): state.pop(key) for key in list(state) if key.startswith("teacher.")}
         state = {key.removeprefix("model."): value for key, value in state.items()}
         if kind == "clip_wrapper" and (teacher or "sink_temp" in outside):
             kind = "custom_clip_wrapper"
-            take_out("what is left of the CLIP whose towers were replaced", UNUSED.__contains__)
+            take_out("unused parts of the CLIP whose towers were replaced", UNUSED.__contains__)
             teacher = {key: value for key, value in teacher.items() if key in state}
             left_out |= {"the teacher, a moving average of the model": len(teacher)} if teacher else {}
     if archive or any(key in state for key in OPENAI):
         kind = "openai_archive" if archive else "openai"
-        take_out("numbers that are no weights", lambda key: key in OPENAI or key.rpartition(".")[2] == "attn_mask")
+        take_out("numbers that are not weights", lambda key: key in OPENAI or key.rpartition(".")[2] == "attn_mask")
     return kind, state, left_out, teacher
 
 
@@ -159,10 +160,10 @@ def is_clip(state: Mapping[str, Tensor]) -> bool:
 
 
 def architecture(state: Mapping[str, Tensor]) -> str:
-    """Both towers in words, from names and shapes."""
+    """Both towers in words, inferred from names and shapes."""
     try:
         return f"{visual_tower(state)}; {text_tower(state)}"
-    except (LookupError, ValueError, TypeError):  # names of CLIP with other shapes than its
+    except (LookupError, ValueError, TypeError):  # CLIP's names with shapes that are not CLIP's
         return groups(state)
 
 
@@ -193,7 +194,7 @@ def blocks(state: Mapping[str, Tensor], prefix: str) -> int:
 
 
 def described(loaded: object) -> str:
-    """What a file holds: names of tensors in groups, other entries with their types."""
+    """What a file holds: tensors in groups of names, and other entries with their types."""
     if not isinstance(loaded, Mapping):
         return f"a {type(loaded).__name__}"
     names = wrapped(loaded) or {}
@@ -208,37 +209,37 @@ def described(loaded: object) -> str:
 
 
 def groups(state: Mapping[Any, Tensor], prefix: str = "", limit: int = 8) -> str:
-    """Tensors by the first part of their names after `prefix`, each group with its size and a shape."""
+    """Tensors grouped by the first part of their names after `prefix`: each group's size, and the shape of its first tensor."""
     found: dict[str, list[str]] = {}
     for key in map(str, state):
         if key.startswith(prefix):
             found.setdefault(key.removeprefix(prefix).partition(".")[0], []).append(key)
     by_name = {str(key): value for key, value in state.items()}
     parts = [f"{prefix}{name}: {len(keys)} tensors, {keys[0]} {tuple(by_name[keys[0]].shape)}" for name, keys in found.items()]
-    return ", ".join(parts[:limit]) + (f" and {len(parts) - limit} groups more" if len(parts) > limit else "")
+    return ", ".join(parts[:limit]) + (f" and {len(parts) - limit} more groups" if len(parts) > limit else "")
 
 
 def plain(values: Any) -> dict[str, Any]:
-    """Hyper-parameters as a dictionary, whatever Lightning kept them in."""
+    """Hyper-parameters as a dictionary, whatever type Lightning stored them in."""
     return dict(vars(values) if isinstance(values, argparse.Namespace) else values if isinstance(values, Mapping) else {})
 
 
 def fitted(state: Mapping[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
-    """The weights by this model's names: open_clip puts some text towers below `text.`"""
+    """The weights with this model's names: open_clip puts `text.` before those of some text towers."""
     from open_clip.model import convert_to_custom_text_state_dict
 
     converted = "positional_embedding" in state and not hasattr(model, "positional_embedding")
     return convert_to_custom_text_state_dict(dict(state)) if converted else dict(state)
 
 
-def save(path: Path, state: Mapping[str, Tensor], said: Mapping[str, Any]) -> None:
-    """Write weights with what is to be known of them, in plain types: what `load` gives back. The file appears whole or not at all."""
+def save(path: Path, state: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
+    """Write weights with metadata of plain types, which `load` returns. The file appears whole or not at all."""
     with replaced(path) as beside:
-        torch.save({"state_dict": dict(state), KEY: dict(said)}, beside)
+        torch.save({"state_dict": dict(state), KEY: dict(metadata)}, beside)
 
 
 def description_of(path: Path) -> str:
-    """What a file of weights is, in words.
+    """A description of a file of weights.
 
     Raises:
         CheckpointError: as `load`.

@@ -1,16 +1,24 @@
-"""Settings of `command=train`, importable without torch. The defaults are the paper's for ViT-B/32."""
+"""Settings of all commands, importable without torch. The defaults of training are the paper's for ViT-B/32."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import Any
 
 from harness.params import setting
-from harness.torch.config import Resumable, non_finite
-from harness.torch.models import problem_of_model
+from harness.torch.config import Resumable, non_finite, precision
+from harness.torch.models import SMALL, problem_of_model
 
-from .texts import problem_of_encoding
+from .texts import Reading, problem_of_encoding
 
+FORMATS = ("auto", "folder", "shards", "table")
+"""Of a dataset of pairs."""
+STATE_DTYPES = ("fp32", "bf16", "int8")
+"""Of AdamW's statistics."""
+LOSSES = ("clip", "siglip")
+CLASS_SETS = {path.stem: path for path in sorted((Path(__file__).parent / "classes").glob("*.yaml"))}
+"""Sets of classes that come with this package, by name."""
 RESUMABLE = Resumable(
     length="train.epochs",
     free=frozenset({
@@ -19,75 +27,88 @@ RESUMABLE = Resumable(
         "train.checkpoint_every", "train.debug_images",
     }),
 )  # fmt: skip
-"""Of every training of this package. With batch normalisation `train.micro_batch` is no matter of rounding: see `running.identity_of`."""
+"""Of every training command. With batch normalisation `train.micro_batch` changes the result: see `training_loop.identity_of`."""
 
 
 @dataclass
 class ModelConfig:
-    """Which model, and where its weights start."""
+    """Which model, and its initial weights."""
 
     name: str = setting(
-        "ViT-B-32", "an open_clip model, one of src/harness/torch/models/, or a JSON file in open_clip's form", check=problem_of_model
+        "ViT-B-32",
+        f"model: one of open_clip's, a small one of this project ({', '.join(SMALL)}), or a JSON file in open_clip's format",
+        check=problem_of_model,
     )
-    pretrained: str = setting("", "weights to start from: a tag that open_clip knows (downloaded), or a file; empty is random")
+    pretrained: str = setting("", "initial weights: a pretrained tag of open_clip (downloaded) or a file; empty means random weights")
 
 
 @dataclass
 class DataConfig:
     """How pairs are read."""
 
-    heldout: float = setting(0.1, "share of the pairs held out, where the folder has no train/ and heldout/", gt=0, lt=1)
-    split_seed: int = setting(0, "which pairs are held out; apart from seed, so that runs of several seeds compare", ge=0)
-    workers: int = setting(4, "loader processes of each rank; 0 loads in the rank itself", ge=0)
-    keep_in_memory: bool = setting(False, "keep decoded images in memory: for small sets, with workers=0")
+    heldout: float = setting(0.1, "share of pairs to hold out, unless the dataset states its own split (train/ and heldout/)", gt=0, lt=1)
+    split_seed: int = setting(0, "seed that selects the held-out pairs; separate from seed, so that runs with other seeds compare", ge=0)
+    workers: int = setting(4, "data-loading processes per rank; 0 loads in the rank's own process", ge=0)
+    keep_in_memory: bool = setting(False, "keep decoded images in memory; for small datasets, with workers=0")
     format: str = setting(
         "auto",
-        "folder: a.jpg and a.txt; shards: WebDataset's .tar; table: .csv or .tsv; auto: shards or a table where there are, else folder",
-        choices=("auto", "folder", "shards", "table"),
+        "dataset format: folder (a.jpg with a.txt), shards (WebDataset's .tar), table (.csv or .tsv); auto detects it",
+        choices=FORMATS,
     )
-    image_column: str = setting("filepath", "of a table: image files, named relative to it")
-    caption_column: str = setting("title", "of a table: one caption; several rows of an image are several; also a key of a shard's .json")
-    encoding: str = setting("utf-8", "of captions, tables and lists: utf-16, latin-1, cp1252, gb18030, ...", check=problem_of_encoding)
-    stream: str = setting("", "s3://bucket/prefix to read the data from while training, in place of dataset_id, which fetches all of it")
-    cache_gb: float = setting(10.0, "of the disk for what was streamed; 0 keeps nothing", unit="GB", ge=0)
-    module: str = setting("", "your own LightningDataModule, package.module:Class; its batches begin with images and texts")
-    module_options: dict[str, Any] = setting({}, "what data.module is made with: {key: value}")
+    image_column: str = setting(Reading.image, "table column with image paths, relative to the table")
+    caption_column: str = setting(
+        Reading.caption,
+        "table column with captions, one per row (an image may have several rows); also the caption's key in a shard's .json",
+    )
+    encoding: str = setting(
+        Reading.encoding, "text encoding of captions, tables and lists: utf-16, latin-1, cp1252, gb18030, ...", check=problem_of_encoding
+    )
+    stream: str = setting("", "s3://bucket/prefix to stream the data from during training, instead of downloading all of dataset_id first")
+    cache_gb: float = setting(10.0, "disk space for caching streamed data; 0 caches nothing", unit="GB", ge=0)
+    module: str = setting("", "your own LightningDataModule as package.module:Class; its batches must start with images and texts")
+    module_options: dict[str, Any] = setting({}, "keyword arguments for data.module: {key: value}")
 
 
 @dataclass
 class OptimConfig:
-    """AdamW, with a cosine after a warm-up."""
+    """AdamW, with linear warm-up and cosine decay."""
 
-    lr: float = setting(0.0, "highest learning rate; 0 is the paper's for the model, 5e-4 for one that is not the paper's", ge=0)
-    weight_decay: float = setting(0.2, "not on gains, biases and logit_scale", ge=0)
-    beta1: float = setting(0.9, "decay of the gradient's mean", ge=0, lt=1)
-    beta2: float = setting(0.0, "decay of the gradient's square; 0 is the paper's: 0.98 for ViT, 0.999 for ResNet", ge=0, lt=1)
-    eps: float = setting(0.0, "AdamW's epsilon; 0 is the paper's: 1e-6 for ViT, 1e-8 for ResNet", ge=0)
-    warmup: int = setting(2000, "of the learning rate from 0", unit="optimizer steps", ge=0)
-    state_dtype: str = setting("fp32", "of AdamW's two statistics: 8, 4 or 2 bytes per weight", choices=("fp32", "bf16", "int8"))
+    lr: float = setting(0.0, "peak learning rate; 0 uses the paper's for the model, or 5e-4 for a model that is not in the paper", ge=0)
+    weight_decay: float = setting(0.2, "weight decay; gains, biases and logit_scale do not decay", ge=0)
+    beta1: float = setting(0.9, "decay rate of the running mean of gradients", ge=0, lt=1)
+    beta2: float = setting(
+        0.0, "decay rate of the running mean of squared gradients; 0 uses the paper's: 0.98 for ViT, 0.999 for ResNet", ge=0, lt=1
+    )
+    eps: float = setting(0.0, "AdamW's epsilon; 0 uses the paper's: 1e-6 for ViT, 1e-8 for ResNet", ge=0)
+    warmup: int = setting(2000, "length of the learning rate's linear warm-up from 0", unit="optimizer steps", ge=0)
+    state_dtype: str = setting("fp32", "data type of AdamW's two statistics: 8, 4 or 2 bytes per weight", choices=STATE_DTYPES)
     text_weights: str = setting(
-        "fp32", "of the text tower; bf16 also computes in it, and rounds stochastically after each step", choices=("fp32", "bf16")
+        "fp32",
+        "data type of the text tower's weights; bf16 also computes in bf16, and rounds stochastically after each step",
+        choices=("fp32", "bf16"),
     )
 
 
 @dataclass
 class LoopConfig:
-    """How long, how often, how exactly."""
+    """Length, batch, precision and reporting of training."""
 
     epochs: int = setting(32, "passes over the training pairs", ge=1)
-    batch_size: int = setting(256, "of each process; contrasted across all of them", unit="pairs", ge=2)
-    micro_batch: int = setting(0, "a step takes the memory of so many, by exact gradient caching; 0 is the whole batch", unit="pairs", ge=0)
-    loss: str = setting("clip", "softmax over the batch, or SigLIP's sigmoid of each pair", choices=("clip", "siglip"))
-    precision: str = setting("fp32", "of activations; the halves are mixed precision", choices=("fp32", "bf16", "fp16"))
-    checkpointing: bool = setting(False, "keep only the blocks' inputs for the backward pass: less memory, a third more time")
-    channels_last: bool = setting(False, "images with their channels innermost: faster convolutions on GPUs")
-    compile: bool = setting(False, "torch.compile of both towers: faster steps after minutes of preparation")
-    deterministic: bool = setting(False, "the same bits on every run, also on a GPU, where it is slower")
+    batch_size: int = setting(256, "batch size per process; the loss contrasts the pairs of all processes", unit="pairs", ge=2)
+    micro_batch: int = setting(
+        0, "train with any batch size in the memory of this many pairs, by exact gradient caching; 0 turns it off", unit="pairs", ge=0
+    )
+    loss: str = setting("clip", "loss: clip (softmax over the batch) or siglip (sigmoid of each pair)", choices=LOSSES)
+    precision: str = precision()
+    checkpointing: bool = setting(False, "recompute activations in the backward pass: less memory, about a third more time")
+    channels_last: bool = setting(False, "store images with channels last: faster convolutions on GPUs")
+    compile: bool = setting(False, "compile both towers with torch.compile: faster steps after minutes of compilation")
+    deterministic: bool = setting(False, "use deterministic algorithms only: the same bits in every run, but slower on a GPU")
     non_finite: str = non_finite()
-    report_every: int = setting(10, "between two points of a curve", unit="steps", ge=1)
-    validate_every: int = setting(1, "between two validations", unit="epochs", ge=1)
-    checkpoint_every: int = setting(500, "between two checkpoints", unit="steps", ge=1)
-    debug_images: int = setting(12, "held-out images shown with their best-matching captions", ge=0, le=60)
+    report_every: int = setting(10, "interval between reported values", unit="steps", ge=1)
+    validate_every: int = setting(1, "interval between validations", unit="epochs", ge=1)
+    checkpoint_every: int = setting(500, "interval between checkpoints", unit="steps", ge=1)
+    debug_images: int = setting(12, "number of held-out images shown with their best-matching captions", ge=0, le=60)
 
 
 @dataclass
@@ -104,19 +125,23 @@ class TrainConfig:
 class ImageEncoderConfig:
     """Any image encoder."""
 
-    encoder: str = setting("timm/resnet50", "timm/NAME, torchvision/NAME, or open_clip/NAME for the image tower of a CLIP")
-    pretrained: str = setting("default", "its weights: default is its library's (downloaded), a tag of open_clip, a file; empty is random")
-    size: int = setting(0, "side of the images; 0 is the encoder's own", unit="pixels", ge=0)
+    encoder: str = setting("timm/resnet50", "image encoder: timm/NAME, torchvision/NAME, or open_clip/NAME for a CLIP's image tower")
+    pretrained: str = setting(
+        "default", "the image encoder's weights: default (its library's, downloaded), a tag of open_clip, or a file; empty means random"
+    )
+    size: int = setting(0, "side length of the images; 0 uses the encoder's own", unit="pixels", ge=0)
 
 
 @dataclass
 class TextEncoderConfig:
     """Any text encoder of Hugging Face's transformers."""
 
-    encoder: str = setting("", "a folder with config, weights and tokenizer, or a name on huggingface.co (downloaded)")
-    pretrained: bool = setting(True, "start from its weights; else from random ones")
-    avg_word_embs: bool = setting(True, "a text is the mean of its words' last hidden states; else the pooled or the first one")
-    context: int = setting(77, "longest text; what is longer is cut", unit="tokens", ge=2)
+    encoder: str = setting("", "text encoder: a folder with config, weights and tokenizer, or a name on huggingface.co (downloaded)")
+    pretrained: bool = setting(True, "use the text encoder's pretrained weights; false starts from random ones")
+    avg_word_embs: bool = setting(
+        True, "embed a text as the mean of its words' last hidden states; false uses the pooled output, or the first hidden state"
+    )
+    context: int = setting(77, "maximum length of a text; longer ones are truncated", unit="tokens", ge=2)
 
 
 @dataclass
@@ -125,13 +150,13 @@ class EvaluationConfig:
 
     data: str = setting(
         "auto",
-        "pairs, or folders of classes: one sub-folder of images for each; auto takes a folder with nothing but such for classes",
+        "kind of data: pairs, or classes (one sub-folder of images per class); auto detects it",
         choices=("auto", "pairs", "classes"),
     )
-    pairs: str = setting("heldout", "the pairs that training on this data holds out, or all of them", choices=("heldout", "all"))
-    batch_size: int = setting(64, "of one step", unit="images", ge=1)
-    precision: str = setting("fp32", "of activations", choices=("fp32", "bf16", "fp16"))
-    debug_images: int = setting(12, "images shown with their best captions or classes", ge=0, le=60)
+    pairs: str = setting("heldout", "pairs to evaluate on: heldout (those that training holds out) or all", choices=("heldout", "all"))
+    batch_size: int = setting(64, "batch size of the evaluation", unit="images", ge=1)
+    precision: str = precision()
+    debug_images: int = setting(12, "number of images shown with their best captions or classes", ge=0, le=60)
 
 
 @dataclass
@@ -140,10 +165,12 @@ class ZeroShotConfig:
 
     classes: list[str] = setting(
         [],
-        "sets of classes: names below src/clip_training/classes/, imagenet, or YAML files (a list, or a mapping of class to its words); "
-        "a pair's classes are those that its caption names; for folders the first set says what their names mean",
+        f"class sets: imagenet, {', '.join(CLASS_SETS)}, or YAML files (a list of classes, or a mapping of class to words); "
+        "a pair belongs to the classes that its caption names; with folders of classes, the first set explains the folders' names",
     )
-    templates: str = setting("openai", "openai (80), simple (7), photo, name, a sentence with {} in it, or a file of one a line")
+    templates: str = setting(
+        "openai", "prompt templates: openai (80), simple (7), photo, name, a sentence with {} in it, or a file with one template per line"
+    )
 
 
 @dataclass
@@ -155,7 +182,7 @@ class EvaluateConfig:
     evaluate: EvaluationConfig = field(default_factory=EvaluationConfig)
     zero_shot: ZeroShotConfig = field(default_factory=ZeroShotConfig)
     image: ImageEncoderConfig = field(default_factory=ImageEncoderConfig)
-    """Of a CustomCLIPWrapper's file, which does not say; so is `text`."""
+    """`image` and `text` describe the encoders in a CustomCLIPWrapper's file, which does not name them."""
     text: TextEncoderConfig = field(default_factory=TextEncoderConfig)
 
 
@@ -167,28 +194,30 @@ class NpzConfig:
     data: DataConfig = field(default_factory=DataConfig)
     crop: str = setting(
         "centre",
-        "of the training images: as for evaluation, or one random crop, frozen; held-out ones are as for evaluation",
+        "crop of the training images: centre (as in evaluation) or random (drawn once and stored); held-out images are always centred",
         choices=("centre", "random"),
     )
-    out: str = setting("", "where img/, text/ and npz/ are written; empty is data/ in the run's folder; the data's own folder gets npz/")
+    out: str = setting(
+        "", "output folder for img/, text/ and npz/; empty uses data/ in the run's folder; the dataset's own folder only gets npz/ added"
+    )
 
 
 @dataclass
 class PromptConfig:
     """Visual prompts."""
 
-    tokens: int = setting(20, "learned tokens beside the image's own in a block", ge=1)
-    deep: bool = setting(True, "tokens of their own for each block but the last; else those of the first go through all")
-    dropout: float = setting(0.2, "probability with which an entry of a token is left out while training", ge=0, lt=1)
+    tokens: int = setting(20, "number of learned prompt tokens per block", ge=1)
+    deep: bool = setting(True, "learn separate prompts for each block but the last; false passes one set through all blocks")
+    dropout: float = setting(0.2, "dropout probability of prompt entries during training", ge=0, lt=1)
 
 
 @dataclass
 class PromptOptimConfig(OptimConfig):
-    """AdamW for prompts: few weights from scratch, on a model that stays."""
+    """AdamW for prompts: few new weights on a frozen model."""
 
-    lr: float = setting(2e-3, "highest learning rate", gt=0)
-    weight_decay: float = setting(0.01, "of the prompts; nothing else that is learned decays, and what is frozen does not either", ge=0)
-    warmup: int = setting(20, "of the learning rate from 0", unit="optimizer steps", ge=0)
+    lr: float = setting(2e-3, "peak learning rate", gt=0)
+    weight_decay: float = setting(0.01, "weight decay of the prompts; nothing else decays", ge=0)
+    warmup: int = setting(20, "length of the learning rate's linear warm-up from 0", unit="optimizer steps", ge=0)
 
 
 @dataclass
@@ -196,7 +225,7 @@ class PromptLoopConfig(LoopConfig):
     """Shorter than training a whole model."""
 
     epochs: int = setting(10, "passes over the training pairs", ge=1)
-    batch_size: int = setting(64, "of each process; contrasted across all of them", unit="pairs", ge=2)
+    batch_size: int = setting(64, "batch size per process; the loss contrasts the pairs of all processes", unit="pairs", ge=2)
 
 
 @dataclass
@@ -212,34 +241,32 @@ class VptConfig:
 
 @dataclass
 class ExportConfig:
-    """All settings of `command=export`; init_from says what is exported."""
+    """All settings of `command=export`; init_from names the file to export."""
 
     name: str = setting(
-        "", "open_clip's name of the model, or a JSON file; empty finds it by the shapes of the weights", check=problem_of_model
+        "", "open_clip's name of the model, or a JSON file; empty infers the model from the weights' shapes", check=problem_of_model
     )
-    format: str = setting("pt", "of the file that is written", choices=("pt", "safetensors"))
+    format: str = setting("pt", "file format to write", choices=("pt", "safetensors"))
 
 
 @dataclass
 class DistillationConfig:
     """Soft targets from a moving average of the model (Cheng et al. 2021)."""
 
-    momentum: float = setting(0.999, "of the teacher: the share of itself that it keeps at each step", ge=0, le=1)
-    eps: float = setting(0.05, "temperature of the targets: the smaller, the harder", gt=0)
-    iterations: int = setting(3, "of Sinkhorn's normalisation", ge=1)
-    weight: float = setting(1.0, "of the divergence from the targets, beside the contrastive loss; 0 is without a teacher", ge=0)
+    momentum: float = setting(0.999, "momentum of the teacher, which is an exponential moving average of the model", ge=0, le=1)
+    eps: float = setting(0.05, "temperature of the soft targets; smaller values make them harder", gt=0)
+    iterations: int = setting(3, "number of iterations of Sinkhorn's normalisation", ge=1)
+    weight: float = setting(1.0, "weight of the divergence from the soft targets in the loss; 0 trains without a teacher", ge=0)
 
 
 @dataclass
 class SgdConfig:
-    """Stochastic gradient descent, with a cosine after a warm-up."""
+    """Stochastic gradient descent, with linear warm-up and cosine decay."""
 
-    text_weights: ClassVar[str] = "fp32"
-
-    lr: float = setting(3e-3, "highest learning rate", gt=0)
-    momentum: float = setting(0.9, "of the gradient", ge=0, lt=1)
-    weight_decay: float = setting(0.0, "not on gains, biases and logit_scale", ge=0)
-    warmup: int = setting(100, "of the learning rate from 0", unit="optimizer steps", ge=0)
+    lr: float = setting(3e-3, "peak learning rate", gt=0)
+    momentum: float = setting(0.9, "momentum of SGD", ge=0, lt=1)
+    weight_decay: float = setting(0.0, "weight decay; gains, biases and logit_scale do not decay", ge=0)
+    warmup: int = setting(100, "length of the learning rate's linear warm-up from 0", unit="optimizer steps", ge=0)
 
 
 @dataclass
@@ -247,7 +274,7 @@ class FinetuneLoopConfig(LoopConfig):
     """Shorter than training from scratch."""
 
     epochs: int = setting(10, "passes over the training pairs", ge=1)
-    loss: str = setting("clip", "softmax over the batch: the targets are its", choices=("clip",))
+    loss: str = setting("clip", "loss: clip (softmax over the batch), the only one with soft targets", choices=("clip",))
 
 
 @dataclass
@@ -256,8 +283,12 @@ class FinetuneConfig:
 
     image: ImageEncoderConfig = field(default_factory=ImageEncoderConfig)
     text: TextEncoderConfig = field(default_factory=TextEncoderConfig)
-    width: int = setting(512, "dimensions in which image and text meet, by a linear projection of each", ge=2)
+    width: int = setting(512, "dimension of the joint embedding space, into which each encoder is linearly projected", ge=2)
     data: DataConfig = field(default_factory=DataConfig)
     distillation: DistillationConfig = field(default_factory=DistillationConfig)
     optim: SgdConfig = field(default_factory=SgdConfig)
     train: FinetuneLoopConfig = field(default_factory=FinetuneLoopConfig)
+
+
+TrainingConfig = TrainConfig | FinetuneConfig | VptConfig
+"""Settings of any command that trains."""

@@ -1,30 +1,45 @@
-"""Self-distillation for contrastive fine-tuning (Cheng et al. 2021, arXiv:2104.08945): a teacher that is a moving average, soft targets."""
+"""Self-distillation for contrastive fine-tuning (Cheng et al. 2021, arXiv:2104.08945): soft targets from a moving-average teacher."""
 
 from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.optim import Optimizer
 from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+from harness.torch.distributed import gather_rows
+from harness.world import rank
+
+from .checkpoint import KEY
+from .config import DistillationConfig, SgdConfig
+from .contrastive_module import ContrastiveModule
+from .model import Clip
+from .pairs import Batch
 
 
 def sinkhorn(similarity: Tensor, eps: float, iterations: int) -> Tensor:
-    """Soft assignment (N, N) of rows to columns, each row a distribution: the larger a similarity, the more is assigned.
+    """Soft assignment (N, N) of rows to columns: each row is a distribution, which gives more weight to larger similarities.
 
-    Columns and rows of exp(similarity / eps) are normalised in turn (Cuturi 2013, arXiv:1306.0895), in logarithms, so that no eps is
-    too small.
+    The columns and rows of exp(similarity / eps) are normalised in turn (Cuturi 2013, arXiv:1306.0895). This is done on logarithms,
+    because the exponentials themselves overflow single precision for a small eps.
     """
     logs = similarity / eps
     for _ in range(iterations):
         logs = logs - logs.logsumexp(0, keepdim=True)
-        logs = logs - logs.logsumexp(1, keepdim=True)
+        logs = logs - logs.logsumexp(1, keepdim=True)  # last, so that it is the rows that sum to 1
     return logs.exp()
 
 
 def targets(images: Tensor, texts: Tensor, eps: float, iterations: int) -> tuple[Tensor, Tensor]:
-    """For each image the texts, and for each text the images, that go with it, both (N, N), from a teacher's unit embeddings (N, D).
+    """Soft targets, both (N, N), from a teacher's unit embeddings (N, D): the texts for each image, and the images for each text.
 
-    Similarity is that of the images to each other, plus that of the texts, plus that of images and texts.
+    The similarity is the sum of image-image, text-text and image-text similarity.
     """
     alike = images @ images.T + texts @ texts.T
     across = images @ texts.T
@@ -32,13 +47,75 @@ def targets(images: Tensor, texts: Tensor, eps: float, iterations: int) -> tuple
 
 
 def divergence(logits: Tensor, target: Tensor) -> Tensor:
-    """Kullback-Leibler divergence of softmax(logits) from the target, mean over the rows."""
+    """Kullback-Leibler divergence of softmax(logits) from the target, averaged over the rows."""
     return functional.kl_div(functional.log_softmax(logits, dim=1), target, reduction="batchmean")
 
 
 @torch.no_grad()
 def follow(teacher: nn.Module, student: nn.Module, momentum: float) -> None:
-    """Move the teacher's parameters towards the student's, by 1 - momentum of the way. Buffers, such as batch statistics, are copied."""
+    """Move the teacher's parameters 1 - momentum of the way towards the student's. Buffers, such as batch statistics, are copied."""
     get_ema_multi_avg_fn(momentum)(tuple(teacher.parameters()), tuple(student.parameters()), None)
     for own, other in zip(teacher.buffers(), student.buffers(), strict=True):
         own.copy_(other)
+
+
+class SelfDistillation(ContrastiveModule):
+    """Trains with CLIP's loss plus the divergence from the soft targets of a moving average of the model itself.
+
+    Args:
+        clip: the student; the teacher starts as a copy of it.
+        metadata: what a checkpoint states about the model.
+        distillation: settings of the teacher.
+        sgd: settings of the optimiser.
+        options: passed on to ContrastiveModule.
+    """
+
+    def __init__(self, clip: Clip, metadata: dict[str, Any], distillation: DistillationConfig, sgd: SgdConfig, **options: Any) -> None:
+        super().__init__(clip, sgd, **options)
+        self.metadata, self.distillation = metadata, distillation
+        self.teacher = copy.deepcopy(clip.model).requires_grad_(False).eval() if distillation.weight else None
+        self.targets: tuple[Tensor, Tensor] | None = None
+        warnings.filterwarnings("ignore", ".*module.s. in eval mode at the start of training.*")  # the teacher, on purpose
+
+    def train(self, mode: bool = True) -> SelfDistillation:
+        super().train(mode)
+        if self.teacher is not None:
+            self.teacher.eval()
+        return self
+
+    def training_step(self, batch: Batch, number: int) -> Tensor:
+        if self.teacher is not None:
+            self.targets = self.soft_targets(self.teacher, batch)
+        return super().training_step(batch, number)
+
+    @torch.no_grad()
+    def soft_targets(self, teacher: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The teacher's targets (B, N) for this rank's images and texts, over the pairs of all ranks."""
+        size = self.micro_batch if self.caches else len(batch.index)
+        parts = zip(batch.images.split(size), batch.tokens.split(size), strict=True)
+        embedded = [self.embed(teacher, images, tokens) for images, tokens in parts]
+        images, texts = (gather_rows(torch.cat(rows).float()) for rows in zip(*embedded, strict=True))
+        with torch.autocast(images.device.type, enabled=False):
+            found = targets(images, texts, self.distillation.eps, self.distillation.iterations)
+        mine = slice(rank() * len(batch.index), (rank() + 1) * len(batch.index))
+        return found[0][mine], found[1][mine]
+
+    def contrast(self, images: Tensor, texts: Tensor) -> Tensor:
+        """Cross-entropy with the matching pairs plus divergence from the targets, of this rank's embeddings against those of all ranks."""
+        self.last = images.detach(), texts.detach()
+        logits = self.loss.get_logits(images, texts, self.model.logit_scale.exp())
+        right = torch.arange(len(images), device=images.device) + rank() * len(images)
+        loss = sum(functional.cross_entropy(rows, right) for rows in logits) / 2
+        if self.targets is not None:
+            apart = sum(divergence(rows, target) for rows, target in zip(logits, self.targets, strict=True)) / 2
+            loss = loss + self.distillation.weight * apart
+        return loss
+
+    def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Optimizer, closure: Callable[[], Any] | None = None) -> None:
+        super().optimizer_step(epoch, batch_idx, optimizer, closure)
+        if self.teacher is not None:
+            follow(self.teacher, self.model, self.distillation.momentum)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_save_checkpoint(checkpoint)
+        checkpoint[KEY] = self.metadata

@@ -1,11 +1,11 @@
-"""A CLIP of two encoders that learned apart: an image encoder of timm, torchvision or open_clip, a text encoder of transformers."""
+"""A CLIP of two separately trained encoders: an image encoder of timm, torchvision or open_clip, and a text encoder of transformers."""
 
 from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,27 +34,27 @@ class ImageTower(nn.Module):
         return self.projection(self.trunk(images))
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
-        self.trunk.set_grad_checkpointing(enable)  # type: ignore[operator]
+        self.trunk.set_grad_checkpointing(enable)
 
 
 class TextTower(nn.Module):
-    """One vector for each text, projected.
+    """One projected vector per text.
 
     Args:
-        transformer: of transformers.
+        transformer: a model of transformers.
         width: D.
-        average: mean of the last hidden states of the words; else what the transformer pools, or the first one.
+        average: use the mean of the words' last hidden states; otherwise the transformer's pooled output, or its first hidden state.
     """
 
     def __init__(self, transformer: nn.Module, width: int, average: bool) -> None:
         super().__init__()
         if average and getattr(transformer, "pooler", None) is not None:
-            transformer.pooler = None  # would have no gradient, which DDP takes for a fault
+            transformer.pooler = None  # it would get no gradient, which DDP treats as an error
         self.transformer, self.average = transformer, average
-        self.projection = nn.Linear(transformer.config.hidden_size, width)  # type: ignore[union-attr, arg-type]
+        self.projection = nn.Linear(transformer.config.hidden_size, width)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """(B, 2, L), tokens and which of them are words, to (B, D)."""
+        """(B, 2, L), tokens and their attention mask, to (B, D)."""
         words, mask = tokens.unbind(1)
         out = self.transformer(input_ids=words, attention_mask=mask)
         if self.average:
@@ -65,13 +65,13 @@ class TextTower(nn.Module):
 
 
 def masked_mean(hidden: Tensor, mask: Tensor) -> Tensor:
-    """Mean over the places (B, L) where the mask is 1 of (B, L, D)."""
+    """Mean of `hidden` (B, L, D) over the positions where `mask` (B, L) is 1."""
     weights = mask.to(hidden.dtype).unsqueeze(-1)
     return (hidden * weights).sum(1) / weights.sum(1).clamp(min=1)
 
 
 class TwoEncoders(nn.Module):
-    """What open_clip's models are to their users."""
+    """A model with the interface of open_clip's."""
 
     def __init__(self, visual: ImageTower, text: TextTower) -> None:
         super().__init__()
@@ -97,10 +97,10 @@ def unit(rows: Tensor) -> Tensor:
 
 
 def make_encoders(image: ImageEncoderConfig, text: TextEncoderConfig, width: int) -> tuple[Clip, dict[str, Any]]:
-    """A CLIP of two encoders with new projections, and what a file of its weights says of itself, enough to build it anew.
+    """A CLIP of two encoders with new projections, and the metadata for a file of its weights, which is enough to rebuild it.
 
     Raises:
-        ParameterError: for an encoder that there is not, or whose weights cannot be had.
+        ParameterError: for an unknown encoder, or one whose weights cannot be loaded.
         CheckpointError: for a file of weights that does not fit.
     """
     if not text.encoder:
@@ -110,7 +110,7 @@ def make_encoders(image: ImageEncoderConfig, text: TextEncoderConfig, width: int
     features = features_of(trunk, preprocess, image)
     model = TwoEncoders(ImageTower(trunk, features, width), TextTower(transformer, width, text.avg_word_embs))
     name = f"{image.encoder} + {Path(text.encoder).name}"
-    said = {
+    metadata = {
         "kind": "encoders",
         "model": name,
         "image": asdict(image),
@@ -123,26 +123,26 @@ def make_encoders(image: ImageEncoderConfig, text: TextEncoderConfig, width: int
         found = tokenizer(words, padding="max_length", truncation=True, max_length=text.context, return_tensors="pt")
         return torch.cat([found["input_ids"], found["attention_mask"]])
 
-    return assembled(name, model, tokenize, preprocess, width), said
+    return assembled(name, model, tokenize, preprocess, width), metadata
 
 
-def restored(said: Mapping[str, Any], state: Mapping[str, Tensor], path: Path) -> Clip:
-    """The CLIP that a file holds; nothing but the file is needed.
+def restored(metadata: Mapping[str, Any], state: Mapping[str, Tensor], path: Path) -> Clip:
+    """Rebuild a CLIP from its file, which is all that is needed.
 
     Raises:
-        CheckpointError: when what the file says is not what it holds.
+        CheckpointError: when the weights do not fit what the metadata state.
     """
-    files: Mapping[str, Tensor] = said["files"]
+    files: Mapping[str, Tensor] = metadata["files"]
     strange = [name for name in files if Path(name).name != name]
     if strange:
-        raise CheckpointError(f"{path}: holds a file with the name {strange[0]!r}")
+        raise CheckpointError(f"{path}: holds a file with the unsafe name {strange[0]!r}")
     with tempfile.TemporaryDirectory() as folder:
         for name, content in files.items():
             Path(folder, name).write_bytes(content.numpy().tobytes())
-        image = ImageEncoderConfig(**{**said["image"], "pretrained": ""})
-        text = TextEncoderConfig(**{**said["text"], "encoder": folder, "pretrained": False})
-        clip, _ = make_encoders(image, text, said["width"])
-    clip.name = said["model"]
+        image = ImageEncoderConfig(**{**metadata["image"], "pretrained": ""})
+        text = TextEncoderConfig(**{**metadata["text"], "encoder": folder, "pretrained": False})
+        clip, _ = make_encoders(image, text, metadata["width"])
+    clip.name = metadata["model"]
     load_into(clip.model, state, path)
     return clip
 
@@ -150,21 +150,21 @@ def restored(said: Mapping[str, Any], state: Mapping[str, Tensor], path: Path) -
 def from_wrapper(
     image: ImageEncoderConfig, text: TextEncoderConfig, state: Mapping[str, Tensor], path: Path
 ) -> tuple[Clip, dict[str, Any]]:
-    """The CLIP in a CustomCLIPWrapper's file, whose image encoder ends in the projection, and whose text encoder has none.
+    """The CLIP in a CustomCLIPWrapper's file, whose image encoder ends in the projection, and whose text encoder has no projection.
 
     Raises:
-        ParameterError: for encoders that there are not.
-        CheckpointError: for weights of other encoders than these.
+        ParameterError: for unknown encoders.
+        CheckpointError: when the weights are those of other encoders.
     """
     found = {name.removeprefix("visual."): value for name, value in state.items() if name.startswith("visual.")}
-    plain = {"image": ImageEncoderConfig(image.encoder, "", image.size), "text": TextEncoderConfig(**{**asdict(text), "pretrained": False})}
-    trunk, _ = image_encoder(plain["image"])
+    bare_image, bare_text = ImageEncoderConfig(image.encoder, "", image.size), replace(text, pretrained=False)
+    trunk, _ = image_encoder(bare_image)
     head = {name.rpartition(".")[2]: value for name, value in found.items() if name not in trunk.state_dict()}
     if set(head) != {"weight", "bias"}:
-        raise CheckpointError(f"{path}: its image encoder is not image.encoder={image.encoder} with a linear layer at its end")
-    clip, said = make_encoders(plain["image"], plain["text"], len(head["weight"]))
+        raise CheckpointError(f"{path}: its image encoder is not image.encoder={image.encoder} followed by a linear layer")
+    clip, metadata = make_encoders(bare_image, bare_text, len(head["weight"]))
     model = clip.model
-    kept = model.text.transformer.state_dict()  # type: ignore[union-attr]
+    kept = model.text.transformer.state_dict()
     words = {name.removeprefix("transformer."): value for name, value in state.items() if name.startswith("transformer.")}
     whole = {
         **{f"visual.trunk.{name}": value for name, value in found.items() if name in trunk.state_dict()},
@@ -176,14 +176,14 @@ def from_wrapper(
     }
     whole |= {f"text.transformer.{name}": value for name, value in kept.items() if name.endswith("position_ids") and name not in words}
     load_into(model, whole, path)
-    return clip, said
+    return clip, metadata
 
 
 def image_encoder(settings: ImageEncoderConfig) -> tuple[nn.Module, PreprocessCfg]:
-    """An encoder without what classifies, and how its images are prepared.
+    """An encoder without its classification layer, and how its images are prepared.
 
     Raises:
-        ParameterError: for a library or a name that there is not.
+        ParameterError: for an unknown library or name.
         CheckpointError: for a file of weights that does not fit.
     """
     library, _, name = settings.encoder.partition("/")
@@ -225,53 +225,53 @@ def from_torchvision(name: str, settings: ImageEncoderConfig) -> tuple[nn.Module
 
 def from_open_clip(name: str, settings: ImageEncoderConfig) -> tuple[nn.Module, PreprocessCfg]:
     if settings.pretrained == "default":
-        raise ParameterError(["image.pretrained=default: open_clip has several weights of a model; write a tag, a file, or nothing"])
+        raise ParameterError(["image.pretrained=default: open_clip has several weights per model; set a tag or a file, or leave it empty"])
     clip = make_clip(ModelConfig(name, settings.pretrained))
-    preprocess = PreprocessCfg(**clip.model.visual.preprocess_cfg)  # type: ignore[union-attr, arg-type]
+    preprocess = PreprocessCfg(**clip.model.visual.preprocess_cfg)
     preprocess.size = clip.size
-    return clip.model.visual, preprocess  # type: ignore[return-value]
+    return clip.model.visual, preprocess
 
 
-def with_weights(settings: ImageEncoderConfig, make: Any) -> nn.Module:
-    """A classifier with the weights asked for."""
+def with_weights(settings: ImageEncoderConfig, make: Callable[[bool], nn.Module]) -> nn.Module:
+    """A classifier with the weights that the settings ask for; `make` builds one with its library's weights or without."""
     if settings.pretrained in ("", "default"):
         try:
             return make(bool(settings.pretrained))
-        except (OSError, RuntimeError) as error:  # the network's and the hubs' errors
-            what = f"image.pretrained=default: the weights of {settings.encoder} cannot be had: {error}"
-            raise ParameterError([f"{what}; name a file, or leave it empty for random ones"]) from error
+        except (OSError, RuntimeError) as error:  # raised by the network and the model hubs
+            what = f"image.pretrained=default: the weights of {settings.encoder} cannot be downloaded: {error}"
+            raise ParameterError([f"{what}; set a file, or leave it empty for random weights"]) from error
     path = Path(settings.pretrained)
     if not path.is_file():
-        raise ParameterError([f"image.pretrained={path}: there is no such file; default is {settings.encoder}'s own, empty is random"])
+        raise ParameterError([f"image.pretrained={path}: no such file; use default for {settings.encoder}'s own weights, empty for random"])
     model = make(False)
     load_into(model, read_weights(path), path)
     return model
 
 
 def features_of(trunk: nn.Module, preprocess: PreprocessCfg, settings: ImageEncoderConfig) -> int:
-    """How many features the trunk gives of an image, found by asking it.
+    """The number of features that the trunk computes, found by running it on an empty image.
 
     Raises:
-        ParameterError: when it does not take images of that size.
+        ParameterError: when it does not accept images of that size, or does not return one vector per image.
     """
     training = trunk.training
     try:
         with torch.no_grad():
             found = trunk.eval()(torch.zeros(1, 3, preprocess.size, preprocess.size))
     except (RuntimeError, AssertionError) as error:
-        raise ParameterError([f"image.size={settings.size}: {settings.encoder} does not take it: {error}"]) from error
+        raise ParameterError([f"image.size={settings.size}: {settings.encoder} does not accept this size: {error}"]) from error
     finally:
         trunk.train(training)
     if not isinstance(found, Tensor) or found.ndim != 2:
-        raise ParameterError([f"image.encoder={settings.encoder}: gives no vector of an image"])
-    return found.shape[1]
+        raise ParameterError([f"image.encoder={settings.encoder}: does not return one vector per image"])
+    return int(found.shape[1])
 
 
 def text_encoder(settings: TextEncoderConfig) -> tuple[Any, Any]:
     """A transformer and its tokenizer.
 
     Raises:
-        ParameterError: when it cannot be had.
+        ParameterError: when they cannot be loaded.
     """
     from transformers import AutoConfig, AutoModel, AutoTokenizer, logging
 
@@ -283,8 +283,8 @@ def text_encoder(settings: TextEncoderConfig) -> tuple[Any, Any]:
         else:
             model = AutoModel.from_config(AutoConfig.from_pretrained(settings.encoder))
     except (OSError, ValueError, KeyError) as error:
-        what = f"text.encoder={settings.encoder}: neither a folder with config.json, weights and a tokenizer, nor a model that can be had"
-        raise ParameterError([f"{what} from huggingface.co: {str(error).splitlines()[0]}"]) from error
+        what = f"text.encoder={settings.encoder}: neither a folder with config.json, weights and a tokenizer, nor a model on huggingface.co"
+        raise ParameterError([f"{what}: {str(error).splitlines()[0]}"]) from error
     tokenizer.padding_side = "right"
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
@@ -292,7 +292,7 @@ def text_encoder(settings: TextEncoderConfig) -> tuple[Any, Any]:
 
 
 def files_of(config: Any, tokenizer: Any) -> dict[str, Tensor]:
-    """What a transformer and its tokenizer are built from, by file name, as bytes."""
+    """The files that a transformer and its tokenizer are built from, by name, as bytes."""
     with tempfile.TemporaryDirectory() as folder:
         config.save_pretrained(folder)
         tokenizer.save_pretrained(folder)

@@ -1,11 +1,11 @@
-"""`command=export`: the weights in any file that holds a CLIP, as the plain state dict that open_clip loads.
+"""Export the weights from any file that holds a CLIP to a plain state dict that open_clip loads.
 
 python -m clip_training.export init_from=RN50.pt
 """
 
 from __future__ import annotations
 
-if __name__ == "__main__":  # before PyTorch is imported: what is wrong with a line is told at once
+if __name__ == "__main__":  # before PyTorch is imported, so that a wrong command line fails at once
     from harness.door import enter
 
     enter("clip", "export", __doc__)
@@ -29,15 +29,18 @@ from .model import registered, without_hints
 
 
 def export(job: Job) -> Path:
-    """Write the weights in the run's `init_from` to its folder, say what they were and how open_clip loads them, and return the file.
+    """Write the weights in `init_from` to the run's folder, report what they were and how open_clip loads them, and return the file.
+
+    Args:
+        job: its settings are an ExportConfig, and its `init_from` is the file to export.
 
     Raises:
-        ParameterError: without a file, or for a name of no model.
-        CheckpointError: for a file without a CLIP, with weights that are no numbers, or with a CLIP that open_clip has no model for.
+        ParameterError: without a file, or for an unknown model.
+        CheckpointError: for a file without a CLIP, with non-finite weights, or with a CLIP that open_clip has no model for.
     """
     settings: ExportConfig = job.settings
     if job.init_from is None:
-        raise ParameterError(["init_from is required: the file to export, a run's folder, or a task"])
+        raise ParameterError(["init_from is required: the file to export, or a run's folder or task"])
     state, description = load(job.init_from)
     check_numbers(state, job.init_from)
     job.report.text(str(description))
@@ -47,16 +50,16 @@ def export(job: Job) -> Path:
     write(path, fitted(state, on_meta(name)))
     job.report.artifact("weights", path)
     added = f"open_clip.add_model_config({argument!r}); " if argument != name else ""
-    job.report.text(f"{len(state)} tensors are in {path}: {added}open_clip.create_model({name!r}, pretrained={str(path)!r})")
+    job.report.text(f"{len(state)} tensors are in {path}. To load: {added}open_clip.create_model({name!r}, pretrained={str(path)!r})")
     return path
 
 
 def chosen(wanted: str, state: Mapping[str, Tensor], description: Description) -> tuple[str, str]:
-    """The model of the weights by open_clip's name, and as a person would name it: a JSON file has a name only once it was read.
+    """The model of the weights: its name in open_clip, and the argument that makes open_clip know it, which is a JSON file or that name.
 
     Raises:
-        ParameterError: for a name of no model.
-        CheckpointError: when the weights are not that model's, or no model's.
+        ParameterError: for an unknown model.
+        CheckpointError: when the weights do not fit that model, or any model.
     """
     if wanted:
         name = registered(wanted)
@@ -65,7 +68,7 @@ def chosen(wanted: str, state: Mapping[str, Tensor], description: Description) -
     names = names_of(state, description)
     if not names:
         raise CheckpointError(
-            f"{description}; no model of open_clip was found by these shapes: name=NAME or name=FILE.json says which it is"
+            f"{description}; no open_clip model has these shapes: set name=NAME, or name=FILE.json for a model of your own"
         )
     return names[0], names[0]
 
@@ -73,16 +76,16 @@ def chosen(wanted: str, state: Mapping[str, Tensor], description: Description) -
 def names_of(state: Mapping[str, Tensor], description: Description) -> list[str]:
     """open_clip's models that the weights fit, the likeliest first.
 
-    A model's activation cannot be seen in its weights: OpenAI's have the approximated one, of `-quickgelu`, other files are taken not to.
+    Weights do not show a model's activation: OpenAI's files are taken to use the approximated GELU of `-quickgelu`, all others not.
     """
-    registered("RN50")  # our own models are among open_clip's from then on
+    registered("RN50")  # adds our own models to open_clip's
     suited = [name for name in open_clip.list_models() if alike(open_clip.get_model_config(name), state) and fits(name, state, description)]
     quick = description.kind.startswith("openai")
     return sorted(suited, key=lambda name: (name != description.model, name.endswith("-quickgelu") != quick, len(name), name))
 
 
 def alike(config: Mapping[str, Any], state: Mapping[str, Tensor]) -> bool:
-    """Whether a model's numbers may be those of the weights: told without making the model."""
+    """Whether the weights may be this model's, judged by its configuration alone, without building it."""
     vision, text = config["vision_cfg"], config["text_cfg"]
     if "timm_model_name" in vision or "hf_model_name" in text:
         return False
@@ -91,7 +94,7 @@ def alike(config: Mapping[str, Any], state: Mapping[str, Tensor]) -> bool:
         return False
     if isinstance(vision["layers"], list):
         return all(blocks(state, f"visual.layer{stage}.") == count for stage, count in enumerate(vision["layers"], 1))
-    return blocks(state, "visual.transformer.resblocks.") == vision["layers"]
+    return bool(blocks(state, "visual.transformer.resblocks.") == vision["layers"])
 
 
 def fits(name: str, state: Mapping[str, Tensor], description: Description) -> bool:
@@ -103,10 +106,10 @@ def fits(name: str, state: Mapping[str, Tensor], description: Description) -> bo
 
 
 def fit(name: str, state: Mapping[str, Tensor], description: Description) -> None:
-    """Whether the weights are this model's; a `logit_bias` may be there or not.
+    """Check that the weights fit this model, with or without a `logit_bias`.
 
     Raises:
-        CheckpointError: naming what differs.
+        CheckpointError: naming the differences.
     """
     model = on_meta(name)
     found, wanted = (
@@ -119,15 +122,15 @@ def fit(name: str, state: Mapping[str, Tensor], description: Description) -> Non
 
 
 def on_meta(name: str) -> torch.nn.Module:
-    """A model without memory for its weights."""
+    """A model on torch's meta device, without memory for its weights."""
     with without_hints(), torch.device("meta"):
         model: torch.nn.Module = open_clip.create_model(name, load_weights=False, pretrained_hf=False, device="meta")
     return model
 
 
 def write(path: Path, state: Mapping[str, Tensor]) -> None:
-    """A state dict in the format of the file's suffix, whole or not at all."""
-    plain = {key: value.contiguous().clone() for key, value in state.items()}  # safetensors takes no two views of one memory
+    """Write a state dict in the format of the file's suffix. The file appears whole or not at all."""
+    plain = {key: value.contiguous().clone() for key, value in state.items()}  # safetensors refuses tensors that share memory
     with replaced(path) as beside:
         if path.suffix == ".safetensors":
             from safetensors.torch import save_file

@@ -1,4 +1,4 @@
-"""Held-out images with the captions that match them best, right and wrong ones marked."""
+"""Sheets of evaluated images with their best-matching captions or classes, right and wrong ones marked."""
 
 from __future__ import annotations
 
@@ -6,23 +6,42 @@ from PIL import Image
 
 from harness.torch.pictures import INK, RIGHT, WRONG, Line, captioned, sheet
 
-from .pairs import HeldOut
+from .class_folders import ClassFolders
+from .pairs import HeldOut, read_image
 from .retrieval import Retrieval
+from .zero_shot import Accuracy
 
 COLUMNS = 4
 WIDTH = 240
+NO_SCORE = "(no finite score)"
 
 
 def gallery(heldout: HeldOut, count: int, indices: list[int], captions: list[str], result: Retrieval) -> Image.Image:
-    """A sheet of `count` images spread over the held-out pairs, each with its three best captions, and its own where those are wrong."""
-    every = max(1, len(indices) // count)
-    return sheet([one(heldout, place, indices, captions, result) for place in range(0, len(indices), every)][:count], COLUMNS)
+    """A sheet of `count` images spread over the pairs, each with its three best captions, and its own if none of those is right."""
+    return sheet([with_captions(heldout, row, indices, captions, result) for row in spread(len(indices), count)], COLUMNS)
 
 
-def one(heldout: HeldOut, place: int, indices: list[int], captions: list[str], result: Retrieval) -> Image.Image:
-    image, _ = heldout.read(indices[place])
-    found = [captions[number] if number >= 0 else "(no score is finite)" for number in result.best[place].tolist()]
-    lines = [Line(text, RIGHT if text == captions[place] else WRONG, text == captions[place]) for text in found]
-    if captions[place] not in found:
-        lines.append(Line(f"({captions[place]})", INK))
+def with_captions(heldout: HeldOut, row: int, indices: list[int], captions: list[str], result: Retrieval) -> Image.Image:
+    image, _ = heldout.read(indices[row])
+    found = [captions[number] if number >= 0 else NO_SCORE for number in result.best[row].tolist()]
+    lines = [Line(text, RIGHT if text == captions[row] else WRONG, text == captions[row]) for text in found]
+    if captions[row] not in found:
+        lines.append(Line(f"({captions[row]})", INK))
     return captioned(heldout.transform(image), lines, WIDTH)
+
+
+def class_gallery(folders: ClassFolders, count: int, indices: list[int], result: Accuracy) -> Image.Image:
+    """A sheet of `count` images spread over the data, each with its best class, and its own if that is wrong."""
+    names, best = list(folders.classes.words), result.best.tolist()
+    pictures = []
+    for row in spread(len(indices), count):
+        index = indices[row]
+        found, right = names[best[row]] if best[row] >= 0 else NO_SCORE, names[folders.labels[index]]
+        lines = [Line(found, RIGHT if found == right else WRONG, found == right), *([] if found == right else [Line(f"({right})")])]
+        pictures.append(captioned(folders.transform(read_image(folders.paths[index])), lines, WIDTH))
+    return sheet(pictures, COLUMNS)
+
+
+def spread(size: int, count: int) -> list[int]:
+    """`count` evenly spaced rows of `size`, or all if there are fewer."""
+    return list(range(0, size, max(1, size // count)))[:count]

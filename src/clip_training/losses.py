@@ -10,21 +10,21 @@ from open_clip import ClipLoss
 from open_clip.loss import SigLipLoss
 from torch import nn
 
-from harness.torch import distributed
+from harness import world
 
 STARTS: dict[str, dict[str, Any]] = {"clip": {}, "siglip": {"init_logit_scale": math.log(10), "init_logit_bias": -10.0}}
-"""What a model of random weights begins with, where that is not open_clip's default."""
+"""Initial temperature and bias of a model with random weights, by loss, where they differ from open_clip's defaults."""
 
 
 def make_loss(name: str, rank: int | None = None, ranks: int | None = None) -> nn.Module:
-    """open_clip's loss of this rank's embeddings, contrasted with those of all ranks; by default those of this run.
+    """open_clip's loss of this rank's embeddings against those of all ranks, by default this run's.
 
-    It takes image and text embeddings (B, D), the scale of their products, and the bias added to them or None.
+    It takes image and text embeddings (B, D), the scale of their products, and the bias added to the products, or None.
     """
     warnings.filterwarnings("ignore", ".*distributed.nn.functional.all_gather is deprecated.*", FutureWarning)  # in open_clip's loss
     where = {
-        "rank": distributed.rank() if rank is None else rank,
-        "world_size": distributed.world_size() if ranks is None else ranks,
+        "rank": world.rank() if rank is None else rank,
+        "world_size": world.world_size() if ranks is None else ranks,
     }
     if name == "siglip":
         return SigLipLoss(**where)

@@ -1,4 +1,4 @@
-"""Models by name: open_clip's, our small ones, or a JSON file in open_clip's form."""
+"""Models by name: open_clip's, our small ones, or a JSON file in open_clip's format."""
 
 from __future__ import annotations
 
@@ -28,36 +28,36 @@ from .losses import STARTS
 
 @dataclass
 class Clip:
-    """A model with what belongs to it."""
+    """A model with what is needed to prepare its inputs."""
 
     name: str
     model: nn.Module
     tokenize: Callable[[str], Tensor]
-    """One text to (context length,) tokens."""
+    """Turns one text into (context length,) tokens."""
     transform: Callable[[Image.Image], Image.Image]
-    """Scale and crop as for evaluation."""
+    """Scales and crops an image for evaluation."""
     resample: Image.Resampling
     size: int
     """Side of the images in pixels."""
     width: int
-    """Dimensions of the embeddings."""
+    """Dimension of the embeddings."""
     mean: Tensor  # (3,)
     std: Tensor  # (3,)
 
 
 def make_clip(settings: ModelConfig, init_from: Path | None = None, loss: str = "clip") -> Clip:
-    """Build a model and fill it with the weights asked for; `init_from` wins over `model.pretrained`.
+    """Build a model and load its weights; `init_from` takes precedence over `model.pretrained`.
 
-    Weights that need it make it the `-quickgelu` variant of its name. A file's positional embedding is interpolated to the model's size.
+    OpenAI's weights select the `-quickgelu` variant of the model. A file's positional embedding is interpolated to the model's image size.
 
     Args:
         settings: name and weights.
         init_from: a file of weights.
-        loss: what it is made for: SigLIP's has a `logit_bias`, as has a model whose weights have one.
+        loss: the loss that the model is trained with; `siglip` adds a `logit_bias`, as do weights that have one.
 
     Raises:
-        ParameterError: for a name or a tag that there is not.
-        CheckpointError: for weights that cannot be read or do not fit.
+        ParameterError: for an unknown name or tag.
+        CheckpointError: for unusable weights.
     """
     name = registered(settings.name)
     source = init_from or (Path(settings.pretrained) if Path(settings.pretrained).is_file() else None)
@@ -65,7 +65,7 @@ def make_clip(settings: ModelConfig, init_from: Path | None = None, loss: str = 
     tags = open_clip.list_pretrained_tags_by_model(name)
     if tag and tag not in tags:
         raise ParameterError(
-            [f"model.pretrained={tag}: neither a file nor a tag of {name}{nearest(tag, tags)}: {', '.join(tags) or 'none'}"]
+            [f"model.pretrained={tag}: neither a file nor a tag of {name}{nearest(tag, tags)}; its tags: {', '.join(tags) or 'none'}"]
         )
     state, description = load(source) if source is not None else ({}, None)
     if description.kind.startswith("openai") if description else tag and open_clip.get_pretrained_cfg(name, tag).get("quick_gelu"):
@@ -80,7 +80,7 @@ def make_clip(settings: ModelConfig, init_from: Path | None = None, loss: str = 
 
 
 def assembled(name: str, model: nn.Module, tokenize: Callable[[str], Tensor], preprocess: PreprocessCfg, width: int) -> Clip:
-    """A model with what prepares texts and images for it."""
+    """Combine a model with what prepares texts and images for it."""
     steps = image_transform_v2(preprocess, is_train=False).transforms
 
     def transform(image: Image.Image) -> Image.Image:
@@ -102,7 +102,7 @@ def assembled(name: str, model: nn.Module, tokenize: Callable[[str], Tensor], pr
 
 
 def fill(model: nn.Module, state: Mapping[str, Tensor], description: Description) -> None:
-    """Copy the weights in, a positional embedding for images of another size interpolated (CLIP's 336 pixels begin with those of 224)."""
+    """Load the weights; a positional embedding for another image size is interpolated (CLIP's 336-pixel model starts from 224 pixels)."""
     bias = getattr(model, "logit_bias", None)
     state = fitted(state if bias is None else {"logit_bias": bias.detach(), **state}, model)
     resize_pos_embed(state, model)
@@ -113,19 +113,19 @@ def fill(model: nn.Module, state: Mapping[str, Tensor], description: Description
 
 
 def own_start(name: str) -> dict[str, float]:
-    """Temperature and bias that the model's own configuration states."""
+    """The initial temperature and bias in the model's own configuration."""
     config = open_clip.get_model_config(name) or {}
     return {key: config[key] for key in ("init_logit_scale", "init_logit_bias") if key in config}
 
 
 def quick(name: str) -> str:
-    """The variant of a model with OpenAI's activation, x * sigmoid(1.702 x), where there is one."""
+    """The variant of a model with OpenAI's activation, x * sigmoid(1.702 x), if there is one."""
     variant = f"{name}-quickgelu"
     return variant if variant in open_clip.list_models() else name
 
 
 def normalised(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-    """(B, 3, S, S) as a model takes it: uint8 scaled and normalised, floating point left as it is, because it has been before.
+    """Normalise images (B, 3, S, S) if they are uint8; floating-point images are already normalised.
 
     `mean` and `std` are (3, 1, 1), on the images' device.
     """
@@ -134,7 +134,7 @@ def normalised(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
 
 @contextmanager
 def without_hints() -> Iterator[None]:
-    """Keep open_clip from logging that weights are random: it does not know of those that are loaded next."""
+    """Keep open_clip from logging that the weights are random: it does not know that others are loaded next."""
     logging.disable(logging.WARNING)
     try:
         yield
@@ -143,10 +143,13 @@ def without_hints() -> Iterator[None]:
 
 
 def registered(name: str) -> str:
-    """The name under which open_clip knows the model that a person means.
+    """The name by which open_clip knows a model, after registering our small models or the JSON file with it.
 
-    The paper's names (RN50, ViT-B/32, ViT-L/14-336px or ViT-L/14@336px) are open_clip's models with GELU, the activation of GPT-2 that
-    the paper refers to. OpenAI's program has an approximation in its place, which OpenAI's weights need: `NAME-quickgelu`.
+    The paper's names (RN50, ViT-B/32, ViT-L/14-336px or ViT-L/14@336px) mean open_clip's models with GELU, the activation of GPT-2 that
+    the paper refers to. OpenAI's own program uses an approximation of GELU, so OpenAI's weights need `NAME-quickgelu`.
+
+    Raises:
+        ParameterError: for an unknown name or a missing file.
     """
     open_clip.add_model_config(FOLDER)
     if name.endswith(".json"):
@@ -155,5 +158,5 @@ def registered(name: str) -> str:
         open_clip.add_model_config(Path(name))
         return Path(name).stem
     if plain(name) not in open_clip.list_models():
-        raise ParameterError([f"model.name={name}: {problem_of_model(name) or 'it names none'}"])
+        raise ParameterError([f"model.name={name}: {problem_of_model(name) or 'names no model'}"])
     return plain(name)

@@ -1,13 +1,13 @@
-"""Make the folder that prompt tuning reads fastest: img/, text/ and npz/ of the same stems.
+"""Prepare images for fast prompt tuning: write img/, text/ and npz/ with the same stems.
 
 python -m clip_training.npz folder=yourdataset out=yourdataset model_name=ViT-L/14
 
-An .npz file holds `data`, float16 (3, S, S): the image, cropped and normalised as the model takes it. Options (key=value):
+An .npz file holds `data`, float16 (3, S, S): the image, cropped and normalised for the model. Options (key=value):
 """
 
 from __future__ import annotations
 
-if __name__ == "__main__":  # before PyTorch is imported: what is wrong with a line is told at once
+if __name__ == "__main__":  # before PyTorch is imported, so that a wrong command line fails at once
     from harness.door import enter
 
     enter("clip", "make_npz", __doc__)
@@ -22,28 +22,33 @@ from PIL import Image
 from torch import Tensor
 
 from harness import Job
+from harness.errors import ParameterError
 from harness.files import replaced
 
-from .frozen import FOLDERS
-from .lists import LISTS
-from .loading import datasets
+from .config import NpzConfig
+from .dataloaders import datasets
 from .model import Clip, make_clip, normalised
-from .pairs import HeldOut, Pairs, Unusable
+from .npz_pairs import FOLDERS
+from .pairs import HeldOut, Pairs, UnusableError
+from .splits import LISTS
 
 
 def make_npz(job: Job) -> Path:
-    """Write img/, text/, npz/, train_set.txt and val_set.txt, and return their folder. Pairs that cannot be used are left out.
+    """Write img/, text/, npz/, train_set.txt and val_set.txt, and return their folder. Unusable pairs are left out.
 
     Args:
-        job: its settings are an NpzConfig, and its dataset is pairs in any form, which keep their img/ and text/ where the same place is
-            `out`; without one it is written to the run's folder.
+        job: its settings are an NpzConfig. Its dataset is pairs in any form, or None where `data.stream` names them. If `out` is the
+            dataset's own folder, its img/ and text/ stay as they are.
 
     Raises:
-        HarnessError: for settings or data that do not do.
+        HarnessError: for invalid settings or unusable data.
     """
-    settings, folder = job.settings, job.dataset
+    settings: NpzConfig = job.settings
+    folder = job.dataset
+    if settings.data.module:
+        raise ParameterError(["data.module: cannot be used with make_npz, which needs image files and captions"])
     clip = make_clip(settings.model)
-    training, heldout = datasets(clip, settings, folder, job.seed)
+    training, heldout = datasets(clip, settings.data, folder, job.seed)
     out = Path(settings.out) if settings.out else job.output_dir / "data"
     in_place = folder is not None and out.resolve() == folder.resolve()
     for name in FOLDERS:
@@ -57,20 +62,20 @@ def make_npz(job: Job) -> Path:
             stem = pair.stem if twice[pair.stem] == 1 or in_place else f"{name[0]}{index:07d}-{pair.stem}"
             try:
                 write(data, index, stem, out, clip, random=settings.crop == "random", copy=not in_place)
-            except Unusable as error:
+            except UnusableError as error:
                 unusable.append(str(error))
             else:
                 stems.append(stem)
         write_list(out / name, stems)
     if unusable:
-        job.report.text(f"{len(unusable)} pairs cannot be used and were left out, e.g. {unusable[0]}")
+        job.report.text(f"{len(unusable)} pairs are unusable and were left out, e.g. {unusable[0]}")
     count = len(training) + len(heldout) - len(unusable)
-    job.report.text(f"{count} pairs for {clip.name}, {clip.size} pixels, are in {out}: finetune_vpt takes it as its data")
+    job.report.text(f"{count} pairs for {clip.name}, {clip.size} pixels, are in {out}, ready for finetune_vpt")
     return out
 
 
 def write(data: Pairs, index: int, stem: str, out: Path, clip: Clip, *, random: bool, copy: bool) -> None:
-    """One pair's files, each of which appears whole or not at all."""
+    """Write one pair's files. The .npz file appears whole or not at all."""
     image, captions = data.read(index)
     rng = np.random.default_rng([data.seed, 0, index])
     pixels = data.prepared(image) if isinstance(data, HeldOut) else centre_or_random(data, image, clip, rng if random else None)

@@ -1,4 +1,4 @@
-"""The paper's optimiser: AdamW with decay on weight matrices only, and a cosine to zero after a linear warm-up."""
+"""Optimisers: the paper's AdamW, or SGD, with decay on weight matrices only; and a cosine schedule to zero after a linear warm-up."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import math
 from typing import Any
 
 from torch import nn
-from torch.optim import AdamW, Optimizer
+from torch.optim import SGD, AdamW, Optimizer
 
-from .config import OptimConfig
+from .config import OptimConfig, SgdConfig
 
 FAMILIES = {"vit": ((0.9, 0.98), 1e-6), "resnet": ((0.9, 0.999), 1e-8)}
 """(beta1, beta2) and epsilon by family (Radford et al. 2021, table 19)."""
@@ -24,18 +24,18 @@ LEARNING_RATES = {
     "ViT-L-14": 4e-4,
     "ViT-L-14-336": 2e-5,
 }
-"""Highest learning rate by open_clip's name (Radford et al. 2021, tables 19 and 20)."""
+"""Peak learning rate by open_clip's model name (Radford et al. 2021, tables 19 and 20)."""
 
 
 def family_of(model: nn.Module) -> str:
-    """`resnet` for image towers with batch normalisation, `vit` for the others."""
+    """`resnet` when the image tower has batch normalisation, otherwise `vit`."""
     visual = model.visual
     assert isinstance(visual, nn.Module)
     return "resnet" if any(isinstance(module, nn.BatchNorm2d) for module in visual.modules()) else "vit"
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Trainable parameters in two groups: matrices and embeddings, which decay, and gains, biases and logit_scale, which do not."""
+    """Trainable parameters in two groups: matrices and embeddings decay; gains, biases and logit_scale do not."""
     decayed: list[nn.Parameter] = []
     free: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
@@ -45,17 +45,19 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, An
     return [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
 
 
-def make_optimizer(model: nn.Module, settings: OptimConfig, name: str = "", compiled: bool = False) -> Optimizer:
-    """AdamW over the model's trainable parameters.
+def make_optimizer(model: nn.Module, settings: OptimConfig | SgdConfig, name: str = "", compiled: bool = False) -> Optimizer:
+    """SGD or AdamW over the model's trainable parameters.
 
     Args:
-        model: an open_clip model.
-        settings: of the optimiser; what is 0 is the paper's.
-        name: of the model, as open_clip knows it.
-        compiled: with torch.compile, where that makes a difference.
+        model: an open_clip model, or one with the same two towers.
+        settings: the optimiser's; for AdamW, 0 selects the paper's value.
+        name: the model's name in open_clip.
+        compiled: whether to compile AdamW's kernels, where that makes a difference.
     """
-    (_, beta2), eps = FAMILIES[family_of(model)]
     groups = parameter_groups(model, settings.weight_decay)
+    if isinstance(settings, SgdConfig):
+        return SGD(groups, lr=settings.lr, momentum=settings.momentum)
+    (_, beta2), eps = FAMILIES[family_of(model)]
     lr = settings.lr or learning_rate_of(name)
     betas = (settings.beta1, settings.beta2 or beta2)
     if settings.state_dtype == "fp32" and settings.text_weights == "fp32":
@@ -66,12 +68,12 @@ def make_optimizer(model: nn.Module, settings: OptimConfig, name: str = "", comp
 
 
 def learning_rate_of(name: str) -> float:
-    """The paper's highest learning rate for a model."""
-    return LEARNING_RATES.get(name.removesuffix("-quickgelu"), 5e-4)
+    """The paper's peak learning rate for a model; a model that is not in the paper gets ViT-B/32's."""
+    return LEARNING_RATES.get(name.removesuffix("-quickgelu"), LEARNING_RATES["ViT-B-32"])
 
 
 def cosine_with_warmup(step: int, warmup: int, total: int) -> float:
-    """Factor on the learning rate at optimizer step `step`, counted from 0: up to 1 in `warmup` steps, down to 0 at `total`."""
+    """Learning-rate factor at optimizer step `step`, counted from 0: rises to 1 over `warmup` steps, then falls to 0 at `total`."""
     if step < warmup:
         return (step + 1) / warmup
     return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup) / max(1, total - warmup))))

@@ -1,4 +1,4 @@
-"""Image-text pairs: how they are read, and what a model is given of them.
+"""Image-text pairs: how they are read, and how they are prepared for a model.
 
 Every random choice is a function of (seed, epoch, index), so that it does not matter which process makes it, or when.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,85 +17,85 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from harness.errors import DataError
-from harness.torch.decoding import Undecodable, decode
+from harness.torch.decoding import UndecodableError, decode
 
-from .sources import File
+from .file_trees import File
 from .texts import lines_of, text_of
 
 
 @dataclass(frozen=True, slots=True)  # there may be millions
 class Pair:
-    """Where an image and its captions are."""
+    """An image and its captions, not read yet."""
 
     image: File
     captions: File | tuple[str, ...]
     """A file, or the captions themselves."""
     key: str = "caption"
-    """Under which a .json file has its caption, if not under `caption`."""
+    """The key of the caption in a .json file; `caption` is tried next."""
     encoding: str = "utf-8"
-    """Of a file with captions."""
+    """Encoding of a caption file."""
 
     @property
     def stem(self) -> str:
         return self.image.stem
 
     def read_image(self) -> Image.Image:
-        """The decoded image in RGB, or `Unusable`."""
+        """The decoded image in RGB. Raises an UnusableError when it cannot be read."""
         return read_image(self.image)
 
     def read_captions(self) -> list[str]:
-        """The captions, one at least, or `Unusable`."""
+        """The captions, at least one. Raises an UnusableError when there is none."""
         if isinstance(self.captions, tuple):
             if not self.captions:
-                raise Unusable(f"{self.image}: has no caption")
+                raise UnusableError(f"{self.image}: has no caption")
             return list(self.captions)
         return read_captions(self.captions, self.key, self.encoding)
 
 
-class Unusable(Exception):  # noqa: N818  it is no error of the run: the pair is skipped and counted
-    """A pair without a readable image or without a caption."""
+class UnusableError(DataError):
+    """A pair without a readable image or without a caption. It does not end the run: the pair is skipped and counted."""
 
 
 def read_captions(file: File, key: str = "caption", encoding: str = "utf-8") -> list[str]:
-    """The non-empty lines of a caption file; of a .json file, of what it has under `key` or `caption`: a text or a list of texts.
+    """The non-empty lines of a caption file. In a .json file the captions stand under `key` or `caption`, as a text or a list of texts.
 
     Raises:
-        Unusable: when there is none, or it is in another encoding.
+        UnusableError: when there is no caption, or the file has another encoding.
     """
     try:
         text = text_of(file.read_bytes(), encoding)
         if file.suffix.lower() == ".json":
             text = caption_in(json.loads(text), key)
     except (OSError, ValueError) as error:
-        raise Unusable(f"{file}: {error}") from error
+        raise UnusableError(f"{file}: {error}") from error
     captions = lines_of(text)
     if not captions:
-        raise Unusable(f"{file}: holds no caption")
+        raise UnusableError(f"{file}: holds no caption")
     return captions
 
 
 def caption_in(stated: object, key: str) -> str:
-    """The caption among what a JSON file states; several are separated by newlines."""
+    """The captions in a JSON file's content, separated by newlines."""
     found = next((stated[name] for name in (key, "caption") if stated.get(name)), "") if isinstance(stated, dict) else ""
     return "\n".join(map(str, found)) if isinstance(found, list) else str(found)
 
 
 def read_image(file: File) -> Image.Image:
-    """A decoded image in RGB; `harness.torch.decoding` says how.
+    """A decoded image in RGB; see `harness.torch.decoding`.
 
     Raises:
-        Unusable: when it cannot be read.
+        UnusableError: when it cannot be read.
     """
     try:
         return decode(file.read_bytes())
-    except (OSError, Undecodable) as error:
-        raise Unusable(f"{file}: {error}") from error
+    except (OSError, UndecodableError) as error:
+        raise UnusableError(f"{file}: {error}") from error
 
 
 def random_crop_box(width: int, height: int, rng: np.random.Generator) -> tuple[int, int, int, int]:
     """RandomResizedCrop(scale=(.75, 1), ratio=(1, 1)): left, top, right, bottom of a square of 75 to 100 % of the area.
 
-    Where ten such squares are larger than the image (it is far from square), the largest one in the middle.
+    When ten such squares do not fit into the image, because it is far from square, this is the largest square in its middle.
     """
     for area in rng.uniform(0.75, 1, 10) * width * height:
         side = round(float(np.sqrt(area)))
@@ -107,12 +108,12 @@ def random_crop_box(width: int, height: int, rng: np.random.Generator) -> tuple[
 
 
 Skipped = dict[int, str]
-"""Indices of pairs that cannot be used, and why."""
+"""Indices of unusable pairs, and why each is unusable."""
 
 
 @dataclass
 class Sample:
-    """One pair as a model takes it, and the pairs that were skipped on the way to it."""
+    """One pair prepared for a model, and the pairs that were skipped on the way to it."""
 
     index: int
     image: Tensor  # (3, S, S) uint8, or normalised
@@ -121,19 +122,19 @@ class Sample:
 
 
 class Pairs(Dataset[Sample | Skipped]):
-    """Pairs, read when they are asked for.
+    """Training pairs, read on demand.
 
     Args:
         pairs: what to read.
-        tokenize: text to tokens.
-        resample: the filter of Pillow with which the model's images are scaled.
+        tokenize: turns a text into tokens.
+        resample: Pillow's filter for scaling the model's images.
         size: side of the images in pixels.
         seed: of crops and captions.
-        keep: whether to keep what was read.
+        keep: whether to keep decoded images in memory.
     """
 
     left_out: Sequence[str] = ()
-    """Files that are in no pair, and why."""
+    """Files that belong to no pair, and why."""
 
     def __init__(
         self, pairs: Sequence[Pair], tokenize: Callable[[str], Tensor], resample: Image.Resampling, size: int, *, seed: int, keep: bool
@@ -148,24 +149,25 @@ class Pairs(Dataset[Sample | Skipped]):
         """The training sample at (epoch, index). An unusable pair is replaced by the next usable one.
 
         Raises:
-            DataError: when no pair at all is usable.
+            DataError: when no pair is usable.
         """
         epoch, wanted = place
         skipped: Skipped = {}
         for index in [*range(wanted, len(self)), *range(wanted)]:
             try:
                 image, captions = self.read(index)
-            except Unusable as error:
+            except UnusableError as error:
                 skipped[index] = str(error)
                 continue
             rng = np.random.default_rng([self.seed, epoch, wanted])
             caption = captions[int(rng.integers(len(captions)))]
             return Sample(index, self.augmented(image, rng), self.tokenize(caption), skipped)
-        raise DataError(f"none of {len(self)} pairs can be used; the first: {skipped[wanted]}")
+        raise DataError(f"none of {len(self)} pairs is usable; the first: {skipped[wanted]}")
 
     def augmented(self, image: Image.Image, rng: np.random.Generator) -> Tensor:
-        """(3, S, S) uint8 of what was read: a random square, scaled."""
-        return as_tensor(image.resize((self.size, self.size), self.resample, random_crop_box(*image.size, rng), reducing_gap=None))
+        """(3, S, S) uint8: a random square of an image, scaled."""
+        width, height = image.size
+        return as_tensor(image.resize((self.size, self.size), self.resample, random_crop_box(width, height, rng), reducing_gap=None))
 
     def read(self, index: int) -> tuple[Image.Image, list[str]]:
         if self.kept is not None and index in self.kept:
@@ -178,26 +180,42 @@ class Pairs(Dataset[Sample | Skipped]):
 
 
 class HeldOut(Pairs):
-    """Pairs as they are evaluated: the first caption, the image scaled and cropped in the model's own way; of unusable ones why."""
+    """Pairs for evaluation: the first caption, and the image scaled and cropped in the model's own way. Unusable pairs give the reason.
 
-    def __init__(self, *arguments: object, transform: Callable[[Image.Image], Image.Image], **options: object) -> None:
-        super().__init__(*arguments, **options)  # type: ignore[arg-type]
+    Args:
+        transform: scales and crops an image for evaluation.
+
+    The other arguments are those of `Pairs`.
+    """
+
+    def __init__(
+        self,
+        pairs: Sequence[Pair],
+        tokenize: Callable[[str], Tensor],
+        resample: Image.Resampling,
+        size: int,
+        *,
+        seed: int,
+        keep: bool,
+        transform: Callable[[Any], Image.Image],
+    ) -> None:
+        super().__init__(pairs, tokenize, resample, size, seed=seed, keep=keep)
         self.transform = transform
         self.texts: dict[int, str] = {}
 
     def __getitem__(self, index: int) -> Sample | Skipped:  # type: ignore[override]
         try:
             image, captions = self.read(index)
-        except Unusable as error:
+        except UnusableError as error:
             return {index: str(error)}
         return Sample(index, self.prepared(image), self.tokenize(captions[0]), {})
 
     def prepared(self, image: Image.Image) -> Tensor:
-        """(3, S, S) uint8 of what was read."""
+        """(3, S, S) uint8."""
         return as_tensor(self.transform(image))
 
     def caption(self, index: int) -> str:
-        """The text that a pair is evaluated with."""
+        """The caption that a pair is evaluated with."""
         if index not in self.texts:
             self.texts[index] = self.pairs[index].read_captions()[0]
         return self.texts[index]
@@ -210,7 +228,7 @@ def as_tensor(image: Image.Image) -> Tensor:
 
 @dataclass
 class Batch:
-    """Samples stacked."""
+    """Stacked samples."""
 
     index: Tensor  # (B,)
     images: Tensor  # (B, 3, S, S) uint8, or normalised
@@ -218,12 +236,12 @@ class Batch:
     skipped: Skipped
 
     def pin_memory(self) -> Batch:
-        """Called by torch's loader, to let copies to a GPU overlap with work."""
+        """Called by torch's loader, so that copying to a GPU overlaps with computing."""
         return Batch(self.index.pin_memory(), self.images.pin_memory(), self.tokens.pin_memory(), self.skipped)
 
 
 def collate(samples: Iterable[Sample | Skipped | None]) -> Batch:
-    """Stack the samples that are there."""
+    """Stack the usable samples, and collect the reasons for the others."""
     samples = list(samples)
     there = [sample for sample in samples if isinstance(sample, Sample)]
     skipped = [sample.skipped if isinstance(sample, Sample) else sample or {} for sample in samples]

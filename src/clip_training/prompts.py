@@ -1,8 +1,9 @@
-"""Visual prompts (Jia et al. 2022, arXiv:2203.12119): learned tokens beside a frozen vision transformer's own."""
+"""Visual prompts (Jia et al. 2022, arXiv:2203.12119): learned tokens added to those of a frozen vision transformer."""
 
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -15,6 +16,8 @@ from torch import Tensor, nn
 
 from harness.errors import ParameterError
 
+from .checkpoint import KEY
+from .contrastive_module import ContrastiveModule
 from .model import Clip
 
 PLACE = "visual.prompts."
@@ -22,17 +25,17 @@ CLASS_TOKENS = ("visual.class_embedding", "visual.trunk.cls_token")
 
 
 class Prompts(nn.Module):
-    """Tokens that stand after a transformer's class token: put in before the first block, taken out after the last.
+    """Tokens inserted after a transformer's class token before the first block, and removed after the last.
 
-    Shallow ones are those of the first block and go through all; deep ones are replaced by new ones before each block but the last.
+    Shallow prompts are inserted once and pass through all blocks. Deep prompts are replaced by new ones before each block but the last.
 
     Args:
-        blocks: of the transformer, each of tokens (B, L, D).
+        blocks: the transformer's blocks, which take tokens (B, L, D).
         width: D.
-        count: tokens in a block.
-        deep: whether blocks have tokens of their own.
-        dropout: probability with which an entry of a token is left out while training.
-        prefix: tokens of the transformer before the image's patches.
+        count: prompts in a block.
+        deep: whether each block has prompts of its own.
+        dropout: probability of zeroing an entry of a prompt during training.
+        prefix: the transformer's own tokens before those of the image patches.
     """
 
     def __init__(self, blocks: Sequence[nn.Module], width: int, count: int, deep: bool, dropout: float, prefix: int) -> None:
@@ -56,7 +59,7 @@ class Prompts(nn.Module):
 
 
 def add_prompts(clip: Clip, *, tokens: int, deep: bool, dropout: float) -> Prompts:
-    """Give a model's image tower prompts, which become part of its state dict, and freeze all but them and the class token.
+    """Add prompts to a model's image tower, as part of its state dict, and freeze everything but them and the class token.
 
     Raises:
         ParameterError: when the tower is no vision transformer of open_clip's or timm's plain form.
@@ -68,7 +71,7 @@ def add_prompts(clip: Clip, *, tokens: int, deep: bool, dropout: float) -> Promp
         blocks, prefix, width = visual.trunk.blocks, visual.trunk.num_prefix_tokens, visual.trunk.embed_dim
     else:
         kind = type(visual.trunk if isinstance(visual, TimmModel) else visual).__name__
-        raise ParameterError([f"model.name={clip.name}: its image tower is no vision transformer that prompts fit in, but a {kind}"])
+        raise ParameterError([f"model.name={clip.name}: prompts need a vision transformer as the image tower; this one is a {kind}"])
     prompts = Prompts(blocks, width, tokens, deep, dropout, prefix)
     visual.prompts = prompts
     for name, parameter in clip.model.named_parameters():
@@ -77,7 +80,7 @@ def add_prompts(clip: Clip, *, tokens: int, deep: bool, dropout: float) -> Promp
 
 
 def is_learned(name: str) -> bool:
-    """Whether a parameter or buffer is one that prompt tuning changes."""
+    """Whether prompt tuning changes this parameter or buffer."""
     return name.startswith(PLACE) or name in CLASS_TOKENS
 
 
@@ -87,13 +90,13 @@ def learned(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def prompts_of(clip: Clip) -> Prompts | None:
-    """The prompts that a model has."""
+    """The model's prompts, if it has any."""
     found = getattr(clip.model.visual, "prompts", None)
     return found if isinstance(found, Prompts) else None
 
 
-def stated(clip: Clip, prompts: Prompts, pretrained: str) -> dict[str, Any]:
-    """What a file of prompts says of itself: enough to build them anew, and to know the model that they belong to."""
+def metadata_of(clip: Clip, prompts: Prompts, pretrained: str) -> dict[str, Any]:
+    """What a file of prompts states about itself: enough to rebuild them, and to recognise the model that they belong to."""
     _, count, _ = prompts.tokens.shape
     base = fingerprint(clip.model.state_dict())
     shape = {"tokens": count, "deep": prompts.deep, "dropout": prompts.dropout.p}
@@ -101,10 +104,36 @@ def stated(clip: Clip, prompts: Prompts, pretrained: str) -> dict[str, Any]:
 
 
 def fingerprint(state: Mapping[str, Tensor]) -> str:
-    """SHA-256 of all that prompt tuning leaves as it is."""
+    """SHA-256 of everything that prompt tuning leaves unchanged."""
     digest = hashlib.sha256()
     for name in sorted(state):
         if not is_learned(name):
             digest.update(name.encode())
             digest.update(state[name].detach().cpu().float().contiguous().numpy().tobytes())
     return digest.hexdigest()
+
+
+class PromptTuning(ContrastiveModule):
+    """Trains prompts. Everything frozen also stays in evaluation mode, so that its dropout draws nothing.
+
+    Args:
+        clip: a model with prompts.
+        metadata: what a checkpoint states about the prompts.
+        arguments: passed on to ContrastiveModule, as are `options`.
+    """
+
+    def __init__(self, clip: Clip, metadata: dict[str, Any], *arguments: Any, **options: Any) -> None:
+        super().__init__(clip, *arguments, **options)
+        self.metadata = metadata
+        self.train()
+        warnings.filterwarnings("ignore", ".*module.s. in eval mode at the start of training.*")  # on purpose
+
+    def train(self, mode: bool = True) -> PromptTuning:
+        super().train(mode)
+        self.model.eval()
+        self.model.visual.prompts.train(mode)
+        return self
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_save_checkpoint(checkpoint)
+        checkpoint[KEY] = self.metadata

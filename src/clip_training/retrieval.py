@@ -1,4 +1,4 @@
-"""How well images find their captions and captions their images, beside what chance would give."""
+"""Recall of image-text retrieval in both directions, next to the recall of a random ranking."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ import torch
 from open_clip import ClipLoss
 from torch import Tensor, nn
 
+from harness.report import Report
 from harness.torch.scores import above_and_tied, best_of
 
 KS = (1, 5, 10)
-ROWS = 1024  # of the table of scores at a time: all of it is too large for many pairs
+ROWS = 1024
+"""Queries scored at a time: the whole matrix of scores does not fit into memory for many pairs."""
 
 
 @dataclass(frozen=True)
@@ -23,15 +25,27 @@ class Retrieval:
     recall: dict[tuple[str, int], float]
     chance: dict[int, float]
     best: Tensor
-    """(N, 3) captions that match each image best, best first; -1 where no more of them have a score."""
+    """(N, 3) captions that match each image best, best first; -1 where there are no more with a finite score."""
+
+    def __str__(self) -> str:
+        parts = ((k, self.recall["image to text", k], self.recall["text to image", k], self.chance[k]) for k in KS)
+        return ", ".join(f"recall@{k} {found:.3f} / {back:.3f} (chance {chance:.3f})" for k, found, back, chance in parts)
+
+
+def report_recall(result: Retrieval, report: Report, step: int) -> None:
+    """Report recall and chance as scalars."""
+    for (direction, k), value in result.recall.items():
+        report.scalar(f"recall@{k}", direction, value, step)
+    for k, value in result.chance.items():
+        report.scalar(f"recall@{k}", "chance", value, step)
 
 
 def retrieval(images: Tensor, texts: Tensor, captions: Sequence[str]) -> Retrieval:
     """Rank all captions for each image, and all images for each caption.
 
-    Captions of equal text are one caption: whichever of them, or of their images, is found counts as right. A wrong candidate that
-    scores the same as the best right one counts as ranked before it, so that a model which sees no difference finds nothing; so does one
-    whose score is not finite, and a query none of whose right candidates has a finite score finds nothing.
+    Captions of equal text are one caption: finding any of them, or of their images, counts as right. A wrong candidate with the same score
+    as the best right one counts as ranked before it, so that a model that gives equal scores finds nothing. So does a wrong candidate
+    whose score is not finite. A query finds nothing when none of its right candidates has a finite score.
 
     Args:
         images: (N, D) unit vectors.
@@ -52,7 +66,10 @@ def retrieval(images: Tensor, texts: Tensor, captions: Sequence[str]) -> Retriev
 
 
 def ranks_and_best(queries: Tensor, candidates: Tensor, group: Tensor) -> tuple[Tensor, Tensor]:
-    """For each query (N,) wrong candidates that come before the best right one, and (N, 3) best candidates, in pieces of ROWS queries."""
+    """For each query, the number (N,) of wrong candidates ranked before the best right one, and the (N, 3) best candidates.
+
+    Computed for ROWS queries at a time.
+    """
     before, best = [], []
     for start in range(0, len(queries), ROWS):
         scores = queries[start : start + ROWS] @ candidates.T
@@ -64,16 +81,16 @@ def ranks_and_best(queries: Tensor, candidates: Tensor, group: Tensor) -> tuple[
 
 
 def chance_of(candidates: int, right: int, k: int) -> float:
-    """Probability that at least one of `right` among `candidates` is among the first `k` of a random order."""
+    """Probability that at least one of the `right` ones among `candidates` is in the first `k` places of a random order."""
     return 1 - comb(candidates - right, k) / comb(candidates, k) if k < candidates else 1.0
 
 
 def contrastive_loss(
     images: Tensor, texts: Tensor, scale: Tensor, batch_size: int, loss: nn.Module | None = None, bias: Tensor | None = None
 ) -> float:
-    """Mean loss over consecutive batches (the last incomplete one dropped, unless it is the only one).
+    """Mean loss over consecutive batches, without the last incomplete batch unless it is the only one. The default is CLIP's loss.
 
-    Evaluated on embeddings of all ranks, so that it does not depend on how many there are. By default it is CLIP's.
+    Evaluated on the embeddings of all ranks, so that the result does not depend on their number.
     """
     size, loss = min(batch_size, len(images)), loss or ClipLoss()
     starts = range(0, len(images) - size + 1, size)

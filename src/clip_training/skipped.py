@@ -1,4 +1,4 @@
-"""What became of pairs that cannot be used: each is listed with its reason in skipped.txt, and they are counted in the log."""
+"""Reporting unusable pairs: each is listed with its reason in skipped.txt, and the log counts them."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ FILE = "skipped.txt"
 
 
 class ListSkipped(Callback):
-    """Gathers from all ranks what batches say was skipped; a resumed run goes on with the list of the one before.
+    """Gathers the skipped pairs of all ranks' batches. A resumed run continues the list of the run before.
 
     Args:
-        report: where the count and the list go.
-        output: the folder that the list is written to.
-        left_out: files that are in no pair, and why.
+        report: where the counts and the list go.
+        output: the folder to write the list to.
+        left_out: files that belong to no pair, and why.
     """
 
     def __init__(self, report: Report, output: Path, left_out: Sequence[str] = ()) -> None:
@@ -46,14 +46,14 @@ class ListSkipped(Callback):
         self.tell()
 
     def tell(self) -> None:
-        """Bring the ranks' lists together; rank 0 writes what is new. Every rank takes part."""
+        """Merge the ranks' lists; rank 0 writes the result if it is longer. Every rank must call this."""
         if world_size() > 1:
             lists: list[Any] = [None] * world_size()
             dist.all_gather_object(lists, self.found)
             self.found = {part: {index: reason for each in lists for index, reason in each[part].items()} for part in self.found}
         count = sum(map(len, self.found.values())) + len(self.left_out)
         if rank() == 0 and count > self.told:
-            tell(self.found, self.report, self.output, self.left_out)
+            write_list(self.found, self.report, self.output, self.left_out)
         self.told = count
 
     def state_dict(self) -> dict[str, Any]:
@@ -63,16 +63,16 @@ class ListSkipped(Callback):
         self.found = state_dict["found"]
 
 
-def tell(found: Mapping[str, Skipped], report: Report, output: Path, left_out: Sequence[str] = ()) -> None:
-    """Write the list of each part's pairs and of files in no pair, and say how many they are."""
+def write_list(found: Mapping[str, Skipped], report: Report, output: Path, left_out: Sequence[str] = ()) -> None:
+    """Write the list of skipped pairs and of files in no pair, and report how many there are."""
     lines = [f"{part}\t{' '.join(reason.split())}" for part, skipped in found.items() for _, reason in sorted(skipped.items())]
     unpaired = [f"in no pair\t{' '.join(reason.split())}" for reason in left_out]
     with replaced(output / FILE) as beside:
         beside.write_text("".join(f"{line}\n" for line in [*lines, *unpaired]), "utf-8", "backslashreplace")
     report.artifact("skipped", output / FILE)
     counts = " and ".join(f"{len(skipped)} {part}" for part, skipped in found.items() if skipped)
-    say = {f"{counts} pairs cannot be used and were skipped so far": lines, f"{len(unpaired)} files are in no pair": unpaired}
-    for what, listed in say.items():
+    summaries = {f"{counts} pairs are unusable and were skipped so far": lines, f"{len(unpaired)} files belong to no pair": unpaired}
+    for summary, listed in summaries.items():
         if listed:
             examples = "; ".join(line.partition("\t")[2] for line in listed[:3])
-            report.text(f"{what}, all of them in {output / FILE}: {examples.encode(errors='backslashreplace').decode()}")
+            report.text(f"{summary}, listed in {output / FILE}, e.g. {examples.encode(errors='backslashreplace').decode()}")

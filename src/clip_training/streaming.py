@@ -1,4 +1,4 @@
-"""Files of an S3 store, fetched when they are asked for: whole or in part, and kept in a cache of limited size."""
+"""Files in an S3 store, fetched on demand, whole or in part, and kept in a cache of limited size."""
 
 from __future__ import annotations
 
@@ -19,37 +19,37 @@ from harness.errors import DataError, StoreError
 from harness.s3 import Place
 from harness.storage import place
 
-from .sources import Source, is_hidden
+from .file_trees import FileTree, is_hidden
 
 AHEAD = 1 << 20
-"""Bytes fetched at a time while an archive is indexed."""
+"""Bytes fetched at a time while indexing an archive."""
 MISSING = ("NoSuchKey", "404")
 
 
-class Stream(Source):
-    """What is stored below an address.
+class Stream(FileTree):
+    """All objects below an address.
 
     Args:
-        uri: s3://bucket/prefix, found and opened as `harness.storage` says.
-        limit: bytes that the cache may take; 0 keeps nothing.
+        uri: s3://bucket/prefix, resolved by `harness.storage`.
+        limit: the cache's size in bytes; 0 caches nothing.
 
     Raises:
-        StoreError: the store does not answer or refuses.
-        DataError: nothing is stored there.
+        StoreError: when the store does not answer or refuses access.
+        DataError: when nothing is stored there.
     """
 
     def __init__(self, uri: str, limit: int) -> None:
-        self.stated = place(uri)
-        entries = self.stated.objects()
+        root = place(uri)
+        entries = root.objects()
         if not entries:
             raise DataError(f"data.stream={uri}: nothing is stored below it")
         self.entries = {PurePosixPath(name): (int(entry["Size"]), str(entry["ETag"])) for name, entry in sorted(entries.items())}
-        self.stated = dataclasses.replace(self.stated)  # without connections, which a loader's processes would share
+        self.root = dataclasses.replace(root)  # a copy without open connections, which loader processes would share after a fork
         self.opened: tuple[int, Place] | None = None
         self.cache = Cache(cache_folder() / "streams", limit)
 
     def __str__(self) -> str:
-        return self.stated.uri.rstrip("/")
+        return self.root.uri.rstrip("/")
 
     def names(self) -> list[PurePosixPath]:
         return sorted(name for name in self.entries if not is_hidden(name))
@@ -64,7 +64,7 @@ class Stream(Source):
         return io.BufferedReader(Ranges(self, name, self.entries[name][0]), AHEAD)
 
     def state(self, name: PurePosixPath) -> str:
-        return f"{self.stated.bucket} {self.address(name)} {self.entries[name]} {self.stated.access.endpoint}"
+        return f"{self.root.bucket} {self.address(name)} {self.entries[name]} {self.root.access.endpoint}"
 
     def known(self, name: PurePosixPath) -> str:
         return " ".join(map(str, self.entries.get(name, ("missing",))))
@@ -84,7 +84,7 @@ class Stream(Source):
         return content
 
     def fetch(self, name: PurePosixPath, start: int, size: int) -> bytes:
-        """From the store, as it was when it was listed."""
+        """Read from the store. Fails when the object has changed since it was listed: a training set must not change on the way."""
         try:
             return self.place.below(str(name)).read(start, size, self.entries[name][1])
         except StoreError as error:
@@ -94,15 +94,15 @@ class Stream(Source):
 
     @property
     def place(self) -> Place:
-        """Through connections of this process: a loader's processes must not share those of the one that they were forked from."""
+        """The root with connections of this process: a forked loader process must not use those of its parent."""
         if self.opened is None or self.opened[0] != os.getpid():
-            self.opened = os.getpid(), dataclasses.replace(self.stated)
+            self.opened = os.getpid(), dataclasses.replace(self.root)
         return self.opened[1]
 
 
 @dataclass(frozen=True)
-class Part(Source):
-    """What a stream has below a sub-folder."""
+class Part(FileTree):
+    """The part of a stream below a sub-folder."""
 
     whole: Stream
     prefix: PurePosixPath
@@ -144,7 +144,7 @@ class Object:
 
     @property
     def known(self) -> str:
-        """What is known of its contents without fetching it."""
+        """As `FileTree.known`."""
         return self.stream.known(self.name)
 
     @property
@@ -160,7 +160,7 @@ class Object:
 
 
 class Ranges(io.RawIOBase):
-    """An object as a file that can be read here and there; nothing of it goes to the cache."""
+    """An object as a file with random access, which bypasses the cache."""
 
     def __init__(self, stream: Stream, name: PurePosixPath, size: int) -> None:
         super().__init__()
@@ -187,7 +187,7 @@ class Ranges(io.RawIOBase):
 
 
 class Cache:
-    """Files on this machine, of all processes together at most `limit` bytes; those that were not used for the longest time go first."""
+    """Files on this machine, shared by all processes, of at most `limit` bytes together; the least recently used are deleted first."""
 
     def __init__(self, folder: Path, limit: int) -> None:
         self.folder, self.limit = folder, limit
@@ -197,30 +197,30 @@ class Cache:
         return self.folder / digest[:2] / digest[2:]
 
     def get(self, key: str, size: int) -> bytes | None:
-        """What was kept under a key, if it is there and has `size` bytes."""
+        """The content kept under a key, if it exists and has `size` bytes."""
         path = self.path(key)
         try:
             content = path.read_bytes()
         except OSError:
             return None
-        with contextlib.suppress(OSError):  # of another user's file only that user says when it was used
+        with contextlib.suppress(OSError):  # another user's file: only its owner may set the time of use
             os.utime(path)
         return content if len(content) == size else None
 
     def put(self, key: str, content: bytes) -> None:
-        """Keep it; a disk that is full, or a folder of another user's, keeps nothing, which only costs time."""
+        """Keep a content. On a full disk, or in another user's folder, nothing is kept, which only costs time."""
         if len(content) > self.limit:
             return
         with contextlib.suppress(OSError):
             self.folder.mkdir(parents=True, exist_ok=True)
-            with FileLock(self.folder / ".lock"):  # made anew: a loader's process cannot use its parent's
+            with FileLock(self.folder / ".lock"):  # a new one each time: a forked loader process cannot use its parent's
                 self.write(self.path(key), content)
 
     def write(self, path: Path, content: bytes) -> None:
-        """Make room for a file, and let it appear as a whole."""
+        """Make room for a file and write it; it appears whole or not at all."""
         used = self.used() + len(content)
         if used > self.limit:
-            used = self.evict(self.limit * 9 // 10 - len(content)) + len(content)
+            used = self.evict(self.limit * 9 // 10 - len(content)) + len(content)  # a tenth more, so as not to list all files each time
         beside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
         try:
             path.parent.mkdir(exist_ok=True)
@@ -231,19 +231,19 @@ class Cache:
             beside.unlink(missing_ok=True)
 
     def used(self) -> int:
-        """Bytes in the cache, counted anew where the count was lost."""
+        """Bytes in the cache, counted again if the count was lost."""
         try:
             return int((self.folder / ".used").read_text())
         except (OSError, ValueError):
             return sum(size for _, size, _ in self.files())
 
     def files(self) -> list[tuple[float, int, Path]]:
-        """Time of the last use, bytes and path of each file, the oldest first."""
+        """Time of last use, size in bytes and path of each file, the least recently used first."""
         found = ((path.stat(), path) for path in self.folder.glob("??/*"))
         return sorted((state.st_mtime, state.st_size, path) for state, path in found)
 
     def evict(self, limit: int) -> int:
-        """Delete files until the others take at most `limit` bytes, and return how many they take."""
+        """Delete files until the rest takes at most `limit` bytes, and return how many bytes the rest takes."""
         files = self.files()
         used = sum(size for _, size, _ in files)
         for _, size, path in files:

@@ -1,4 +1,4 @@
-"""Zero-shot classification: classes as words, templates that make sentences of them, labels, and how often the best class is right."""
+"""Zero-shot classification: classes as words, templates that turn them into sentences, labels, and accuracy."""
 
 from __future__ import annotations
 
@@ -17,33 +17,33 @@ from harness.errors import ParameterError
 from harness.params import nearest
 from harness.torch.scores import above_and_tied, best_of
 
+from .config import CLASS_SETS
 from .model import Clip
 from .retrieval import chance_of
 
-OWN = Path(__file__).parent / "classes"
 TEMPLATES: dict[str, Sequence[str | Callable[[str], str]]] = {
     "openai": OPENAI_IMAGENET_TEMPLATES,
     "simple": SIMPLE_IMAGENET_TEMPLATES,
     "photo": ("a photo of a {}.",),
     "name": ("{}",),
 }
-"""The paper's 80, the 7 of them that its notebook found to be enough, one, and none."""
-KS = (1, 5)
+"""The paper's 80 templates, the 7 that its notebook found sufficient, a single one, and the bare name."""
+TOP = (1, 5)
 
 
 @dataclass(frozen=True)
 class ClassSet:
-    """Classes that exclude each other, or of which an image shows several.
+    """A set of classes, of which an image shows one or several.
 
-    The first word of a class is what templates are filled with; any of its words in a caption names it.
+    Templates are filled with the first word of a class. Any of its words in a caption names the class.
     """
 
     name: str
     words: dict[str, tuple[str, ...]]
-    """By the class's own name: a row of the table, a sub-folder."""
+    """By the class's name, which is also that of its row in the table and of its sub-folder."""
 
     def labels(self, caption: str) -> set[int]:
-        """The classes that a caption names, by whole words in any case, plurals in -s and -es included."""
+        """The classes that a caption names: whole words in upper or lower case, including plurals in -s and -es."""
         return {number for number, pattern in enumerate(self.patterns) if pattern.search(caption)}
 
     @property
@@ -57,17 +57,16 @@ def word_pattern(words: Sequence[str]) -> re.Pattern[str]:
 
 
 def read_classes(source: str) -> ClassSet:
-    """Classes by name: `imagenet`, one of classes/ beside this file, or a YAML file: a list of names, or a mapping of a name to words.
+    """A set of classes: `imagenet`, one of config.CLASS_SETS, or a YAML file with a list of names or a mapping of names to words.
 
     Raises:
-        ParameterError: where there is no such file, or it holds something else.
+        ParameterError: when there is no such file, or it has other content.
     """
     if source == "imagenet":
         return ClassSet(source, {name: (name,) for name in dict.fromkeys(IMAGENET_CLASSNAMES)})
-    known = {path.stem: path for path in sorted(OWN.glob("*.yaml"))}
-    path = known.get(source, Path(source))
+    path = CLASS_SETS.get(source, Path(source))
     if not path.is_file():
-        names = ["imagenet", *known]
+        names = ["imagenet", *CLASS_SETS]
         raise ParameterError([f"zero_shot.classes={source}: neither a file nor one of {', '.join(names)}{nearest(source, names)}"])
     try:
         stated = yaml.safe_load(path.read_text())
@@ -75,12 +74,12 @@ def read_classes(source: str) -> ClassSet:
         raise ParameterError([f"zero_shot.classes={source}: cannot be read: {error}"]) from error
     words = words_of(stated)
     if len(words) < 2:
-        raise ParameterError([f"zero_shot.classes={source}: must be a YAML list of two classes or more, or a mapping of classes to words"])
+        raise ParameterError([f"zero_shot.classes={source}: must be a YAML list of at least two classes, or a mapping of classes to words"])
     return ClassSet(path.stem, words)
 
 
 def words_of(stated: Any) -> dict[str, tuple[str, ...]]:
-    """Words by class; nothing where what is stated has another form."""
+    """Words by class; empty when `stated` has another form."""
     if isinstance(stated, list):
         stated = {name: name for name in stated}
     if not isinstance(stated, dict):
@@ -92,10 +91,10 @@ def words_of(stated: Any) -> dict[str, tuple[str, ...]]:
 
 
 def read_templates(source: str) -> Sequence[str | Callable[[str], str]]:
-    """A key of TEMPLATES, a template itself, or a file of one template per line; `{}` is where the class goes.
+    """Templates: a key of TEMPLATES, a template itself, or a file with one template per line. `{}` stands for the class.
 
     Raises:
-        ParameterError: for a template without its `{}`.
+        ParameterError: for a template without `{}`, or a file that does not exist.
     """
     if source in TEMPLATES:
         return TEMPLATES[source]
@@ -103,16 +102,16 @@ def read_templates(source: str) -> Sequence[str | Callable[[str], str]]:
         return [source]
     path = Path(source)
     if not path.is_file():
-        raise ParameterError([f"zero_shot.templates={source}: write one of {', '.join(TEMPLATES)}, a sentence with {{}} in it, or a file"])
+        raise ParameterError([f"zero_shot.templates={source}: must be one of {', '.join(TEMPLATES)}, a sentence with {{}}, or a file"])
     templates = [line.strip() for line in path.read_text("utf-8-sig").splitlines() if line.strip()]
     wrong = [line for line in templates if line.count("{}") != 1 or line.replace("{}", "").count("{")]
     if wrong or not templates:
-        raise ParameterError([f"zero_shot.templates={source}: each line needs one {{}}: {wrong[0] if wrong else 'there is none'}"])
+        raise ParameterError([f"zero_shot.templates={source}: each line needs one {{}}: {wrong[0] if wrong else 'the file is empty'}"])
     return templates
 
 
 def classifier(clip: Clip, classes: ClassSet, templates: Sequence[str | Callable[[str], str]], device: torch.device) -> Tensor:
-    """(D, C) unit embeddings of the classes, each the mean of its templates' embeddings."""
+    """(D, C) unit embeddings of the classes, each the normalised mean over its templates."""
     names = [words[0] for words in classes.words.values()]
 
     def tokenize(texts: Sequence[str]) -> Tensor:
@@ -123,16 +122,16 @@ def classifier(clip: Clip, classes: ClassSet, templates: Sequence[str | Callable
 
 @dataclass(frozen=True)
 class Accuracy:
-    """How well classes were told apart, over images that show one class or several."""
+    """Accuracy over images that show one class or several."""
 
     top: dict[int, float]
-    """By k: share of the images one of whose classes is among the k best."""
+    """By k: share of images with one of their classes among the k best."""
     chance: dict[int, float]
-    """The same for a random order."""
+    """By k: the same for a random order."""
     per_class: dict[str, tuple[int, float]]
-    """How many images show a class, and the share of those with it among their m best, m being how many classes the image shows."""
+    """By class: the number of images that show it, and the share of them with it among the m best, where the image shows m classes."""
     best: Tensor
-    """(N,) the best class; -1 where none has a score."""
+    """(N,) the best class; -1 where none has a finite score."""
 
     @property
     def mean_per_class(self) -> float:
@@ -141,13 +140,14 @@ class Accuracy:
 
 
 def accuracy(scores: Tensor, labels: Sequence[set[int]], names: Sequence[str]) -> Accuracy:
-    """Rank all classes for each image. A wrong class that scores the same as a right one counts as ranked before it.
+    """Rank all classes for each image.
 
-    So does one whose score is not finite; a right one whose score is not finite is never found.
+    A wrong class with the same score as a right one counts as ranked before it, as does a wrong class whose score is not finite. A right
+    class whose score is not finite is never found.
 
     Args:
         scores: (N, C).
-        labels: the classes that each image shows, one at least.
+        labels: the classes that each image shows, at least one.
         names: of the classes.
     """
     scores = scores.cpu()
@@ -162,8 +162,8 @@ def accuracy(scores: Tensor, labels: Sequence[set[int]], names: Sequence[str]) -
     found = torch.zeros(len(names)).index_add_(0, pairs[:, 1], hits.float()).tolist()
     counts = shown.sum(0).tolist()
     return Accuracy(
-        {k: float((before < k).double().mean()) for k in KS},
-        {k: sum(chance_of(len(names), count, k) for count in several.tolist()) / len(labels) for k in KS},
+        {k: float((before < k).double().mean()) for k in TOP},
+        {k: sum(chance_of(len(names), count, k) for count in several.tolist()) / len(labels) for k in TOP},
         {name: (count, hit / count if count else 0.0) for name, count, hit in zip(names, counts, found, strict=True)},
         best_of(scores)[:, 0],
     )

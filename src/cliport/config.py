@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.settings import setting
-from harness.torch.config import Resumable, non_finite
+from harness.torch.config import Resumable, non_finite, precision
 from harness.torch.models import problem_of_model
 
 from .agents.catalog import FUSIONS, STREAM_FUSIONS
@@ -171,7 +171,7 @@ class LoopConfig:
     instructions: str = setting(
         "given", "shuffled: give every sample the instruction of another, as a control experiment", choices=("given", "shuffled")
     )
-    precision: str = setting("fp32", "precision of activations; bf16 and fp16 are mixed precision", choices=("fp32", "bf16", "fp16"))
+    precision: str = precision()
     deterministic: bool = setting(False, "bit-identical results on every run, even on a GPU; slower there")
     non_finite: str = non_finite()
     report_every: int = setting(10, "steps between two points of a curve", unit="steps", ge=1)

@@ -30,7 +30,7 @@ from harness.torch.finite import Finite
 from harness.torch.resume import check, stated
 from harness.torch.seeds import seed_everything
 from harness.torch.trainer import make_trainer
-from harness.torch.workers import loaders
+from harness.torch.workers import worker_count
 from harness.world import rank, world_size
 
 from .agents.agent import Agent, make
@@ -189,7 +189,7 @@ def training_loader(settings: TrainConfig, agent: Agent, source: EpisodeSource, 
         draws,
         batch_sampler=StepSampler(loop.n_steps, loop.batch_size, rank(), position),
         collate_fn=Batch.stack,
-        num_workers=loaders(loop.workers),
+        num_workers=worker_count(loop.workers),
         pin_memory=torch.cuda.is_available(),
     )
 
@@ -216,7 +216,7 @@ def validation_batches(samples: ValidationSamples, settings: TrainConfig) -> Ite
         batch_size=settings.train.batch_size,
         sampler=mine,
         collate_fn=Batch.stack,
-        num_workers=loaders(min(settings.train.workers, 2)),
+        num_workers=worker_count(min(settings.train.workers, 2)),
     )
     size = settings.train.batch_size
     for start, batch in zip(range(0, len(mine), size), loader, strict=True):

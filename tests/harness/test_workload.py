@@ -129,15 +129,15 @@ ENCODINGS = "utf-8, utf-16, latin-1, cp1252, gb18030"
 @pytest.mark.parametrize(
     ("workload", "key", "name", "told"),
     [
-        ("clip", "model.name", "RN51", "open_clip has no such model (did you mean RN50?), nor has this project"),
-        ("clip", "model.name", "vit-b-32", "open_clip has no such model (did you mean ViT-B-32?), nor has this project"),
+        ("clip", "model.name", "RN51", "neither open_clip nor this project has this model (did you mean RN50?)"),
+        ("clip", "model.name", "vit-b-32", "neither open_clip nor this project has this model (did you mean ViT-B-32?)"),
         ("clip", "model.name", "ViT-L/14-336px", None),
         ("clip", "model.name", "tabletop-tiny", None),
         ("clip", "model.name", "mine.json", None),
-        ("clip", "data.encoding", "utf-9", f"is no encoding of text that Python knows; {ENCODINGS} are some"),
-        ("clip", "data.encoding", "base64", f"is no encoding of text that Python knows; {ENCODINGS} are some"),
+        ("clip", "data.encoding", "utf-9", f"is not a text encoding that Python knows (some are {ENCODINGS})"),
+        ("clip", "data.encoding", "base64", f"is not a text encoding that Python knows (some are {ENCODINGS})"),
         ("clip", "data.encoding", "CP1252", None),
-        ("cliport", "model.clip", "tiny-resnt", "open_clip has no such model (did you mean tiny-resnet?), nor has this project"),
+        ("cliport", "model.clip", "tiny-resnt", "neither open_clip nor this project has this model (did you mean tiny-resnet?)"),
         ("cliport", "model.clip", "", None),
     ],
 )

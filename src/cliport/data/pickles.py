@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.torch.contents import digest_of
+from harness.torch.digest import digest_of
 
 from ..errors import EpisodeError
 from ..sim.action import Action

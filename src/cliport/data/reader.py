@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from harness.errors import DataError
-from harness.torch.contents import digest_of
+from harness.torch.digest import digest_of
 
 from ..errors import EpisodeError
 from ..layout import demonstrations

@@ -1,4 +1,4 @@
-"""Batch normalisation where a step runs the same samples through a network twice."""
+"""Batch normalisation when a step passes the same samples through a network twice."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 
 def normalises_batches(model: nn.Module) -> bool:
-    """Whether training makes one sample's result depend on the others of its batch, through batch statistics."""
+    """Whether a sample's result depends on the other samples in its batch during training, through batch statistics."""
     return any(isinstance(module, _BatchNorm) for module in model.modules())
 
 
 @contextmanager
 def unchanged_statistics(model: nn.Module) -> Iterator[None]:
-    """Normalise with the batch's own statistics, as in training, but leave the running ones as they are: they have seen this batch.
+    """Normalise with the batch's own statistics, as in training, but do not change the running ones, which have counted this batch already.
 
-    They are updated with momentum 0, because without them a layer keeps other tensors for its backward pass.
+    The running statistics are updated with momentum 0 instead of being switched off: without them a layer saves other tensors for the
+    backward pass, and torch's checkpointing refuses a recomputation that saves other tensors than the first pass.
     """
     tracking = [module for module in model.modules() if isinstance(module, _BatchNorm) and module.num_batches_tracked is not None]
     before = [(module.momentum, module.num_batches_tracked.clone()) for module in tracking]
@@ -35,13 +36,13 @@ def unchanged_statistics(model: nn.Module) -> Iterator[None]:
 
 
 def count_once(model: nn.Module) -> None:
-    """Let batch normalisation update its running statistics in the forward pass, and not again when activations are recomputed."""
+    """Make batch normalisation update its running statistics in the forward pass only, not when activations are recomputed."""
     for module in model.modules():
         if isinstance(module, _BatchNorm):
             module.forward = partial(forward_once, module, module.forward)
 
 
 def forward_once(module: nn.Module, forward: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
-    recomputing = torch._C._current_graph_task_id() != -1  # a backward pass is under way
+    recomputing = torch._C._current_graph_task_id() != -1  # a backward pass is running; torch has no public way to tell
     with unchanged_statistics(module) if recomputing else nullcontext():
         return forward(rows)

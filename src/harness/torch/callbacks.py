@@ -1,4 +1,4 @@
-"""Lightning callbacks: what a run reports, when it saves, and how it stops."""
+"""Lightning callbacks: what a training run reports, when it saves, and how it stops."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from .seeds import seed_everything
 
 
 class SeedEachStep(Callback):
-    """Dropout and the like draw from (seed, step, rank): what is drawn does not depend on whether the run was broken before."""
+    """Seeds each step from (seed, step, rank), so that dropout and the like draw the same numbers in a resumed run."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
@@ -36,15 +36,15 @@ class SeedEachStep(Callback):
 
 
 class ReportTraining(Callback):
-    """Progress bar, mean loss, learning rate, items per second and memory, every so many steps.
+    """Reports progress, mean loss, learning rate, samples per second and memory at regular steps.
 
-    What the module's `figures()`, where it has that, gives by title and series is reported too.
+    If the module has a method `figures()`, the values that it returns by title and series are reported too.
 
     Args:
         report: where they go.
         every: steps between two points.
-        items_per_step: samples that all ranks together see in one step.
-        finite: takes the mean of losses; its `series` is that of the loss and the speed.
+        items_per_step: samples in one step of all ranks together.
+        finite: averages the losses; its `series` names the curves of loss and speed.
     """
 
     def __init__(self, report: Report, every: int, items_per_step: int, finite: Finite) -> None:
@@ -60,7 +60,7 @@ class ReportTraining(Callback):
         self.since = time.perf_counter()
 
     def on_train_batch_start(self, trainer: lightning.Trainer, *_: Any) -> None:
-        self.rate = float(trainer.optimizers[0].param_groups[0]["lr"])  # after the step it is the next one's
+        self.rate = float(trainer.optimizers[0].param_groups[0]["lr"])  # after the step it is the next step's
 
     def on_train_batch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule, outputs: Any, *_: Any) -> None:
         next(self.bar, None)
@@ -79,7 +79,7 @@ class ReportTraining(Callback):
 
     def on_validation_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         if trainer.training:
-            self.losses.clear()  # the time spent on held-out data is no training speed
+            self.losses.clear()  # time spent on validation does not count as training time
             self.since = time.perf_counter()
 
     def on_train_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
@@ -88,7 +88,7 @@ class ReportTraining(Callback):
         self.report.flush()
 
     def state_dict(self) -> dict[str, Any]:
-        """The losses since the last point: the next one is their mean with those that follow, in whatever life of the run."""
+        """The losses since the last point: a resumed run averages them with those that follow, as an uninterrupted run does."""
         return {"losses": list(self.losses)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -96,7 +96,7 @@ class ReportTraining(Callback):
 
 
 def peak_memory() -> dict[tuple[str, str], float]:
-    """The most memory that this process has had, in GiB, by title and series."""
+    """Peak memory of this process in GiB, by title and series."""
     found = {("memory (GiB)", "peak resident"): resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20}
     if torch.cuda.is_available():
         found["memory (GiB)", "peak on the GPU"] = torch.cuda.max_memory_allocated() / 2**30
@@ -104,15 +104,15 @@ def peak_memory() -> dict[tuple[str, str], float]:
 
 
 class SaveAndStop(Callback):
-    """Saves the whole state every so many steps and at the end, and ends the run after SIGTERM, with a last checkpoint.
+    """Saves the whole state at regular steps and at the end; after a SIGTERM, saves a last checkpoint and ends the run.
 
     The signal only sets a flag. After each step the ranks agree on it, so that all of them save and stop at the same step.
 
     Args:
         checkpoints: where they go; rank 0 writes.
-        every: optimizer steps between two.
-        finite: says whether weights may be kept.
-        settings: kept with them, see `resume.stated`.
+        every: optimizer steps between two checkpoints.
+        finite: decides whether weights may be saved.
+        settings: saved with the weights, see `resume.stated`.
     """
 
     def __init__(self, checkpoints: Checkpoints, every: int, finite: Finite, settings: dict[str, Any]) -> None:
@@ -123,7 +123,7 @@ class SaveAndStop(Callback):
 
     def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         self.saved_at = trainer.global_step
-        self.before = signal.signal(signal.SIGTERM, self.ask)  # after Lightning's own, which would end the run without a checkpoint
+        self.before = signal.signal(signal.SIGTERM, self.ask)  # replaces Lightning's handler, which would end the run without a checkpoint
 
     def ask(self, *_: object) -> None:
         self.asked = True
@@ -135,17 +135,17 @@ class SaveAndStop(Callback):
             self.save(trainer)
         trainer.should_stop = trainer.should_stop or self.stopped
         if self.stopped and not last:
-            trainer.limit_val_batches = 0  # Lightning would validate before it stops: a point that an unbroken run has not, and no time
+            trainer.limit_val_batches = 0  # or Lightning would validate first: too slow now, and a point that no uninterrupted run has
 
     def save(self, trainer: lightning.Trainer) -> None:
-        """Write a checkpoint, which every rank takes part in."""
+        """Write a checkpoint. Every rank must call this."""
         if self.saved_at == trainer.global_step or not self.finite.can_be_kept(trainer):
             return
         self.saved_at = trainer.global_step
         if trainer.is_global_zero:
             self.checkpoints.save(trainer.global_step, trainer.save_checkpoint)
         else:
-            trainer.save_checkpoint(Path(os.devnull))  # gathers what rank 0 writes, and waits for it
+            trainer.save_checkpoint(Path(os.devnull))  # takes part in gathering what rank 0 writes, and waits for it
 
     def on_save_checkpoint(self, trainer: lightning.Trainer, module: lightning.LightningModule, checkpoint: dict[str, Any]) -> None:
         checkpoint[SETTINGS] = self.settings
@@ -157,7 +157,7 @@ class SaveAndStop(Callback):
         self.restore()
 
     def exit_if_stopped(self, trainer: lightning.Trainer, job: Job) -> None:
-        """End the process as a signal ends one, if there are steps left.
+        """If a SIGTERM stopped the run before its last step, end the process with the signal's exit code.
 
         Raises:
             SystemExit: with 143.
@@ -168,7 +168,7 @@ class SaveAndStop(Callback):
             sys.exit(128 + signal.SIGTERM)
 
     def restore(self) -> None:
-        """Give the signal back to Lightning, which gives it back to whoever had it."""
+        """Restore Lightning's signal handler; Lightning in turn restores the one before its own."""
         if self.before is not None:
             signal.signal(signal.SIGTERM, self.before)
             self.before = None

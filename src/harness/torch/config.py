@@ -1,4 +1,4 @@
-"""Settings that all trainings share; importable without PyTorch."""
+"""Settings that every training has; importable without PyTorch."""
 
 from __future__ import annotations
 
@@ -7,21 +7,29 @@ from typing import Any
 
 from harness.settings import setting
 
+PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
+"""Lightning's names by ours."""
+
+
+def precision() -> Any:
+    """The field `precision` of a command's settings."""
+    return setting("fp32", "precision of activations; bf16 and fp16 are mixed precision", choices=tuple(PRECISIONS))
+
 
 def non_finite() -> Any:
     """The field `non_finite` of a training's settings; see `finite.Finite`."""
     return setting(
         "stop",
-        "a step whose loss or gradient is not finite: stop ends the run, failed; skip leaves its update out; warn says so once and goes on",
+        "action when a step's loss or gradient is not finite: stop fails the run, skip omits the update, warn logs it once and continues",
         choices=("stop", "skip", "warn"),
     )
 
 
 @dataclass(frozen=True)
 class Resumable:
-    """Which settings a resumed run may have otherwise than the one that it continues. Whatever is not named makes another run."""
+    """Which settings may differ between a resumed run and the run that it continues. A change of any other setting is refused."""
 
     length: str
-    """How long it goes on: may have grown, and the learning rate then follows the schedule of the longer run."""
+    """The setting of the run's length, which may grow; the learning rate then follows the longer run's schedule."""
     free: frozenset[str]
-    """On which nothing that is learned depends, but for rounding."""
+    """Settings that do not change what is learned, except for rounding."""

@@ -1,4 +1,4 @@
-"""What the ranks of a run tell each other."""
+"""Sharing work and results among the ranks of a run."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from harness.world import rank, world_size
 
 
 def share_of_rank(items: Sequence[int]) -> Iterator[int]:
-    """This rank's items: every world_size-th, so that shares differ by one at most."""
+    """This rank's items: every world_size-th, so that the shares differ by at most one item."""
     return iter(items[rank() :: world_size()])
 
 
 def gather_rows(rows: Tensor) -> Tensor:
-    """The rows (N_r, ...) of all ranks one below the other, in order of rank. The number of rows may differ; no gradient flows."""
+    """The rows (N_r, ...) of all ranks stacked in order of rank. Ranks may have different numbers of rows; no gradient flows."""
     if world_size() == 1:
         return rows
     count = torch.tensor([len(rows)], device=rows.device)

@@ -1,4 +1,4 @@
-"""Numbers that are not finite: looked for in each loss and gradient before weights take them in, and in weights before they are kept."""
+"""Checks for non-finite numbers: in each loss and gradient before the update, and in the weights before they are saved."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from harness.world import world_size
 
 
 class Finite(Callback):
-    """Does what `train.non_finite` says about a step whose loss or gradient is not finite; all ranks do the same, for they agree.
+    """Applies `train.non_finite` when a step's loss or gradient is not finite. The ranks agree first, so that all do the same.
 
-    `stop` raises before the update. `skip` leaves the update out: weights, the optimiser's statistics and those of batch normalisation
-    stay, the schedule and the data go on, and the steps left out are counted. `warn` says so once. In half precision a gradient that
-    overflows is the loss scaler's to leave out, which is no fault until its scale has nowhere left to fall.
+    `stop` raises an error before the update. `skip` omits the update: weights, optimiser statistics and batch statistics stay the same,
+    schedule and data move on, and the omitted steps are counted. `warn` logs a line once. In half precision the loss scaler omits the
+    steps whose gradient overflows; that is normal as long as its scale can still be lowered.
 
-    Whatever it says, weights that are not finite are neither saved nor published. A step costs one pass over the gradients, one reduction
-    of two numbers, and one wait of the CPU for them.
+    Under every policy, non-finite weights are neither saved nor published. A step costs one pass over the gradients, one reduction of two
+    numbers, and one synchronisation with the GPU.
 
     Args:
-        job: whose checkpoints are looked up for the last good one.
+        job: provides the report, and the checkpoints among which to look up the last good one.
         policy: `stop`, `skip` or `warn`.
-        series: under which the loss is reported.
+        series: the name of the loss's curve.
     """
 
     def __init__(self, job: Job, policy: str, series: str = "train") -> None:
@@ -43,7 +43,7 @@ class Finite(Callback):
         self.statistics: list[tuple[Tensor, Tensor]] = []
 
     def on_train_batch_start(self, trainer: lightning.Trainer, module: lightning.LightningModule, *_: Any) -> None:
-        if self.policy == "skip":  # a forward pass writes them
+        if self.policy == "skip":  # because the forward pass overwrites them
             self.statistics = [(buffer, buffer.clone()) for buffer in statistics_of(module)]
 
     def on_before_backward(self, trainer: lightning.Trainer, module: lightning.LightningModule, loss: Tensor) -> None:
@@ -59,31 +59,35 @@ class Finite(Callback):
         if self.policy == "skip":
             self.leave_out(trainer, optimizer, gradients, f"{what} not finite")
         elif self.policy == "warn":
-            self.warn(f"step {trainer.global_step + 1}: {what} not finite; train.non_finite=warn goes on, and will not say so again")
+            self.warn(f"step {trainer.global_step + 1}: {what} not finite; train.non_finite=warn continues, and logs this only once")
         else:
             if bad_loss:
                 self.job.report.scalar("loss", self.series, float(self.loss), trainer.global_step + 1)
             raise self.error(trainer.global_step + 1, f"{what} not finite")
 
     def leave_out(self, trainer: lightning.Trainer, optimizer: Optimizer, gradients: list[Tensor], what: str) -> None:
-        """Let this step's update change nothing."""
+        """Make this step's update change nothing.
+
+        Raises:
+            NotFiniteError: when the weights themselves are not finite, so that omitting the update does not help.
+        """
         step = trainer.global_step + 1
         for buffer, before in self.statistics:
             buffer.copy_(before)
         if not self.weights_are_finite(trainer):
-            raise self.error(step, f"{what}, nor are the weights, so that no step can be left out any more")
+            raise self.error(step, f"{what}, nor are the weights, so that skipping steps does not help")
         if scaler_of(trainer) is not None and getattr(optimizer, "_step_supports_amp_scaling", False):
             for gradient in gradients:
-                gradient.fill_(torch.inf)  # the scaler looks at them only now, and wants some: it leaves the step out
+                gradient.fill_(torch.inf)  # a fused optimiser's scaler checks them only now, and must find some: it then skips the step
         else:
             optimizer.zero_grad(set_to_none=True)
         if not self.left_out:
-            self.job.report.text(f"step {step}: {what}; its update is left out, as will be those of other such steps")
+            self.job.report.text(f"step {step}: {what}; its update is left out, as are those of later steps like it")
         self.left_out += 1
         self.job.report.scalar("steps left out", "not finite", self.left_out, step)
 
     def mean(self, losses: list[Tensor]) -> float:
-        """The mean of some steps' losses; with `skip` of those that are finite, for the others' steps were left out."""
+        """The mean of several steps' losses; with `skip`, of the finite ones, because the other steps were left out."""
         stacked = torch.stack(losses)
         return float((stacked[stacked.isfinite()] if self.policy == "skip" else stacked).mean())
 
@@ -97,39 +101,39 @@ class Finite(Callback):
         return NotFiniteError(
             f"step {step}: {what}; training ends, and no weights are published; "
             f"{f'the last good checkpoint is {last}' if last else 'there is no checkpoint yet'}; "
-            "a lower learning rate is the usual remedy, and train.non_finite=skip leaves such steps out"
+            "try a lower learning rate, or train.non_finite=skip to leave out such steps"
         )
 
     def weights_are_finite(self, trainer: lightning.Trainer) -> bool:
-        """On all ranks, which all must ask."""
+        """Whether the weights are finite on all ranks. Every rank must call this."""
         module = trainer.lightning_module
         return not any(anywhere([largest([*module.parameters(), *statistics_of(module)])]))
 
     def can_be_kept(self, trainer: lightning.Trainer) -> bool:
-        """Whether the weights may be written to a file now; every rank must ask.
+        """Whether the weights may be saved now. Every rank must call this.
 
         Raises:
-            NotFiniteError: when they may not and `policy` is not to go on.
+            NotFiniteError: when they may not, unless `policy` is to continue.
         """
         if self.weights_are_finite(trainer):
             return True
         if self.policy != "warn":
             raise self.error(trainer.global_step, "the weights are not finite")
-        self.warn(f"step {trainer.global_step}: the weights are not finite; train.non_finite=warn goes on, and they are not saved")
+        self.warn(f"step {trainer.global_step}: the weights are not finite; train.non_finite=warn continues without saving them")
         return False
 
     def check_published(self, trainer: lightning.Trainer) -> None:
-        """Before weights are published, which those that are not finite never are; every rank must ask.
+        """Check the weights before they are published. Every rank must call this.
 
         Raises:
-            NotFiniteError: whatever the policy is.
+            NotFiniteError: when they are not finite, under every policy.
         """
         if not self.weights_are_finite(trainer):
             raise self.error(trainer.global_step, "the weights are not finite")
 
     def on_train_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         if self.left_out:
-            self.job.report.text(f"{self.left_out} steps were left out, for their loss or gradient was not finite")
+            self.job.report.text(f"{self.left_out} steps were left out because their loss or gradient was not finite")
 
     def state_dict(self) -> dict[str, Any]:
         return {"left_out": self.left_out}
@@ -139,12 +143,12 @@ class Finite(Callback):
 
 
 def largest(tensors: Iterable[Tensor]) -> Tensor:
-    """The largest absolute value of all, which is NaN or infinite where one of them is."""
+    """The largest absolute value, which is NaN or infinite if any value is."""
     return get_total_norm([tensor.detach() for tensor in tensors if tensor.is_floating_point()], float("inf"))
 
 
 def anywhere(values: list[Tensor]) -> list[bool]:
-    """Which of a few numbers are not finite, on this rank or on another."""
+    """For each number, whether it is not finite on any rank."""
     flags = torch.stack([~value.isfinite().reshape(()) for value in values]).int()
     if world_size() > 1:
         dist.all_reduce(flags, dist.ReduceOp.MAX)
@@ -152,7 +156,7 @@ def anywhere(values: list[Tensor]) -> list[bool]:
 
 
 def statistics_of(module: nn.Module) -> list[Tensor]:
-    """What batch normalisation gathers while training."""
+    """The running statistics of batch normalisation."""
     return [buffer for each in module.modules() if isinstance(each, _BatchNorm) for buffer in each.buffers()]
 
 
@@ -161,6 +165,6 @@ def scaler_of(trainer: lightning.Trainer) -> torch.amp.GradScaler | None:
 
 
 def scaled_down(trainer: lightning.Trainer) -> bool:
-    """Whether a gradient that is not finite is an ordinary one of half precision: its scaler leaves the step out, and lowers its scale."""
+    """Whether the loss scaler of half precision deals with a non-finite gradient, by omitting the step and lowering its scale."""
     scaler = scaler_of(trainer)
     return scaler is not None and scaler.get_scale() > 1

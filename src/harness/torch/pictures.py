@@ -23,7 +23,7 @@ class Line:
 
 
 def captioned(image: Image.Image, lines: Sequence[Line], width: int = 320) -> Image.Image:
-    """The image scaled to `width` pixels with its lines below, each broken where it is too long."""
+    """The image scaled to `width` pixels, with lines of text below it. Lines that are too long are wrapped."""
     font = ImageFont.load_default(size=14)
     picture = image.convert("RGB").resize((width, round(image.height * width / image.width)), Image.Resampling.BICUBIC)
     broken = [(line, part, first) for line in lines for first, part in wrapped(line.text, font, width - 2 * MARGIN - 18)]
@@ -39,7 +39,7 @@ def captioned(image: Image.Image, lines: Sequence[Line], width: int = 320) -> Im
 
 
 def wrapped(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: float) -> list[tuple[bool, str]]:
-    """The text broken at spaces into parts at most `width` pixels long; True marks the first."""
+    """The text wrapped at spaces into parts of at most `width` pixels; True marks the first part."""
     parts: list[str] = []
     for word in text.split():
         longer = f"{parts[-1]} {word}" if parts else word
@@ -51,7 +51,7 @@ def wrapped(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width
 
 
 def draw_mark(draw: ImageDraw.ImageDraw, x: int, y: int, right: bool) -> None:
-    """A tick or a cross, drawn, because not every font has one."""
+    """Draw a tick or a cross, because not every font has these characters."""
     if right:
         draw.line([(x, y + 6), (x + 4, y + 10), (x + 11, y)], RIGHT, 2)
     else:
@@ -60,7 +60,7 @@ def draw_mark(draw: ImageDraw.ImageDraw, x: int, y: int, right: bool) -> None:
 
 
 def sheet(pictures: Sequence[Image.Image], columns: int) -> Image.Image:
-    """Pictures of one width side by side, row by row."""
+    """Pictures of equal width arranged in a grid, row by row."""
     columns = min(columns, len(pictures))
     rows = [pictures[start : start + columns] for start in range(0, len(pictures), columns)]
     heights = [max(picture.height for picture in row) for row in rows]

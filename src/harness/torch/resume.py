@@ -1,4 +1,4 @@
-"""Whether a run can go on from a checkpoint: what it was asked for when that was written, and what it is asked for now."""
+"""Whether a run may be resumed from a checkpoint: compares the settings stored in it with the current ones."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from .config import Resumable
 from .weights import LIGHTNING, check_numbers, read_file
 
 SETTINGS = "settings"
-"""Under which a checkpoint keeps them."""
+"""The key under which a checkpoint stores the settings."""
 TOGETHER = "train.batch_size over all processes"
 
 
 def stated(job: Job) -> dict[str, Any]:
-    """What a run is asked for, as its checkpoints keep it: every setting, the seed, and the file that it started from.
+    """A run's settings as its checkpoints store them: every setting, the seed, and the file of its initial weights.
 
-    Of the batch size the sum over all processes counts, however many there are.
+    The batch size is stored as the sum over all processes, so that their number may change.
     """
     asked = flat(job.settings)
     together = asked.pop("train.batch_size") * world_size()
@@ -31,58 +31,58 @@ def stated(job: Job) -> dict[str, Any]:
 
 
 def check(job: Job, resumable: Resumable, describe: Callable[[Path], str]) -> None:
-    """Whether the run may go on from its `resume`, if it has one; what differs and may is said in the log. Reads nothing but that file.
+    """Check that the run may be resumed from its `resume`, if it has one, and log the permitted differences. Reads only that file.
 
     Args:
-        job: says where it goes on from; its settings have `train.batch_size`.
+        job: the run; its settings have `train.batch_size`.
         resumable: which settings may differ.
-        describe: says of a file what it is, where no run can go on from it.
+        describe: describes a file from which no run can be resumed.
 
     Raises:
-        CheckpointError: for another kind of file, and naming every setting that makes it another run, as it was and as it is now.
+        CheckpointError: for another kind of file, or naming every setting whose change makes this another run.
     """
     if job.resume is None:
         return
     before, now = settings_in(job.resume, describe), stated(job)
     changed = {key: f"{key} was {before.get(key)}, is now {value}" for key, value in now.items() if value != before.get(key)}
     if not now["init_from"]:
-        changed.pop("init_from", None)  # its weights are in the checkpoint
+        changed.pop("init_from", None)  # the checkpoint holds the weights
     longer = resumable.length in changed and now[resumable.length] > before.get(resumable.length, 0)
     allowed = resumable.free | ({resumable.length} if longer else set())
     refuse([text for key, text in changed.items() if key not in allowed])
     if longer:
         job.report.text(f"resume: {changed.pop(resumable.length)}: from here on the learning rate follows the schedule of the longer run")
     if changed:
-        job.report.text(f"resume: {'; '.join(changed.values())}: what is learned does not depend on it, but for rounding")
+        job.report.text(f"resume: {'; '.join(changed.values())}: this does not affect what is learned, except for rounding")
 
 
 def settings_in(path: Path, describe: Callable[[Path], str]) -> Mapping[str, Any]:
     try:
         loaded = read_file(path, LIGHTNING)
     except CheckpointError:
-        loaded = None  # `describe` reads more kinds of files, and says what is wrong with others
+        loaded = None  # `describe` reads more kinds of files, and explains what is wrong with others
     if not isinstance(loaded, Mapping) or not {"state_dict", "optimizer_states", SETTINGS} <= loaded.keys():
-        raise CheckpointError(f"resume={path}: {describe(path)}; no run can go on from it, but init_from={path} starts with its weights")
+        raise CheckpointError(f"resume={path}: {describe(path)}; it cannot be resumed, but init_from={path} starts from its weights")
     check_numbers(loaded["state_dict"], path)
     found: Mapping[str, Any] = loaded[SETTINGS]
     return found
 
 
 def check_identity(before: Mapping[str, Any], now: Mapping[str, Any], report: Report) -> None:
-    """Whether data and weights are those of the checkpoint's run, as far as they are known only when they were loaded.
+    """Check that data and weights are those of the checkpoint's run; unlike settings, they can be compared only after loading them.
 
-    What a checkpoint of an older version does not state is taken for the same, which is said.
+    What a checkpoint of an older version does not state is assumed to be the same, which is logged.
 
     Raises:
-        CheckpointError: naming what differs.
+        CheckpointError: naming the differences.
     """
     refuse([f"{key} was {before[key]}, is now {value}" for key, value in now.items() if before.get(key, value) != value])
     if unstated := sorted(now.keys() - before.keys()):
-        report.text(f"resume: the checkpoint does not state its {' and its '.join(unstated)}: taken for the same as now")
+        report.text(f"resume: the checkpoint does not state its {' and its '.join(unstated)}: assumed to be the same as now")
 
 
 def refuse(differing: list[str]) -> None:
     if differing:
         raise CheckpointError(
-            f"resume: this is another run than the checkpoint's: {'; '.join(differing)}; init_from starts a new run with its weights only"
+            f"resume: this run differs from the checkpoint's: {'; '.join(differing)}; to start a new run from its weights, use init_from"
         )

@@ -1,4 +1,4 @@
-"""A learning rate that is a function of the step."""
+"""A learning rate as a function of the step."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 
 class Schedule(LambdaLR):
-    """Begins anew where a checkpoint stands: the rate is that of this schedule, not of the checkpoint's, which may be of a shorter run."""
+    """Continues at a checkpoint's step with this schedule's learning rate, not the checkpoint's, which may belong to a shorter run."""
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         super().load_state_dict(state_dict)
@@ -26,5 +26,5 @@ class Schedule(LambdaLR):
 
 
 def scheduled(optimizer: Optimizer, factor: Callable[[int], float]) -> OptimizerLRSchedulerConfig:
-    """What `configure_optimizers` returns, for a factor on the learning rate at each optimizer step, counted from 0."""
+    """The return value of `configure_optimizers`, for a learning-rate factor at each optimizer step, counted from 0."""
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": Schedule(optimizer, factor), "interval": "step"}}

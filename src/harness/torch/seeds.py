@@ -1,4 +1,4 @@
-"""Random numbers as functions of where a run stands, so that a resumed run draws what an unbroken one would have drawn."""
+"""Random numbers as a function of the place in a run, so that a resumed run draws the same ones as an uninterrupted run."""
 
 from __future__ import annotations
 

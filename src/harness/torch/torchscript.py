@@ -1,4 +1,4 @@
-"""The parameters and buffers in a TorchScript archive, read without running the program that it is.
+"""Reading the parameters and buffers from a TorchScript archive without running its program.
 
 Such an archive is a zip file: `data.pkl` holds the tree of modules as a pickle, `data/N` the bytes of the tensors, `code/` the program.
 """
@@ -27,18 +27,18 @@ def is_torchscript(path: Path) -> bool:
 
 
 def read_torchscript(path: Path) -> dict[str, Tensor]:
-    """Parameters and buffers by their dotted names; plain attributes that are tensors are among them.
+    """Parameters and buffers by their dotted names, including plain attributes that are tensors.
 
     Raises:
-        CheckpointError: for a damaged archive, and for one with other types than modules and tensors, naming them.
+        CheckpointError: for a damaged archive, and for one with types other than modules and tensors, naming the type.
     """
     try:
         with zipfile.ZipFile(path) as archive:
             pickled = next(name for name in archive.namelist() if name.endswith("/data.pkl"))
             tree = Reader(archive, pickled.removesuffix("data.pkl")).load()
             return dict(tensors_of(tree))
-    except RefusedError as error:
-        raise CheckpointError(f"{path} holds the type {error}, which no module of TorchScript does; nothing of it was run") from error
+    except RefusedTypeError as error:
+        raise CheckpointError(f"{path} holds the type {error}, which no TorchScript archive needs; none of it was run") from error
     except DAMAGE as error:
         raise CheckpointError(f"{path} is a damaged TorchScript archive: {type(error).__name__} {error}") from error
 
@@ -54,18 +54,18 @@ DAMAGE = (
     EOFError,
     StopIteration,
 )
-"""What reading a damaged archive raises."""
+"""Exceptions that reading a damaged archive raises."""
 
 
-class RefusedError(Exception):
-    """A type that is not on the list."""
+class RefusedTypeError(CheckpointError):
+    """A type that is not allowed in an archive; its message is the type's name."""
 
 
 class Module:
-    """Stands for any class of the program: a bag of attributes."""
+    """Stands for any class of the program, as a plain container of attributes."""
 
     def __setstate__(self, state: Any) -> None:
-        self.__dict__.update(state if isinstance(state, dict) else {"state": state})  # a class with a __getstate__ of its own
+        self.__dict__.update(state if isinstance(state, dict) else {"state": state})  # not a dict: the class has its own __getstate__
 
 
 def as_is(value: Any) -> Any:
@@ -85,7 +85,7 @@ DTYPES = {
 
 
 class Reader(pickle.Unpickler):
-    """Unpickles modules and tensors; everything callable that a pickle can reach is defined in this file, or harmless.
+    """Unpickles modules and tensors. A pickle can reach no callable except harmless ones and those defined in this file.
 
     Args:
         archive: the zip file.
@@ -97,7 +97,7 @@ class Reader(pickle.Unpickler):
         self.archive, self.prefix = archive, prefix
         self.storages: dict[str, Tensor] = {}
         if f"{prefix}byteorder" in archive.namelist() and archive.read(f"{prefix}byteorder") != b"little":
-            raise ValueError("its bytes are in big-endian order")
+            raise ValueError("big-endian tensors are not supported")
 
     def find_class(self, module: str, name: str) -> Any:
         if module.partition(".")[0] == "__torch__":
@@ -108,7 +108,7 @@ class Reader(pickle.Unpickler):
             return rebuild
         if module == "torch" and name in DTYPES:
             return DTYPES[name]
-        raise RefusedError(f"{module}.{name}")
+        raise RefusedTypeError(f"{module}.{name}")
 
     def persistent_load(self, pid: Any) -> Tensor:
         """The flat tensor that ('storage', dtype, key, device, elements) names."""
@@ -120,7 +120,7 @@ class Reader(pickle.Unpickler):
 
 
 def rebuild(flat: Tensor, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: Any) -> Tensor:
-    """The view of a storage; one beyond its end is a RuntimeError."""
+    """A view of a storage. Raises a RuntimeError when it extends beyond the storage's end."""
     return torch.as_strided(flat, size, stride, offset)
 
 

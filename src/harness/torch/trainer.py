@@ -1,4 +1,4 @@
-"""A Lightning trainer for a rank: device, precision and ranks as the launcher set them, results through the harness only."""
+"""A Lightning trainer for a rank: devices and ranks as the launcher set them, and results reported through the harness only."""
 
 from __future__ import annotations
 
@@ -16,33 +16,35 @@ from lightning.pytorch.strategies import DDPStrategy, Strategy
 
 from harness.world import local_world_size, world_size
 
+from .config import PRECISIONS
 
-class Files(TorchCheckpointIO):
-    """Writes checkpoints straight into their file, which whoever names it makes appear whole; Lightning's own has all of it in memory."""
+
+class DirectCheckpointIO(TorchCheckpointIO):
+    """Writes a checkpoint directly to its file, where Lightning's own first holds all of it in memory.
+
+    The caller makes the file appear whole (`harness.checkpoint`).
+    """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         torch.save(checkpoint, path)
 
 
-PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
-
-
 def make_trainer(
     *, epochs: int, validate_every: int, precision: str, deterministic: bool, output: Path, callbacks: Sequence[Callback]
 ) -> lightning.Trainer:
-    """A trainer on this rank's GPU, or on the CPU where there is none.
+    """A trainer on this rank's GPU, or on the CPU if there is none.
 
     Args:
         epochs: passes over the data.
         validate_every: epochs between two validations.
-        precision: a key of PRECISIONS; the two halves are mixed precision.
-        deterministic: only algorithms that give the same bits each time; slower on a GPU.
+        precision: a key of config.PRECISIONS; bf16 and fp16 are mixed precision.
+        deterministic: use only algorithms that give the same bits each time; slower on a GPU.
         output: the run's folder.
         callbacks: in the order in which they are called.
     """
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", ".*does not have many workers.*")
-    warnings.filterwarnings("ignore", ".*dataloader is not resumable.*")  # ours goes on where the step counter stands
+    warnings.filterwarnings("ignore", ".*dataloader is not resumable.*")  # ours continues at the current step by itself
     warnings.filterwarnings("ignore", ".*`isinstance\\(treespec, LeafSpec\\)` is deprecated.*")
     torch.set_float32_matmul_precision("high")
     gpu = torch.cuda.is_available()
@@ -66,6 +68,6 @@ def make_trainer(
         enable_progress_bar=False,
         enable_model_summary=False,
         default_root_dir=output,
-        plugins=[Files()],
+        plugins=[DirectCheckpointIO()],
         callbacks=list(callbacks),
     )

@@ -1,4 +1,4 @@
-"""Weights from files that others wrote: read without running anything that is in them."""
+"""Reading weights from files of any origin without running any code in them."""
 
 from __future__ import annotations
 
@@ -18,35 +18,38 @@ from .torchscript import is_torchscript, read_torchscript
 
 
 class Ignored:
-    """Stands in for a type whose instances are of no interest."""
+    """A placeholder for types whose instances are not needed."""
 
 
+SCALAR: Any = np._core.multiarray.scalar  # type: ignore[attr-defined]
+"""The type that NumPy's pickles name, which has no public name."""
 LIGHTNING: list[Any] = [
     (Ignored, "pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint"),
     (Ignored, "pytorch_lightning.callbacks.early_stopping.EarlyStopping"),
-    (np._core.multiarray.scalar, "numpy.core.multiarray.scalar"),  # type: ignore[attr-defined]
-    (np._core.multiarray.scalar, "numpy._core.multiarray.scalar"),  # type: ignore[attr-defined]
+    (SCALAR, "numpy.core.multiarray.scalar"),
+    (SCALAR, "numpy._core.multiarray.scalar"),
     np.dtype,
     np.dtypes.Float64DType,
     np.dtypes.Float32DType,
     np.dtypes.Int64DType,
 ]
-"""What Lightning 1.x leaves in a checkpoint beside tensors and plain containers."""
+"""Types other than tensors and plain containers that Lightning 1.x leaves in a checkpoint."""
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
     """The state dict in a file: plain, safetensors, wrapped by Lightning or open_clip's training program, or in a TorchScript archive.
 
-    Prefixes that wrappers leave (`module.`, `model.`) are taken off.
+    The prefixes that wrappers leave (`module.`, `model.`) are removed.
 
     Raises:
-        CheckpointError: for what is no state dict, and for a pickle with other types than tensors and plain containers, naming them.
+        CheckpointError: for a file without a state dict, and for a pickle with types other than tensors and plain containers, naming
+            the type.
     """
     return unwrapped(read_file(path), path)
 
 
 def read_file(path: Path, allowed: Sequence[Any] = ()) -> object:
-    """Everything in a file of weights of any format; of a TorchScript archive the tensors, whose program is not run.
+    """Everything in a file of weights of any format. Only the tensors of a TorchScript archive are read; its program is not run.
 
     Raises:
         CheckpointError: as for `read_checkpoint`.
@@ -67,26 +70,30 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
 
 
 def read_checkpoint(path: Path, allowed: Sequence[Any] = ()) -> object:
-    """Everything in a file that PyTorch wrote: tensors, plain containers, and `allowed` types (as torch.serialization.safe_globals).
+    """Everything in a file that PyTorch wrote: tensors, plain containers, and `allowed` types (see torch.serialization.safe_globals).
 
     Raises:
-        CheckpointError: for a pickle with other types, naming them, and for what is no such file.
+        CheckpointError: for a pickle with other types, naming the type, and for other files.
     """
     if is_torchscript(path):
-        raise CheckpointError(f"{path} is a TorchScript archive, which is a program; convert it to a state dict where you trust it")
+        raise CheckpointError(f"{path} is a TorchScript archive, which is a program; if you trust it, convert it to a state dict first")
     try:
         with torch.serialization.safe_globals(list(allowed)):
             return torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError as error:
         refused = re.search(r"unsupported (?:global:?|class) (?:GLOBAL )?([\w.]+)", str(error), re.IGNORECASE)
         what = f"holds the type {refused[1]}" if refused else "is not a file of weights"
-        raise CheckpointError(f"{path} {what}; only tensors and plain containers are read: save model.state_dict()") from error
+        raise CheckpointError(f"{path} {what}; only tensors and plain containers are accepted: save model.state_dict()") from error
     except (RuntimeError, EOFError, OSError) as error:
         raise CheckpointError(f"{path} cannot be read as weights: {type(error).__name__} {error}".strip()) from error
 
 
 def unwrapped(loaded: object, path: Path) -> dict[str, Tensor]:
-    """The plain state dict inside what a file held."""
+    """The plain state dict inside the content of a file.
+
+    Raises:
+        CheckpointError: when there is none.
+    """
     state = loaded["state_dict"] if isinstance(loaded, Mapping) and "state_dict" in loaded else loaded
     if not isinstance(state, Mapping) or not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise CheckpointError(f"{path} holds no state dict: expected parameter names with tensors")
@@ -97,10 +104,10 @@ def unwrapped(loaded: object, path: Path) -> dict[str, Tensor]:
 
 
 def load_into(model: nn.Module, state: Mapping[str, Tensor], source: Path) -> None:
-    """Copy all weights into a model of the same form.
+    """Copy all weights into a model with the same parameters.
 
     Raises:
-        CheckpointError: naming missing and unknown keys and differing shapes, or weights that are no numbers; the model is left as it was.
+        CheckpointError: naming missing keys, unknown keys and differing shapes, or non-finite weights; the model is left unchanged.
     """
     wanted = model.state_dict()
     check_fit(wanted, state, source)
@@ -109,7 +116,7 @@ def load_into(model: nn.Module, state: Mapping[str, Tensor], source: Path) -> No
 
 
 def check_fit(wanted: Mapping[str, Tensor], state: Mapping[str, Tensor], source: Path) -> None:
-    """Whether a model with the weights `wanted` takes those of `state`; their values do not matter.
+    """Check that a model with the weights `wanted` can load those of `state`, whatever their values.
 
     Raises:
         CheckpointError: as `load_into`.
@@ -127,17 +134,17 @@ def check_fit(wanted: Mapping[str, Tensor], state: Mapping[str, Tensor], source:
 
 
 def check_numbers(state: Mapping[str, Tensor], source: Path) -> None:
-    """Whether all weights are numbers: those of a training that diverged are not.
+    """Check that all weights are finite, which those of a diverged training are not.
 
     Raises:
-        CheckpointError: naming those that hold NaN or an infinity. A mask of attention holds the latter by design.
+        CheckpointError: naming the weights that hold NaN or infinity. Attention masks hold infinity by design and are not checked.
     """
     wrong = [key for key, value in state.items() if not key.endswith("attn_mask") and not value.isfinite().all()]
     if wrong:
-        raise CheckpointError(f"{source} holds weights that are not finite, so that nothing can be told by them: {listed(wrong)}")
+        raise CheckpointError(f"{source} holds non-finite weights, so the model is unusable: {listed(wrong)}")
 
 
 def listed(names: Iterable[str]) -> str:
-    """A few names and how many more there are."""
+    """The first few names, and the number of the others."""
     ordered = sorted(names)
     return ", ".join(ordered[:4]) + (f" and {len(ordered) - 4} more" if len(ordered) > 4 else "")

@@ -1,4 +1,4 @@
-"""CLIP training against open_clip's own training program, in CPU seconds and peak memory; and whether it learns (`learning`)."""
+"""CLIP training compared with open_clip's own training program in CPU seconds and peak memory, and what small models learn (`learning`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether training, data-efficient fine-tuning and prompt tuning learn: on tabletop's renders, evaluated on scenes held out.
+"""What training, data-efficient fine-tuning and prompt tuning learn from tabletop's renders, evaluated on held-out scenes.
 
 Training starts a small CLIP from random weights. Fine-tuning joins its image tower to a small BERT of random weights, which so far
 knows nothing of pictures. Prompt tuning takes the trained CLIP, whose weights stay, to pictures in dim light, of cameras low and high,

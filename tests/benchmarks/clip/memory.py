@@ -1,4 +1,4 @@
-"""The memory of training ViT-B/32 in fp32: peaks of whole programs, and what optimiser and weights keep between two steps."""
+"""Memory for training ViT-B/32 in fp32: peak memory of whole programs, and the size of weights and optimiser state between steps."""
 
 from __future__ import annotations
 
@@ -57,14 +57,14 @@ def child(options: dict[str, str]) -> None:
     """Print the bytes of weights and state of ViT-B/32 with `options` of `optim`."""
     import torch
 
-    from clip_training import boosts
+    from clip_training import efficiency
     from clip_training.config import ModelConfig, OptimConfig, TrainConfig
     from clip_training.model import make_clip
     from clip_training.optim import make_optimizer
 
     settings = TrainConfig(model=ModelConfig(name=MODEL), optim=OptimConfig(**options))
     clip = make_clip(settings.model)
-    boosts.apply(clip.model, settings)
+    efficiency.apply(clip.model, settings.train, settings.optim.text_weights)
     optimizer = make_optimizer(clip.model, settings.optim, clip.name)
     for parameter in clip.model.parameters():
         parameter.grad = torch.zeros_like(parameter)

@@ -7,17 +7,14 @@ import json
 import os
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
+from coloured_squares import COLOURS, write_pair
 from support.training import ignore_warnings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch, and for subprocesses: on tensors this small a second thread only waits
 
 if importlib.util.find_spec("open_clip") is None:
     collect_ignore_glob = ["test_*.py"]
-
-COLOURS = {"red": (210, 40, 40), "green": (40, 170, 60), "blue": (40, 70, 210), "yellow": (230, 210, 40), "white": (240, 240, 240)}
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -42,15 +39,6 @@ def undropped_model(tiny_model: Path) -> Path:
     del stated["vision_cfg"]["patch_dropout"]
     path.write_text(json.dumps(stated))
     return path
-
-
-def write_pair(folder: Path, stem: str, inner: str, outer: str, size: int = 40) -> None:
-    """A square of one colour on a ground of another, and two captions that say so."""
-    pixels = np.full((size, size, 3), COLOURS[outer], np.uint8)
-    pixels[size // 4 : -size // 4, size // 4 : -size // 4] = COLOURS[inner]
-    folder.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels).save(folder / f"{stem}.png")
-    (folder / f"{stem}.txt").write_text(f"a {inner} square on {outer}\n\n{outer} around {inner}\n")
 
 
 @pytest.fixture(scope="session")

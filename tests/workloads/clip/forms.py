@@ -1,4 +1,4 @@
-"""The same pairs in each form that a data set can have."""
+"""The same pairs in every dataset format."""
 
 from __future__ import annotations
 

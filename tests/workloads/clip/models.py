@@ -1,4 +1,4 @@
-"""Models of open_clip's forms in their smallest size, and a batch for them."""
+"""Tiny models of each open_clip architecture, and a batch for them."""
 
 from __future__ import annotations
 

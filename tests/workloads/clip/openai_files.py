@@ -1,4 +1,4 @@
-"""Files as OpenAI's, of small models, made by the code that makes such files; and a pickle that runs something when it is read."""
+"""Files in OpenAI's format for small models, written by torch itself; and a pickle that runs code when it is read."""
 
 from __future__ import annotations
 

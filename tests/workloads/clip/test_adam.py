@@ -1,4 +1,4 @@
-"""Statistics and weights of fewer bytes, against AdamW in float32."""
+"""AdamW with smaller statistics and weights, compared with AdamW in float32."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from torch import Tensor, nn
 from torch.optim import AdamW
 from torchao.optim.subclass_8bit import OptimState8bit
 
-from clip_training.adam import STATE_DTYPES, HalfState, LeanAdamW
-from clip_training.config import OptimConfig
+from clip_training.adam import HalfState, LeanAdamW
+from clip_training.config import STATE_DTYPES, OptimConfig
 from clip_training.optim import make_optimizer, parameter_groups
 
 SHAPE = (32, 160)  # 5120 elements: twenty blocks of 256
 
 
 def optimizers(dtype: torch.dtype, state_dtype: str, decay: float = 0.2, beta2: float = 0.98) -> tuple[Tensor, LeanAdamW, Tensor, AdamW]:
-    """A parameter with ours and the same one with float32's."""
+    """One parameter with our optimiser, and an equal one with AdamW in float32."""
     torch.manual_seed(0)
     mine = nn.Parameter(torch.randn(SHAPE).to(dtype))
     other = nn.Parameter(mine.detach().float().clone())
@@ -27,7 +27,7 @@ def optimizers(dtype: torch.dtype, state_dtype: str, decay: float = 0.2, beta2: 
 
 
 def descend(parameter: Tensor, optimizer: torch.optim.Optimizer, steps: int, begin: int = 0) -> None:
-    """Towards a target, with noise in the gradient that depends on the step alone."""
+    """Descend towards a target, with gradient noise that depends on the step alone."""
     target = torch.randn(SHAPE, generator=torch.Generator().manual_seed(1))
     for number in range(begin, begin + steps):
         noise = torch.randn(SHAPE, generator=torch.Generator().manual_seed(100 + number))
@@ -36,7 +36,7 @@ def descend(parameter: Tensor, optimizer: torch.optim.Optimizer, steps: int, beg
 
 
 @pytest.mark.parametrize(("state_dtype", "close"), [("fp32", 1e-5), ("bf16", 0.003), ("int8", 0.03)])
-def test_descent_is_that_of_adamw_with_decoupled_decay(state_dtype: str, close: float) -> None:
+def test_steps_equal_those_of_adamw_with_decoupled_decay(state_dtype: str, close: float) -> None:
     mine, ours, other, theirs = optimizers(torch.float32, state_dtype)
     descend(mine, ours, 60)
     descend(other, theirs, 60)
@@ -53,8 +53,8 @@ def test_decay_alone_shrinks_weights_by_the_rate_times_the_decay(state_dtype: st
     assert torch.allclose(mine.detach(), before * (1 - 1e-2 * 0.5), rtol=1e-6)
 
 
-def test_a_mean_square_of_two_bytes_falls_again() -> None:
-    """With beta2 = 0.999 a step changes it by a thousandth; rounded to the nearest of bfloat16's 256 per octave it would stay for ever."""
+def test_a_bf16_mean_square_can_decrease() -> None:
+    """With beta2 = 0.999 a step changes it by a thousandth, less than half of bfloat16's spacing: rounded to nearest, it would never change."""
     mine, ours, _, _ = optimizers(torch.float32, "bf16", beta2=0.999)
     for scale in [1.0] * 5 + [0.0] * 700:
         mine.grad = torch.full(SHAPE, scale)
@@ -70,8 +70,8 @@ def test_a_mean_square_of_two_bytes_falls_again() -> None:
 
 
 @pytest.mark.parametrize("value", [1.001, -0.3, 1e-5, 3.0])
-def test_stochastic_rounding_is_right_in_the_mean(value: float) -> None:
-    """Weights by a step that moves them to `value`, statistics when they are written."""
+def test_stochastic_rounding_is_correct_on_average(value: float) -> None:
+    """Weights are rounded by a step that moves them to `value`, statistics when they are written."""
     torch.manual_seed(0)
     weights = nn.Parameter(torch.zeros(100_000, dtype=torch.bfloat16))
     ours = LeanAdamW([{"params": [weights], "weight_decay": 0.0}], abs(value), (0.9, 0.99), 1e-12, "fp32")
@@ -88,8 +88,8 @@ def test_stochastic_rounding_is_right_in_the_mean(value: float) -> None:
         assert abs(float(rounded.double().mean()) - exact) < 5 * distance / 2 / 100_000**0.5 + 1e-6 * abs(exact)
 
 
-def test_small_steps_are_not_lost_in_weights_of_two_bytes() -> None:
-    """200 steps of a thousandth of a weight's spacing: rounded to the nearest, the weights would not have moved at all."""
+def test_small_steps_are_not_lost_in_bf16_weights() -> None:
+    """200 steps of a thousandth of the spacing between two weights: rounded to nearest, the weights would not move at all."""
     weights = nn.Parameter(torch.ones(20_000, dtype=torch.bfloat16))
     ours = LeanAdamW([{"params": [weights], "weight_decay": 0.0}], 1e-5, (0.0, 0.0), 1e-12, "fp32")
     for _ in range(200):
@@ -101,7 +101,7 @@ def test_small_steps_are_not_lost_in_weights_of_two_bytes() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("state_dtype", STATE_DTYPES)
-def test_it_goes_on_from_its_state_to_the_last_bit(dtype: torch.dtype, state_dtype: str) -> None:
+def test_a_restored_state_continues_bit_for_bit(dtype: torch.dtype, state_dtype: str) -> None:
     mine, ours, _, _ = optimizers(dtype, state_dtype)
     descend(mine, ours, 7)
     file = BytesIO()
@@ -117,7 +117,7 @@ def test_it_goes_on_from_its_state_to_the_last_bit(dtype: torch.dtype, state_dty
     assert torch.equal(again, mine)
 
 
-def test_ranks_round_alike_and_keep_their_own_random_numbers() -> None:
+def test_ranks_round_with_the_same_random_numbers_and_keep_their_own_generators() -> None:
     found = []
     for rank in (0, 1):
         mine, ours, _, _ = optimizers(torch.bfloat16, "bf16")
@@ -129,7 +129,7 @@ def test_ranks_round_alike_and_keep_their_own_random_numbers() -> None:
     assert torch.equal(found[0][0], found[1][0])
 
 
-def test_a_state_moves_between_devices_as_it_is() -> None:
+def test_a_state_moves_between_devices_unchanged() -> None:
     state = HalfState(torch.full((3,), 1.5, dtype=torch.bfloat16))
     moved = state.to(torch.device("meta"))
     assert isinstance(moved, HalfState)
@@ -137,7 +137,7 @@ def test_a_state_moves_between_devices_as_it_is() -> None:
 
 
 def test_a_compiler_can_trace_every_kind_of_statistics() -> None:
-    """A GPU's steps are compiled whole. Here by the front end alone, which knows whether that is possible."""
+    """On a GPU the whole step is compiled. The compiler's front end alone, used here, shows whether that is possible."""
     for state_dtype in STATE_DTYPES:
         mine, ours, other, theirs = optimizers(torch.float32, state_dtype)
         ours.compiled = True
@@ -145,7 +145,7 @@ def test_a_compiler_can_trace_every_kind_of_statistics() -> None:
             descend(mine, ours, 2)
         descend(other, theirs, 2)
         assert torch.allclose(mine, other, atol=5e-3), state_dtype
-    torch._dynamo.reset()
+    torch.compiler.reset()
 
 
 def bytes_of(state: object) -> int:
@@ -156,7 +156,7 @@ def bytes_of(state: object) -> int:
 
 @pytest.mark.parametrize(("state_dtype", "size"), [("fp32", 8.0), ("bf16", 4.0), ("int8", 2.03125)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_statistics_have_the_bytes_that_are_asked_for(dtype: torch.dtype, state_dtype: str, size: float) -> None:
+def test_statistics_take_the_requested_number_of_bytes(dtype: torch.dtype, state_dtype: str, size: float) -> None:
     mine, ours, _, _ = optimizers(dtype, state_dtype)
     descend(mine, ours, 1)
     assert sum(bytes_of(ours.state[mine][key]) for key in ("exp_avg", "exp_avg_sq")) / mine.numel() == size

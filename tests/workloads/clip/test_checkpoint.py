@@ -1,4 +1,4 @@
-"""Weights of CLIP out of every kind of file that holds them, each made by the code that makes such files."""
+"""CLIP weights from every supported kind of file, each written by the code that usually writes it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from harness.errors import CheckpointError
 
 
 class TestOpenClip:
-    def test_its_training_program_s_checkpoints(self, tmp_path: Path) -> None:
+    def test_checkpoints_of_its_training_program(self, tmp_path: Path) -> None:
         model = clip()
         state = {f"module.{key}": value for key, value in model.state_dict().items()}
         optimizer = torch.optim.AdamW(model.parameters()).state_dict()
@@ -51,7 +51,7 @@ class TestOpenClip:
         with pytest.raises(CheckpointError, match=r"torn\.safetensors cannot be read as safetensors"):
             load(tmp_path / "torn.safetensors")
 
-    def test_weights_fit_a_model_whose_text_tower_is_apart(self, tmp_path: Path) -> None:
+    def test_weights_fit_a_model_with_a_separate_text_tower(self, tmp_path: Path) -> None:
         model = clip()
         apart = open_clip.model.CustomTextCLIP(32, text_cfg=TEXT, quick_gelu=True, **FORMS["vit"])
         torch.save(model.state_dict(), tmp_path / "plain.pt")
@@ -59,7 +59,7 @@ class TestOpenClip:
         assert fitted(state, apart).keys() == apart.state_dict().keys()
         assert fitted(state, model).keys() == model.state_dict().keys()
 
-    def test_it_is_told_what_was_found(self, tmp_path: Path) -> None:
+    def test_the_description_names_kind_and_architecture(self, tmp_path: Path) -> None:
         torch.save(clip().state_dict(), tmp_path / "vit.pt")
         torch.save(clip("resnet").state_dict(), tmp_path / "resnet.pt")
         assert load(tmp_path / "vit.pt")[1].architecture == (
@@ -77,16 +77,16 @@ class TestOurs:
         assert state.keys() == final.keys()
         assert all(torch.equal(state[key], value) for key, value in final.items())
 
-    def test_what_a_file_says_of_itself_comes_back(self, tmp_path: Path) -> None:
+    def test_metadata_survive_saving_and_loading(self, tmp_path: Path) -> None:
         save(tmp_path / "w.pt", clip().state_dict(), {"kind": "example", "model": "test-tiny", "tokens": 20})
         state, description = load(tmp_path / "w.pt")
         assert same(state, clip())
-        assert description.said == {"kind": "example", "model": "test-tiny", "tokens": 20}
+        assert description.metadata == {"kind": "example", "model": "test-tiny", "tokens": 20}
         assert (description.kind, description.model) == ("ours", "test-tiny")
 
-    def test_weights_alone_are_no_run_to_resume(self, squares: Path, tiny_model: Path, tmp_path: Path) -> None:
+    def test_a_file_of_weights_cannot_be_resumed(self, squares: Path, tiny_model: Path, tmp_path: Path) -> None:
         torch.save(make_clip(ModelConfig(name=str(tiny_model))).model.state_dict(), tmp_path / "plain.pt")
-        with pytest.raises(CheckpointError, match=r"plain\.pt is a state dict of open_clip.*no run can go on from it, but init_from="):
+        with pytest.raises(CheckpointError, match=r"plain\.pt is a state dict of open_clip.*it cannot be resumed, but init_from="):
             run(squares, tmp_path / "run", tiny_model, resume=tmp_path / "plain.pt")
         torch.save({"net": {"weight": torch.zeros(2)}}, tmp_path / "other.pt")
         with pytest.raises(CheckpointError, match="'net' with weight: 1 tensors"):
@@ -146,7 +146,7 @@ class TestTrainClip:
         assert description.hyper_parameters == {"model_name": "ViT-B/32", "minibatch_size": 16}
 
     @pytest.mark.parametrize("kind", ["AttributeDict", "Namespace"])
-    def test_what_old_lightning_left_in_it_is_passed_over(self, kind: str, old_lightning: None, tmp_path: Path) -> None:
+    def test_types_of_old_lightning_are_ignored(self, kind: str, old_lightning: None, tmp_path: Path) -> None:
         stated = {"model_name": "RN50", "batch_size": 512}
         classes = sys.modules["pytorch_lightning.utilities.parsing"], sys.modules["pytorch_lightning.callbacks.model_checkpoint"]
         parameters = classes[0].AttributeDict(stated) if kind == "AttributeDict" else argparse.Namespace(**stated)
@@ -190,7 +190,7 @@ class TestTrainClip:
         assert torch.equal(state["visual.3.weight"], image_encoder[3].weight)
         assert description.teacher.keys() == towers
         assert torch.equal(description.teacher["visual.3.weight"], image_encoder[3].weight + 1)
-        assert description.left_out["what is left of the CLIP whose towers were replaced"] == 5
+        assert description.left_out["unused parts of the CLIP whose towers were replaced"] == 5
         assert "a text encoder with transformer.embeddings" in description.architecture
         with pytest.raises(CheckpointError, match="CustomCLIPWrapper"):
             make_clip(ModelConfig(name="RN50"), tmp_path / "custom.ckpt")
@@ -205,26 +205,26 @@ class TestUnknownFiles:
         for part in ("bert.pt holds no CLIP", "embeddings: 5 tensors, embeddings.word_embeddings.weight (50, 32)", "pooler: 2 tensors"):
             assert part in str(error.value)
 
-    def test_another_nesting_is_described_and_not_guessed_at(self, tmp_path: Path) -> None:
+    def test_an_unknown_nesting_is_described_and_not_guessed_at(self, tmp_path: Path) -> None:
         torch.save({"net": clip().state_dict(), "epoch": 4, "note": "best"}, tmp_path / "nested.pt")
         with pytest.raises(CheckpointError) as error:
             load(tmp_path / "nested.pt")
-        for part in ("holds no weights by name", "'net' with ", "visual: ", "'epoch' (int)", "'note' (str)"):
+        for part in ("holds no named weights", "'net' with ", "visual: ", "'epoch' (int)", "'note' (str)"):
             assert part in str(error.value)
 
     @pytest.mark.parametrize("content", [[1, 2], {}, 3.0, {"state_dict": {}}])
-    def test_what_is_no_model_is_said_to_be_none(self, content: object, tmp_path: Path) -> None:
+    def test_a_file_without_weights_is_an_error(self, content: object, tmp_path: Path) -> None:
         torch.save(content, tmp_path / "x.pt")
-        with pytest.raises(CheckpointError, match=r"x\.pt holds no weights by name"):
+        with pytest.raises(CheckpointError, match=r"x\.pt holds no named weights"):
             load(tmp_path / "x.pt")
 
-    def test_names_of_clip_with_other_shapes_are_still_described(self, tmp_path: Path) -> None:
+    def test_clip_s_names_with_other_shapes_are_still_described(self, tmp_path: Path) -> None:
         state = dict.fromkeys(("visual.conv1.weight", "visual.class_embedding", "transformer.x", "logit_scale"), torch.zeros(2))
         torch.save(state, tmp_path / "odd.pt")
         assert "visual: 2 tensors" in load(tmp_path / "odd.pt")[1].architecture
 
     @pytest.mark.filterwarnings("ignore:Detected pickle protocol")
-    def test_a_type_that_is_no_tensor_is_named_and_not_run(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_pickled_function_is_named_and_not_run(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.chdir(tmp_path)
         torch.save({"state_dict": clip().state_dict(), "extra": Trap()}, tmp_path / "trap.pt")
         with pytest.raises(CheckpointError, match=r"holds the type posix\.mkdir"):

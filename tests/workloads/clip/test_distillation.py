@@ -1,4 +1,4 @@
-"""Soft targets against a recomputation in float64 from the definition, and the teacher's way."""
+"""Soft targets compared with the definition in float64, and the teacher's moving average."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_targets_are_sinkhorns_of_all_three_similarities() -> None:
 
 
 def test_the_right_pair_gets_most() -> None:
-    """With the sign turned round, the diagonal is next to nothing: what is alike must not be far."""
+    """With the wrong sign the diagonal would be almost zero, although matching pairs are the most similar."""
     images, texts = embeddings()
     for found in targets(images, texts, eps=0.05, iterations=3):
         assert found.argmax(1).tolist() == list(range(24))
@@ -53,7 +53,7 @@ def test_equal_pairs_share_the_target() -> None:
     assert found[0, :2].sum() > 0.5
 
 
-def test_no_temperature_is_too_small_for_single_precision() -> None:
+def test_a_tiny_temperature_does_not_overflow_single_precision() -> None:
     images, texts = embeddings()
     for eps in (0.05, 0.001):
         found, _ = targets(images.float(), texts.float(), eps=eps, iterations=3)
@@ -70,7 +70,7 @@ def test_the_divergence_is_kullback_and_leiblers() -> None:
     assert float(divergence(target.log(), target)) == pytest.approx(0, abs=1e-12)
 
 
-def test_the_teacher_keeps_all_but_a_thousandth_of_itself() -> None:
+def test_the_teacher_keeps_999_thousandths_of_itself() -> None:
     teacher, student = torch.nn.BatchNorm1d(3).double(), torch.nn.BatchNorm1d(3).double()
     student.weight.data += 1
     student.running_mean += 5

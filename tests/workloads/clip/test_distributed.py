@@ -1,4 +1,4 @@
-"""Two processes contrast their pairs with each other's: the same as one process with all of them."""
+"""Two processes that contrast their pairs with each other's give the same result as one process with all pairs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from harness.report import Recorder
 
 @pytest.fixture(scope="module")
 def ranks(squares: Path, tiny_model: Path, undropped_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two ranks on gloo, ended by SIGTERM in their last, long run. Returns the folder that they wrote to."""
+    """The output folder of two ranks on gloo, which were stopped by SIGTERM in their last, long run."""
     output = tmp_path_factory.mktemp("ranks")
     program = [str(Path(__file__).with_name("two_ranks.py")), *map(str, (squares, output, tiny_model, undropped_model))]
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", *program]
@@ -48,7 +48,7 @@ def test_gradients_are_those_of_one_process_with_the_whole_batch(ranks: Path, lo
         assert largest_difference(shared, whole) < 1e-12
 
 
-def test_a_trainer_s_steps_by_micro_batches_are_those_without(ranks: Path) -> None:
+def test_training_steps_with_and_without_micro_batches_are_equal(ranks: Path) -> None:
     for rank in (0, 1):
         plain, cached = torch.load(ranks / f"trained-{rank}.pt", weights_only=True)
         assert plain.keys() == cached.keys()
@@ -56,7 +56,7 @@ def test_a_trainer_s_steps_by_micro_batches_are_those_without(ranks: Path) -> No
             assert torch.allclose(cached[name], gradient, rtol=1e-4, atol=1e-6), name
 
 
-def test_rows_of_uneven_shares_are_gathered_in_order_of_rank(ranks: Path) -> None:
+def test_unequal_numbers_of_rows_are_gathered_in_order_of_rank(ranks: Path) -> None:
     for rank in (0, 1):
         assert torch.load(ranks / f"rows-{rank}.pt", weights_only=True).tolist() == [[0, 0], [1, 1], [1, 1]]
 

@@ -1,4 +1,4 @@
-"""Evaluation of a model that was trained here: the figures are those of training, and those of a plain recomputation."""
+"""Evaluating a model that was trained here gives the figures of training, and those of a plain recomputation."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ COLOURS = ["red", "green", "blue", "yellow", "white"]
 
 @pytest.fixture(scope="module")
 def trained(squares: Path, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Recorder]:
-    """A run's folder, and what it reported."""
+    """A training run's folder and its report."""
     output, report = tmp_path_factory.mktemp("trained"), Recorder()
     run(squares, output, tiny_model, report, train__epochs=40, train__validate_every=40)
     return output, report
@@ -33,14 +33,14 @@ def trained(squares: Path, tiny_model: Path, tmp_path_factory: pytest.TempPathFa
 
 @pytest.fixture(scope="module")
 def classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What stands in the middle: its colour comes before the word square."""
+    """The class in the middle of the image: its colour stands before the word square."""
     path = tmp_path_factory.mktemp("classes") / "inner.yaml"
     path.write_text("\n".join(f"{colour}: [{colour} square, {colour} squares]" for colour in COLOURS))
     return path
 
 
-def test_recall_is_that_of_the_end_of_training(trained: tuple[Path, Recorder], squares: Path, tiny_model: Path, tmp_path: Path) -> None:
-    """From the published weights and from the last checkpoint; the file says what is returned."""
+def test_recall_equals_that_at_the_end_of_training(trained: tuple[Path, Recorder], squares: Path, tiny_model: Path, tmp_path: Path) -> None:
+    """With the published weights and with the last checkpoint. The results file holds the returned results."""
     output, told = trained
     for source in (output / "weights.pt", find(output)):
         report = Recorder()
@@ -61,7 +61,7 @@ def templates(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def plain_accuracy(weights: Path, folder: Path) -> float:
-    """How often the colour in the middle is the best of five, with open_clip alone, in float64."""
+    """The accuracy for the colour in the middle, one of five, recomputed with open_clip alone in float64."""
     model = open_clip.create_model("test-tiny", pretrained=str(weights)).eval().double()
     mean, std = (torch.tensor(model.visual.preprocess_cfg[key]).view(3, 1, 1) for key in ("mean", "std"))
     texts = [model.encode_text(tokens(f"a {colour} square on {ground}"), normalize=True) for colour in COLOURS for ground in COLOURS]
@@ -78,7 +78,7 @@ def tokens(text: str) -> torch.Tensor:
     return open_clip.get_tokenizer("test-tiny")([text])
 
 
-def test_classes_named_in_captions_are_told_apart(
+def test_classes_named_in_captions_are_classified(
     trained: tuple[Path, Recorder], squares: Path, tiny_model: Path, classes: Path, templates: Path, tmp_path: Path
 ) -> None:
     report, weights = Recorder(), trained[0] / "weights.pt"
@@ -94,7 +94,7 @@ def test_classes_named_in_captions_are_told_apart(
 
 
 def test_folders_of_classes(trained: tuple[Path, Recorder], squares: Path, tiny_model: Path, templates: Path, tmp_path: Path) -> None:
-    """One folder for each colour in the middle, one image in it torn; hidden ones are not read."""
+    """One folder per colour in the middle, with one truncated image; hidden files are not read."""
     data = tmp_path / "data"
     for caption in (squares / "heldout").glob("*.txt"):
         folder = data / f"{caption.read_text().split()[1]}_square"
@@ -126,9 +126,9 @@ def test_all_pairs_or_those_held_out(squares: Path, tiny_model: Path, tmp_path: 
     assert not report.images
 
 
-def test_what_cannot_be_evaluated_is_told(squares: Path, tiny_model: Path, tmp_path: Path) -> None:
+def test_data_without_matching_classes_are_an_error(squares: Path, tiny_model: Path, tmp_path: Path) -> None:
     (tmp_path / "cats.yaml").write_text("[cat, dog]")
-    with pytest.raises(DataError, match=r"zero_shot\.classes=cats: no caption names one of cat, dog"):
+    with pytest.raises(DataError, match=r"zero_shot\.classes=cats: no caption names a class: cat, dog"):
         evaluated(squares, tmp_path, tiny_model, zero_shot__classes=[str(tmp_path / "cats.yaml")])
-    with pytest.raises(ParameterError, match=r"2 sub-folders of .* are none of cats: heldout, train"):
+    with pytest.raises(ParameterError, match=r"2 sub-folders of .* are not in cats: heldout, train"):
         evaluated(squares, tmp_path, tiny_model, zero_shot__classes=[str(tmp_path / "cats.yaml")], evaluate__data="classes")

@@ -1,4 +1,4 @@
-"""`command=export`: what comes out is what open_clip loads."""
+"""`command=export` writes files that open_clip loads."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ def loaded_by_open_clip(name: str, path: Path) -> dict[str, torch.Tensor]:
     return open_clip.create_model(name, pretrained=str(path)).state_dict()
 
 
-@pytest.mark.parametrize("format", ["pt", "safetensors"])
-def test_open_clip_loads_what_was_exported(format: str, model: torch.nn.Module, tiny_model: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", ["pt", "safetensors"])
+def test_open_clip_loads_what_was_exported(form: str, model: torch.nn.Module, tiny_model: Path, tmp_path: Path) -> None:
     wrapped = {"epoch": 3, "state_dict": {f"module.{key}": value for key, value in model.state_dict().items()}}
     torch.save(wrapped, tmp_path / "epoch_3.pt")
     report = Recorder()
-    asked = ExportConfig(name=str(tiny_model), format=format)
+    asked = ExportConfig(name=str(tiny_model), format=form)
     path = export(job_in(tmp_path / "out", asked, report=report, init_from=tmp_path / "epoch_3.pt"))
 
-    assert path == tmp_path / "out" / f"weights.{format}" == report.artifacts["weights"]
-    plain = load_file(path) if format == "safetensors" else torch.load(path, weights_only=True)
+    assert path == tmp_path / "out" / f"weights.{form}" == report.artifacts["weights"]
+    plain = load_file(path) if form == "safetensors" else torch.load(path, weights_only=True)
     found = loaded_by_open_clip("test-tiny", path)
     for state in (plain, found):
         assert state.keys() == model.state_dict().keys()
@@ -46,8 +46,8 @@ def test_open_clip_loads_what_was_exported(format: str, model: torch.nn.Module, 
     assert "open_clip.create_model('test-tiny', pretrained=" in report.texts[1]
 
 
-def test_the_model_is_found_by_its_shapes_or_by_what_the_file_says(model: torch.nn.Module, tiny_model: Path, tmp_path: Path) -> None:
-    """The tests' model and open_clip's others are told apart."""
+def test_the_model_is_found_by_shapes_or_by_the_file_s_metadata(model: torch.nn.Module, tiny_model: Path, tmp_path: Path) -> None:
+    """The test's model is distinguished from open_clip's models."""
     torch.save(
         {"state_dict": {f"model.{k}": v for k, v in model.state_dict().items()}, "identity": {"model": "test-tiny"}}, tmp_path / "a.ckpt"
     )
@@ -56,7 +56,7 @@ def test_the_model_is_found_by_its_shapes_or_by_what_the_file_says(model: torch.
     assert "create_model('test-tiny'" in report.texts[-1]
 
 
-def test_names_of_the_paper_s_models_are_found_and_openai_s_have_their_activation() -> None:
+def test_the_paper_s_models_are_recognised_and_openai_s_get_quickgelu() -> None:
     from clip_training.checkpoint import Description
 
     with torch.device("meta"):
@@ -66,11 +66,11 @@ def test_names_of_the_paper_s_models_are_found_and_openai_s_have_their_activatio
     assert not alike(open_clip.get_model_config("RN101"), state)
 
 
-def test_what_is_no_model_of_open_clip_is_told(model: torch.nn.Module, tmp_path: Path) -> None:
+def test_a_model_that_open_clip_lacks_is_an_error(model: torch.nn.Module, tmp_path: Path) -> None:
     state = model.state_dict()
     state["visual.prompts"] = torch.zeros(3)
     torch.save(state, tmp_path / "prompted.pt")
-    with pytest.raises(CheckpointError, match=r"no model of open_clip was found by these shapes: name=NAME"):
+    with pytest.raises(CheckpointError, match=r"no open_clip model has these shapes: set name=NAME"):
         export(job_in(tmp_path, ExportConfig(), init_from=tmp_path / "prompted.pt"))
     with pytest.raises(CheckpointError, match=r"has visual\.prompts, which the model lacks.*vision transformer"):
         export(job_in(tmp_path, ExportConfig(name="test-tiny"), init_from=tmp_path / "prompted.pt"))

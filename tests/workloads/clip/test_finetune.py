@@ -1,4 +1,4 @@
-"""Fine-tuning of two encoders: what they give, what is learned, and that the file alone brings the model back."""
+"""Fine-tuning of two encoders: their outputs, the loss, and rebuilding the model from its file alone."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import timm
 import torch
-from conftest import COLOURS
+from coloured_squares import COLOURS
 from evaluating import evaluated
 from runs import BRIEF, same
 from support.lines import run_line, tells_before
@@ -19,11 +19,11 @@ from torch.nn import functional
 from transformers import BertConfig, BertModel, BertTokenizerFast
 
 from clip_training.config import FinetuneConfig, ImageEncoderConfig, ModelConfig, TextEncoderConfig
-from clip_training.distillation import targets
+from clip_training.distillation import SelfDistillation, targets
 from clip_training.encoders import image_encoder, make_encoders, masked_mean
-from clip_training.finetune import SelfDistillation, finetune
-from clip_training.kinds import load_clip
+from clip_training.finetune import finetune
 from clip_training.model import normalised
+from clip_training.model_files import load_clip
 from harness.checkpoint import find
 from harness.errors import CheckpointError, NotFiniteError, ParameterError
 from harness.report import Recorder
@@ -46,7 +46,7 @@ SHORT = {
 
 @pytest.fixture(scope="module")
 def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder as transformers writes it: a tokenizer of the captions' words, and a transformer of one layer."""
+    """A folder as transformers writes it, with a tokenizer for the captions' words and a one-layer transformer."""
     folder = tmp_path_factory.mktemp("bert")
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "square", "on", "around", *COLOURS]
     (folder / "vocab.txt").write_text("\n".join(words))
@@ -81,7 +81,7 @@ def test_a_text_is_the_mean_of_its_words_without_the_padding(bert: Path) -> None
     assert masked_mean(rows, torch.zeros(1, 4)).tolist() == [[0, 0, 0]]
 
 
-def test_a_text_may_be_what_its_encoder_pools(bert: Path) -> None:
+def test_a_text_may_use_its_encoder_s_pooled_output(bert: Path) -> None:
     clip, _ = make_encoders(IMAGE, TextEncoderConfig(str(bert), avg_word_embs=False, context=12), 24)
     tokens = clip.tokenize("a red square")
     with torch.no_grad():
@@ -100,7 +100,7 @@ def test_a_text_may_be_what_its_encoder_pools(bert: Path) -> None:
         ("open_clip/tabletop-tiny", 0, 128),
     ],
 )
-def test_any_librarys_image_encoder(encoder: str, size: int, width: int | None, bert: Path) -> None:
+def test_an_image_encoder_of_any_library(encoder: str, size: int, width: int | None, bert: Path) -> None:
     settings = ImageEncoderConfig(encoder, "", size)
     clip, _ = make_encoders(settings, TextEncoderConfig(str(bert), context=12), 24)
     clip.model.eval()
@@ -120,17 +120,17 @@ def test_any_librarys_image_encoder(encoder: str, size: int, width: int | None, 
         ({"encoder": "torchvision/resnet5"}, {}, r"torchvision has no such classifier \(did you mean"),
         ({"encoder": "open_clip/ViT-B-32", "pretrained": "default"}, {}, "write a tag, a file, or nothing"),
         ({"pretrained": "nowhere.pt"}, {}, r"image\.pretrained=nowhere\.pt: there is no such file"),
-        ({"encoder": "timm/test_vit.r160_in1k", "size": 41}, {}, r"image\.size=41: .* does not take it"),
+        ({"encoder": "timm/test_vit.r160_in1k", "size": 41}, {}, r"image\.size=41: .* does not accept this size"),
         ({}, {"encoder": ""}, r"text\.encoder is required"),
     ],
 )
-def test_encoders_that_there_are_not(image: dict[str, Any], text: dict[str, Any], message: str, bert: Path) -> None:
+def test_unknown_encoders(image: dict[str, Any], text: dict[str, Any], message: str, bert: Path) -> None:
     stated = {"encoder": IMAGE.encoder, "pretrained": "", "size": 32} | image
     with pytest.raises(ParameterError, match=message):
         make_encoders(ImageEncoderConfig(**stated), TextEncoderConfig(**({"encoder": str(bert)} | text)), 24)
 
 
-def test_a_folder_without_an_encoder_is_told(tmp_path: Path) -> None:
+def test_a_folder_without_an_encoder_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ParameterError, match=r"text\.encoder=.*: neither a folder with config\.json"):
         make_encoders(IMAGE, TextEncoderConfig(str(tmp_path)), 24)
 
@@ -148,8 +148,8 @@ def test_pretrained_weights_from_a_file(bert: Path, tmp_path: Path) -> None:
     )
 
 
-def test_the_loss_is_contrast_and_divergence_from_the_teachers_targets(bert: Path) -> None:
-    """One step against the definition."""
+def test_the_loss_is_contrastive_plus_divergence_from_the_teacher_s_targets(bert: Path) -> None:
+    """One step compared with the definition."""
     clip, said = make_encoders(ImageEncoderConfig("open_clip/tabletop-tiny", ""), TextEncoderConfig(str(bert), context=12), 24)
     settings = merge(FinetuneConfig, None, {"distillation.weight": 2.0}.items())
     images = torch.randint(0, 256, (6, 3, 64, 64), dtype=torch.uint8)
@@ -194,10 +194,10 @@ def test_it_learns_and_the_teacher_follows(squares: Path, bert: Path, tmp_path: 
 
 
 @pytest.mark.parametrize("micro_batch", [0, 6])
-def test_a_run_that_was_broken_off_ends_as_an_unbroken_one(
+def test_a_resumed_run_ends_like_an_uninterrupted_one(
     micro_batch: int, squares: Path, bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The teacher included, and its targets."""
+    """This includes the teacher and its targets."""
     options = {"train__micro_batch": micro_batch, "distillation__momentum": 0.5}
     unbroken = tuned(squares, tmp_path / "unbroken", bert, **options)
     with broken_off_at(3):
@@ -209,8 +209,8 @@ def test_a_run_that_was_broken_off_ends_as_an_unbroken_one(
         tuned(squares, tmp_path / "other", bert, resume=find(tmp_path / "unbroken"), train__micro_batch=micro_batch)
 
 
-def test_the_file_alone_brings_the_model_back(squares: Path, bert: Path, tmp_path: Path) -> None:
-    """Its tokenizer too, where the folder of the text encoder is gone; from the weights and from a checkpoint."""
+def test_the_file_alone_is_enough_to_rebuild_the_model(squares: Path, bert: Path, tmp_path: Path) -> None:
+    """The folder of the text encoder is gone, so the tokenizer comes from the file too: final weights or a checkpoint."""
     gone, report = tmp_path / "gone", Recorder()
     gone.mkdir()
     for path in bert.iterdir():
@@ -230,16 +230,16 @@ def test_the_file_alone_brings_the_model_back(squares: Path, bert: Path, tmp_pat
     )
 
 
-def test_a_file_with_names_that_leave_its_folder_is_refused(squares: Path, bert: Path, tmp_path: Path) -> None:
+def test_a_file_with_paths_outside_its_folder_is_refused(squares: Path, bert: Path, tmp_path: Path) -> None:
     clip, said = make_encoders(IMAGE, TextEncoderConfig(str(bert), context=12), 24)
     said["files"]["../../evil"] = said["files"]["config.json"]
     torch.save({"state_dict": clip.model.state_dict(), "clip_training": said}, tmp_path / "weights.pt")
-    with pytest.raises(CheckpointError, match=r"holds a file with the name '\.\./\.\./evil'"):
+    with pytest.raises(CheckpointError, match=r"holds a file with the unsafe name '\.\./\.\./evil'"):
         load_clip(ModelConfig(), tmp_path / "weights.pt")
 
 
 def test_a_custom_clip_wrappers_file(squares: Path, bert: Path, tmp_path: Path) -> None:
-    """Its image encoder ends in the projection; its texts are not projected; beside it is its teacher."""
+    """Its image encoder ends in the projection, its texts are not projected, and the file also holds its teacher."""
     wrapper = nn.Module()
     wrapper.visual = timm.create_model("test_resnet", num_classes=32)
     wrapper.transformer = BertModel.from_pretrained(bert)
@@ -270,7 +270,7 @@ def test_it_has_a_command_line(squares: Path, bert: Path, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("module", ["train", "finetune", "finetune_vpt", "npz", "evaluate", "export"])
-def test_a_wrong_line_is_told_before_pytorch_is_imported(module: str) -> None:
+def test_a_wrong_command_line_fails_before_pytorch_is_imported(module: str) -> None:
     assert tells_before(f"clip_training.{module}", "torch", "lightning", "open_clip")
 
 

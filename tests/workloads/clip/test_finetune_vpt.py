@@ -18,10 +18,10 @@ from torch import Tensor, nn
 
 from clip_training.config import ModelConfig, NpzConfig, VptConfig
 from clip_training.finetune_vpt import finetune_vpt
-from clip_training.frozen import frozen_datasets
-from clip_training.kinds import load_clip
 from clip_training.model import make_clip
+from clip_training.model_files import load_clip
 from clip_training.npz import make_npz
+from clip_training.npz_pairs import npz_datasets
 from clip_training.prompts import add_prompts
 from harness.checkpoint import find
 from harness.errors import CheckpointError, DataError, NotFiniteError, ParameterError
@@ -49,7 +49,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def base(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Random weights, with OpenAI's temperature: a little above the most that training allows."""
+    """Random weights with OpenAI's temperature, which is slightly above the maximum that training allows."""
     torch.manual_seed(7)
     model = make_clip(ModelConfig(name=str(models / "test-deep.json"))).model
     model.logit_scale.data.fill_(4.6052)
@@ -67,7 +67,7 @@ def tuned(folder: Path, output: Path, model: Path, report: Recorder | None = Non
 
 
 def by_hand(visual: nn.Module, images: Tensor) -> Tensor:
-    """The tower's features with a token list put together before each block."""
+    """The tower's features, with the tokens concatenated by hand before each block."""
     x = visual._embeds(images)
     tokens = visual.prompts.tokens
     for number, block in enumerate(visual.transformer.resblocks):
@@ -95,7 +95,7 @@ def test_tokens_enter_the_first_block_and_are_replaced_in_all_but_the_last(model
     assert torch.allclose(by_hand(clip.model.visual, images), after, rtol=1e-12, atol=1e-14)
 
 
-def test_tokens_lose_entries_while_training_only(models: Path) -> None:
+def test_dropout_applies_to_tokens_during_training_only(models: Path) -> None:
     clip = make_clip(ModelConfig(name=str(models / "test-mean.json")))
     add_prompts(clip, tokens=5, deep=True, dropout=0.2)
     images = torch.randn(2, 3, 32, 32)
@@ -116,15 +116,15 @@ def test_timms_vision_transformers_take_prompts(models: Path) -> None:
     assert learned == {"visual.prompts.tokens", "visual.trunk.cls_token"}
 
 
-def test_a_tower_without_tokens_is_refused(models: Path) -> None:
+def test_a_tower_that_is_not_a_transformer_is_refused(models: Path) -> None:
     clip = make_clip(ModelConfig(name=str(models / "test-resnet.json")))
-    with pytest.raises(ParameterError, match=r"model\.name=test-resnet: its image tower is no vision transformer .* ModifiedResNet"):
+    with pytest.raises(ParameterError, match=r"model\.name=test-resnet: prompts need a vision transformer .* ModifiedResNet"):
         add_prompts(clip, tokens=4, deep=True, dropout=0)
 
 
 @pytest.mark.parametrize("micro_batch", [0, 4])
 def test_only_prompts_and_class_token_change(micro_batch: int, squares: Path, models: Path, base: Path, tmp_path: Path) -> None:
-    """To the last bit, under a weight decay that would show."""
+    """All other weights stay bit-identical, in spite of a large weight decay."""
     report = Recorder()
     options = {"init_from": base, "optim__weight_decay": 5.0, "train__micro_batch": micro_batch, "train__epochs": 6, "optim__lr": 0.01}
     weights = tuned(squares, tmp_path, models / "test-deep.json", report, **options)
@@ -138,7 +138,7 @@ def test_only_prompts_and_class_token_change(micro_batch: int, squares: Path, mo
     assert losses[-1] < losses[0]
 
 
-def test_a_run_that_was_broken_off_ends_as_an_unbroken_one(
+def test_a_resumed_run_ends_like_an_uninterrupted_one(
     squares: Path, models: Path, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = models / "test-deep.json"
@@ -172,7 +172,7 @@ def test_the_files_hold_the_whole_model_and_the_prompts_alone(squares: Path, mod
     assert recall["image to text"]["1"] == report.scalars["recall@1", "image to text"][-1][1]
 
 
-def test_tuning_goes_on_from_prompts(squares: Path, models: Path, base: Path, tmp_path: Path) -> None:
+def test_tuning_can_start_from_prompts(squares: Path, models: Path, base: Path, tmp_path: Path) -> None:
     model = models / "test-deep.json"
     tuned(squares, tmp_path / "first", model, init_from=base, train__epochs=1)
     tuned(squares, tmp_path / "second", model, init_from=tmp_path / "first" / "weights.pt", train__epochs=1)
@@ -185,8 +185,8 @@ def frozen(folder: Path | None, output: Path, model: Path, **options: Any) -> Pa
     return make_npz(job_in(output, merge(NpzConfig, None, stated.items()), folder))
 
 
-def test_frozen_images_are_those_that_the_model_takes(squares: Path, models: Path, base: Path, tmp_path: Path) -> None:
-    """Tuned on them, the run ends where it does on the images themselves, seen as for evaluation."""
+def test_prepared_images_equal_the_model_s_inputs(squares: Path, models: Path, base: Path, tmp_path: Path) -> None:
+    """Tuning on them gives the same result as tuning on the images, prepared as for evaluation."""
     model = models / "test-deep.json"
     data = frozen(squares, tmp_path, model)
     assert sorted(path.name for path in data.iterdir()) == ["img", "npz", "text", "train_set.txt", "val_set.txt"]
@@ -196,8 +196,8 @@ def test_frozen_images_are_those_that_the_model_takes(squares: Path, models: Pat
 
     clip = make_clip(ModelConfig(name=str(model)))
     settings = merge(VptConfig, None, {"data.workers": 0}.items())
-    training, heldout = frozen_datasets(clip, settings, data, seed=0)
-    plain_training, plain = frozen_datasets(clip, settings, squares, seed=0)
+    training, heldout = npz_datasets(clip, settings.data, data, seed=0)
+    plain_training, plain = npz_datasets(clip, settings.data, squares, seed=0)
     assert (len(training), len(heldout)) == (len(plain_training), len(plain)) == (60, 20)
     sample, expected = heldout[3], plain[3]
     mean, std = clip.mean.view(3, 1, 1), clip.std.view(3, 1, 1)
@@ -215,7 +215,7 @@ def test_frozen_images_are_those_that_the_model_takes(squares: Path, models: Pat
     assert isinstance(report.images[0][2], Image.Image)
 
 
-def test_random_crops_are_frozen_for_training_only(squares: Path, models: Path, tmp_path: Path) -> None:
+def test_only_training_images_get_random_crops(squares: Path, models: Path, tmp_path: Path) -> None:
     model = models / "test-deep.json"
     centre, random = (frozen(squares, tmp_path / crop, model, crop=crop) for crop in ("centre", "random"))
     for name, differ in (("train_set.txt", True), ("val_set.txt", False)):
@@ -224,8 +224,8 @@ def test_random_crops_are_frozen_for_training_only(squares: Path, models: Path, 
         assert np.array_equal(*data) != differ
 
 
-def test_the_fork_s_folder_in_its_place_with_its_lists(squares: Path, models: Path, base: Path, tmp_path: Path) -> None:
-    """img/ and text/ stay; pairs without a partner, torn files and stems that no list has are left out."""
+def test_the_fork_s_folder_is_completed_in_place_and_its_lists_are_used(squares: Path, models: Path, base: Path, tmp_path: Path) -> None:
+    """img/ and text/ stay unchanged; files without a partner, truncated files and unlisted stems are left out."""
     data, model = tmp_path / "data", models / "test-deep.json"
     for name, suffix in (("img", ".png"), ("text", ".txt")):
         (data / name).mkdir(parents=True)
@@ -240,24 +240,24 @@ def test_the_fork_s_folder_in_its_place_with_its_lists(squares: Path, models: Pa
     np.savez(data / "npz" / f"{stems[5]}.npz", data=np.zeros((3, 16, 16), np.float16))
     report = Recorder()
     tuned(data, tmp_path / "tuned", model, report, init_from=base)
-    assert any(text.startswith("30 pairs to train on, 8 held out") for text in report.texts)
-    assert any(text.startswith("2 training pairs cannot be used and were skipped so far") for text in report.texts)
+    assert any(text.startswith("30 training pairs, 8 held out") for text in report.texts)
+    assert any(text.startswith("2 training pairs are unusable and were skipped so far") for text in report.texts)
 
     (data / "val_set.txt").write_text(stems[3])
     with pytest.raises(DataError, match="must not be trained on"):
         tuned(data, tmp_path / "both", model)
 
 
-def test_frozen_images_of_another_size_are_told(squares: Path, models: Path, tmp_path: Path) -> None:
+def test_prepared_images_of_another_size_are_an_error(squares: Path, models: Path, tmp_path: Path) -> None:
     data = frozen(squares, tmp_path, models / "test-deep.json")
     first = sorted((data / "npz").iterdir())[0]
     np.savez(first, data=np.zeros((3, 64, 64), np.float16))
-    with pytest.raises(DataError, match=r"`data` is \(3, 64, 64\), and test-deep takes \(3, 32, 32\); make them anew"):
+    with pytest.raises(DataError, match=r"`data` is \(3, 64, 64\), but test-deep needs \(3, 32, 32\); make the files again"):
         tuned(data, tmp_path / "tuned", models / "test-deep.json")
 
 
 def test_both_have_a_command_line(squares: Path, models: Path, tmp_path: Path) -> None:
-    """The fork's, with a model small enough."""
+    """The fork's command line, with a small model."""
     model, data = str(models / "test-deep.json"), str(tmp_path / "data")
     made = run_line("clip_training.npz", f"folder={squares}", f"out={data}", f"model_name={model}", folder=tmp_path)
     assert made.returncode == 0, made.stderr

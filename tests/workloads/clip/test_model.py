@@ -23,7 +23,7 @@ from harness.torch.models import FOLDER, names
 CONFIGS = Path(__file__).resolve().parents[3] / "configs" / "clip"
 
 
-def test_a_wrong_name_is_told_the_nearest(tiny_model: Path) -> None:
+def test_a_wrong_name_gets_a_suggestion(tiny_model: Path) -> None:
     with pytest.raises(ParameterError, match=r"did you mean ViT-B-32"):
         registered("ViT-B-23")
     with pytest.raises(ParameterError, match="no such file"):
@@ -112,7 +112,7 @@ def test_a_model_has_the_paper_s_widths(name: str) -> None:
     assert model.visual.image_size in (paper.resolution, (paper.resolution, paper.resolution))
 
 
-def test_the_counts_are_the_known_ones() -> None:
+def test_parameter_counts_are_the_published_ones() -> None:
     """RN50's visual tower has 38.3 million parameters, not the 585.9 million of widths four times too large; ViT-B/32 has 151.3 in all."""
     assert visual_tower(MODELS["RN50"]) == 38_316_896
     assert visual_tower(MODELS["ViT-B/32"]) + text_tower(MODELS["ViT-B/32"]) + 1 == 151_277_313
@@ -133,7 +133,7 @@ def test_each_model_has_a_config_with_the_paper_s_recipe(name: str) -> None:
     assert learning_rate_of("another") == 5e-4
 
 
-def test_the_paper_s_names_in_their_spellings() -> None:
+def test_every_spelling_of_the_paper_s_names() -> None:
     for spelling in ("ViT-L/14-336px", "ViT-L/14@336px", "ViT-L-14-336px", "ViT-L-14-336"):
         assert registered(spelling) == "ViT-L-14-336"
     assert [registered(name) for name in MODELS] == [name.replace("/", "-").removesuffix("px") for name in MODELS]
@@ -147,8 +147,8 @@ def test_the_listed_names_are_open_clip_s_and_ours() -> None:
             registered(wrong)
 
 
-def test_openai_s_weights_make_it_the_model_with_their_activation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its own name stays for every other file."""
+def test_openai_s_weights_select_the_quickgelu_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All other files keep the model's own name."""
     made: list[str] = []
     create = open_clip.create_model
 
@@ -183,7 +183,7 @@ def test_a_positional_embedding_of_another_resolution_is_interpolated(undropped_
 
 
 @pytest.mark.parametrize("name", ["tabletop-tiny", "ViT-B-32"])
-def test_images_are_those_of_open_clip(name: str, tiny_model: Path) -> None:
+def test_images_are_prepared_as_by_open_clip(name: str, tiny_model: Path) -> None:
     config = ModelConfig(name=str(tiny_model)) if name == "ViT-B-32" else ModelConfig(name=name)
     clip = make_clip(config)
     package = importlib.util.find_spec("skimage")
@@ -199,7 +199,7 @@ def test_images_are_those_of_open_clip(name: str, tiny_model: Path) -> None:
     assert torch.allclose(ours, reference, atol=1e-6)
 
 
-def test_weights_come_back_plain_and_from_a_file(tiny_model: Path, tmp_path: Path) -> None:
+def test_weights_are_saved_plain_and_loaded_from_a_file(tiny_model: Path, tmp_path: Path) -> None:
     torch.manual_seed(0)
     one = make_clip(ModelConfig(name=str(tiny_model)))
     torch.save(one.model.state_dict(), tmp_path / "plain.pt")

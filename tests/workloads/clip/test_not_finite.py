@@ -1,4 +1,4 @@
-"""A CLIP that diverged: its run fails and publishes nothing, and no measure calls it right."""
+"""A diverged CLIP: its run fails and publishes nothing, and no metric counts its answers as right."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import write_pair
+from coloured_squares import write_pair
 from evaluating import evaluated
 from runs import run
 from support.scores import PATTERNS
@@ -18,9 +18,9 @@ from support.training import job_in
 from torch.utils.data import DataLoader
 
 from clip_training.config import ExportConfig, ModelConfig, OptimConfig, TrainConfig
-from clip_training.contrast import Contrast
+from clip_training.contrastive_module import ContrastiveModule
+from clip_training.dataloaders import datasets
 from clip_training.export import export
-from clip_training.loading import datasets
 from clip_training.model import make_clip
 from clip_training.pairs import collate
 from clip_training.retrieval import KS, retrieval
@@ -33,7 +33,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.mark.slow
-def test_a_learning_rate_without_measure_ends_failed(squares: Path, tiny_model: Path, tmp_path: Path) -> None:
+def test_a_diverging_run_fails(squares: Path, tiny_model: Path, tmp_path: Path) -> None:
     """The whole run, as an agent starts it: its exit code, the one line that says why, and what it leaves.
 
     Slow: parent and rank are processes of their own.
@@ -73,12 +73,12 @@ def all_that_is_reported(report: Recorder) -> dict[tuple[str, str], set[float]]:
     return {key: {value for _, value in points} for key, points in report.scalars.items() if "chance" not in key[1]}
 
 
-def test_training_reports_no_right_answer_of_scores_that_are_no_numbers(squares: Path, tiny_model: Path) -> None:
-    """Whatever a measure is called, now or later: everything that validation and a training step report."""
+def test_non_finite_scores_are_never_right_in_training(squares: Path, tiny_model: Path) -> None:
+    """This covers every metric, including future ones: everything that validation and a training step report."""
     clip, report = spoilt(tiny_model), Recorder()
     settings = merge(TrainConfig, None, {"data.keep_in_memory": True, "data.workers": 0}.items())
-    _, heldout = datasets(clip, settings, squares, 0)
-    module = Contrast(clip, OptimConfig(), total_steps=1, heldout=heldout, batch_size=8, identity={}, report=report)
+    _, heldout = datasets(clip, settings.data, squares, 0)
+    module = ContrastiveModule(clip, OptimConfig(), total_steps=1, heldout=heldout, batch_size=8, identity={}, report=report)
     module.trainer = type("Trainer", (), {"global_step": 0})()
     for batch in DataLoader(heldout, batch_size=8, collate_fn=collate):
         module.training_step(batch, 0)
@@ -95,10 +95,10 @@ def test_training_reports_no_right_answer_of_scores_that_are_no_numbers(squares:
 
 
 @pytest.mark.parametrize("folders", [False, True], ids=["pairs", "class folders"])
-def test_evaluation_reports_no_right_answer_of_scores_that_are_no_numbers(
+def test_non_finite_scores_are_never_right_in_evaluation(
     folders: bool, squares: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Retrieval and zero-shot classification, everything reported and every share in the results."""
+    """This covers retrieval and zero-shot classification: everything reported, and every share in the results."""
     monkeypatch.setattr("clip_training.evaluate.load_clip", lambda *_, **__: spoilt(tiny_model))
     (tmp_path / "inner.yaml").write_text("[red, green, blue, yellow, white]")
     options = {"zero_shot__classes": [str(tmp_path / "inner.yaml")], "zero_shot__templates": "name"}
@@ -115,12 +115,12 @@ def test_evaluation_reports_no_right_answer_of_scores_that_are_no_numbers(
     for result in results["zero-shot"].values():
         assert set(result["top"].values()) == {result["mean per class"]} == {0.0}
         assert {each["found"] for each in result["per class"].values()} == {0.0}
-    assert any("embeddings that are not finite: they are never found" in text for text in report.texts)
+    assert any("have non-finite embeddings, or their texts do; they count as never found" in text for text in report.texts)
     assert report.images
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)
-def test_recall_and_accuracy_where_some_scores_are_no_numbers(pattern: str) -> None:
+def test_recall_and_accuracy_with_some_non_finite_scores(pattern: str) -> None:
     """Embeddings are unit vectors, of which scores are the table; for each k the rows that remain are those whose scores are whole."""
     scores, lost = PATTERNS[pattern](torch.eye(20))
     captions = [f"caption {number}" for number in range(20)]
@@ -133,7 +133,7 @@ def test_recall_and_accuracy_where_some_scores_are_no_numbers(pattern: str) -> N
 
 
 @pytest.mark.parametrize("where", ["evaluate", "init_from", "export"])
-def test_weights_that_are_no_numbers_are_refused_by_name(where: str, squares: Path, tiny_model: Path, tmp_path: Path) -> None:
+def test_non_finite_weights_are_refused_by_name(where: str, squares: Path, tiny_model: Path, tmp_path: Path) -> None:
     torch.save(spoilt(tiny_model).model.state_dict(), tmp_path / "weights.pt")
     weights, out = tmp_path / "weights.pt", tmp_path / "out"
     use = {
@@ -141,14 +141,14 @@ def test_weights_that_are_no_numbers_are_refused_by_name(where: str, squares: Pa
         "init_from": lambda: run(squares, out, tiny_model, init_from=weights),
         "export": lambda: export(job_in(out, merge(ExportConfig, None, ()), init_from=weights)),
     }
-    with pytest.raises(CheckpointError, match=r"weights\.pt holds weights that are not finite, .*: visual\.proj"):
+    with pytest.raises(CheckpointError, match=r"weights\.pt holds non-finite weights, .*: visual\.proj"):
         use[where]()
     assert not list((tmp_path / "out").glob("weights.*"))
 
 
-def test_in_batch_recall_shares_what_is_equal() -> None:
-    """Two pairs with one caption: each of the two texts is as good for either image; a constant score finds what chance finds."""
-    module = Contrast.__new__(Contrast)
+def test_in_batch_recall_splits_ties() -> None:
+    """Two pairs share a caption, so either text is right for either image; constant scores reach the level of chance."""
+    module = ContrastiveModule.__new__(ContrastiveModule)
     torch.nn.Module.__init__(module)
     module.model = torch.nn.Module()
     module.model.logit_scale = torch.nn.Parameter(torch.zeros(()))

@@ -1,4 +1,4 @@
-"""OpenAI's weights, out of archives that are programs, which are never run."""
+"""OpenAI's weights are read from TorchScript archives whose programs are never run."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class TestOpenAI:
         assert same(state, model)
         assert all(value.dtype == theirs[key].dtype for key, value in state.items())
         assert description.kind == "openai_archive"
-        assert description.left_out == {"numbers that are no weights": 4}
+        assert description.left_out == {"numbers that are not weights": 4}
         assert "OpenAI's TorchScript archive" in str(description)
 
     def test_its_weights_are_what_torch_itself_reads(self, tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ class TestOpenAI:
         assert same(state, model)
         assert description.kind == "openai"
 
-    def test_a_model_takes_them_and_computes_what_the_archive_does(self, tiny_model: Path, tmp_path: Path) -> None:
+    def test_a_model_with_its_weights_computes_the_same_as_the_archive(self, tiny_model: Path, tmp_path: Path) -> None:
         one = make_clip(ModelConfig(name=str(tiny_model))).model.eval()
         one.visual.patch_dropout = nn.Identity()
         path = traced(one, tmp_path / "model.pt")
@@ -83,7 +83,7 @@ class TestArchivesAreNotRun:
             torch.jit.load(path)
         assert same(load(path)[0], clip())
 
-    def test_what_a_program_does_when_it_is_loaded_is_not_done(self, tmp_path: Path) -> None:
+    def test_the_program_s_load_hook_is_not_run(self, tmp_path: Path) -> None:
         path = tmp_path / "model.pt"
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -102,7 +102,7 @@ class TestArchivesAreNotRun:
         assert not Path("trapped").exists()
 
     @pytest.mark.parametrize("damage", ["storage gone", "storage short", "pickle cut", "archive cut"])
-    def test_damage_is_told(self, damage: str, tmp_path: Path) -> None:
+    def test_a_damaged_archive_is_an_error(self, damage: str, tmp_path: Path) -> None:
         path = traced(clip(), tmp_path / "model.pt")
         changes: dict[str, Callable[[str, bytes], bytes | None]] = {
             "storage gone": lambda name, content: None if name.endswith("/data/7") else content,

@@ -29,7 +29,7 @@ def given(line: str) -> Arguments:
         "--model-name RN50 batch_size=512 --folder data_dir",
     ],
 )
-def test_lines_that_mean_the_same(line: str) -> None:
+def test_equivalent_command_lines(line: str) -> None:
     found = given(line)
     assert (found.settings.model.name, found.reserved["dataset_path"], found.settings.train.batch_size) == ("RN50", "data_dir", 512)
     assert isinstance(found.settings, TrainConfig)
@@ -46,12 +46,12 @@ def test_options_of_the_trainer_and_of_micro_batches() -> None:
     assert (found.reserved["dataset_path"], found.reserved["resume"]) == ("a=b, c", "run (1)/x=1.ckpt")
 
 
-def test_a_config_gives_what_the_line_does_not_say() -> None:
+def test_a_config_provides_the_settings_missing_from_the_command_line() -> None:
     settings = given("config=rn50x64 folder=x --batch_size 3").settings
     assert (settings.model.name, settings.optim.lr, settings.train.batch_size) == ("RN50x64", 3.6e-4, 3)
 
 
-def test_every_mistake_is_told_at_once_with_the_nearest_right_name() -> None:
+def test_all_mistakes_are_listed_together_with_suggestions() -> None:
     with pytest.raises(ParameterError) as failure:
         given(
             "--model_nam RN50 --foldr x --batchsize many --accumulate_grad_batches 4 --image_size 224 junk --gpus none --resize_ratio 0.5 "
@@ -78,13 +78,13 @@ def test_every_mistake_is_told_at_once_with_the_nearest_right_name() -> None:
 
 @pytest.mark.slow
 def test_a_run_from_the_command_line(squares: Path, tiny_model: Path, tmp_path: Path) -> None:
-    """By train-CLIP's flags, and on from its last checkpoint. Slow: two programs whose ranks import PyTorch."""
+    """With train-CLIP's flags, then resumed from its last checkpoint. Slow: two programs whose ranks import PyTorch."""
     line = ["--model_name", str(tiny_model), "--folder", str(squares), "--batchsize", "30", "--max_epochs", "2", "--num_workers", "0"]
     line += ["warmup=1", "debug_images=0", "--shuffle", "True"]
     first = run_line("clip_training.train", *line, folder=tmp_path)
     assert first.returncode == 0, first.stderr[-2000:]
     assert "starts from random weights" in first.stdout
-    assert "shuffle=True changes nothing: pairs come in another order in every epoch" in first.stdout
+    assert "shuffle=True changes nothing: pairs are always shuffled in every epoch" in first.stdout
     (output,) = tmp_path.glob("outputs/clip/train-*")
     assert json.loads((output / "artifacts" / "result.json").read_text())["steps"] == 4
     weights = torch.load(output / "weights.pt", weights_only=True)
@@ -95,7 +95,7 @@ def test_a_run_from_the_command_line(squares: Path, tiny_model: Path, tmp_path: 
     assert all(torch.equal(value, weights[key]) for key, value in torch.load(again, weights_only=True).items())
 
 
-def test_a_wrong_line_ends_with_one_error_and_help_shows_every_setting(tmp_path: Path) -> None:
+def test_a_wrong_command_line_gives_one_error_and_help_lists_every_setting(tmp_path: Path) -> None:
     wrong = run_line("clip_training.train", "--model_name", "RN50", "--foldr", "x", "stream=s3://b/p", folder=tmp_path)
     assert wrong.returncode == 2
     assert wrong.stderr == "error: foldr: there is no such key (did you mean folder?)\n"
@@ -108,4 +108,4 @@ def test_a_wrong_line_ends_with_one_error_and_help_shows_every_setting(tmp_path:
     for key in ("model.name", "train.micro_batch", "optim.state_dtype", "dataset_path", "resume"):
         assert f"  {key}=" in helped.stdout
     assert "(also folder)" in helped.stdout
-    assert "image_size: there is no such setting, it is the model's own" in helped.stdout
+    assert "image_size: there is no such setting, the model's own is used" in helped.stdout

@@ -1,4 +1,4 @@
-"""The data rules: what makes a pair, what is skipped, what is drawn."""
+"""The data rules: what is a pair, what is skipped, and what is random."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from clip_training.formats import pairs_of, split
-from clip_training.pairs import HeldOut, Pairs, Unusable, collate, random_crop_box, read_captions, read_image
+from clip_training.pairs import HeldOut, Pairs, UnusableError, collate, random_crop_box, read_captions, read_image
 from harness.errors import DataError
 
 
@@ -59,7 +59,7 @@ def test_every_photograph_of_the_wheel_is_read(photographs: Path) -> None:
         assert read_image(path).mode == "RGB", path.name
     assert {"L", "RGB", "RGBA"} <= modes
     assert len(paths) > 20
-    with pytest.raises(Unusable, match="cannot identify"):
+    with pytest.raises(UnusableError, match="cannot identify"):
         read_image(photographs / "multipage_rgb.tif")  # a layout that Pillow does not know
 
 
@@ -71,7 +71,7 @@ def test_a_photograph_keeps_its_colours(photographs: Path) -> None:
     assert astronaut[350:450, 100:300, 0].mean() > 1.5 * astronaut[350:450, 100:300, 2].mean()  # the suit is orange, not blue
 
 
-def test_partners_that_are_missing_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_files_without_a_partner_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     for name in ("both", "alone", "other/both"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         Image.new("RGB", (8, 8)).save(tmp_path / f"{name}.png")
@@ -81,7 +81,7 @@ def test_partners_that_are_missing_are_counted(tmp_path: Path, caplog: pytest.Lo
         pairs = pairs_of(tmp_path)
 
     assert [pair.image for pair in pairs] == [tmp_path / "both.png"]
-    assert "4 files are in no pair, 0 of them for want of a certain partner; left out, e.g. " in caplog.text
+    assert "4 files belong to no pair, 0 of them with an ambiguous match; left out, e.g. " in caplog.text
 
 
 def test_a_folder_without_pairs_says_what_it_holds(tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_a_folder_without_pairs_says_what_it_holds(tmp_path: Path) -> None:
         pairs_of(tmp_path)
 
 
-def test_empty_and_corrupt_pairs_are_replaced_and_named(photographs: Path, tmp_path: Path) -> None:
+def test_empty_and_corrupt_pairs_are_replaced_and_reported(photographs: Path, tmp_path: Path) -> None:
     photograph = (photographs / "rocket.jpg").read_bytes()
     files = {"0.jpg": photograph, "1.jpg": photograph[:5000], "2.png": b"", "3.png": b"no image", "4.jpg": photograph, "5.jpg": photograph}
     captions = {"0": b"a rocket\n", "1": b"a", "2": b"a", "3": b"a", "4": b"\n \n", "5": b"\xff\xfe\xfa"}
@@ -112,15 +112,15 @@ def test_empty_and_corrupt_pairs_are_replaced_and_named(photographs: Path, tmp_p
     assert collate([heldout[index] for index in range(6)]).index.tolist() == [0]
 
 
-def test_nothing_usable_is_an_error_and_no_endless_loop(tmp_path: Path) -> None:
+def test_a_dataset_without_usable_pairs_is_an_error(tmp_path: Path) -> None:
     for number in range(3):
         (tmp_path / f"{number}.png").write_bytes(b"")
         (tmp_path / f"{number}.txt").write_text("text")
-    with pytest.raises(DataError, match="none of 3 pairs can be used"):
+    with pytest.raises(DataError, match="none of 3 pairs is usable"):
         dataset(tmp_path)[0, 1]
 
 
-def test_one_of_the_non_empty_captions_is_drawn(tmp_path: Path) -> None:
+def test_a_random_non_empty_caption_is_used(tmp_path: Path) -> None:
     Image.new("RGB", (40, 40)).save(tmp_path / "a.png")
     (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbfa\r\n\r\nbb\n  \nccc  \n")
     pairs = dataset(tmp_path)
@@ -128,7 +128,7 @@ def test_one_of_the_non_empty_captions_is_drawn(tmp_path: Path) -> None:
     assert read_captions(tmp_path / "a.txt") == ["a", "bb", "ccc"]
     drawn = [int(pairs[epoch, 0].tokens) for epoch in range(300)]
     assert pytest.approx({n: drawn.count(n) for n in (1, 2, 3)}, abs=35) == {1: 100, 2: 100, 3: 100}
-    with pytest.raises(Unusable):
+    with pytest.raises(UnusableError):
         read_captions(tmp_path / "missing.txt")
 
 
@@ -158,7 +158,7 @@ def test_a_sample_is_a_function_of_seed_epoch_and_index(squares: Path) -> None:
     assert tokens[0] != tokens[1] != tokens[2] != tokens[0]
 
 
-def test_a_folder_without_parts_is_split_by_its_own_seed(squares: Path, tmp_path: Path) -> None:
+def test_a_folder_without_a_stated_split_is_split_by_split_seed(squares: Path, tmp_path: Path) -> None:
     training, heldout = split(squares, 0.5, seed=0)
     assert (len(training), len(heldout)) == (60, 20)  # its parts, whatever the share
     flat = squares / "train"
@@ -168,5 +168,5 @@ def test_a_folder_without_parts_is_split_by_its_own_seed(squares: Path, tmp_path
     assert not {pair.stem for pair in first[0]} & {pair.stem for pair in first[1]}
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     (tmp_path / "a.txt").write_text("text")
-    with pytest.raises(DataError, match="needs two"):
+    with pytest.raises(DataError, match="at least two are needed"):
         split(tmp_path, 0.1, 0)

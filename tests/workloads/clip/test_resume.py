@@ -1,4 +1,4 @@
-"""A run that was broken off and resumed ends with exactly the weights of an unbroken one."""
+"""An interrupted and resumed run ends with exactly the weights of an uninterrupted one."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ def wait_for(process: subprocess.Popen[str], text: str) -> None:
     assert any(line.strip() == text for line in process.stdout), f"the run ended before it said {text!r}"
 
 
-def test_a_run_that_was_killed_ends_as_an_unbroken_one(
+def test_a_killed_and_resumed_run_ends_like_an_uninterrupted_one(
     squares: Path, tiny_model: Path, tmp_path: Path, unbroken: dict[str, torch.Tensor]
 ) -> None:
-    """kill -9 in the middle of the second epoch; the newest checkpoint is some steps old, and in the middle of an epoch too."""
+    """kill -9 in the middle of the second epoch; the newest checkpoint is a few steps older, also in the middle of an epoch."""
     with start(squares, tmp_path, tiny_model) as process:
         wait_for(process, "step 7")
         process.kill()
@@ -60,10 +60,10 @@ def test_a_run_that_was_killed_ends_as_an_unbroken_one(
 
 
 @pytest.mark.parametrize("step", [1, 3, 4, 5, 8, 11, 15, 16])
-def test_it_does_not_matter_where_a_run_is_broken(
+def test_the_place_of_the_interruption_does_not_matter(
     step: int, squares: Path, tiny_model: Path, tmp_path: Path, unbroken: dict[str, torch.Tensor]
 ) -> None:
-    """In and between epochs, with and without a validation between, before the last step and after it."""
+    """Within and between epochs, with and without a validation in between, before and after the last step."""
     with broken_off_at(step):
         run(squares, tmp_path, tiny_model, train__checkpoint_every=1)
     report = Recorder()
@@ -74,15 +74,13 @@ def test_it_does_not_matter_where_a_run_is_broken(
     assert report.scalars["loss", "held out"][-1][0] == STEPS  # evaluated at the end in any case
 
 
-def test_runs_of_one_seed_are_equal_and_of_two_are_not(
-    squares: Path, tiny_model: Path, tmp_path: Path, unbroken: dict[str, torch.Tensor]
-) -> None:
+def test_runs_are_equal_for_the_same_seed_only(squares: Path, tiny_model: Path, tmp_path: Path, unbroken: dict[str, torch.Tensor]) -> None:
     assert same(run(squares, tmp_path / "same", tiny_model), unbroken)
     assert same(run(squares, tmp_path / "workers", tiny_model, data__workers=2, data__keep_in_memory=False), unbroken)
     assert not same(run(squares, tmp_path / "other", tiny_model, seed=1), unbroken)
 
 
-def test_sigterm_saves_where_it_stands_and_says_so(
+def test_sigterm_saves_a_checkpoint_and_reports_it(
     squares: Path, tiny_model: Path, tmp_path: Path, unbroken: dict[str, torch.Tensor]
 ) -> None:
     class Terminated(Talking):
@@ -102,8 +100,8 @@ def test_sigterm_saves_where_it_stands_and_says_so(
     assert same(run(squares, tmp_path, tiny_model, resume=find(tmp_path)), unbroken)
 
 
-def test_stopped_and_resumed_it_draws_the_curves_of_an_unbroken_run(squares: Path, tiny_model: Path, tmp_path: Path) -> None:
-    """Stopped between two points, in an epoch at whose end it validates."""
+def test_a_stopped_and_resumed_run_reports_the_curves_of_an_uninterrupted_one(squares: Path, tiny_model: Path, tmp_path: Path) -> None:
+    """The run is stopped between two reported points, in an epoch that ends with a validation."""
 
     class Terminated(Recorder):
         def progress(self, items: Iterable[Any], total: int | None = None, description: str = "") -> Iterator[Any]:
@@ -123,7 +121,7 @@ def test_stopped_and_resumed_it_draws_the_curves_of_an_unbroken_run(squares: Pat
             assert first.scalars.get(key, []) + second.scalars.get(key, []) == curve, key
 
 
-def test_another_runs_checkpoint_is_refused(squares: Path, tiny_model: Path, tmp_path: Path) -> None:
+def test_the_checkpoint_of_another_run_is_refused(squares: Path, tiny_model: Path, tmp_path: Path) -> None:
     run(squares, tmp_path, tiny_model, train__epochs=1)
     with pytest.raises(CheckpointError, match="seed was 0, is now 5"):
         run(squares, tmp_path / "other", tiny_model, seed=5, resume=find(tmp_path))
@@ -132,8 +130,8 @@ def test_another_runs_checkpoint_is_refused(squares: Path, tiny_model: Path, tmp
 
 
 @pytest.mark.parametrize(("part", "named"), [("train", "training"), ("heldout", "held-out")])
-def test_as_many_other_pairs_make_another_run(part: str, named: str, squares: Path, tiny_model: Path, tmp_path: Path) -> None:
-    """One word of one caption is another, as long as the one before."""
+def test_the_same_number_of_other_pairs_is_refused(part: str, named: str, squares: Path, tiny_model: Path, tmp_path: Path) -> None:
+    """One word of one caption is replaced by another of the same length."""
     run(squares, tmp_path / "first", tiny_model, train__epochs=1)
     other = Path(shutil.copytree(squares, tmp_path / "squares"))
     caption = sorted((other / part).glob("*.txt"))[-1]
@@ -142,7 +140,7 @@ def test_as_many_other_pairs_make_another_run(part: str, named: str, squares: Pa
         run(other, tmp_path / "second", tiny_model, resume=find(tmp_path / "first"), train__epochs=2)
 
 
-def test_the_same_pairs_elsewhere_make_the_same_run(
+def test_the_same_pairs_in_another_folder_are_accepted(
     squares: Path, tiny_model: Path, tmp_path: Path, unbroken: dict[str, torch.Tensor]
 ) -> None:
     with broken_off_at(6):
@@ -151,20 +149,20 @@ def test_the_same_pairs_elsewhere_make_the_same_run(
     assert same(run(Path(moved), tmp_path / "second", tiny_model, resume=find(tmp_path / "first")), unbroken)
 
 
-def test_a_checkpoint_that_does_not_state_its_data_goes_on_and_that_is_said(
+def test_a_checkpoint_that_does_not_state_its_data_is_accepted_with_a_message(
     squares: Path, tiny_model: Path, tmp_path: Path, unbroken: dict[str, torch.Tensor]
 ) -> None:
-    """As those of version 0.1.0 before data counted."""
+    """As in checkpoints from before the data were stored."""
     with broken_off_at(6):
         run(squares, tmp_path, tiny_model)
     report = Recorder()
     older = without_identity(find(tmp_path), "training data", "held-out data")
     assert same(run(squares, tmp_path, tiny_model, report, resume=older), unbroken)
-    assert "resume: the checkpoint does not state its held-out data and its training data: taken for the same as now" in report.texts
+    assert "resume: the checkpoint does not state its held-out data and its training data: assumed to be the same as now" in report.texts
 
 
 @pytest.mark.parametrize("schema", [TrainConfig, FinetuneConfig, VptConfig])
-def test_every_setting_makes_another_run_but_for_those_listed_here(schema: type, tmp_path: Path) -> None:
+def test_only_the_settings_listed_here_may_differ(schema: type, tmp_path: Path) -> None:
     settings = merge(schema, None, ())
     checkpoint = checkpoint_of(stated(job_in(tmp_path, settings)), tmp_path / "step=00000001.ckpt")
     no, told = refused(job_in(tmp_path, settings, resume=checkpoint), RESUMABLE)
@@ -175,7 +173,7 @@ def test_every_setting_makes_another_run_but_for_those_listed_here(schema: type,
     assert no == flat(settings).keys() - told
 
 
-def test_all_that_makes_another_run_is_told_before_data_or_model_are_looked_for(tiny_model: Path, squares: Path, tmp_path: Path) -> None:
+def test_all_differences_are_listed_before_data_or_model_are_read(tiny_model: Path, squares: Path, tmp_path: Path) -> None:
     run(squares, tmp_path, tiny_model, train__epochs=1)
     other = {"optim__lr": 1e-3, "optim__weight_decay": 0.1, "optim__warmup": 2, "optim__beta1": 0.8, "seed": 3}
     with pytest.raises(CheckpointError) as refusal:
@@ -190,13 +188,13 @@ def test_all_that_makes_another_run_is_told_before_data_or_model_are_looked_for(
         assert part in told
     assert "seed was 0, is now 3" in told
     assert "is now nothing.json" in told
-    assert "init_from starts a new run" in told
+    assert "to start a new run from its weights, use init_from" in told
 
 
 @pytest.mark.parametrize("state_dtype", ["fp32", "bf16"])
 @pytest.mark.parametrize("step", [4, 8])
-def test_a_longer_run_goes_on_by_the_longer_schedule(step: int, state_dtype: str, squares: Path, tiny_model: Path, tmp_path: Path) -> None:
-    """From the middle, and from the end, where the rate had come to 0; the closed form is the cosine over the new length."""
+def test_an_extended_run_follows_the_longer_schedule(step: int, state_dtype: str, squares: Path, tiny_model: Path, tmp_path: Path) -> None:
+    """Resumed from the middle, and from the end, where the rate was 0. The expected rate is the cosine over the new length."""
     options = {"optim__state_dtype": state_dtype, "train__checkpoint_every": 4}
     run(squares, tmp_path / "short", tiny_model, train__epochs=2, **options)
     report = Recorder()
@@ -215,19 +213,19 @@ def test_a_longer_run_goes_on_by_the_longer_schedule(step: int, state_dtype: str
     assert (last["global_step"], float(last["optimizer_states"][0]["param_groups"][0]["lr"])) == (STEPS, pytest.approx(0, abs=1e-12))
 
 
-def test_a_run_is_not_made_shorter(squares: Path, tiny_model: Path, tmp_path: Path) -> None:
+def test_a_run_cannot_be_shortened(squares: Path, tiny_model: Path, tmp_path: Path) -> None:
     run(squares, tmp_path, tiny_model, train__epochs=2)
     with pytest.raises(CheckpointError, match=r"train\.epochs was 2, is now 1"):
         run(squares, tmp_path / "other", tiny_model, resume=find(tmp_path), train__epochs=1)
 
 
-def test_init_from_beside_resume_is_no_wish_that_is_forgotten(squares: Path, tiny_model: Path, tmp_path: Path) -> None:
+def test_init_from_together_with_resume_is_not_ignored(squares: Path, tiny_model: Path, tmp_path: Path) -> None:
     run(squares, tmp_path, tiny_model, train__epochs=1)
     with pytest.raises(CheckpointError, match=r"init_from was , is now weights\.pt"):
         run(squares, tmp_path / "other", tiny_model, resume=find(tmp_path), init_from=tmp_path / "weights.pt", train__epochs=1)
 
 
-def test_init_from_takes_weights_and_nothing_else(squares: Path, tiny_model: Path, tmp_path: Path) -> None:
+def test_init_from_loads_weights_only(squares: Path, tiny_model: Path, tmp_path: Path) -> None:
     first = run(squares, tmp_path / "first", tiny_model, train__epochs=1)
     report = Recorder()
     run(squares, tmp_path / "second", tiny_model, report, init_from=find(tmp_path / "first"), train__epochs=1, optim__lr=1e-12)

@@ -18,7 +18,7 @@ def unit(rows: np.ndarray) -> np.ndarray:
 
 
 def plain_recall(queries: np.ndarray, candidates: np.ndarray, texts: list[str], k: int) -> float:
-    """For each query: sort all candidates, look whether one of the right text is among the first k."""
+    """For each query, sort all candidates and check whether one with the right text is among the first k."""
     hits = 0
     for number, query in enumerate(queries):
         order = sorted(range(len(texts)), key=lambda j: -float(query @ candidates[j]))
@@ -52,7 +52,7 @@ def test_recall_equals_the_plain_count(distinct: int) -> None:
     assert [names[j] for j in result.best[:, 0].tolist()] == [names[j] for j in best]
 
 
-def test_a_model_that_sees_no_difference_finds_nothing() -> None:
+def test_a_model_with_constant_scores_finds_nothing() -> None:
     same = torch.ones(20, 4) / 2
     assert set(retrieval(same, same, [str(i) for i in range(20)]).recall.values()) == {0.0}
 

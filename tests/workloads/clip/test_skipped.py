@@ -1,4 +1,4 @@
-"""Pairs that cannot be used end no run: each is listed with its reason, once, and counted."""
+"""Unusable pairs do not end a run: each is listed once with its reason, and counted."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from harness.report import Recorder
 
 @pytest.fixture
 def damaged(squares: Path, tmp_path: Path) -> Path:
-    """Pairs of which five are damaged, each in its own way."""
+    """Pairs, five of which are damaged in different ways."""
     folder = tmp_path / "damaged"
     shutil.copytree(squares, folder)
     training, heldout = (sorted((folder / part).glob("*.png")) for part in ("train", "heldout"))
@@ -29,7 +29,7 @@ def damaged(squares: Path, tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_each_is_listed_and_counted_once(workers: int, damaged: Path, tiny_model: Path, tmp_path: Path) -> None:
+def test_each_unusable_pair_is_listed_and_counted_once(workers: int, damaged: Path, tiny_model: Path, tmp_path: Path) -> None:
     report = Recorder()
     run(damaged, tmp_path / "run", tiny_model, report, data__workers=workers, data__keep_in_memory=False)
 
@@ -40,12 +40,12 @@ def test_each_is_listed_and_counted_once(workers: int, damaged: Path, tiny_model
     for (_, reason), told in zip(lines, ("truncated", "cannot identify", "holds no caption", "utf-8", "cannot identify"), strict=True):
         assert str(damaged) in reason
         assert told in reason.lower()
-    said = [text for text in report.texts if "cannot be used and were skipped" in text]
-    assert said[-1].startswith("4 training and 1 held out pairs cannot be used and were skipped so far, all of them in ")
+    said = [text for text in report.texts if "are unusable and were skipped" in text]
+    assert said[-1].startswith("4 training and 1 held out pairs are unusable and were skipped so far, listed in ")
     assert len(said) <= 1 + 4  # at most once for each epoch, and before the first
 
 
-def test_a_resumed_run_goes_on_with_the_list(damaged: Path, tiny_model: Path, tmp_path: Path) -> None:
+def test_a_resumed_run_continues_the_list(damaged: Path, tiny_model: Path, tmp_path: Path) -> None:
     unbroken = run(damaged, tmp_path / "unbroken", tiny_model)
     run(damaged, tmp_path / "half", tiny_model, train__checkpoint_every=15)  # 16 steps, the last with a checkpoint too
     checkpoint = tmp_path / "half" / "checkpoints" / "step=00000015.ckpt"
@@ -62,7 +62,7 @@ def test_a_run_without_damage_has_no_list(squares: Path, tiny_model: Path, tmp_p
     assert not (tmp_path / "skipped.txt").exists()
 
 
-def test_the_lists_of_all_ranks_are_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_lists_of_all_ranks_are_merged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def gather(lists: list[object], mine: object) -> None:
         lists[:] = [mine, {"training": {7: "b.png: empty"}, "held out": {1: "c.png: empty"}}]
 
@@ -79,10 +79,10 @@ def test_the_lists_of_all_ranks_are_one(tmp_path: Path, monkeypatch: pytest.Monk
     assert len(report.texts) == 1  # rank 0's, once
 
 
-def test_nothing_usable_ends_the_run(squares: Path, tiny_model: Path, tmp_path: Path) -> None:
+def test_a_run_without_usable_pairs_fails(squares: Path, tiny_model: Path, tmp_path: Path) -> None:
     folder = tmp_path / "ruined"
     shutil.copytree(squares, folder)
     for image in (folder / "train").glob("*.png"):
         image.write_bytes(b"")
-    with pytest.raises(DataError, match="none of 60 pairs can be used"):
+    with pytest.raises(DataError, match="none of 60 pairs is usable"):
         run(folder, tmp_path / "run", tiny_model)

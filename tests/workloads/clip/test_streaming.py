@@ -15,10 +15,10 @@ from support.s3.store import Store
 
 from clip_training import streaming
 from clip_training.config import DataConfig
-from clip_training.contents import contents_of
+from clip_training.dataloaders import check
+from clip_training.digest import digest_of_pairs
 from clip_training.formats import pairs_of, split
-from clip_training.loading import check
-from clip_training.pairs import Unusable
+from clip_training.pairs import UnusableError
 from clip_training.streaming import Cache, Stream
 from harness import storage
 from harness.checkpoint import find
@@ -67,7 +67,7 @@ def upload(store: Store, folder: Path) -> str:
 
 @pytest.fixture(scope="module")
 def local(squares: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The held-out pairs in a sub-folder for each form."""
+    """The held-out pairs in every format, each in a sub-folder."""
     folder = tmp_path_factory.mktemp("forms")
     for form, write in FORMS.items():
         write(squares / "heldout", folder / form)
@@ -76,7 +76,7 @@ def local(squares: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def stored(store: Store, local: Path) -> str:
-    """The address of the same in the store."""
+    """The address of the same pairs in the store."""
     return upload(store, local)
 
 
@@ -89,7 +89,7 @@ def few(store: Store, squares: Path) -> str:
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("limit", [LIMIT, 0])
-def test_a_stream_holds_what_the_folder_does(form: str, limit: int, stored: str, local: Path) -> None:
+def test_a_stream_gives_the_same_pairs_as_the_folder(form: str, limit: int, stored: str, local: Path) -> None:
     streamed, wanted = pairs_of(Stream(f"{stored}/{form}", limit)), pairs_of(local / form)
     assert [pair.stem for pair in streamed] == [pair.stem for pair in wanted]
     for one, other in zip(streamed[::4], wanted[::4], strict=True):
@@ -98,7 +98,7 @@ def test_a_stream_holds_what_the_folder_does(form: str, limit: int, stored: str,
 
 
 @pytest.mark.parametrize("form", ["folder", "shards"])
-def test_training_on_a_stream_gives_the_same_bits_also_when_broken_off(
+def test_training_on_a_stream_gives_the_same_bits_even_when_interrupted(
     form: str, stored: str, local: Path, tiny_model: Path, tmp_path: Path
 ) -> None:
     common = {"data__heldout": 0.25, "data__keep_in_memory": False, "train__batch_size": 5, "train__checkpoint_every": 5}
@@ -111,22 +111,22 @@ def test_training_on_a_stream_gives_the_same_bits_also_when_broken_off(
 
 class TestWhatIsFetched:
     @pytest.mark.parametrize("form", FORMS)
-    def test_nothing_to_know_data_again_when_a_run_goes_on(
+    def test_resuming_checks_the_data_without_fetching_anything(
         self, form: str, stored: str, store: Store, local: Path, fetched: list[tuple[str, int, int]], tmp_path: Path
     ) -> None:
         pairs = pairs_of(Stream(f"{stored}/{form}", LIMIT))
         fetched.clear()
-        known = contents_of(pairs)
+        known = digest_of_pairs(pairs)
         assert fetched == []
-        assert contents_of(pairs_of(Stream(f"{upload(store, local / form)}", LIMIT))) == known
+        assert digest_of_pairs(pairs_of(Stream(f"{upload(store, local / form)}", LIMIT))) == known
         copy = Path(shutil.copytree(local / form, tmp_path / "copy"))
         changed = sorted(path for path in copy.rglob("*") if path.suffix in (".png", ".tar"))[0]
         content = bytearray(changed.read_bytes())
         content[min(600, len(content) - 8)] ^= 1
         changed.write_bytes(content)
-        assert contents_of(pairs_of(Stream(upload(store, copy), LIMIT))) != known
+        assert digest_of_pairs(pairs_of(Stream(upload(store, copy), LIMIT))) != known
 
-    def test_objects_come_one_by_one_and_once(self, stored: str, fetched: list[tuple[str, int, int]]) -> None:
+    def test_each_object_is_fetched_once_and_on_demand(self, stored: str, fetched: list[tuple[str, int, int]]) -> None:
         address = f"{stored}/folder"
         pairs = pairs_of(Stream(address, LIMIT))
         assert fetched == []
@@ -136,13 +136,13 @@ class TestWhatIsFetched:
         pairs_of(Stream(address, LIMIT))[3].read_image()  # by another run on this machine
         assert len(fetched) == 1
 
-    def test_of_a_shard_only_the_member(self, stored: str, fetched: list[tuple[str, int, int]]) -> None:
+    def test_only_the_member_of_a_shard_is_fetched(self, stored: str, fetched: list[tuple[str, int, int]]) -> None:
         pairs = pairs_of(Stream(f"{stored}/shards", LIMIT))
         fetched.clear()
         pairs[5].read_image()
         assert [size for _, _, size in fetched] == [pairs[5].image.size]
 
-    def test_the_index_of_a_shard_is_made_once_and_passes_over_what_is_large(
+    def test_a_shard_is_indexed_once_without_fetching_large_members(
         self, store: Store, tmp_path: Path, fetched: list[tuple[str, int, int]], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(streaming, "AHEAD", 4096)
@@ -157,18 +157,18 @@ class TestWhatIsFetched:
 
 
 class TestWhatGoesWrong:
-    def test_an_object_that_is_gone_is_a_pair_that_cannot_be_used(self, store: Store, few: str) -> None:
+    def test_a_deleted_object_is_an_unusable_pair(self, store: Store, few: str) -> None:
         pairs = pairs_of(Stream(few, 0))
         bucket, _, key = str(pairs[0].image).removeprefix("s3://").partition("/")
         store.client.delete_object(Bucket=bucket, Key=key)
-        with pytest.raises(Unusable, match="there is no such object"):
+        with pytest.raises(UnusableError, match="there is no such object"):
             pairs[0].read_image()
         assert pairs[1].read_image().size == (40, 40)
 
-    def test_a_table_may_name_images_that_are_not_there(self, store: Store) -> None:
+    def test_a_table_may_name_missing_images(self, store: Store) -> None:
         bucket = store.bucket(**{"t.csv": b"filepath,title\nnowhere.png,text\n"})
         (pair,) = pairs_of(Stream(f"s3://{bucket}", LIMIT))
-        with pytest.raises(Unusable, match=r"nowhere\.png: there is no such object"):
+        with pytest.raises(UnusableError, match=r"nowhere\.png: there is no such object"):
             pair.read_image()
 
     def test_a_store_that_does_not_answer_ends_the_run(self, few: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,30 +180,30 @@ class TestWhatGoesWrong:
         with pytest.raises(StoreError, match="does not answer"):
             pairs[0].read_image()
 
-    def test_an_object_that_was_changed_ends_the_run(self, store: Store, few: str) -> None:
+    def test_a_changed_object_ends_the_run(self, store: Store, few: str) -> None:
         pairs = pairs_of(Stream(few, 0))
         store.put(str(pairs[0].image), b"other")
         with pytest.raises(StoreError, match="it was changed while it was being read"):
             pairs[0].read_image()
 
-    def test_an_empty_address_and_a_missing_bucket_are_told(self, store: Store) -> None:
+    def test_an_empty_address_and_a_missing_bucket_are_errors(self, store: Store) -> None:
         with pytest.raises(DataError, match="nothing is stored below it"):
             Stream(f"s3://{store.bucket()}/x", LIMIT)
         with pytest.raises(StoreError, match="there is no bucket 'nowhere'"):
             Stream("s3://nowhere/x", LIMIT)
 
-    def test_settings_that_contradict_each_other_are_told_together(self, tmp_path: Path) -> None:
+    def test_contradicting_settings_are_listed_together(self, tmp_path: Path) -> None:
         with pytest.raises(ParameterError) as error:
             check(DataConfig(stream="/data", module_options={"a": 1}), tmp_path)
         assert error.value.problems == [
-            "dataset_id or dataset_path and data.stream each name the data; keep one",
-            "data.stream=/data: must begin with s3://; a folder is named by dataset_path",
-            "data.module_options: means nothing without data.module",
+            "dataset_id or dataset_path and data.stream cannot be combined: each names the data",
+            "data.stream=/data: must begin with s3://; use dataset_path for a folder",
+            "data.module_options: has no effect without data.module",
         ]
         with pytest.raises(ParameterError) as error:
             check(DataConfig(cache_gb=3), None)
         assert error.value.problems[0].startswith("dataset_id is required: image-text pairs (or dataset_path=FOLDER, data.stream=s3://")
-        assert error.value.problems[1] == "data.cache_gb=3: means nothing without data.stream"
+        assert error.value.problems[1] == "data.cache_gb=3: has no effect without data.stream"
 
     def test_parts_of_a_stream_are_its_sub_folders(self, store: Store, squares: Path) -> None:
         files = {part: [path for pair in files_of(squares / part)[:2] for path in pair] for part in ("train", "heldout")}
@@ -218,7 +218,7 @@ class TestCache:
     def size(self, folder: Path) -> int:
         return sum(path.stat().st_size for path in folder.glob("??/*"))
 
-    def test_it_never_takes_more_than_its_limit_and_forgets_the_oldest(self, tmp_path: Path) -> None:
+    def test_it_stays_within_its_limit_and_drops_the_least_recently_used(self, tmp_path: Path) -> None:
         cache = Cache(tmp_path, 10_000)
         for number in range(100):
             cache.put(str(number), bytes([number]) * 997)
@@ -227,7 +227,7 @@ class TestCache:
         assert cache.get("99", 997) == bytes([99]) * 997
         assert cache.get("0", 997) is None
 
-    def test_what_is_used_stays(self, tmp_path: Path) -> None:
+    def test_recently_used_files_stay(self, tmp_path: Path) -> None:
         cache = Cache(tmp_path, 3000)
         for number, key in enumerate("abc"):
             cache.put(key, key.encode() * 900)
@@ -236,7 +236,7 @@ class TestCache:
         cache.put("d", b"d" * 900)
         assert {key for key in "abcd" if cache.get(key, 900)} == {"a", "c", "d"}
 
-    def test_what_is_larger_than_the_limit_or_torn_is_not_kept(self, tmp_path: Path) -> None:
+    def test_files_larger_than_the_limit_or_truncated_are_not_kept(self, tmp_path: Path) -> None:
         cache = Cache(tmp_path, 100)
         cache.put("large", b"x" * 101)
         assert cache.get("large", 101) is None
@@ -244,14 +244,14 @@ class TestCache:
         cache.path("torn").write_bytes(b"x" * 10)
         assert cache.get("torn", 50) is None
 
-    def test_a_count_that_was_lost_is_made_anew(self, tmp_path: Path) -> None:
+    def test_a_lost_count_is_restored(self, tmp_path: Path) -> None:
         for number in range(5):
             Cache(tmp_path, 1000).put(str(number), b"x" * 190)
         (tmp_path / ".used").unlink()
         Cache(tmp_path, 1000).put("more", b"x" * 190)
         assert self.size(tmp_path) <= 1000
 
-    def test_of_another_user_s_cache_one_reads_what_is_there(self) -> None:
+    def test_another_user_s_cache_can_be_read(self) -> None:
         for folder in shared_folder():
             cache = Cache(folder / "streams", 1000)
             cache.put("theirs", b"theirs")

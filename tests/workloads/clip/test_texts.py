@@ -1,4 +1,4 @@
-"""Captions in the encoding that a person names; what is in another is skipped, listed, and told how it would be read."""
+"""Captions are read in the stated encoding; files in another one are skipped and listed, with a suggestion."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from PIL import Image
 from runs import run
 
 from clip_training.formats import pairs_of
-from clip_training.pairs import Unusable, read_captions
-from clip_training.tables import Reading
-from clip_training.texts import lines_of, problem_of_encoding, text_of
+from clip_training.pairs import UnusableError, read_captions
+from clip_training.texts import Reading, lines_of, problem_of_encoding, text_of
 from harness.errors import DataError, ParameterError
 from harness.report import Recorder
 
@@ -29,7 +28,7 @@ def test_a_caption_is_read_in_its_encoding(encoding: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "utf-16-le"])
-def test_a_byte_order_mark_is_no_part_of_a_caption(encoding: str) -> None:
+def test_a_byte_order_mark_is_not_part_of_a_caption(encoding: str) -> None:
     assert text_of(b"\xef\xbb\xbf" + CAPTION.encode(), encoding) == CAPTION  # UTF-8's says what it is, whatever the setting
     assert text_of(("\ufeff" + CAPTION).encode("utf-16-le"), "utf-16-le") == CAPTION
 
@@ -37,21 +36,21 @@ def test_a_byte_order_mark_is_no_part_of_a_caption(encoding: str) -> None:
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (CAPTION.encode("latin-1"), r"is no utf-8 text \(at byte 2\); data\.encoding says what it is, such as data\.encoding=latin-1"),
-        (CAPTION.encode("utf-16"), r"is no utf-8 text \(at byte 0\); it looks like data\.encoding=utf-16"),
+        (CAPTION.encode("latin-1"), r"is not utf-8 text \(at byte 2\); set data\.encoding to its encoding, such as data\.encoding=latin-1"),
+        (CAPTION.encode("utf-16"), r"is not utf-8 text \(at byte 0\); it looks like data\.encoding=utf-16"),
         ("\ufeffa".encode("utf-32-be"), r"it looks like data\.encoding=utf-32"),
-        (b"a\0 \0b\0", r"is no utf-8 text \(at byte 1\); it looks like data\.encoding=utf-16-le"),
+        (b"a\0 \0b\0", r"is not utf-8 text \(at byte 1\); it looks like data\.encoding=utf-16-le"),
         (b"\0a\0b", r"it looks like data\.encoding=utf-16-be"),
     ],
 )
-def test_another_encoding_is_named_where_it_shows(content: bytes, told: str, tmp_path: Path) -> None:
+def test_a_recognisable_encoding_is_suggested(content: bytes, told: str, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(content)
-    with pytest.raises(Unusable, match=rf"a\.txt: .*{told}"):
+    with pytest.raises(UnusableError, match=rf"a\.txt: .*{told}"):
         read_captions(tmp_path / "a.txt")
 
 
 def test_captions_end_with_newlines_only() -> None:
-    """What Python takes for the end of a line besides is a character of a caption: 0x85 is the dots of cp1252, read as latin-1."""
+    """Python's other line endings are characters of a caption: 0x85, an ellipsis in cp1252, may be read as latin-1."""
     text = "one\x85 still\r\n\n two\u2028still\rthree\x0b\x1cstill\n \n"
     assert lines_of(text) == ["one\x85 still", "two\u2028still", "three\x0b\x1cstill"]
 
@@ -69,17 +68,17 @@ def test_shards_and_tables_are_read_in_it_too(tmp_path: Path) -> None:
     assert [pair.read_captions() for pair in pairs_of(tmp_path / "shards", reading=reading)] == [[CAPTION]] * 2
     (pair,) = pairs_of(tmp_path / "table", reading=reading)
     assert (Path(str(pair.image)).name, pair.read_captions()) == ("größe.png", [CAPTION])
-    with pytest.raises(DataError, match=r"pairs\.csv cannot be read as a table: is no utf-8 text .*data\.encoding=latin-1"):
+    with pytest.raises(DataError, match=r"pairs\.csv cannot be read as a table: is not utf-8 text .*data\.encoding=latin-1"):
         pairs_of(tmp_path / "table")
 
 
 @pytest.mark.parametrize("name", ["utf-9", "base64", "rot13", ""])
-def test_what_is_no_encoding_of_text_is_told(name: str) -> None:
-    assert problem_of_encoding(name) == "is no encoding of text that Python knows; utf-8, utf-16, latin-1, cp1252, gb18030 are some"
+def test_an_unknown_encoding_is_an_error(name: str) -> None:
+    assert problem_of_encoding(name) == "is not a text encoding that Python knows (some are utf-8, utf-16, latin-1, cp1252, gb18030)"
     assert problem_of_encoding("latin-1") is problem_of_encoding("UTF8") is problem_of_encoding("gb18030") is None
 
 
-def test_a_run_reads_in_it_and_lists_what_is_in_another(squares: Path, tiny_model: Path, tmp_path: Path) -> None:
+def test_a_run_uses_the_encoding_and_lists_files_in_another(squares: Path, tiny_model: Path, tmp_path: Path) -> None:
     for path in squares.rglob("*"):
         target = tmp_path / "data" / path.relative_to(squares)
         if path.suffix == ".txt":
@@ -89,11 +88,11 @@ def test_a_run_reads_in_it_and_lists_what_is_in_another(squares: Path, tiny_mode
         else:
             target.mkdir(parents=True)
     (tmp_path / "data/train/alone.txt").write_text("no picture")
-    with pytest.raises(DataError, match=r"none of 60 pairs can be used; .*such as data\.encoding=latin-1"):
+    with pytest.raises(DataError, match=r"none of 60 pairs is usable; .*such as data\.encoding=latin-1"):
         run(tmp_path / "data", tmp_path / "utf-8", tiny_model, train__epochs=1)
     report = Recorder()
     run(tmp_path / "data", tmp_path / "latin-1", tiny_model, report, train__epochs=1, data__encoding="latin-1")
     assert (tmp_path / "latin-1/skipped.txt").read_text() == f"in no pair\t{tmp_path}/data/train/alone.txt: there is no image for it\n"
-    assert any(text.startswith("1 files are in no pair, all of them in ") for text in report.texts)
+    assert any(text.startswith("1 files belong to no pair, listed in ") for text in report.texts)
     with pytest.raises(ParameterError, match=r"data\.encoding=utf-9"):
         run(tmp_path / "data", tmp_path / "utf-9", tiny_model, data__encoding="utf-9")

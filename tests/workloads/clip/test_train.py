@@ -1,4 +1,4 @@
-"""A whole run: it learns, shows what it learnt, and counts what it could not read."""
+"""A whole training run: it learns, reports its results, and validates its settings."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import open_clip
 import pytest
 import torch
-from conftest import write_pair
+from coloured_squares import write_pair
 from PIL import Image
 from runs import run
 from support.training import judged_by
@@ -24,7 +24,7 @@ from harness.settings import merge
 CONFIGS = Path(__file__).resolve().parents[3] / "configs" / "clip"
 
 
-def test_a_small_model_learns_and_shows_it(squares: Path, tiny_model: Path, tmp_path: Path) -> None:
+def test_a_small_model_learns_and_reports_it(squares: Path, tiny_model: Path, tmp_path: Path) -> None:
     report = Recorder()
     weights = run(squares, tmp_path, tiny_model, report, train__epochs=40, train__validate_every=20, train__debug_images=6)
 
@@ -45,8 +45,8 @@ def test_a_small_model_learns_and_shows_it(squares: Path, tiny_model: Path, tmp_
     assert all(torch.equal(value, plain.state_dict()[key]) for key, value in weights.items())
 
 
-def test_it_is_evaluated_on_what_is_held_out_and_on_nothing_else(tiny_model: Path, tmp_path: Path) -> None:
-    """The reported losses are those of open_clip alone on the held-out files, in whose captions and colours none of the others are."""
+def test_the_reported_loss_is_that_of_the_held_out_pairs_only(tiny_model: Path, tmp_path: Path) -> None:
+    """The expected loss is open_clip's own on the held-out files, whose colours and captions do not occur in the training files."""
     for number, (inner, outer) in enumerate([("red", "blue"), ("blue", "red"), ("red", "white"), ("white", "blue")]):
         write_pair(tmp_path / "data" / "train", f"t{number}", inner, outer)
     for number, (inner, outer) in enumerate([("green", "yellow"), ("yellow", "green"), ("white", "green")]):
@@ -82,7 +82,7 @@ def test_a_config_opens_with_its_command_and_is_valid(config: Path) -> None:
     merge(TrainConfig, config, ())
 
 
-def test_every_setting_says_what_it_means() -> None:
+def test_every_setting_has_a_help_text() -> None:
     assert all(setting.help for setting in describe(TrainConfig))
 
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from clip_training.zero_shot import OWN, ClassSet, accuracy, read_classes, read_templates
+from clip_training.config import CLASS_SETS
+from clip_training.zero_shot import ClassSet, accuracy, read_classes, read_templates
 from harness.errors import ParameterError
 
 ANIMALS = ClassSet("animals", {"cat": ("cat", "kitten"), "polar bear": ("polar bear",), "dog": ("dog",)})
@@ -34,23 +35,23 @@ def test_classes_are_read_from_lists_and_mappings(tmp_path: Path) -> None:
     assert read_classes(str(tmp_path / "one.yaml")) == ClassSet("one", {"red": ("red",), "green": ("green",)})
     assert read_classes(str(tmp_path / "two.yaml")).words == {"n01": ("tench",), "n02": ("goldfish", "carp")}
     assert len(read_classes("imagenet").words) > 990
-    assert {path.stem for path in OWN.glob("*.yaml")} >= {"tabletop_colours", "tabletop_shapes", "tabletop_objects"}
+    assert CLASS_SETS.keys() >= {"tabletop_colours", "tabletop_shapes", "tabletop_objects"}
     assert len(read_classes("tabletop_objects").words) == 48
 
 
 @pytest.mark.parametrize("content", ["[one]", "word", "a: []\nb: c", "a: {b: c}\nd: e", "- ''\n- b"])
 def test_a_file_of_another_form_is_refused(content: str, tmp_path: Path) -> None:
     (tmp_path / "classes.yaml").write_text(content)
-    with pytest.raises(ParameterError, match="must be a YAML list of two classes or more"):
+    with pytest.raises(ParameterError, match="must be a YAML list of at least two classes"):
         read_classes(str(tmp_path / "classes.yaml"))
 
 
-def test_a_misspelt_name_is_told_with_the_right_one() -> None:
+def test_a_misspelt_name_gets_a_suggestion() -> None:
     with pytest.raises(ParameterError, match=r"neither a file nor one of imagenet, .*did you mean tabletop_colours"):
         read_classes("tabletop_colors")
 
 
-def test_templates_are_named_written_or_read(tmp_path: Path) -> None:
+def test_templates_are_named_given_or_read_from_a_file(tmp_path: Path) -> None:
     assert [len(read_templates(name)) for name in ("openai", "simple", "photo", "name")] == [80, 7, 1, 1]
     assert read_templates("a {} on a table") == ["a {} on a table"]
     (tmp_path / "mine.txt").write_text("a {}.\n\nsome {}s\n")
@@ -58,12 +59,12 @@ def test_templates_are_named_written_or_read(tmp_path: Path) -> None:
     (tmp_path / "wrong.txt").write_text("a {}\na thing\n")
     with pytest.raises(ParameterError, match=r"each line needs one \{\}: a thing"):
         read_templates(str(tmp_path / "wrong.txt"))
-    with pytest.raises(ParameterError, match="write one of openai, simple"):
+    with pytest.raises(ParameterError, match="must be one of openai, simple"):
         read_templates("opnai")
 
 
 def test_accuracy_equals_the_plain_count() -> None:
-    """Images of one, two and three classes, ranked one by one."""
+    """Images that show one, two or three classes, ranked one by one."""
     rng = np.random.default_rng(0)
     scores, names = rng.normal(size=(60, 8)), [f"class {number}" for number in range(8)]
     labels = [set(rng.permutation(8)[: 1 + row % 3].tolist()) for row in range(60)]
@@ -80,7 +81,7 @@ def test_accuracy_equals_the_plain_count() -> None:
     assert result.best.tolist() == [best[0] for best in order]
 
 
-def test_a_model_that_sees_no_difference_is_never_right() -> None:
+def test_a_model_with_constant_scores_is_never_right() -> None:
     result = accuracy(torch.zeros(4, 6), [{0}, {1}, {2, 3}, {5}], list("abcdef"))
     assert result.top == {1: 0.0, 5: pytest.approx(0.25)}  # of two classes in six, one is among any five
     assert result.mean_per_class == 0

@@ -1,4 +1,4 @@
-"""What each of two ranks does in test_distributed.py, started by torchrun: python two_ranks.py FOLDER OUTPUT MODEL"""
+"""The program of each of the two ranks in test_distributed.py, started by torchrun: python two_ranks.py FOLDER OUTPUT MODEL"""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from torch import Tensor
 from torch import distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
-from clip_training.caching import cached_loss
-from clip_training.contrast import Contrast
+from clip_training.contrastive_module import ContrastiveModule
+from clip_training.gradient_caching import cached_loss
 from clip_training.losses import make_loss
 from harness.report import Silent
 from harness.torch.distributed import gather_rows
@@ -59,15 +59,15 @@ def gradients(loss: str = "clip", size: int = 12) -> dict[str, Tensor]:
 def steps_of_training(folder: Path, output: Path, model: Path, micro_batch: int) -> dict[str, Tensor]:
     """The gradients that the trainer gives to the optimizer in its second step."""
     found: list[dict[str, Tensor]] = []
-    whole = Contrast.on_before_optimizer_step
+    whole = ContrastiveModule.on_before_optimizer_step
 
-    def keep(module: Contrast, _: object) -> None:
+    def keep(module: ContrastiveModule, _: object) -> None:
         found.append({name: p.grad.clone() for name, p in module.named_parameters() if p.grad is not None})
 
-    Contrast.on_before_optimizer_step = keep  # type: ignore[method-assign]
+    ContrastiveModule.on_before_optimizer_step = keep  # type: ignore[method-assign]
     options = {"train__batch_size": 15, "train__epochs": 2, "train__micro_batch": micro_batch, "optim__lr": 1e-12}
     run(folder, output, model, Talking() if rank() == 0 else Silent(), **options)
-    Contrast.on_before_optimizer_step = whole  # type: ignore[method-assign]
+    ContrastiveModule.on_before_optimizer_step = whole  # type: ignore[method-assign]
     return found[1]
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
-from harness.torch.decoding import Undecodable, decode
+from harness.torch.decoding import UndecodableError, decode
 
 RNG = np.random.default_rng(0)
 PIXELS = RNG.integers(0, 256, (6, 9, 3), np.uint8)
@@ -56,7 +56,7 @@ class TestDepth:
         assert self.SCALED.max() == 255
 
     @pytest.mark.parametrize("order", ["<", ">"])
-    def test_either_order_of_bytes_is_read(self, order: str) -> None:
+    def test_both_byte_orders_are_read(self, order: str) -> None:
         image = Image.frombytes("I;16" if order == "<" else "I;16B", (16, 16), self.RAMP.astype(f"{order}u2").tobytes())
         assert (shown(stored(image, "TIFF")) == grey(self.SCALED)).all()
 
@@ -67,14 +67,14 @@ class TestDepth:
     @pytest.mark.parametrize(
         ("values", "told"),
         [
-            (np.array([[0, 70000]], np.int32), "from 0 to 70000, where 0 to 65535 can be scaled"),
+            (np.array([[0, 70000]], np.int32), "from 0 to 70000, but must be between 0 and 65535"),
             (np.array([[-1, 5]], np.int32), "from -1 to 5"),
-            (np.array([[0, 255]], np.float32), r"from 0.0 to 255.0, where 0 to 1 can be scaled"),
+            (np.array([[0, 255]], np.float32), r"from 0.0 to 255.0, but must be between 0 and 1"),
             (np.array([[0, np.nan]], np.float32), "from nan to nan"),
         ],
     )
-    def test_values_without_a_white_are_told(self, values: np.ndarray, told: str) -> None:
-        with pytest.raises(Undecodable, match=told):
+    def test_values_out_of_range_are_an_error(self, values: np.ndarray, told: str) -> None:
+        with pytest.raises(UndecodableError, match=told):
             decode(stored(Image.fromarray(values), "TIFF"))
 
     @pytest.mark.parametrize(("colour", "channels"), [(0, 1), (2, 3), (4, 2), (6, 4)])
@@ -122,10 +122,10 @@ class TestTurns:
         assert found[17:].mean() < 5
 
     @pytest.mark.parametrize("exif", [b"Exif\0\0", b"Exif\0\0MM\0*\0\0\0\xff", b"Exif\0\0II*\0\x08\0\0\0\xff\xff", b"junk"])
-    def test_damaged_exif_costs_nothing(self, exif: bytes) -> None:
+    def test_damaged_exif_data_are_ignored(self, exif: bytes) -> None:
         assert (shown(stored(Image.fromarray(PIXELS), "PNG", exif=exif)) == PIXELS).all()
 
-    def test_a_deep_picture_is_turned_too(self) -> None:
+    def test_a_16_bit_picture_is_turned_too(self) -> None:
         exif = Image.Exif()
         exif[ExifTags.Base.Orientation] = 6
         seen = np.arange(6, dtype=np.uint16).reshape(2, 3) * 257 * 51
@@ -141,12 +141,12 @@ class TestTransparency:
         return colours * share + 255 * (1 - share)
 
     @pytest.mark.parametrize("form", ["PNG", "TIFF", "WEBP"])
-    def test_colours_lie_over_white(self, form: str) -> None:
+    def test_transparent_colours_are_blended_with_white(self, form: str) -> None:
         image = Image.fromarray(np.dstack([PIXELS, self.ALPHA]))
         options = {"lossless": True, "exact": True} if form == "WEBP" else {}
         assert np.abs(shown(stored(image, form, **options)) - self.over_white(PIXELS, self.ALPHA)).max() <= 1
 
-    def test_greys_lie_over_white(self) -> None:
+    def test_transparent_greys_are_blended_with_white(self) -> None:
         image = Image.merge("LA", [Image.fromarray(PIXELS[..., 0]), Image.fromarray(self.ALPHA)])
         assert np.abs(shown(stored(image)) - self.over_white(grey(PIXELS[..., 0]), self.ALPHA)).max() <= 1
 
@@ -169,7 +169,7 @@ class TestTransparency:
 
 
 class TestColours:
-    def test_inks_are_what_they_print(self) -> None:
+    def test_cmyk_is_converted_to_the_printed_colours(self) -> None:
         """(1 - ink) * (1 - black) of each colour."""
         inks = np.array([[[0, 255, 255, 0], [255, 0, 255, 0], [0, 0, 0, 255], [0, 0, 0, 0], [0, 0, 0, 128]]], np.uint8)
         wanted = [[255, 0, 0], [0, 255, 0], [0, 0, 0], [255, 255, 255], [127, 127, 127]]
@@ -179,11 +179,11 @@ class TestColours:
         assert np.abs(shown(stored(wide, "JPEG", quality=100))[8, 8::16].astype(int) - wanted).max() <= 4
 
     @pytest.mark.parametrize("mode", ["1", "L", "P", "YCbCr", "RGB"])
-    def test_other_modes_are_pillow_s(self, mode: str) -> None:
+    def test_other_modes_are_converted_by_pillow(self, mode: str) -> None:
         image = Image.fromarray(PIXELS).convert(mode)
         assert (shown(stored(image, "TIFF")) == np.asarray(image.convert("RGB"))).all()
 
-    def test_of_several_frames_the_first_is_shown(self) -> None:
+    def test_the_first_of_several_frames_is_used(self) -> None:
         frames = [Image.new("RGB", (4, 4), colour) for colour in ("red", "blue")]
         assert shown(stored(frames[0], "GIF", save_all=True, append_images=frames[1:]))[0, 0].tolist() == [255, 0, 0]
 
@@ -193,8 +193,8 @@ FORMS = ["PNG", "JPEG", "GIF", "TIFF", "WEBP", "BMP", "PPM", "TGA", "ICO", "JPEG
 
 @pytest.mark.filterwarnings("ignore")  # Pillow's, about what is damaged
 @pytest.mark.parametrize("form", FORMS)
-def test_damage_of_any_kind_is_one_error(form: str) -> None:
-    """Cut anywhere, or with bytes overwritten: a picture or `Undecodable`, never another exception that would end a run."""
+def test_any_damage_gives_the_same_error(form: str) -> None:
+    """Cut anywhere, or with bytes overwritten: a picture or `UndecodableError`, never another exception that would end a run."""
     rng = np.random.default_rng(1)
     whole = stored(Image.fromarray(PIXELS).resize((32, 32)), form)
     for _ in range(60):
@@ -202,5 +202,5 @@ def test_damage_of_any_kind_is_one_error(form: str) -> None:
         for place in rng.integers(0, len(whole), 4):
             damaged[place] = rng.integers(0, 256)
         for content in (bytes(damaged), whole[: rng.integers(0, len(whole))]):
-            with contextlib.suppress(Undecodable):
+            with contextlib.suppress(UndecodableError):
                 assert decode(content).mode == "RGB"

@@ -1,4 +1,4 @@
-"""A step whose loss or gradient is no number: what is done about it, that ranks agree, and that nothing of it is kept."""
+"""A step with a non-finite loss or gradient: each policy's action, agreement of the ranks, and nothing non-finite saved."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def unspoilt(steps: int, without: int | None = None, **options: Any) -> dict[str
 
 
 @pytest.mark.parametrize("poison", ["loss", "gradient"])
-def test_by_default_a_run_ends_before_the_weights_take_it_in(poison: str, tmp_path: Path) -> None:
+def test_by_default_a_run_fails_before_the_update(poison: str, tmp_path: Path) -> None:
     report, module = Recorder(), Line(**{poison: 3})
     what = "the loss and its gradient are" if poison == "loss" else "the gradient is"
     with pytest.raises(
@@ -47,7 +47,7 @@ def test_by_default_a_run_ends_before_the_weights_take_it_in(poison: str, tmp_pa
 
 @pytest.mark.parametrize("poison", ["loss", "gradient"])
 @pytest.mark.parametrize("norm", [False, True])
-def test_skip_leaves_a_step_out_and_nothing_else(poison: str, norm: bool, tmp_path: Path) -> None:
+def test_skip_omits_the_update_and_nothing_else(poison: str, norm: bool, tmp_path: Path) -> None:
     """Weights, statistics of batch normalisation and the optimiser's are those of the same steps by hand without the third."""
     report, module = Recorder(), Line(norm=norm, **{poison: 3})
     fit(module, job_in(tmp_path, report=report), "skip")
@@ -58,7 +58,7 @@ def test_skip_leaves_a_step_out_and_nothing_else(poison: str, norm: bool, tmp_pa
     assert any("step 3" in text and "left out" in text for text in report.texts)
 
 
-def test_warn_says_so_once_and_neither_saves_nor_publishes(tmp_path: Path) -> None:
+def test_warn_logs_once_and_neither_saves_nor_publishes(tmp_path: Path) -> None:
     report = Recorder()
     with pytest.raises(NotFiniteError, match=r"step 5: the weights are not finite; .*the last good checkpoint is .*step=0+2"):
         fit(Line(loss=3), job_in(tmp_path, report=report), "warn")
@@ -67,7 +67,7 @@ def test_warn_says_so_once_and_neither_saves_nor_publishes(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("policy", ["stop", "skip"])
-def test_weights_that_an_update_broke_are_not_saved(policy: str, tmp_path: Path) -> None:
+def test_weights_made_non_finite_by_an_update_are_not_saved(policy: str, tmp_path: Path) -> None:
     """A finite gradient times a learning rate can be more than a float holds."""
     with pytest.raises(NotFiniteError, match=r"step 1: the weights are not finite; .*there is no checkpoint yet"):
         fit(Line(lr=1e30, scale=1e30), job_in(tmp_path), policy)
@@ -75,7 +75,7 @@ def test_weights_that_an_update_broke_are_not_saved(policy: str, tmp_path: Path)
 
 
 @pytest.mark.filterwarnings("ignore:Detected call of .lr_scheduler.step:UserWarning")
-def test_half_precision_s_scaler_leaves_out_what_overflows(tmp_path: Path) -> None:
+def test_the_loss_scaler_skips_overflowing_steps(tmp_path: Path) -> None:
     """Its scale begins at 2^16, far too much for this loss, and falls until the gradient fits: no fault, and nothing to report."""
     report, scaler = Recorder(), torch.amp.GradScaler("cpu")
     fit(Line(scale=1e4), job_in(tmp_path, report=report), "stop", scaler)
@@ -93,7 +93,7 @@ def test_half_precision_does_not_hide_a_fault(options: dict[str, int], step: int
 
 @pytest.mark.parametrize("fused", [False, True])
 @pytest.mark.parametrize("options", [{"loss": 3}, {"loss": 3, "alone": True}], ids=["with its gradient", "alone"])
-def test_half_precision_can_leave_a_step_out(options: dict[str, Any], fused: bool, tmp_path: Path) -> None:
+def test_steps_can_be_skipped_in_half_precision(options: dict[str, Any], fused: bool, tmp_path: Path) -> None:
     """Also by an optimiser that looks at gradients itself, as fused ones do."""
     report, module, scaler = Recorder(), Line(**options, fused=fused), torch.amp.GradScaler("cpu", init_scale=2.0)
     fit(module, job_in(tmp_path, report=report), "skip", scaler)
@@ -105,7 +105,7 @@ def test_half_precision_can_leave_a_step_out(options: dict[str, Any], fused: boo
 
 
 @pytest.mark.slow
-def test_two_ranks_do_the_same_though_one_alone_meets_it(tmp_path: Path) -> None:
+def test_all_ranks_act_the_same_if_one_has_a_non_finite_loss(tmp_path: Path) -> None:
     """Slow: two processes import PyTorch. The second rank's loss is no number, with a gradient of zeros; the first rank's is whole."""
     program = [str(Path(__file__).with_name("diverging.py")), str(tmp_path)]
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
@@ -120,7 +120,7 @@ def test_two_ranks_do_the_same_though_one_alone_meets_it(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
-def test_the_largest_value_shows_whatever_is_no_number(value: float, device: str) -> None:
+def test_the_largest_value_is_non_finite_if_any_value_is(value: float, device: str) -> None:
     """Anywhere, in any precision, beside numbers near the largest that there are."""
     if device == "cuda" and not torch.cuda.is_available():
         pytest.skip("no GPU")

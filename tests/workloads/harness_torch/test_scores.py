@@ -1,4 +1,4 @@
-"""Ranks of right answers against a count by hand: ties, and scores that are no numbers."""
+"""Ranks of right answers compared with a manual count, including ties and non-finite scores."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_counts_equal_those_by_hand() -> None:
     assert some_without_a_number
 
 
-def test_first_is_the_share_of_orders_in_which_a_right_one_leads() -> None:
+def test_first_is_the_probability_that_a_right_candidate_leads() -> None:
     """Equal scores are put in every order."""
     scores, right = [2.0, 1.0, 2.0, 2.0], [True, False, False, False]
     orders = list(itertools.permutations(range(4)))
@@ -52,12 +52,12 @@ def test_first_is_the_share_of_orders_in_which_a_right_one_leads() -> None:
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)
-def test_what_is_no_number_never_comes_first(pattern: str) -> None:
+def test_non_finite_scores_never_come_first(pattern: str) -> None:
     scores, spoilt = PATTERNS[pattern](torch.eye(5))
     assert first(scores, torch.eye(5, dtype=torch.bool)).tolist() == [0.0 if row in spoilt else 1.0 for row in range(5)]
 
 
-def test_the_best_have_numbers() -> None:
+def test_the_best_candidates_have_finite_scores() -> None:
     nan, inf = math.nan, math.inf
     scores = torch.tensor([[0.1, nan, 0.3], [nan, nan, nan], [inf, 0.2, -inf]])
     assert best_of(scores, 3).tolist() == [[2, 0, -1], [-1, -1, -1], [1, -1, -1]]

@@ -1,4 +1,4 @@
-"""Weights are read without running anything that is in the file."""
+"""Weights are read without running any code in the file."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ def test_a_refused_type_is_named_and_not_run(tmp_path: Path, monkeypatch: pytest
 
 
 @pytest.mark.parametrize("content", [b"", b"no weights at all", b"PK\x03\x04 torn"])
-def test_what_is_no_file_of_weights_is_said_to_be_none(content: bytes, tmp_path: Path) -> None:
+def test_a_file_without_weights_is_an_error(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "x.pt").write_bytes(content)
     with pytest.raises(CheckpointError, match=r"x\.pt"):
         read_weights(tmp_path / "x.pt")
 
 
-def test_the_tensors_of_a_program_are_read_and_the_program_is_not_run(tmp_path: Path) -> None:
+def test_the_tensors_of_a_torchscript_archive_are_read_without_running_it(tmp_path: Path) -> None:
     module = torch.nn.Linear(2, 2)
     with pytest.warns(FutureWarning):
         torch.jit.script(module).save(tmp_path / "program.pt")
@@ -70,7 +70,7 @@ def test_a_state_dict_is_found_in_its_wrappers(tmp_path: Path) -> None:
         read_weights(tmp_path / "list.pt")
 
 
-def test_weights_that_do_not_fit_leave_the_model_alone(tmp_path: Path) -> None:
+def test_weights_that_do_not_fit_leave_the_model_unchanged(tmp_path: Path) -> None:
     model = torch.nn.Linear(2, 3)
     before = model.weight.clone()
     with pytest.raises(CheckpointError, match=r"lacks bias.*weight is \(2, 2\), in the model \(3, 2\)"):

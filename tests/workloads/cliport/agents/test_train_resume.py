@@ -145,7 +145,7 @@ def test_a_checkpoint_that_does_not_state_its_data_goes_on_and_that_is_said(
     report = Recorder()
     older = without_identity(find(tmp_path), "training data", "validation data")
     assert same(run(data, tmp_path, report, resume=older, **QUICK), unbroken[0])
-    assert "resume: the checkpoint does not state its training data and its validation data: taken for the same as now" in report.texts
+    assert "resume: the checkpoint does not state its training data and its validation data: assumed to be the same as now" in report.texts
 
 
 def test_another_decay_of_the_learning_rate_is_another_run(data: Path, tmp_path: Path) -> None:

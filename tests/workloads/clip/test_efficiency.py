@@ -1,4 +1,4 @@
-"""Boosts change memory and time, and not what is learned."""
+"""Options that save memory or time do not change what is learned."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import pytest
 import torch
 from models import gradients, largest_difference, pairs, small
 from runs import run, same
+from torch._dynamo.utils import counters
 from torch.autograd.graph import saved_tensors_hooks
 
-from clip_training import boosts
-from clip_training.boosts import checkpoint_activations, halve_text, text_parameters
-from clip_training.config import LoopConfig, ModelConfig, OptimConfig, TrainConfig
+from clip_training import efficiency
+from clip_training.config import LoopConfig, ModelConfig, OptimConfig
+from clip_training.efficiency import checkpoint_activations, halve_text, text_parameters
 from clip_training.losses import STARTS, make_loss
 from clip_training.model import make_clip
 from harness.errors import CheckpointError, ParameterError
@@ -39,7 +40,7 @@ def step(model: torch.nn.Module, count: int = 4) -> tuple[dict[str, torch.Tensor
 
 
 @pytest.mark.parametrize("form", ["vit", "dropping", "resnet", "timm", "timm-resnet"])
-def test_checkpointing_has_the_same_gradients_and_keeps_less(form: str) -> None:
+def test_checkpointing_gives_the_same_gradients_with_less_memory(form: str) -> None:
     plain, checkpointed = small(form), small(form)
     checkpoint_activations(checkpointed)
     expected, much = step(plain)
@@ -54,7 +55,7 @@ def test_checkpointing_has_the_same_gradients_and_keeps_less(form: str) -> None:
 
 
 def test_each_tower_is_checkpointed() -> None:
-    """Neither tower's share of what is kept stays: open_clip alone leaves its ResNets as they are."""
+    """Both towers keep less for the backward pass. open_clip's own checkpointing does nothing for its ResNets."""
     for form in ("vit", "resnet"):
         model = small(form)
         checkpoint_activations(model)
@@ -77,7 +78,7 @@ def test_a_tower_that_cannot_be_checkpointed_is_an_error(monkeypatch: pytest.Mon
         checkpoint_activations(model)
 
 
-def test_channels_innermost_and_compiled_towers_have_the_same_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_channels_last_and_compilation_give_the_same_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
     compiled: list[torch.nn.Module] = []
 
     def note(module: torch.nn.Module) -> None:
@@ -87,7 +88,7 @@ def test_channels_innermost_and_compiled_towers_have_the_same_gradients(monkeypa
     for form in ("vit", "resnet"):
         expected, _ = step(small(form))
         model = small(form)
-        boosts.apply(model, TrainConfig(train=LoopConfig(channels_last=True, compile=True)))
+        efficiency.apply(model, LoopConfig(channels_last=True, compile=True))
         assert all(
             parameter.is_contiguous(memory_format=torch.channels_last) for parameter in model.visual.parameters() if parameter.ndim == 4
         )
@@ -97,20 +98,19 @@ def test_channels_innermost_and_compiled_towers_have_the_same_gradients(monkeypa
 
 
 def test_compiling_traces_the_towers() -> None:
-    """With the compiler's front end alone, which finds the graphs, and neither tower falls back."""
+    """Uses the compiler's front end alone, which finds the graphs; neither tower falls back to eager mode."""
     model = small("vit")
     expected, _ = step(model)
-    torch._dynamo.reset()
-    counted = torch._dynamo.utils.counters
-    counted.clear()
+    torch.compiler.reset()
+    counters.clear()
     model.visual.compile(backend="eager")
     model.transformer.compile(backend="eager")
     assert largest_difference(step(model)[0], expected) < 1e-12
-    assert counted["stats"]["unique_graphs"] >= 2
-    torch._dynamo.reset()
+    assert counters["stats"]["unique_graphs"] >= 2
+    torch.compiler.reset()
 
 
-def test_the_text_tower_alone_is_halved() -> None:
+def test_only_the_text_tower_is_rounded_to_bf16() -> None:
     model = small("vit", bias=-1.0, dtype=torch.float32)
     halve_text(model)
     halves = {name for name, parameter in model.named_parameters() if parameter.dtype == torch.bfloat16}
@@ -137,7 +137,7 @@ BOOSTED = {
 
 
 @pytest.mark.parametrize("state_dtype", ["int8", "bf16"])
-def test_a_boosted_run_resumes_to_the_last_bit(state_dtype: str, squares: Path, tiny_model: Path, tmp_path: Path) -> None:
+def test_a_run_with_all_savings_resumes_bit_for_bit(state_dtype: str, squares: Path, tiny_model: Path, tmp_path: Path) -> None:
     options = {**BOOSTED, "optim__state_dtype": state_dtype, "train__epochs": 2}
     whole = run(squares, tmp_path / "whole", tiny_model, **options)
     checkpoint = tmp_path / "whole" / "checkpoints" / "step=00000006.ckpt"
@@ -148,7 +148,7 @@ def test_a_boosted_run_resumes_to_the_last_bit(state_dtype: str, squares: Path, 
         run(squares, tmp_path / "other", tiny_model, resume=checkpoint, train__epochs=2)
 
 
-def test_a_boosted_run_learns_and_reports_what_it_took(squares: Path, undropped_model: Path, tmp_path: Path) -> None:
+def test_a_run_with_all_savings_learns_and_reports_its_memory(squares: Path, undropped_model: Path, tmp_path: Path) -> None:
     report = Recorder()
     options = {**BOOSTED, "optim__state_dtype": "fp32", "train__epochs": 25, "train__validate_every": 25}
     run(squares, tmp_path, undropped_model, report, **options)
@@ -160,7 +160,7 @@ def test_a_boosted_run_learns_and_reports_what_it_took(squares: Path, undropped_
     assert report.scalars["recall@1", "image to text, in its training batch"][-1][1] > 0.4
 
 
-def test_siglip_begins_as_its_paper_says_and_finds_its_bias_again(tiny_model: Path, tmp_path: Path) -> None:
+def test_siglip_starts_as_in_its_paper_and_its_bias_is_restored(tiny_model: Path, tmp_path: Path) -> None:
     named = ModelConfig(name=str(tiny_model))
     model = make_clip(named, loss="siglip").model
     assert model.logit_bias.item() == -10
@@ -174,7 +174,7 @@ def test_siglip_begins_as_its_paper_says_and_finds_its_bias_again(tiny_model: Pa
     assert make_clip(named, tmp_path / "clip.pt", "siglip").model.logit_bias.item() == STARTS["siglip"]["init_logit_bias"]
 
 
-def test_siglip_s_temperature_is_free_and_clip_s_ends_at_100(squares: Path, tiny_model: Path, tmp_path: Path) -> None:
+def test_siglip_s_temperature_is_unlimited_and_clip_s_is_clamped_at_100(squares: Path, tiny_model: Path, tmp_path: Path) -> None:
     clip = make_clip(ModelConfig(name=str(tiny_model)), loss="siglip").model
     with torch.no_grad():
         clip.logit_scale.fill_(5.0)
@@ -188,6 +188,6 @@ def test_siglip_s_temperature_is_free_and_clip_s_ends_at_100(squares: Path, tiny
 def test_defaults_change_nothing() -> None:
     model = small("vit")
     before = {name: parameter.dtype for name, parameter in model.named_parameters()}
-    boosts.apply(model, TrainConfig(optim=OptimConfig()))
+    efficiency.apply(model, LoopConfig(), OptimConfig().text_weights)
     assert {name: parameter.dtype for name, parameter in model.named_parameters()} == before
     assert not model.transformer.grad_checkpointing

@@ -1,4 +1,4 @@
-"""The digest by which a resumed run knows its data again."""
+"""The digest by which a resumed run recognises its data."""
 
 from __future__ import annotations
 
@@ -8,21 +8,20 @@ from pathlib import Path
 import pytest
 from forms import FORMS
 
-from clip_training import contents
-from clip_training.contents import contents_of
+from clip_training.digest import digest_of_pairs
 from clip_training.formats import pairs_of
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_it_is_the_same_wherever_the_files_lie(form: str, squares: Path, tmp_path: Path) -> None:
+def test_it_does_not_depend_on_the_files_folder(form: str, squares: Path, tmp_path: Path) -> None:
     FORMS[form](squares / "heldout", tmp_path / "one")
     shutil.copytree(tmp_path / "one", tmp_path / "elsewhere" / "two")
-    assert contents_of(pairs_of(tmp_path / "one")) == contents_of(pairs_of(tmp_path / "elsewhere" / "two"))
+    assert digest_of_pairs(pairs_of(tmp_path / "one")) == digest_of_pairs(pairs_of(tmp_path / "elsewhere" / "two"))
 
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("suffix", [".png", ".txt"])
-def test_one_other_image_or_caption_of_the_same_size_makes_another(form: str, suffix: str, squares: Path, tmp_path: Path) -> None:
+def test_another_image_or_caption_of_the_same_size_changes_it(form: str, suffix: str, squares: Path, tmp_path: Path) -> None:
     FORMS[form](squares / "heldout", tmp_path / "one")
     shutil.copytree(squares / "heldout", tmp_path / "changed")
     file = sorted((tmp_path / "changed").glob(f"*{suffix}"))[3]
@@ -30,27 +29,27 @@ def test_one_other_image_or_caption_of_the_same_size_makes_another(form: str, su
     content[-8] ^= 1  # the text stays a text; of a PNG it is a byte of the last checksum
     file.write_bytes(content)
     FORMS[form](tmp_path / "changed", tmp_path / "two")
-    assert contents_of(pairs_of(tmp_path / "one")) != contents_of(pairs_of(tmp_path / "two"))
+    assert digest_of_pairs(pairs_of(tmp_path / "one")) != digest_of_pairs(pairs_of(tmp_path / "two"))
 
 
 def test_order_and_number_count(squares: Path) -> None:
     pairs = pairs_of(squares / "heldout")
-    assert len({contents_of(each) for each in (pairs, pairs[::-1], pairs[:-1])}) == 3
+    assert len({digest_of_pairs(each) for each in (pairs, pairs[::-1], pairs[:-1])}) == 3
 
 
-def test_of_a_large_set_no_more_is_read_than_a_sample(squares: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_a_sample_of_a_large_dataset_is_read(squares: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pairs = pairs_of(squares / "train")
-    whole, read = contents_of(pairs), []
-    monkeypatch.setattr(contents, "MOST", 1000)
+    whole, read = digest_of_pairs(pairs), []
+    monkeypatch.setattr("clip_training.digest.MOST", 1000)
     read_bytes = Path.read_bytes
     monkeypatch.setattr(Path, "read_bytes", lambda path: read.append(path) or read_bytes(path))
-    assert contents_of(pairs) == contents_of(pairs) != whole
+    assert digest_of_pairs(pairs) == digest_of_pairs(pairs) != whole
     assert 0 < len(read) // 2 < len(pairs)
 
 
-def test_a_file_that_cannot_be_read_stops_nothing(squares: Path, tmp_path: Path) -> None:
+def test_an_unreadable_file_is_not_an_error(squares: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(squares / "heldout", tmp_path / "copy"))
     pairs = pairs_of(copy)
-    before = contents_of(pairs)
+    before = digest_of_pairs(pairs)
     sorted(copy.glob("*.png"))[0].unlink()
-    assert contents_of(pairs) != before
+    assert digest_of_pairs(pairs) != before

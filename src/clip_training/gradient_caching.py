@@ -1,11 +1,11 @@
-"""Exact gradient caching (Gao et al. 2021, arXiv:2101.06983): a contrastive batch of any size on the memory of one micro-batch.
+"""Exact gradient caching (Gao et al. 2021, arXiv:2101.06983): a contrastive batch of any size in the memory of one micro-batch.
 
-The loss needs the embeddings of all pairs, but its gradient reaches a tower's weights through each embedding alone. So: embed all
-micro-batches without a graph; take the gradient of the loss with respect to the embeddings; embed each micro-batch again, this time
-with a graph, and send its share of that gradient through it. The gradients are those of the plain step up to rounding, the loss's
-own parameters (temperature, bias) included. Batch normalisation is the exception: its statistics are the micro-batch's.
+The loss needs the embeddings of all pairs, but its gradient reaches a tower's weights through each embedding separately. So: embed all
+micro-batches without a graph; compute the gradient of the loss with respect to the embeddings; embed each micro-batch again, this time
+with a graph, and backpropagate its share of that gradient. The gradients equal those of the plain step up to rounding, including those
+of the loss's own parameters (temperature, bias). The exception is batch normalisation, which uses the micro-batch's statistics.
 
-Towers take turns, so that one tower's activations are kept at a time: the gradients, which must be kept, take less than the other's.
+The towers take turns, so that the activations of only one tower are in memory at a time.
 """
 
 from __future__ import annotations
@@ -30,18 +30,19 @@ def cached_loss(
     loss: Callable[..., Tensor],
     scale: Callable[[Tensor], Tensor] = lambda tensor: tensor,
 ) -> Tensor:
-    """The loss over all micro-batches together. When its `backward` is called, every parameter's gradient has been added to `.grad`.
+    """The loss over all micro-batches together. After calling its `backward`, every parameter's gradient has been added to `.grad`.
 
-    All but one tower's last micro-batch has been sent backward when this returns; that is left to the caller, so that what hangs on a
-    backward pass (the gradients' exchange among ranks, a scaler) happens once. Hence: clear gradients before, not after.
-    Both passes over a micro-batch draw the same random numbers, and batch normalisation counts the first one only.
+    This function already runs the backward passes of all micro-batches except one tower's last. That one is left to the caller's
+    `backward`, so that what is tied to a backward pass (exchanging gradients between ranks, a loss scaler) happens exactly once.
+    Therefore clear the gradients before calling this, not after. Both passes over a micro-batch draw the same random numbers, and batch
+    normalisation counts only the first.
 
     Args:
         model: holds every parameter that the towers and the loss use.
-        towers: each takes a micro-batch to one kind of embeddings (b, ...).
-        micro_batches: one at least.
-        loss: of the embeddings of all, one (B, ...) of each tower in the order of the micro-batches, to a scalar.
-        scale: multiplies a loss before it is sent backward, such as torch.amp.GradScaler.scale.
+        towers: each maps a micro-batch to one kind of embeddings (b, ...).
+        micro_batches: at least one.
+        loss: maps the embeddings of all micro-batches, one (B, ...) per tower, to a scalar.
+        scale: multiplies a loss before its backward pass, such as torch.amp.GradScaler.scale.
     """
     if len(micro_batches) == 1:
         return loss(*(tower(micro_batches[0]) for tower in towers))
@@ -51,7 +52,7 @@ def cached_loss(
 
     def again(number: int) -> Tensor:
         tower, micro_batch, state = passes[number]
-        set_random_state(state)
+        set_random_state(state)  # the same dropout as in the first pass, or the gradient would be another function's
         with unchanged_statistics(model):
             return product([tower(micro_batch)], [gradients[number]])
 
@@ -67,9 +68,9 @@ Pass = tuple[Callable[[Item], Tensor], Item, "RandomState"]
 
 
 def first_passes(towers: Sequence[Callable[[Item], Tensor]], micro_batches: Sequence[Item]) -> tuple[dict[int, Pass[Item]], list[Tensor]]:
-    """The passes that a second one with a graph is needed of, by number, and all embeddings, in the order of embedding.
+    """The passes that must be repeated with a graph, by number, and all embeddings, in the order of embedding.
 
-    The first micro-batch's have a graph, which shows whether a tower learns at all: a frozen one needs no second pass.
+    The first micro-batch is embedded with a graph, which shows whether a tower is trained at all: a frozen tower needs no second pass.
     """
     passes: dict[int, Pass[Item]] = {}
     embedded: list[Tensor] = []
@@ -85,21 +86,21 @@ def first_passes(towers: Sequence[Callable[[Item], Tensor]], micro_batches: Sequ
                 passes[len(embedded)] = (tower, micro_batch, state)
             embedded.append(rows.detach())
             del rows  # and its graph
-    torch.clear_autocast_cache()  # of weights that were cast without a graph
+    torch.clear_autocast_cache()  # it holds weights cast without a graph, through which the second pass would get no gradient
     return passes, embedded
 
 
 def gradients_of(
     model: nn.Module, loss: Callable[..., Tensor], columns: Sequence[Sequence[Tensor]], scale: Callable[[Tensor], Tensor]
 ) -> tuple[Tensor, list[Tensor], tuple[list[Tensor], list[Tensor]]]:
-    """The loss's value; its gradient with respect to each embedding, in the order of embedding; and its own parameters with theirs.
+    """The loss; its gradient with respect to each embedding, in the order of embedding; and the loss's own parameters with their gradients.
 
     `columns` are each tower's embeddings by micro-batch.
     """
     leaves = [at_least_fp32(torch.cat(list(column))).requires_grad_() for column in columns]
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     value = loss(*leaves)
-    factor = scale(torch.ones((), dtype=value.dtype, device=value.device))  # halves underflow inside the loss too
+    factor = scale(torch.ones((), dtype=value.dtype, device=value.device))  # fp16 underflows inside the loss too
     with torch.autocast(value.device.type, enabled=False):
         found = torch.autograd.grad(scale(value), [*leaves, *parameters], allow_unused=True)
     shares = [
@@ -111,14 +112,17 @@ def gradients_of(
 
 
 def touched(model: nn.Module) -> Tensor | float:
-    """Zero, with a gradient of zeros for all that has one already: ranks exchange gradients when a backward pass has reached each."""
+    """Zero, with a zero gradient for every parameter that has one already.
+
+    DDP exchanges a parameter's gradient only when a backward pass reaches it, and the last pass alone does not reach all of them.
+    """
     if world_size() == 1:
         return 0.0
     return sum((p.flatten()[:0].sum().double() for p in model.parameters() if p.grad is not None), start=0.0)
 
 
 def product(tensors: Sequence[Tensor], gradients: Sequence[Tensor]) -> Tensor:
-    """A scalar whose gradient with respect to each tensor is the one given."""
+    """A scalar with the given gradient with respect to each tensor."""
     with torch.autocast(tensors[0].device.type if tensors else "cpu", enabled=False):
         return sum(
             ((tensor.to(gradient.dtype) * gradient).sum() for tensor, gradient in zip(tensors, gradients, strict=True)),
@@ -132,7 +136,7 @@ def send_backward(scalar: Tensor) -> None:
 
 
 def at_least_fp32(tensor: Tensor) -> Tensor:
-    """Halves made single: a gradient of the mean over many pairs is too small for them."""
+    """Half precision converted to single: the gradient of a mean over many pairs would underflow in half precision."""
     return tensor if tensor.dtype == torch.float64 else tensor.float()
 
 
@@ -140,11 +144,11 @@ class ValueWithGradient(torch.autograd.Function):
     """One scalar's value with another's gradient."""
 
     @staticmethod
-    def forward(_: Any, value: Tensor, other: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(_: Any, value: Tensor, other: Tensor) -> Tensor:
         return value.clone()
 
     @staticmethod
-    def backward(_: Any, gradient: Tensor) -> tuple[None, Tensor]:  # type: ignore[override]
+    def backward(_: Any, gradient: Tensor) -> tuple[None, Tensor]:
         return None, gradient
 
 
@@ -152,7 +156,7 @@ RandomState = tuple[Tensor, Tensor | None]
 
 
 def random_state() -> RandomState:
-    """The state of torch's generators, of the CPU and of the GPU in use."""
+    """The state of torch's random number generators, on the CPU and on the current GPU."""
     return torch.get_rng_state(), torch.cuda.get_rng_state() if torch.cuda.is_initialized() else None
 
 
@@ -163,13 +167,13 @@ def set_random_state(state: RandomState) -> None:
 
 
 class CachedStep(lightning.LightningModule):
-    """A module whose training step may compute its loss by gradient caching, with automatic optimisation, any precision and DDP."""
+    """A module whose training step can compute its loss by gradient caching, with automatic optimisation, any precision and DDP."""
 
     caches = False
-    """Whether training steps do; then gradients are cleared before them, for they hold some when they are over."""
+    """Whether training steps use it. They then clear the gradients themselves, because gradients accumulate before `backward` is called."""
 
     def cached(self, towers: Sequence[Callable[[Item], Tensor]], micro_batches: Sequence[Item], loss: Callable[..., Tensor]) -> Tensor:
-        """What `training_step` returns as its loss; see `cached_loss`."""
+        """The loss for `training_step` to return; see `cached_loss`."""
         self.zero_grad(set_to_none=True)
         scaler = getattr(self.trainer.precision_plugin, "scaler", None)
         return cached_loss(self, towers, micro_batches, loss, scaler.scale if scaler is not None else lambda tensor: tensor)

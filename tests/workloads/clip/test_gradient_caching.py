@@ -1,4 +1,4 @@
-"""Gradients by micro-batches are those of the whole batch."""
+"""Gradients computed by micro-batches equal those of the whole batch."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from models import RESNET, TEXT, gradients, largest_difference, pairs, small
 from runs import run
 from torch import Tensor
 
-from clip_training.caching import cached_loss
-from clip_training.contrast import Contrast
+from clip_training.contrastive_module import ContrastiveModule
+from clip_training.gradient_caching import cached_loss
 from clip_training.losses import make_loss
 from clip_training.optim import cosine_with_warmup
 from harness.report import Recorder
@@ -30,7 +30,7 @@ def towers(model: torch.nn.Module) -> Towers:
 
 
 def by_parts(model: torch.nn.Module, parts: list[tuple[Tensor, Tensor]]) -> list[Tensor]:
-    """The embeddings of all parts in one graph, with the random numbers that gradient caching draws for them."""
+    """The embeddings of all micro-batches in one graph, with the same random numbers as in gradient caching."""
     embedded = [[tower(part) for tower in towers(model)] for part in parts]
     return [torch.cat(column) for column in zip(*embedded, strict=True)]
 
@@ -41,7 +41,7 @@ def contrasting(model: torch.nn.Module, name: str) -> Callable[[Tensor, Tensor],
 
 @pytest.mark.parametrize("name", ["clip", "siglip"])
 @pytest.mark.parametrize("size", [1, 4, 5, 12, 20])
-def test_gradients_equal_the_plain_step_s_in_float64(name: str, size: int) -> None:
+def test_gradients_equal_those_of_the_plain_step_in_float64(name: str, size: int) -> None:
     model = small("vit", bias=-3.0 if name == "siglip" else None)
     images, texts = pairs(model)
     out = model(images, texts)
@@ -75,8 +75,8 @@ def test_both_passes_over_a_micro_batch_drop_the_same_patches() -> None:
     assert largest_difference(gradients(model), expected) > 1e-6
 
 
-def test_a_loss_of_anything_that_is_embedded() -> None:
-    """One tower, or three of which one has nothing to learn and the loss leaves one alone."""
+def test_any_loss_over_any_embeddings() -> None:
+    """With one tower, or with three, one of which is frozen and one unused by the loss."""
     torch.manual_seed(0)
     layer = torch.nn.Linear(3, 4).double()
     rows = torch.randn(6, 3, dtype=torch.float64)
@@ -91,8 +91,8 @@ def test_a_loss_of_anything_that_is_embedded() -> None:
     assert largest_difference(found, gradients(layer)) < 1e-9
 
 
-def test_a_frozen_tower_is_passed_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As the text tower of prompt tuning is."""
+def test_a_frozen_tower_runs_only_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in prompt tuning, whose text tower is frozen."""
     model = small("vit")
     model.transformer.requires_grad_(False)
     for parameter in (model.token_embedding.weight, model.positional_embedding, model.text_projection, *model.ln_final.parameters()):
@@ -111,7 +111,7 @@ def test_a_frozen_tower_is_passed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert passes == [6, 3]
 
 
-def test_one_tower_s_activations_of_one_micro_batch_are_kept_at_a_time() -> None:
+def test_only_one_tower_s_activations_of_one_micro_batch_are_in_memory() -> None:
     """Counted in elements alive for a backward pass, weights aside: 12 pairs by 3 take less than 3 pairs at once, and a fourth of 12."""
 
     class Kept:
@@ -141,7 +141,7 @@ def test_one_tower_s_activations_of_one_micro_batch_are_kept_at_a_time() -> None
     assert most(12, 12) > 3.5 * most(3, 3)
 
 
-def test_gradients_of_several_steps_add_up_as_they_do_elsewhere() -> None:
+def test_gradients_of_several_steps_accumulate() -> None:
     model = small("vit")
     parts = list(zip(*(tensor.split(6) for tensor in pairs(model)), strict=True))
     once = cached_loss(model, towers(model), parts, contrasting(model, "clip"))
@@ -153,7 +153,7 @@ def test_gradients_of_several_steps_add_up_as_they_do_elsewhere() -> None:
 
 
 def assert_close(found: dict[str, Tensor], expected: dict[str, Tensor], close: float) -> None:
-    """Each gradient to a share of its norm, or of a hundredth of the largest where it is smaller than that: it may be rounding alone."""
+    """Each gradient agrees relative to its norm, or to a hundredth of the largest norm if that is more: tiny gradients may be rounding errors."""
     assert found.keys() == expected.keys()
     norms = {name: float(torch.linalg.norm(gradient)) for name, gradient in expected.items()}
     for name, norm in norms.items():
@@ -162,7 +162,7 @@ def assert_close(found: dict[str, Tensor], expected: dict[str, Tensor], close: f
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_mixed_precision_has_the_same_gradients(dtype: torch.dtype) -> None:
-    """To the precision of the half, in which sums over micro-batches are rounded otherwise than over the batch."""
+    """They agree to the precision of the half type, because sums over micro-batches are rounded differently."""
     model = small("vit", dtype=torch.float32)
     images, texts = pairs(model, dtype=torch.float32)
     scaler = torch.amp.GradScaler("cpu", init_scale=2.0**12, enabled=dtype == torch.float16)
@@ -177,7 +177,7 @@ def test_mixed_precision_has_the_same_gradients(dtype: torch.dtype) -> None:
     assert_close(found[1], found[0], 0.05)
 
 
-def test_an_overflow_of_halves_skips_the_step_and_leaves_the_loss_readable() -> None:
+def test_a_half_precision_overflow_skips_the_step_and_keeps_the_loss() -> None:
     model = small("vit", dtype=torch.float32)
     parts = list(zip(*(tensor.split(4) for tensor in pairs(model, dtype=torch.float32)), strict=True))
     scaler, before = torch.amp.GradScaler("cpu", init_scale=2.0**120), [parameter.clone() for parameter in model.parameters()]
@@ -193,8 +193,8 @@ def test_an_overflow_of_halves_skips_the_step_and_leaves_the_loss_readable() -> 
     assert scaler.get_scale() == 2.0**119
 
 
-def test_batch_statistics_are_counted_once_and_are_the_micro_batch_s() -> None:
-    """The exception: with batch normalisation the gradients are not the whole batch's, but those of its micro-batches' statistics."""
+def test_batch_statistics_are_those_of_the_micro_batch_and_counted_once() -> None:
+    """The exception to exactness: with batch normalisation, the gradients follow from the statistics of the micro-batches."""
     model, other = small("resnet"), small("resnet")
     parts = list(zip(*(tensor.split(4) for tensor in pairs(model)), strict=True))
     cached_loss(model, towers(model), parts, contrasting(model, "clip")).backward()
@@ -211,26 +211,26 @@ def test_batch_statistics_are_counted_once_and_are_the_micro_batch_s() -> None:
 
 
 class Kept(Exception):  # noqa: N818
-    """Ends a run when the gradients that a test is after are there."""
+    """Ends a run as soon as the gradients that a test needs are there."""
 
 
 def first_gradients(monkeypatch: pytest.MonkeyPatch, steps: int, *places: Any, **options: Any) -> list[dict[str, Tensor]]:
-    """What the optimizer is given in each of the first steps of a run that hardly moves."""
+    """The gradients that the optimizer receives in the first steps of a run with a tiny learning rate."""
     found: list[dict[str, Tensor]] = []
 
-    def keep(module: Contrast, _: Any) -> None:
+    def keep(module: ContrastiveModule, _: Any) -> None:
         found.append({name: p.grad.clone() for name, p in module.named_parameters() if p.grad is not None})
         if len(found) == steps:
             raise Kept
 
-    monkeypatch.setattr(Contrast, "on_before_optimizer_step", keep)
+    monkeypatch.setattr(ContrastiveModule, "on_before_optimizer_step", keep)
     with pytest.raises(Kept):
         run(*places, train__batch_size=30, optim__lr=1e-12, **options)
     return found
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_training_steps_take_them(
+def test_training_steps_use_cached_gradients(
     precision: str, squares: Path, undropped_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     places = (squares, tmp_path, undropped_model)
@@ -249,9 +249,9 @@ def test_micro_batches_change_neither_steps_nor_schedule(squares: Path, tiny_mod
     assert [rate for _, rate in report.scalars["learning rate", "lr"]] == pytest.approx(expected)
 
 
-def test_batch_normalisation_is_warned_of_once(squares: Path, tmp_path: Path) -> None:
+def test_batch_normalisation_is_reported_once(squares: Path, tmp_path: Path) -> None:
     path = tmp_path / "test-resnet.json"
     path.write_text(json.dumps({"embed_dim": 32, "vision_cfg": RESNET, "text_cfg": {**TEXT, "vocab_size": 49408}}))
     report = Recorder()
     run(squares, tmp_path / "out", path, report, train__micro_batch=5, train__epochs=1)
-    assert sum("normalises over batches" in text for text in report.texts) == 1
+    assert sum("normalises over micro-batches" in text for text in report.texts) == 1

@@ -1,4 +1,4 @@
-"""Where the files of a data set are, and how they are read: whole, or a part of one."""
+"""A dataset's files, in a folder or wherever `FileTree` is implemented for, and how they are read: whole or in part."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from harness.tree import survey
 
 
 class File(Protocol):
-    """A file in a folder (a pathlib.Path is one), an object in a store, or a member of an archive. As text, its name."""
+    """A file in a folder (a pathlib.Path is one), an object in a store, or a member of an archive. `str` gives its name."""
 
     @property
     def stem(self) -> str: ...
@@ -21,48 +21,48 @@ class File(Protocol):
     def suffix(self) -> str: ...
 
     def read_bytes(self) -> bytes:
-        """All of it. An OSError when it cannot be had."""
+        """The whole content. Raises an OSError when it cannot be read."""
 
 
-class Source(ABC):
-    """A tree of files."""
+class FileTree(ABC):
+    """A tree of files. `str` gives its root."""
 
     @abstractmethod
     def names(self) -> list[PurePosixPath]:
-        """Paths below the root, sorted, without what is hidden."""
+        """Paths below the root, sorted, without hidden files."""
 
     @abstractmethod
     def file(self, name: PurePosixPath) -> File:
-        """The file of that name, which need not be there."""
+        """The file with that name, which need not exist."""
 
     @abstractmethod
-    def below(self, part: str) -> Source:
-        """The tree of a sub-folder."""
+    def below(self, part: str) -> FileTree:
+        """The tree below a sub-folder."""
 
     @abstractmethod
     def open(self, name: PurePosixPath) -> BinaryIO:
-        """The file for reading here and there."""
+        """The file, opened for random access."""
 
     @abstractmethod
     def state(self, name: PurePosixPath) -> str:
-        """Differs when the file has changed."""
+        """A text that changes when the file does."""
 
     def known(self, name: PurePosixPath) -> str:
-        """What is known of a file's contents without reading it; empty where that is nothing."""
+        """What is known about a file's content without reading it, such as a checksum; empty if nothing is."""
         return ""
 
     @abstractmethod
     def part(self, name: PurePosixPath, start: int, size: int) -> bytes:
-        """Bytes of a file; fewer than `size` at its end. An OSError when they cannot be had."""
+        """`size` bytes of a file, or fewer at its end. Raises an OSError when they cannot be read."""
 
 
 def is_hidden(name: PurePosixPath) -> bool:
-    """Whether a file, or a folder that it is in, is hidden: .git, .ipynb_checkpoints, the ._x that macOS puts beside x."""
+    """Whether a file or one of its folders is hidden: .git, .ipynb_checkpoints, the ._x that macOS puts next to x."""
     return any(part.startswith(".") for part in name.parts)
 
 
 @dataclass(frozen=True)
-class Folder(Source):
+class Folder(FileTree):
     """A folder on this machine."""
 
     root: Path
@@ -71,9 +71,9 @@ class Folder(Source):
         return str(self.root)
 
     def names(self) -> list[PurePosixPath]:
-        """Also of files that cannot be read, which is said when they are wanted; links to folders are followed."""
-        tree = survey(self.root)
-        return sorted(name for name in map(PurePosixPath, (*tree.files, *tree.lost)) if not is_hidden(name))
+        """Includes files that cannot be read, which is reported when they are needed. Links to folders are followed."""
+        found = survey(self.root)
+        return sorted(name for name in map(PurePosixPath, (*found.files, *found.lost)) if not is_hidden(name))
 
     def file(self, name: PurePosixPath) -> Path:
         return self.root / name
@@ -82,7 +82,7 @@ class Folder(Source):
         return Folder(self.root / part)
 
     def open(self, name: PurePosixPath) -> BinaryIO:
-        return io.BufferedReader(io.FileIO(self.root / name), 4096)  # one header of an archive; more would read what is skipped
+        return io.BufferedReader(io.FileIO(self.root / name), 4096)  # holds a tar header; a larger buffer would read data that is skipped
 
     def state(self, name: PurePosixPath) -> str:
         path = (self.root / name).resolve()
@@ -96,18 +96,18 @@ class Folder(Source):
 
 @dataclass(frozen=True, slots=True)  # there may be millions
 class Member:
-    """A member of an archive, read without what stands before it."""
+    """A member of an archive, read without the members before it."""
 
-    source: Source
+    tree: FileTree
     archive: PurePosixPath
     key: str
-    """The name of the sample: of the member up to the first dot."""
+    """The sample's name: the member's up to its first dot."""
     suffix: str
     start: int
     size: int
 
     def __str__(self) -> str:
-        return f"{self.source}/{self.archive}:{self.key}{self.suffix}"
+        return f"{self.tree}/{self.archive}:{self.key}{self.suffix}"
 
     @property
     def stem(self) -> str:
@@ -115,12 +115,12 @@ class Member:
 
     @property
     def known(self) -> str:
-        """What is known of its contents without reading it."""
-        archive = self.source.known(self.archive)
+        """As `FileTree.known`."""
+        archive = self.tree.known(self.archive)
         return f"{archive} {self.start}" if archive else ""
 
     def read_bytes(self) -> bytes:
-        content = self.source.part(self.archive, self.start, self.size)
+        content = self.tree.part(self.archive, self.start, self.size)
         if len(content) != self.size:
             raise OSError(f"the archive ends after {len(content)} of {self.size} bytes")
         return content

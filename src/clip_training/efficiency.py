@@ -1,4 +1,4 @@
-"""What makes training take less memory or time, and leaves what is learned as it is."""
+"""Options that save memory or time without changing what a model learns."""
 
 from __future__ import annotations
 
@@ -13,39 +13,44 @@ from torch.utils.checkpoint import checkpoint
 from harness.errors import ParameterError
 from harness.torch.batchnorm import count_once
 
-from .config import TrainConfig
+from .config import LoopConfig
 
 
-def apply(model: nn.Module, settings: TrainConfig) -> None:
-    """Change an open_clip model as `train` and `optim` ask for, with its weights in it.
+def apply(model: nn.Module, loop: LoopConfig, text_weights: str = "fp32") -> None:
+    """Change a model whose weights are loaded, as the settings ask.
+
+    Args:
+        model: an open_clip model, or one with the same two towers.
+        loop: says whether to use channels_last, checkpointing and torch.compile.
+        text_weights: `optim.text_weights`.
 
     Raises:
-        ParameterError: for a tower that cannot be checkpointed.
+        ParameterError: when a tower does not support checkpointing.
     """
-    if settings.optim.text_weights == "bf16":
+    if text_weights == "bf16":
         halve_text(model)
-    if settings.train.channels_last:
-        model.visual.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    if settings.train.checkpointing:
+    if loop.channels_last:
+        model.visual.to(memory_format=torch.channels_last)
+    if loop.checkpointing:
         checkpoint_activations(model)
-    if settings.train.compile:
+    if loop.compile:
         compile_towers(model)
 
 
 def checkpoint_activations(model: nn.Module) -> None:
-    """Compute each block's activations again in the backward pass (Chen et al. 2016, arXiv:1604.06174), in both towers.
+    """Recompute each block's activations in the backward pass (Chen et al. 2016, arXiv:1604.06174), in both towers.
 
-    open_clip does it for its transformers, and for timm's towers where timm does, but not for its ResNets. Gradients are the same;
-    batch normalisation counts a batch once.
+    open_clip supports this for its transformers, and for timm's models that support it, but its `set_grad_checkpointing` does nothing for
+    ResNets: those are wrapped here, block by block. Gradients do not change, and batch normalisation counts each batch once.
     """
     visual, text = towers(model)
     if isinstance(visual, ModifiedResNet):
-        visual.stem = partial(checkpoint, visual.stem, use_reentrant=False)  # type: ignore[method-assign]
+        visual.stem = partial(checkpoint, visual.stem, use_reentrant=False)
         for block in visual.modules():
             if isinstance(block, Bottleneck):
                 block.forward = partial(checkpoint, block.forward, use_reentrant=False)
     else:
-        enable(visual.trunk if isinstance(visual, TimmModel) else visual)
+        enable_checkpointing(visual.trunk if isinstance(visual, TimmModel) else visual)
     if hasattr(text.transformer, "gradient_checkpointing_enable"):  # Hugging Face's
         text.transformer.gradient_checkpointing_enable({"use_reentrant": False})
     else:
@@ -53,7 +58,7 @@ def checkpoint_activations(model: nn.Module) -> None:
     count_once(model)
 
 
-def enable(tower: nn.Module) -> None:
+def enable_checkpointing(tower: nn.Module) -> None:
     try:
         tower.set_grad_checkpointing(True)
     except (AssertionError, AttributeError, NotImplementedError) as error:
@@ -61,23 +66,23 @@ def enable(tower: nn.Module) -> None:
 
 
 def halve_text(model: nn.Module) -> None:
-    """Round the text tower's weights to bfloat16, in which it then computes too."""
+    """Round the text tower's weights to bfloat16; the tower then also computes in bfloat16."""
     for parameter in text_parameters(model):
         parameter.data = parameter.data.bfloat16()
 
 
 def text_parameters(model: nn.Module) -> list[nn.Parameter]:
-    """The text tower's parameters: all but the image tower's and the loss's."""
+    """The text tower's parameters: all except those of the image tower and of the loss."""
     return [parameter for name, parameter in model.named_parameters() if not name.startswith(("visual.", "logit_"))]
 
 
 def compile_towers(model: nn.Module) -> None:
-    """Compile in place, so that names in the state dict stay."""
+    """Compile in place, which keeps the names in the state dict."""
     visual, text = towers(model)
     visual.compile()
     (text.transformer if text is model else text).compile()
 
 
 def towers(model: nn.Module) -> tuple[nn.Module, nn.Module]:
-    """The image tower, and the text tower: in open_clip's older form the model itself."""
-    return model.visual, getattr(model, "text", model)  # type: ignore[return-value]
+    """The image tower and the text tower; in open_clip's older layout the model itself is the text tower."""
+    return model.visual, getattr(model, "text", model)

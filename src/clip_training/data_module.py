@@ -1,6 +1,6 @@
-"""A person's own LightningDataModule in place of pairs: each batch begins with images and texts.
+"""Data from the user's own LightningDataModule: each of its batches starts with images and texts.
 
-Images are (B, 3, S, S): uint8, or floating point as the model takes them, normalised. Texts are strings, or tokens (B, context length).
+Images are (B, 3, S, S), either uint8, or floating point and normalised for the model. Texts are strings, or tokens (B, context length).
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Sized
 from pathlib import Path
 from typing import Any
 
@@ -24,53 +24,55 @@ from harness.errors import DataError, ParameterError
 from harness.torch.seeds import seed_everything
 from harness.world import rank, world_size
 
-from .batches import Batches
+from .batch_sampler import ResumableBatchSampler
 from .config import DataConfig
 from .model import Clip
 from .pairs import Batch, HeldOut, Pairs
 
 
-def own_data(clip: Clip, data: DataConfig, batch_size: int, seed: int) -> tuple[OwnPairs, OwnHeldOut]:
-    """The loaders of `data.module`.
+def module_datasets(clip: Clip, data: DataConfig, batch_size: int, seed: int) -> tuple[ModulePairs, ModuleHeldOut]:
+    """The training data and held-out data of `data.module`.
 
     Raises:
-        ParameterError: when it cannot be imported or made, or gives other batches than `batch_size`.
+        ParameterError: when it cannot be imported or created, or its batches do not have `batch_size` pairs.
     """
     module = make(data)
-    with FileLock(
-        Path(tempfile.gettempdir()) / f"{data.module.replace(':', '.')}.{os.getuid()}.lock"
-    ):  # of a machine's ranks one at a time
+    with FileLock(Path(tempfile.gettempdir()) / f"{data.module.replace(':', '.')}.{os.getuid()}.lock"):  # one rank of a machine at a time
         module.prepare_data()
     module.setup("fit")
     training, heldout = module.train_dataloader(), module.val_dataloader()
     problems = [
-        f"data.module={data.module}: {name}() must return one loader with a length, has given {type(loader).__name__}"
+        f"data.module={data.module}: {name}() must return one loader that has a length, but returned {type(loader).__name__}"
         for name, loader in (("train_dataloader", training), ("val_dataloader", heldout))
         if not has_length(loader)
     ]
     if is_shared(heldout):
-        problems.append(f"data.module={data.module}: val_dataloader() must go through all pairs; the ranks share its batches by themselves")
+        problems.append(f"data.module={data.module}: val_dataloader() must iterate over all pairs, without a DistributedSampler")
     size = getattr(training, "batch_size", None)
     if size is not None and size != batch_size:
-        problems.append(f"train.batch_size={batch_size}: the loader of data.module={data.module} gives {size} pairs; they must be equal")
+        problems.append(f"train.batch_size={batch_size}: must equal the batch size of data.module={data.module}, which is {size}")
     if problems:
         raise ParameterError(problems)
-    return OwnPairs(training, batch_size, clip, seed), OwnHeldOut(heldout, clip, seed)
+    return ModulePairs(training, batch_size, clip, seed), ModuleHeldOut(heldout, clip, seed)
 
 
 def make(data: DataConfig) -> lightning.LightningDataModule:
-    """An instance of the class that `data.module` names."""
+    """An instance of the class that `data.module` names.
+
+    Raises:
+        ParameterError: when it cannot be imported or created.
+    """
     module, _, name = data.module.partition(":")
     try:
         found = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError, TypeError) as error:
-        raise ParameterError([f"data.module={data.module}: cannot be imported: {error}; write package.module:Class"]) from error
+        raise ParameterError([f"data.module={data.module}: cannot be imported: {error}; the format is package.module:Class"]) from error
     if not (isinstance(found, type) and issubclass(found, lightning.LightningDataModule)):
-        raise ParameterError([f"data.module={data.module}: is no LightningDataModule of lightning.pytorch"])
+        raise ParameterError([f"data.module={data.module}: is not a lightning.pytorch LightningDataModule"])
     try:
         return found(**data.module_options)
     except TypeError as error:
-        raise ParameterError([f"data.module_options={data.module_options}: {data.module} does not take them: {error}"]) from error
+        raise ParameterError([f"data.module_options={data.module_options}: {data.module} does not accept them: {error}"]) from error
 
 
 def has_length(loader: Any) -> bool:
@@ -80,14 +82,14 @@ def has_length(loader: Any) -> bool:
         return False
 
 
-class OwnPairs(Pairs):
-    """The training pairs of a module, as many as its whole batches hold.
+class ModulePairs(Pairs):
+    """The training pairs of a data module, as many as fill whole batches.
 
     Args:
-        batches: the module's loader.
-        batch_size: of its batches.
-        clip: the model that takes them.
-        seed: of what the loader draws.
+        batches: the data module's loader.
+        batch_size: pairs in one of its batches.
+        clip: the model that the pairs are prepared for.
+        seed: of the loader's random numbers.
     """
 
     def __init__(self, batches: Any, batch_size: int, clip: Clip, seed: int) -> None:
@@ -95,27 +97,27 @@ class OwnPairs(Pairs):
 
     def __len__(self) -> int:
         sampler = getattr(self.batches, "sampler", None)
-        whole = len(sampler) // self.batch_size if hasattr(sampler, "__len__") else len(self.batches)
+        whole = len(sampler) // self.batch_size if isinstance(sampler, Sized) else len(self.batches)
         return min(whole, len(self.batches)) * self.batch_size * (world_size() if is_shared(self.batches) else 1)
 
-    def loader(self, order: Batches) -> OwnLoader:
-        """This rank's batches, from where the order of training stands."""
-        return OwnLoader(self, order)
+    def loader(self, order: ResumableBatchSampler) -> ModuleLoader:
+        """This rank's batches, starting at the current step."""
+        return ModuleLoader(self, order)
 
 
 def is_shared(loader: Any) -> bool:
-    """Whether each rank's loader gives that rank's part already."""
+    """Whether the loader of each rank already gives that rank's part only."""
     return isinstance(getattr(loader, "sampler", None), DistributedSampler)
 
 
-class OwnLoader:
-    """The batches of one epoch, of which a rank takes every so-manieth, unless its sampler is a DistributedSampler.
+class ModuleLoader:
+    """The batches of one epoch. Of N ranks, each takes every N-th batch, unless the sampler is a DistributedSampler.
 
-    What is drawn is a function of seed, epoch and batch, so that a resumed run goes on as an unbroken one: the batches that were seen
-    are loaded again and passed over.
+    Random numbers are a function of seed, epoch and batch, so that a resumed run continues like an uninterrupted one: the batches that
+    it has seen already are loaded again and dropped.
     """
 
-    def __init__(self, pairs: OwnPairs, order: Batches) -> None:
+    def __init__(self, pairs: ModulePairs, order: ResumableBatchSampler) -> None:
         self.pairs, self.order = pairs, order
 
     def __len__(self) -> int:
@@ -132,7 +134,11 @@ class OwnLoader:
 
 
 def seeded(loader: Any, count: int, *place: int) -> Iterator[Any]:
-    """The loader's first batches, each fetched with random numbers of its own."""
+    """The loader's first `count` batches, each fetched with random numbers of its own.
+
+    Raises:
+        DataError: when there are fewer.
+    """
     seed_everything(*place, 0, 0)
     iterator = iter(loader)
     for number in range(count):
@@ -143,8 +149,8 @@ def seeded(loader: Any, count: int, *place: int) -> Iterator[Any]:
         yield items
 
 
-class OwnHeldOut(HeldOut):
-    """The held-out pairs of a module; their texts are known once they were gone through."""
+class ModuleHeldOut(HeldOut):
+    """The held-out pairs of a data module. Their texts are known only after iterating over them."""
 
     def __init__(self, batches: Any, clip: Clip, seed: int) -> None:
         self.batches, self.clip, self.seed = batches, clip, seed
@@ -153,27 +159,27 @@ class OwnHeldOut(HeldOut):
 
     def __len__(self) -> int:
         sampler = getattr(self.batches, "sampler", None)
-        return len(sampler) if hasattr(sampler, "__len__") else len(self.batches)
+        return len(sampler if isinstance(sampler, Sized) else self.batches)
 
-    def loader(self) -> OwnHeldOutLoader:
+    def loader(self) -> ModuleHeldOutLoader:
         """This rank's batches."""
-        return OwnHeldOutLoader(self)
+        return ModuleHeldOutLoader(self)
 
     def caption(self, index: int) -> str:
         return self.texts[index]
 
     def read(self, index: int) -> tuple[Image.Image, list[str]]:
-        """The image where the loader goes through a data set from its beginning; a grey one where it does not."""
+        """The image, if the loader reads a dataset in order; otherwise a grey placeholder."""
         in_order = isinstance(getattr(self.batches, "sampler", None), SequentialSampler)
         image = self.batches.dataset[index][0] if in_order else None
         picture = as_picture(image, self.clip) if isinstance(image, Tensor) else Image.new("RGB", (self.clip.size,) * 2, (128, 128, 128))
         return picture, [self.caption(index)]
 
 
-class OwnHeldOutLoader:
-    """The held-out batches, of which a rank takes every so-manieth."""
+class ModuleHeldOutLoader:
+    """The held-out batches. Of N ranks, each takes every N-th batch."""
 
-    def __init__(self, heldout: OwnHeldOut) -> None:
+    def __init__(self, heldout: ModuleHeldOut) -> None:
         self.heldout = heldout
 
     def __len__(self) -> int:
@@ -191,20 +197,20 @@ class OwnHeldOutLoader:
 
 
 def as_batch(items: Any, start: int, clip: Clip) -> Batch:
-    """What a module's loader gave, as a Batch.
+    """A Batch from what a data module's loader returned.
 
     Raises:
-        DataError: when it is no sequence of images and texts, or of other shapes than the model takes.
+        DataError: when that does not start with images and texts, or their shapes are not the model's.
     """
     if not isinstance(items, Sequence) or len(items) < 2:
-        raise DataError(f"a batch of data.module must be a tuple of images and texts, is {type(items).__name__}")
+        raise DataError(f"a batch of data.module must be a tuple of images and texts, not {type(items).__name__}")
     images, texts = items[0], items[1]
     if not isinstance(images, Tensor) or images.ndim != 4 or images.shape[1:] != (3, clip.size, clip.size):
         found = tuple(images.shape) if isinstance(images, Tensor) else type(images).__name__
-        raise DataError(f"images of data.module must be a tensor (B, 3, {clip.size}, {clip.size}), are {found}")
+        raise DataError(f"images of data.module must be a tensor (B, 3, {clip.size}, {clip.size}), not {found}")
     strings = isinstance(texts, Sequence) and not isinstance(texts, str) and all(isinstance(text, str) for text in texts)
     if not (strings or isinstance(texts, Tensor)) or len(texts) != len(images):
-        raise DataError(f"texts of data.module must be {len(images)} strings or a tensor of tokens, are {type(texts).__name__}")
+        raise DataError(f"texts of data.module must be {len(images)} strings or a tensor of tokens, not {type(texts).__name__}")
     tokens = texts if isinstance(texts, Tensor) else torch.stack([clip.tokenize(text) for text in texts])
     return Batch(torch.arange(start, start + len(images)), images, tokens, {})
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from clip_training.batches import Batches
+from clip_training.batch_sampler import ResumableBatchSampler
 from harness.errors import DataError
 
 
-def test_an_epoch_takes_each_pair_at_most_once_and_drops_the_rest() -> None:
-    batches = Batches(23, 5, seed=0)
+def test_an_epoch_uses_each_pair_at_most_once_and_drops_the_remainder() -> None:
+    batches = ResumableBatchSampler(23, 5, seed=0)
     taken = [index for batch in batches for _, index in batch]
     assert len(batches) == 4
     assert len(taken) == len(set(taken)) == 20
@@ -19,14 +19,14 @@ def test_epochs_and_seeds_differ() -> None:
     steps = {"now": 0}
     orders = []
     for seed, steps["now"] in ((0, 0), (0, 4), (1, 0)):
-        orders.append([index for batch in Batches(20, 5, seed=seed, step=lambda: steps["now"]) for _, index in batch])
+        orders.append([index for batch in ResumableBatchSampler(20, 5, seed=seed, step=lambda: steps["now"]) for _, index in batch])
     assert orders[0] != orders[1] != orders[2] != orders[0]
 
 
 @pytest.mark.parametrize("done", range(9))
-def test_iteration_goes_on_where_the_step_counter_stands(done: int) -> None:
+def test_iteration_starts_at_the_current_step(done: int) -> None:
     position = 0
-    batches = Batches(20, 5, seed=3, step=lambda: position)
+    batches = ResumableBatchSampler(20, 5, seed=3, step=lambda: position)
     unbroken = []
     for epoch in range(3):
         position = epoch * 4
@@ -36,8 +36,8 @@ def test_iteration_goes_on_where_the_step_counter_stands(done: int) -> None:
 
 
 def test_ranks_share_the_batch_that_one_process_would_take() -> None:
-    whole = list(Batches(64, 8, seed=0))
-    shares = [list(Batches(64, 2, seed=0, rank=rank, ranks=4)) for rank in range(4)]
+    whole = list(ResumableBatchSampler(64, 8, seed=0))
+    shares = [list(ResumableBatchSampler(64, 2, seed=0, rank=rank, ranks=4)) for rank in range(4)]
     for step, batch in enumerate(whole):
         together = [place for share in shares for place in share[step]]
         assert sorted(together) == sorted(batch)
@@ -45,5 +45,5 @@ def test_ranks_share_the_batch_that_one_process_would_take() -> None:
 
 
 def test_too_few_pairs_are_an_error() -> None:
-    with pytest.raises(DataError, match="7 pairs to train on are fewer than one step takes"):
-        Batches(7, 4, seed=0, ranks=2)
+    with pytest.raises(DataError, match="7 training pairs are fewer than one step needs"):
+        ResumableBatchSampler(7, 4, seed=0, ranks=2)

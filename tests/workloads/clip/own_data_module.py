@@ -1,4 +1,4 @@
-"""Modules as people write them: squares of a colour, with the colour's name as their text."""
+"""Data modules as users write them: coloured squares, with the colour's name as the text."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Squares(Dataset[Any]):
 
 
 class Module(lightning.LightningDataModule):
-    """Batches of images, texts and a number."""
+    """ResumableBatchSampler of images, texts and a number."""
 
     def __init__(self, count: int = 22, batch_size: int = 5, workers: int = 0, draws: bool = True, floats: bool = False) -> None:
         super().__init__()

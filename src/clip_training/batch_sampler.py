@@ -1,4 +1,4 @@
-"""The order of training: which pairs make up the batch of a step, as a function of seed, step and rank."""
+"""The order of training: which pairs form the batch of a step, as a function of seed, step and rank."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from torch.utils.data import Sampler
 from harness.errors import DataError
 
 
-class Batches(Sampler[list[tuple[int, int]]]):
-    """Batches of (epoch, index), shuffled anew in each epoch, the last incomplete one dropped.
+class ResumableBatchSampler(Sampler[list[tuple[int, int]]]):
+    """Batches of (epoch, index), shuffled again in each epoch, without the last incomplete batch.
 
-    The ranks' batches of one step together are the same set of pairs whatever the number of ranks. Iteration begins where the step
-    counter stands, so a resumed run goes on in the middle of an epoch.
+    For any number of ranks, their batches of one step together are the same set of pairs. Iteration starts at the current step, so that
+    a resumed run continues in the middle of an epoch.
 
     Args:
-        size: pairs.
-        batch_size: of each rank.
+        size: number of pairs.
+        batch_size: pairs per rank.
         seed: of the order.
         rank: this rank.
-        ranks: how many there are.
-        step: tells how many steps are done.
+        ranks: number of ranks.
+        step: returns how many steps are done.
 
     Raises:
-        DataError: when there are fewer pairs than one step takes.
+        DataError: when there are fewer pairs than one step needs.
     """
 
     def __init__(
         self, size: int, batch_size: int, *, seed: int, rank: int = 0, ranks: int = 1, step: Callable[[], int] = lambda: 0
     ) -> None:
         if size < batch_size * ranks:
-            raise DataError(f"{size} pairs to train on are fewer than one step takes: train.batch_size={batch_size} x {ranks} processes")
+            raise DataError(f"{size} training pairs are fewer than one step needs: train.batch_size={batch_size} x {ranks} processes")
         self.size, self.batch_size, self.seed, self.rank, self.ranks, self.step = size, batch_size, seed, rank, ranks, step
 
     def __len__(self) -> int:

@@ -1,4 +1,4 @@
-"""The training step: embed, contrast across all ranks, clamp the temperature; and the evaluation on held-out pairs."""
+"""The Lightning module of every training: embeds, contrasts across all ranks, clamps the temperature, evaluates on held-out pairs."""
 
 from __future__ import annotations
 
@@ -18,38 +18,38 @@ from harness.torch.schedule import scheduled
 from harness.torch.scores import first
 from harness.world import rank, world_size
 
-from .caching import CachedStep, at_least_fp32
-from .config import OptimConfig
+from .config import OptimConfig, SgdConfig
+from .gradient_caching import CachedStep, at_least_fp32
 from .losses import make_loss
 from .model import Clip, normalised
 from .optim import cosine_with_warmup, make_optimizer
 from .pairs import Batch, HeldOut
-from .retrieval import KS, Retrieval, contrastive_loss, retrieval
+from .retrieval import Retrieval, contrastive_loss, report_recall, retrieval
 
 MAX_LOGIT_SCALE = math.log(100)
 
 
-class Contrast(CachedStep):
-    """CLIP's objective, or SigLIP's.
+class ContrastiveModule(CachedStep):
+    """Trains with CLIP's loss or SigLIP's.
 
     Args:
         clip: the model.
-        optim: its optimiser.
+        optim: settings of the optimiser.
         total_steps: optimizer steps of the whole run.
-        heldout: the pairs that are evaluated.
-        batch_size: pairs that all ranks together contrast.
-        identity: what the run follows from beside its settings; a checkpoint with another one is refused.
+        heldout: pairs to evaluate on.
+        batch_size: pairs in one step of all ranks together.
+        identity: what determines the run besides its settings (`training_loop.identity_of`); a checkpoint with another identity is refused.
         report: where results go.
-        loss: a key of losses.LOSSES.
-        micro_batch: pairs whose memory a rank's step takes, by gradient caching; 0 is all of them.
-        compiled: with torch.compile.
-        gallery: draws the images with their best captions, or None.
+        loss: a key of losses.STARTS.
+        micro_batch: pairs that a rank embeds at a time, by gradient caching; 0 embeds the whole batch at once.
+        compiled: whether the optimiser's kernels are compiled.
+        gallery: draws images with their best-matching captions, or None.
     """
 
     def __init__(
         self,
         clip: Clip,
-        optim: OptimConfig,
+        optim: OptimConfig | SgdConfig,
         *,
         total_steps: int,
         heldout: HeldOut,
@@ -68,7 +68,7 @@ class Contrast(CachedStep):
         self.register_buffer("mean", clip.mean.view(3, 1, 1), persistent=False)
         self.register_buffer("std", clip.std.view(3, 1, 1), persistent=False)
         self.loss, self.alone = make_loss(loss), make_loss(loss, rank=0, ranks=1)
-        self.most = MAX_LOGIT_SCALE if loss == "clip" else None  # SigLIP's is free
+        self.most = MAX_LOGIT_SCALE if loss == "clip" else None  # SigLIP does not limit its temperature
         self.micro_batch, self.caches = micro_batch, 0 < micro_batch < batch_size // world_size()
         self.compiled = compiled
         self.last: tuple[Tensor, Tensor] | None = None
@@ -97,12 +97,12 @@ class Contrast(CachedStep):
         return at_least_fp32(self.model.encode_text(micro_batch[1], normalize=True))
 
     def contrast(self, images: Tensor, texts: Tensor) -> Tensor:
-        """The loss of this rank's embeddings, contrasted with those of all ranks."""
+        """The loss of this rank's embeddings against those of all ranks."""
         self.last = images.detach(), texts.detach()
         return self.loss(images, texts, self.model.logit_scale.exp(), getattr(self.model, "logit_bias", None))
 
     def figures(self) -> dict[tuple[str, str], float]:
-        """What is reported of the last training step beside its loss: by title and series."""
+        """Values of the last training step to report besides its loss, by title and series."""
         found = {("logit scale", "exp"): float(self.model.logit_scale.detach().exp())}
         if self.last is not None:
             scores = self.last[0] @ self.last[1].T
@@ -131,9 +131,9 @@ class Contrast(CachedStep):
                 self.embedded.append((index, images.float(), texts.float()))
 
     def on_validation_epoch_end(self) -> None:
-        """Recall and loss over the embeddings of all ranks, in the order of the pairs."""
+        """Compute recall and loss over the embeddings of all ranks, in the order of the pairs."""
         none = (torch.empty(0, dtype=torch.int64), torch.empty(0, self.width), torch.empty(0, self.width))
-        parts = zip(tuple(part.to(self.device) for part in none), *self.embedded, strict=True)  # a rank may have had no pairs
+        parts = zip(tuple(part.to(self.device) for part in none), *self.embedded, strict=True)  # a rank may have no pairs
         index, images, texts = (gather_rows(torch.cat(part)) for part in parts)
         self.embedded = []
         self.validated_at = self.global_step
@@ -153,17 +153,9 @@ class Contrast(CachedStep):
         step = self.global_step
         self.report.scalar("loss", "held out", loss, step)
         self.report.scalar("logit scale", "exp", float(self.model.logit_scale.exp()), step)
-        self.metrics = {"loss": loss}
-        for (direction, k), value in result.recall.items():
-            self.report.scalar(f"recall@{k}", direction, value, step)
-            self.metrics[f"recall@{k} {direction}"] = value
-        for k, value in result.chance.items():
-            self.report.scalar(f"recall@{k}", "chance", value, step)
-        said = ", ".join(
-            f"recall@{k} {result.recall['image to text', k]:.3f} / {result.recall['text to image', k]:.3f} (chance {result.chance[k]:.3f})"
-            for k in KS
-        )
-        self.report.text(f"step {step}: held-out loss {loss:.4f}, image to text / text to image over {count} pairs: {said}")
+        report_recall(result, self.report, step)
+        self.metrics = {"loss": loss, **{f"recall@{k} {direction}": value for (direction, k), value in result.recall.items()}}
+        self.report.text(f"step {step}: held-out loss {loss:.4f}, image to text / text to image over {count} pairs: {result}")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["identity"] = self.identity

@@ -1,4 +1,4 @@
-"""What tells image-text pairs from others: a run can only go on with those that it began with."""
+"""A digest of image-text pairs: a run can only be resumed with the pairs that it started with."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from harness.torch.contents import digest_of
+from harness.torch.digest import digest_of
 
+from .file_trees import File
 from .pairs import Pair
-from .sources import File
 
 MOST = 256 * 2**20
-"""Bytes of files that are read for it."""
+"""Bytes of files to read for a digest."""
 
 
-def contents_of(pairs: Sequence[Pair]) -> str:
-    """A digest of the pairs in their order, equal wherever the files lie.
+def digest_of_pairs(pairs: Sequence[Pair]) -> str:
+    """A digest of the pairs in their order, which does not depend on where the files are.
 
-    The names of all pairs count, and the captions of a table. Files on this machine are read until MOST bytes were: all of a small set, of
-    a large one those of pairs all over it. Of what is in a store all sizes and ETags count, and nothing is fetched.
+    It covers the names of all pairs and the captions in a table. Files on this machine are read up to MOST bytes: a small dataset
+    completely, a large one at pairs spread all over it. For objects in a store it covers all sizes and ETags, and fetches nothing.
     """
     return digest_of(described(pairs))
 
@@ -47,5 +47,5 @@ def described(pairs: Sequence[Pair]) -> Iterator[bytes]:
 def bytes_of(file: File) -> bytes:
     try:
         return file.read_bytes()
-    except OSError:  # the pair is skipped and counted
+    except OSError:  # training skips and counts the pair
         return b""

@@ -16,8 +16,8 @@ from filelock import FileLock
 
 from harness.cache import cache_folder
 from harness.errors import DataError, StoreError
-from harness.s3 import Place
-from harness.storage import place
+from harness.s3 import Location
+from harness.storage import locate
 
 from .sources import Source, is_hidden
 
@@ -39,13 +39,13 @@ class Stream(Source):
     """
 
     def __init__(self, uri: str, limit: int) -> None:
-        self.stated = place(uri)
+        self.stated = locate(uri)
         entries = self.stated.objects()
         if not entries:
             raise DataError(f"data.stream={uri}: nothing is stored below it")
         self.entries = {PurePosixPath(name): (int(entry["Size"]), str(entry["ETag"])) for name, entry in sorted(entries.items())}
         self.stated = dataclasses.replace(self.stated)  # without connections, which a loader's processes would share
-        self.opened: tuple[int, Place] | None = None
+        self.opened: tuple[int, Location] | None = None
         self.cache = Cache(cache_folder() / "streams", limit)
 
     def __str__(self) -> str:
@@ -93,7 +93,7 @@ class Stream(Source):
             raise
 
     @property
-    def place(self) -> Place:
+    def place(self) -> Location:
         """Through connections of this process: a loader's processes must not share those of the one that they were forked from."""
         if self.opened is None or self.opened[0] != os.getpid():
             self.opened = os.getpid(), dataclasses.replace(self.stated)

@@ -8,7 +8,7 @@ Settings that are not stated are the paper's. nproc_per_node=N takes N GPUs. Opt
 from __future__ import annotations
 
 if __name__ == "__main__":  # before PyTorch is imported: what is wrong with a line is told at once
-    from harness.door import enter
+    from harness.entry import enter
 
     enter("clip", "train", __doc__)
 

@@ -9,7 +9,7 @@ for testing. Stopped at any time, it leaves whole demonstrations and continues w
 from __future__ import annotations
 
 if __name__ == "__main__":  # before PyTorch is imported: what is wrong with a line is told at once
-    from harness.door import enter
+    from harness.entry import enter
 
     enter("cliport", "demos", __doc__)
 

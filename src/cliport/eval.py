@@ -8,7 +8,7 @@ Validate first (mode=val checkpoint_type=val_missing), then test what was best. 
 from __future__ import annotations
 
 if __name__ == "__main__":  # before PyTorch is imported: what is wrong with a line is told at once
-    from harness.door import enter
+    from harness.entry import enter
 
     enter("cliport", "eval", __doc__)
 

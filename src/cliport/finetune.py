@@ -10,7 +10,7 @@ stated are the checkpoint's. Options (key=value):
 from __future__ import annotations
 
 if __name__ == "__main__":  # before PyTorch is imported: what is wrong with a line is told at once
-    from harness.door import enter
+    from harness.entry import enter
 
     enter("cliport", "finetune", __doc__)
 

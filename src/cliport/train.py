@@ -8,7 +8,7 @@ A run that was broken off goes on where its last checkpoint stands. Options (key
 from __future__ import annotations
 
 if __name__ == "__main__":  # before PyTorch is imported: what is wrong with a line is told at once
-    from harness.door import enter
+    from harness.entry import enter
 
     enter("cliport", "train", __doc__)
 

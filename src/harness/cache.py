@@ -35,7 +35,7 @@ Download = Callable[[Path], Mapping[str, str | None]]
 
 
 @dataclass(frozen=True)
-class Dataset:
+class LocalDataset:
     """A dataset that is on this machine."""
 
     identity: str

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from . import requeue
-from .cache import Dataset, cache_folder, once
+from .cache import LocalDataset, cache_folder, once
 from .errors import DataError, StoreError
 from .manifest import inside
 from .s3 import SCHEME, fetch_s3
-from .storage import place, share
+from .storage import locate, share
 from .tree import Tree, named, staged, survey, told
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ WAIT = 5.0
 """Seconds between two looks at a task that is waited for."""
 
 
-def materialise(source: str | None, path: str | None) -> Dataset:
+def materialise(source: str | None, path: str | None) -> LocalDataset:
     """Bring a dataset onto this machine.
 
     Args:
@@ -46,19 +46,19 @@ def materialise(source: str | None, path: str | None) -> Dataset:
         found = local(Path(source or path or "."))
         return found if source is None else linked(found, path)
     if source.startswith(SCHEME):
-        return linked(fetch_s3(place(source), cache_folder() / "datasets"), path)
+        return linked(fetch_s3(locate(source), cache_folder() / "datasets"), path)
     return linked(fetch_clearml(clearml_id(source)), path)
 
 
-def local(folder: Path) -> Dataset:
+def local(folder: Path) -> LocalDataset:
     if not folder.is_dir():
         raise DataError(f"dataset_path={folder}: there is no such folder")
     if not any(folder.iterdir()):
         raise DataError(f"dataset_path={folder}: the folder is empty")
-    return Dataset(str(folder.resolve()), folder.resolve())
+    return LocalDataset(str(folder.resolve()), folder.resolve())
 
 
-def linked(dataset: Dataset, path: str | None) -> Dataset:
+def linked(dataset: LocalDataset, path: str | None) -> LocalDataset:
     """Let the data appear at `path` as well."""
     if path is None or Path(path).resolve() == dataset.folder.resolve():
         return dataset
@@ -69,7 +69,7 @@ def linked(dataset: Dataset, path: str | None) -> Dataset:
         raise DataError(f"dataset_path={path}: something is there already; name a new path, or leave dataset_id out to use it")
     place.parent.mkdir(parents=True, exist_ok=True)
     place.symlink_to(dataset.folder)
-    return Dataset(dataset.identity, place.absolute())
+    return LocalDataset(dataset.identity, place.absolute())
 
 
 def clearml_id(source: str) -> str:
@@ -120,7 +120,7 @@ def finished_task(tasks: Any, task_id: str) -> Any:
         time.sleep(WAIT)
 
 
-def fetch_clearml(dataset_id: str) -> Dataset:
+def fetch_clearml(dataset_id: str) -> LocalDataset:
     """Fetch a ClearML dataset into the cache, each file checked against the hash that the dataset states."""
     from clearml import Dataset as ClearMLDataset
     from clearml import Task
@@ -149,7 +149,7 @@ def fetch_clearml(dataset_id: str) -> Dataset:
         shutil.copytree(copies[-1], beside, dirs_exist_ok=True)
         return {**dict.fromkeys(dataset.link_entries_dict), **{name: entry.hash for name, entry in dataset.file_entries_dict.items()}}
 
-    return Dataset(dataset_id, once(cache_folder() / "datasets" / dataset_id, download))
+    return LocalDataset(dataset_id, once(cache_folder() / "datasets" / dataset_id, download))
 
 
 def archives(dataset: Any) -> set[str]:
@@ -171,7 +171,7 @@ def check_stored(task: Any, what: str, names: Iterable[str]) -> None:
             raise DataError(f"{what}: its archive {name} was never stored at {task.output_uri}")
         if artifact.url.startswith(SCHEME):
             try:
-                size = place(artifact.url).entry()["ContentLength"]
+                size = locate(artifact.url).entry()["ContentLength"]
             except StoreError as error:
                 raise DataError(f"{what}: {error}") from error
             if size != artifact.size:

@@ -21,9 +21,9 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from .aliases import Names
 from .errors import ParameterError
 from .grammar import on_task
-from .names import Names
 from .params import chosen_command, keys_of, names_of
 from .settings import nearest
 from .translation import meant_by

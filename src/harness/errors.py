@@ -8,6 +8,7 @@ HarnessError            anything below: its message is meant for the person who 
 ├── StoreError          an S3 store that does not answer, refuses, or has no such object
 ├── ImageError          a run in the image of another environment
 ├── CheckpointError     nothing to resume from, or a file that is not what it claims to be
+│   └── NoCheckpointError   a task that has uploaded none, or none that is recent enough
 ├── NotFiniteError      training that diverged, or a model whose answers are no numbers
 └── LaunchError         a rank that could not be started or that failed
 """
@@ -51,6 +52,10 @@ class ImageError(HarnessError):
 
 class CheckpointError(HarnessError):
     """Nothing to resume from, or a file that is not what it claims to be."""
+
+
+class NoCheckpointError(CheckpointError):
+    """A task that has uploaded no checkpoint, or none that is recent enough."""
 
 
 class NotFiniteError(HarnessError):

@@ -75,9 +75,9 @@ def main(script: str, **commands: Callable[[Job], None]) -> None:
     if os.environ.get(PLAN):
         run_rank(declaration, commands)
     else:
-        from . import door
+        from . import entry
 
-        door.run(declaration, sys.argv[1:], Path(script))
+        entry.run(declaration, sys.argv[1:], Path(script))
 
 
 def run_rank(declaration: workload.Declaration, commands: dict[str, Callable[[Job], None]]) -> None:
@@ -114,7 +114,8 @@ def make_job(declaration: workload.Declaration, plan: Plan, number: int) -> tupl
         if plan.task is None:
             report = TerminalReport(output)
         else:
-            from .tracking import UploadedCheckpoints, attach, reported
+            from .remote_checkpoints import UploadedCheckpoints
+            from .tracking import attach, reported
 
             task = attach()
             report, uploads = ClearMLReport(task, reported(task) if plan.requeued else None), UploadedCheckpoints(task)

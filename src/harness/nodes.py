@@ -22,6 +22,7 @@ from . import reasons
 from .api import request
 from .errors import LaunchError, ParameterError
 from .network import address_towards, held_port, interface_towards, wait_until_open
+from .sdk import set_runtime
 
 log = logging.getLogger(__name__)
 
@@ -247,7 +248,7 @@ def seconds(environment: Mapping[str, str], name: str, default: float) -> float:
 
 
 def set_state(task: Any, state: str) -> None:
-    task._set_runtime_properties({STATE: state})
+    set_runtime(task, {STATE: state})
 
 
 def clones(task: Any, but: Collection[str] = ()) -> dict[str, int]:

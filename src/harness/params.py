@@ -13,10 +13,10 @@ from dataclasses import dataclass, field, is_dataclass
 from pathlib import Path
 from typing import Any
 
+from .aliases import Alias, Names
 from .errors import ParameterError, WorkloadError
 from .grammar import Argument, expand, on_tasks, read, text_on_task
-from .here import folder_of, names_in, places
-from .names import Alias, Names
+from .local_run import folder_of, names_in, places
 from .settings import Setting, describe, flat, leaves_of, merge, nearest, problem_of_text, setting, stated_in
 from .translation import Translation, translate
 from .workload import FOLDER, Command, Declaration

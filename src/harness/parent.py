@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from . import here, requeue
+from . import local_run, requeue
 from .agent import Agent, descent
 from .checkpoint import find, find_weights
 from .data import materialise
@@ -21,13 +21,15 @@ from .image import check_image
 from .launch import Launch, image_python, problems_of_meeting
 from .nodes import STOPPED, Nodes, choose_interface, join
 from .params import Arguments, path_key, resolve
-from .place import check_output
 from .plan import PLAN, Plan
 from .ranks import supervise
+from .remote_checkpoints import checkpoint_of, stored_checkpoint
 from .s3 import SCHEME
+from .sdk import check_server, has_server, is_remote
 from .sidecar import Sidecar
-from .tracking import Tracked, check_server, checkpoint_of, has_server, is_remote, stored_checkpoint
+from .tracking import Tracked
 from .workload import Declaration
+from .writable import check_output
 
 BAD_INPUT = 2
 """Exit code for arguments, data or checkpoints that are wrong."""
@@ -103,9 +105,9 @@ def by_hand(declaration: Declaration, argv: Sequence[str]) -> Arguments:
     Raises:
         ParameterError: also for data or a checkpoint that is not there.
     """
-    arguments = resolve(declaration, argv, home=here.home(declaration, os.environ))
+    arguments = resolve(declaration, argv, home=local_run.home(declaration, os.environ))
     paths = {path_key(key): key for key in declaration.datasets}
-    if problems := list(here.problems_of_inputs(arguments.reserved, paths, has_server=has_server(os.environ))):
+    if problems := list(local_run.problems_of_inputs(arguments.reserved, paths, has_server=has_server(os.environ))):
         raise ParameterError(problems)
     return arguments
 
@@ -159,7 +161,7 @@ def settle(declaration: Declaration, arguments: Arguments, tracked: Tracked | No
     name = tracked.id if tracked else f"{arguments.command.name}-{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:4]}"
     output = output_of(declaration, arguments, name)
     check_output(reserved["output_dir"], output)
-    last = here.last_checkpoint(arguments.folder, reserved["resume"]) if arguments.folder else None
+    last = local_run.last_checkpoint(arguments.folder, reserved["resume"]) if arguments.folder else None
     wanted = {key: (arguments.datasets.get(key), reserved.get(path_key(key))) for key in declaration.datasets}
     datasets = {key: materialise(source, path) for key, (source, path) in wanted.items() if source or path}
     if tracked:
@@ -192,7 +194,7 @@ def output_of(declaration: Declaration, arguments: Arguments, name: str) -> Path
 
 def checkpoint(source: str | None, output: Path, find: Callable[[Path], Path]) -> str | None:
     """The checkpoint file that `resume` or `init_from` names: a file, a folder, where `find` finds it, a task, or a file in S3."""
-    if source is None or source == here.ANEW:
+    if source is None or source == local_run.ANEW:
         return None
     if source.startswith(SCHEME):
         return str(stored_checkpoint(source, output / "resumed"))

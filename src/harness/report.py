@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from . import gaps, notes
+from . import gaps, properties
 from .errors import StoreError
 from .files import write_json
 from .numbers import finite, plain
@@ -169,7 +169,7 @@ class ClearMLReport(Report):
     @cached_property
     def gaps(self) -> gaps.Gaps:
         """Also those that the task had when it ran before."""
-        return gaps.Gaps(gaps.read(notes.read(self.task, gaps.PROPERTY)))
+        return gaps.Gaps(gaps.read(properties.read(self.task, gaps.PROPERTY)))
 
     def point(self, title: str, series: str, value: float | None, step: int) -> None:
         if value is not None and step > self.reported.get((title, series), -1):  # without a value the SDK would make it 0
@@ -179,7 +179,7 @@ class ClearMLReport(Report):
         """Write the gaps into the task's properties, in the background: training does not wait for the server."""
         if self.noting is not None:
             self.noting.cancel()  # what still waits says less
-        self.noting = self.pool.submit(notes.write, self.task, gaps.PROPERTY, self.gaps.stated())
+        self.noting = self.pool.submit(properties.write, self.task, gaps.PROPERTY, self.gaps.stated())
 
     def text(self, message: str) -> None:
         print(message, flush=True)

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from .cache import Dataset, once
+from .cache import LocalDataset, once
 from .errors import DataError, StoreError
 from .files import sha256
 from .manifest import inside
@@ -70,7 +70,7 @@ class Access:
 
 
 @dataclass(frozen=True)
-class Place:
+class Location:
     """An object, or the beginning of the names of objects, in a store."""
 
     uri: str
@@ -151,7 +151,7 @@ class Place:
             self.client.upload_fileobj(handle, self.bucket, self.key, ExtraArgs={**self.access.stored, "Metadata": {DIGEST: digest}})
 
     def check_writable(self) -> None:
-        """Write and delete an empty object below this place.
+        """Write and delete an empty object below this location.
 
         Raises:
             StoreError: the store does not answer, refuses the keys, has no such bucket, or may not be written to.
@@ -166,7 +166,7 @@ class Place:
             client.delete_object(Bucket=self.bucket, Key=key)
 
     def objects(self) -> dict[str, dict[str, Any]]:
-        """Name below this place and entry of each object; folder markers are left out.
+        """Name below this location and entry of each object; folder markers are left out.
 
         Raises:
             StoreError: they cannot be listed.
@@ -177,63 +177,63 @@ class Place:
         entries = [entry for page in pages for entry in page.get("Contents", [])]
         return {entry["Key"].removeprefix(prefix): entry for entry in entries if not entry["Key"].endswith("/")}
 
-    def below(self, name: str) -> Place:
-        """The object `name` below this place, through the same connections."""
-        place = Place(f"{self.uri.rstrip('/')}/{name}", self.bucket, f"{self.key.rstrip('/')}/{name}".lstrip("/"), self.access)
-        place.__dict__["client"] = self.client
-        return place
+    def below(self, name: str) -> Location:
+        """The object `name` below this location, through the same connections."""
+        location = Location(f"{self.uri.rstrip('/')}/{name}", self.bucket, f"{self.key.rstrip('/')}/{name}".lstrip("/"), self.access)
+        location.__dict__["client"] = self.client
+        return location
 
 
 @contextlib.contextmanager
-def told(place: Place) -> Iterator[None]:
-    """Turn boto3's errors into one that names the place, what is wrong and what would be right."""
+def told(location: Location) -> Iterator[None]:
+    """Turn boto3's errors into one that names the location, what is wrong and what would be right."""
     from boto3.exceptions import Boto3Error
     from botocore.exceptions import BotoCoreError, ClientError, ProfileNotFound
 
     try:
         yield
     except ProfileNotFound as error:
-        raise StoreError(f"{place.uri}: {error}; AWS_PROFILE must be one of ~/.aws/config") from error
+        raise StoreError(f"{location.uri}: {error}; AWS_PROFILE must be one of ~/.aws/config") from error
     except (BotoCoreError, ClientError, Boto3Error) as error:
-        raise StoreError(f"{place.uri}: {reason(error, place)}") from error
+        raise StoreError(f"{location.uri}: {reason(error, location)}") from error
 
 
-def reason(error: Any, place: Place) -> str:
-    """What an error of boto3's means for the person who named the place."""
+def reason(error: Any, location: Location) -> str:
+    """What an error of boto3's means for the person who named the location."""
     error = getattr(error, "last_exception", error)  # of a download that was tried several times
     answer = getattr(error, "response", None) or {}
     code = answer.get("Error", {}).get("Code") or type(error).__name__
     names = [code, *(kind.__name__ for kind in type(error).__mro__)]
     words = next((WORDS[name] for name in names if name in WORDS), "{error}")
-    return words.format(error=error, code=code, bucket=place.bucket, store=place.client.meta.endpoint_url)
+    return words.format(error=error, code=code, bucket=location.bucket, store=location.client.meta.endpoint_url)
 
 
-def fetch_s3(place: Place, cache: Path) -> Dataset:
-    """Fetch every object below a place; objects that change make another dataset.
+def fetch_s3(location: Location, cache: Path) -> LocalDataset:
+    """Fetch every object below a location; objects that change make another dataset.
 
     Raises:
         StoreError: the store does not answer, refuses, or breaks off again and again.
         DataError: nothing is stored there, it changes meanwhile, or the names of objects lead out of the folder or to one file.
     """
-    objects = place.objects()
+    objects = location.objects()
     if not objects:
-        raise DataError(f"dataset_id={place.uri}: nothing is stored below it")
-    paths = {inside(name, place.uri): name for name in objects}
+        raise DataError(f"dataset_id={location.uri}: nothing is stored below it")
+    paths = {inside(name, location.uri): name for name in objects}
     if len(paths) < len(objects):
-        one, other = next((name, paths[path]) for name in objects if paths[path := inside(name, place.uri)] != name)
-        raise DataError(f"dataset_id={place.uri}: the objects {one!r} and {other!r} would be one file")
-    digest = hashlib.sha256(f"{place.uri}\n{listing(objects)}".encode()).hexdigest()[:32]
+        one, other = next((name, paths[path]) for name in objects if paths[path := inside(name, location.uri)] != name)
+        raise DataError(f"dataset_id={location.uri}: the objects {one!r} and {other!r} would be one file")
+    digest = hashlib.sha256(f"{location.uri}\n{listing(objects)}".encode()).hexdigest()[:32]
 
     def download(beside: Path) -> Mapping[str, str | None]:
         for path, name in paths.items():
             target = beside / path
             target.parent.mkdir(parents=True, exist_ok=True)
-            place.below(name).fetch(target, objects[name]["Size"])
-        if listing(place.objects()) != listing(objects):
-            raise DataError(f"dataset_id={place.uri}: it was changed while it was being fetched; start again when that is done")
+            location.below(name).fetch(target, objects[name]["Size"])
+        if listing(location.objects()) != listing(objects):
+            raise DataError(f"dataset_id={location.uri}: it was changed while it was being fetched; start again when that is done")
         return {str(path): None for path in paths}
 
-    return Dataset(f"{place.uri}#{digest}", once(cache / f"s3-{digest}", download))
+    return LocalDataset(f"{location.uri}#{digest}", once(cache / f"s3-{digest}", download))
 
 
 def listing(objects: Mapping[str, Mapping[str, Any]]) -> str:

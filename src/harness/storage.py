@@ -14,15 +14,15 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from .errors import StoreError
-from .s3 import SCHEME, Access, Place
+from .s3 import SCHEME, Access, Location
 
 CHECKSUMS = ("AWS_REQUEST_CHECKSUM_CALCULATION", "AWS_RESPONSE_CHECKSUM_VALIDATION")
 """boto3 wraps uploads in checksums by default. Many look-alikes refuse those, or store them as part of the object."""
 FORMS = "write s3://bucket/prefix, or s3://host:port/bucket/prefix"
 
 
-def place(uri: str) -> Place:
-    """The place in a store that an address means.
+def locate(uri: str) -> Location:
+    """The location in a store that an address means.
 
     Raises:
         StoreError: it is no such address.
@@ -42,7 +42,7 @@ def place(uri: str) -> Place:
     if endpoint or own_endpoint(os.environ):
         os.environ.update({name: "when_required" for name in CHECKSUMS if name not in os.environ})  # for the SDK and the ranks too
     chain = found.use_credentials_chain
-    return Place(
+    return Location(
         uri,
         bucket,
         key,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
+from .aliases import Alias, Fixed, Names
 from .grammar import Argument, text_on_task
-from .names import Alias, Fixed, Names
 
 
 @dataclass

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .aliases import TABLES, Names, problems_of_names
 from .errors import WorkloadError
 from .metrics import Metrics, problems_of_metrics
-from .names import TABLES, Names, problems_of_names
 from .yaml_file import read_yaml
 
 FOLDER = "folder"

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from .errors import DamageError, InvalidRequestError, StartError, StorageError
+from .integrity import Journal, check, damage
 from .patterns import matches
-from .wholeness import Journal, check, damage
 
 Result = TypeVar("Result")
 Work = Callable[[sqlite3.Connection], Result]

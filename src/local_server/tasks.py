@@ -1,4 +1,4 @@
-"""Tasks: made, found, edited, cloned, queued, reset and deleted. Their statuses are in statuses.py, their parts in taskparts.py."""
+"""Tasks: made, found, edited, cloned, queued, reset and deleted. Their statuses are in statuses.py, their parts in task_parts.py."""
 
 from __future__ import annotations
 

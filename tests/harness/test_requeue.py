@@ -18,7 +18,7 @@ import pytest
 from support.agent import INTERRUPTED, WORDS, ends
 from support.server import LocalServer
 
-from harness import data, requeue, sidecar, tracking
+from harness import data, remote_checkpoints, requeue, sidecar, tracking
 from harness.checkpoint import Checkpoints
 from harness.errors import CheckpointError, DataError, ServerError
 from harness.reasons import reason_of, tell
@@ -293,7 +293,7 @@ def test_it_goes_on_from_its_newest_checkpoint_wherever_that_is(
     model = SimpleNamespace(name="checkpoint-0", id="m", config_dict={"step": uploaded})
     sdk = SimpleNamespace(get_task=lambda task_id: SimpleNamespace(name="t", models={"output": [model] if uploaded else []}))
     monkeypatch.setitem(sys.modules, "clearml", SimpleNamespace(Task=sdk))
-    monkeypatch.setattr(tracking, "fetched", lambda model, folder: Path("uploaded"))
+    monkeypatch.setattr(remote_checkpoints, "fetched", lambda model, folder: Path("uploaded"))
     if here:
         Checkpoints(tmp_path / "checkpoints").save(here, lambda path: path.write_text("here"))
     found = tracking.Tracked.own_checkpoint(SimpleNamespace(id="abc"), tmp_path)  # type: ignore[arg-type]

@@ -18,8 +18,8 @@ from harness.checkpoint import Checkpoints
 from harness.data import check_stored, materialise
 from harness.errors import CheckpointError, DataError, StoreError
 from harness.files import sha256
-from harness.storage import place
-from harness.tracking import checkpoint_of
+from harness.remote_checkpoints import checkpoint_of
+from harness.storage import locate
 
 pytestmark = pytest.mark.filterwarnings("ignore::pyparsing.warnings.PyparsingDeprecationWarning")  # of the SDK's
 BIG = os.urandom(1_000_000)
@@ -101,13 +101,13 @@ class TestDataset:
     def test_objects_that_change_while_they_are_fetched_are_no_dataset(
         self, store: Store, bucket: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
-        source, fetch = f"s3://{bucket}/pairs", s3.Place.fetch
+        source, fetch = f"s3://{bucket}/pairs", s3.Location.fetch
 
-        def late(place: s3.Place, target: Path, size: int) -> None:
-            fetch(place, target, size)
+        def late(location: s3.Location, target: Path, size: int) -> None:
+            fetch(location, target, size)
             store.put(f"{source}/a.txt", b"b")  # of the same size as what was listed
 
-        monkeypatch.setattr(s3.Place, "fetch", late)
+        monkeypatch.setattr(s3.Location, "fetch", late)
         with pytest.raises(DataError, match="changed while it was being fetched"):
             materialise(source, None)
         assert not list(tmp_path.rglob("a.txt"))
@@ -127,7 +127,7 @@ class TestDataset:
 
 class TestParts:
     def part(self, bucket: str, key: str, start: int, size: int) -> bytes:
-        found = place(f"s3://{bucket}/{key}")
+        found = locate(f"s3://{bucket}/{key}")
         return found.read(start, size, found.entry()["ETag"])
 
     def test_a_part_is_read_without_the_rest(self, bucket: str) -> None:
@@ -136,7 +136,7 @@ class TestParts:
         assert self.part(bucket, "big", 7, 0) == b""
 
     def test_a_connection_that_breaks_off_is_made_again(self, bucket: str, line: Line) -> None:
-        found = place(f"s3://{bucket}/big")
+        found = locate(f"s3://{bucket}/big")
         etag = found.entry()["ETag"]
         line.cuts, line.after = 2, CUT
         assert found.read(0, len(BIG), etag) == BIG
@@ -147,7 +147,7 @@ class TestParts:
         assert 1 < line.broken < 10
 
     def test_an_object_that_was_changed_is_told_from_the_one_that_was_listed(self, store: Store, bucket: str) -> None:
-        found = place(f"s3://{bucket}/big")
+        found = locate(f"s3://{bucket}/big")
         etag = found.entry()["ETag"]
         store.put(f"s3://{bucket}/big", BIG[:10])
         with pytest.raises(StoreError, match="it was changed while it was being read"):
@@ -164,9 +164,9 @@ class TestWhatIsTold:
     def told(self, uri: str) -> str:
         """The one message that both ways of use agree on."""
         with pytest.raises(StoreError) as writing:
-            place(uri).check_writable()
+            locate(uri).check_writable()
         with pytest.raises(StoreError) as reading:
-            place(uri).objects()
+            locate(uri).objects()
         assert str(reading.value) == str(writing.value)
         return str(reading.value)
 
@@ -211,12 +211,12 @@ class TestWhatIsTold:
     @pytest.mark.parametrize("uri", ["s3://", "s3:///x", "s3://host:9000", "s3://host:99999/bucket"])
     def test_an_address_that_names_no_bucket(self, uri: str) -> None:
         with pytest.raises(StoreError, match="write s3://bucket/prefix, or s3://host:port/bucket/prefix"):
-            place(uri)
+            locate(uri)
 
     def test_a_place_that_can_be_written_to_is_left_as_it_was(self, store: Store) -> None:
         bucket = store.bucket()
         for uri in (f"s3://{bucket}", f"s3://{bucket}/deep/prefix/"):
-            place(uri).check_writable()
+            locate(uri).check_writable()
         assert store.keys(bucket) == []
 
 
@@ -229,7 +229,7 @@ class TestKeys:
         from clearml.storage.helper import StorageHelper
 
         monkeypatch.setattr(storage, "section", lambda: settings)
-        ours = place(uri).client
+        ours = locate(uri).client
         storage.share()
         monkeypatch.setattr(StorageHelper, "_s3_configurations", S3BucketConfigurations.from_config(settings))
         theirs = StorageHelper.get(uri, __force_create=True)._container.resource.meta.client
@@ -267,22 +267,22 @@ class TestKeys:
     def test_a_profile_that_is_not_there_is_told(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("AWS_PROFILE", "nobody")
         with pytest.raises(StoreError, match=r"nobody.*AWS_PROFILE must be one of"):
-            place("s3://bucket/x").objects()
+            locate("s3://bucket/x").objects()
 
     def test_look_alikes_get_no_checksums_that_they_may_not_know(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        assert place("s3://bucket/x").client.meta.config.request_checksum_calculation == "when_required"
+        assert locate("s3://bucket/x").client.meta.config.request_checksum_calculation == "when_required"
         for name in (*storage.CHECKSUMS, "AWS_ENDPOINT_URL"):
             monkeypatch.delenv(name)
-        assert place("s3://bucket/x").client.meta.config.request_checksum_calculation == "when_supported"
+        assert locate("s3://bucket/x").client.meta.config.request_checksum_calculation == "when_supported"
 
     def test_no_secret_is_shown(self, store: Store) -> None:
-        assert store.owner[1] not in repr(place("s3://bucket/x"))
+        assert store.owner[1] not in repr(locate("s3://bucket/x"))
 
 
 class TestUpload:
     def upload(self, bucket: str, path: Path, content: bytes) -> None:
         path.write_bytes(content)
-        place(f"s3://{bucket}/model").upload(path, sha256(path))
+        locate(f"s3://{bucket}/model").upload(path, sha256(path))
 
     def test_a_connection_that_breaks_off_is_made_again(self, store: Store, bucket: str, line: Line, tmp_path: Path) -> None:
         line.cuts, line.after = 2, CUT
@@ -300,14 +300,14 @@ class TestUpload:
 
     def test_several_parts_make_one_object(self, store: Store, bucket: str, tmp_path: Path) -> None:
         self.upload(bucket, tmp_path / "model", BIG * 12)
-        place(f"s3://{bucket}/model").download(tmp_path / "again")
+        locate(f"s3://{bucket}/model").download(tmp_path / "again")
         assert (tmp_path / "again").read_bytes() == BIG * 12
 
 
 class TestDownload:
     def test_an_object_is_checked_against_the_sha256_that_it_was_stored_with(self, bucket: str, tmp_path: Path) -> None:
         (tmp_path / "model").write_bytes(b"weights")
-        found = place(f"s3://{bucket}/model")
+        found = locate(f"s3://{bucket}/model")
         found.upload(tmp_path / "model", "0" * 64)
         with pytest.raises(StoreError, match="differs from the SHA-256"):
             found.download(tmp_path / "fetched")
@@ -315,7 +315,7 @@ class TestDownload:
 
     def test_a_missing_object_is_told(self, store: Store, bucket: str, tmp_path: Path) -> None:
         with pytest.raises(StoreError, match=f"s3://{bucket}/nothing: there is no such object at {store.url}"):
-            place(f"s3://{bucket}/nothing").download(tmp_path / "fetched")
+            locate(f"s3://{bucket}/nothing").download(tmp_path / "fetched")
 
 
 class TestPublishedDataset:
@@ -347,7 +347,7 @@ class Trained:
             path = Checkpoints(folder).save(step, lambda path, step=step: path.write_text(f"weights {step}"))
             uri = f"s3://{bucket}/models/checkpoint-{slot}.ckpt"
             manifest = {"file": path.name, "step": step, "sha256": sha256(path)}
-            place(uri).upload(path, manifest["sha256"])
+            locate(uri).upload(path, manifest["sha256"])
             self.models["output"].append(SimpleNamespace(name=f"checkpoint-{slot}", url=uri, config_dict=manifest))
 
 

@@ -13,8 +13,8 @@ from support.events import wait_for
 
 from harness.checkpoint import Checkpoints
 from harness.errors import StoreError
+from harness.remote_checkpoints import UploadedCheckpoints
 from harness.report import ClearMLReport
-from harness.tracking import UploadedCheckpoints
 
 pytestmark = pytest.mark.filterwarnings("ignore::pyparsing.warnings.PyparsingDeprecationWarning")  # of the SDK's
 TASK = SimpleNamespace(

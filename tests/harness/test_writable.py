@@ -13,7 +13,7 @@ from support.other_user import as_nobody, shared_folder
 from support.toy import make_repository
 
 from harness.errors import ParameterError
-from harness.place import NAMED, check_output, settle_home
+from harness.writable import NAMED, check_output, settle_home
 
 place = pytest.fixture(shared_folder)
 
@@ -42,7 +42,7 @@ def test_a_user_without_a_home_and_a_name_is_given_both() -> None:
 import getpass, os, sys
 os.setgid(54321)
 os.setuid(54321)
-from harness.place import settle_home
+from harness.writable import settle_home
 settle_home(os.environ)
 (folder := os.path.expanduser("~/.cache/library")) and os.makedirs(folder)
 print(getpass.getuser(), os.environ["HOME"])
@@ -50,7 +50,7 @@ print(getpass.getuser(), os.environ["HOME"])
     if os.geteuid() != 0:
         pytest.skip("only root can become another user")
     without = {name: value for name, value in os.environ.items() if name not in NAMED}
-    import_first = f"import harness.place\n{program}"  # the tests' own modules are root's, maybe
+    import_first = f"import harness.writable\n{program}"  # the tests' own modules are root's, maybe
     done = subprocess.run([sys.executable, "-c", import_first], env=without | {"HOME": "/"}, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     name, home = done.stdout.split()

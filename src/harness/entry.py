@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from .aliases import Names
 from .errors import HarnessError, ParameterError
 from .flags import tokens_of
 from .grammar import read
-from .names import Names
 from .params import RESERVED, chosen_command, keys_of, names_of, path_key, settings_class
-from .place import settle_home
 from .settings import describe
 from .workload import Command, Declaration, load
+from .writable import settle_home
 
 TASKS = Path(__file__).resolve().parents[2] / "clearml_tasks"
 

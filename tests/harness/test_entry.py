@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from support.toy import WORKLOAD, make_repository
 
-from harness import here
+from harness import local_run
 from harness.errors import WorkloadError
 from harness.flags import tokens_of
 from harness.grammar import read
@@ -117,8 +117,8 @@ def test_a_flag_s_value_is_what_stands_there(text: str) -> None:
 
 def test_places_are_paths_in_the_home_of_the_workload(script: Path, tmp_path: Path) -> None:
     declaration = load(script.parent)
-    assert here.home(declaration, {"TOY_ROOT": str(tmp_path)}) == tmp_path
-    assert here.home(declaration, {}) == Path.cwd()
+    assert local_run.home(declaration, {"TOY_ROOT": str(tmp_path)}) == tmp_path
+    assert local_run.home(declaration, {}) == Path.cwd()
 
 
 def test_a_place_that_is_none_is_an_error_of_the_declaration(tmp_path: Path) -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from harness.aliases import Names
 from harness.edits import NOTE, asked, note
 from harness.errors import ParameterError, WorkloadError
 from harness.grammar import expand
-from harness.names import Names
 from harness.params import Arguments, names_of, resolve, setting
 from harness.workload import Command, Declaration, load
 

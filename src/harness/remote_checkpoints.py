@@ -20,14 +20,14 @@ from .storage import locate
 log = logging.getLogger(__name__)
 
 SLOTS = 2
-"""Uploaded checkpoints: two, written in turn, so that one of them is whole at any moment."""
+"""The number of uploaded checkpoints: two, overwritten in turn, so that one of them is complete at any time."""
 
 
 class UploadedCheckpoints:
-    """Takes saved checkpoints to the task's output models, in the background: all of them, or the newest that a slow store can take."""
+    """Uploads saved checkpoints to the task's output models, in the background; if the store is slow, it skips all but the newest."""
 
     def __init__(self, task: Any) -> None:
-        """Upload for `task`. If it ran before, its newest checkpoint is the last to be overwritten."""
+        """Upload for `task`. If it has run before, its newest checkpoint is overwritten last."""
         from clearml import OutputModel
 
         self.task, names = task, [f"checkpoint-{slot}" for slot in range(SLOTS)]
@@ -40,19 +40,19 @@ class UploadedCheckpoints:
         self.count = names.index(max(steps, key=lambda name: steps[name])) + 1 if steps else 0
 
     def __call__(self, path: Path, manifest: Mapping[str, Any]) -> None:
-        kept = path.with_name(f".{path.name}.upload")  # a second name: the first may be pruned before its turn comes
+        kept = path.with_name(f".{path.name}.upload")  # a second name, as the first may be removed before the upload starts
         kept.unlink(missing_ok=True)
         os.link(path, kept)
         self.pending = [(job, waiting) for job, waiting in self.pending if not job.done()]
         self.pending.append((self.pool.submit(self.upload, kept, dict(manifest)), kept))
         for job, waiting in self.pending[:-SLOTS]:
-            if job.cancel():  # it would be overwritten by those behind it
+            if job.cancel():  # the uploads behind it would overwrite it
                 waiting.unlink(missing_ok=True)
 
     def upload(self, path: Path, manifest: Mapping[str, Any]) -> None:
-        """Store a checkpoint in the slot of the oldest. A manifest follows its file, so that one of the two models fits at any moment.
+        """Store a checkpoint in place of the oldest. Its file comes first, then the manifest: one of the two models is consistent at any time.
 
-        What was reported up to its step arrives first: who goes on from it reports the steps after it alone.
+        Everything reported up to its step has to arrive first, since a run that resumes from it reports only the steps after it.
         """
         slot = self.count % SLOTS
         try:
@@ -60,14 +60,14 @@ class UploadedCheckpoints:
             self.store(self.models[slot], path, f"checkpoint-{slot}.ckpt", manifest)
             self.models[slot].update_design(config_dict=dict(manifest))
             self.count += 1
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  of the SDK or the store: training goes on, and the next checkpoint is tried
             log.warning("checkpoint of step %s could not be uploaded: %s", manifest["step"], error)
         finally:
             path.unlink(missing_ok=True)
 
     def store(self, model: Any, path: Path, name: str, manifest: Mapping[str, Any]) -> None:
         stored: dict[str, Any] = {"weights_filename": str(path), "target_filename": name, "async_enable": False}
-        if self.location is not None:  # not by the SDK, which waits long, says little, and stores no SHA-256
+        if self.location is not None:  # not through the SDK, which retries for minutes, hides the reason, and stores no SHA-256
             target = self.location.below(name)
             target.upload(path, manifest["sha256"])
             stored = {"register_uri": target.uri}
@@ -78,10 +78,10 @@ class UploadedCheckpoints:
 
 
 def checkpoint_of(task_id: str, folder: Path, beyond: int = -1) -> Path:
-    """Fetch the newest whole checkpoint of a task, of those after step `beyond`, into `folder`.
+    """Fetch the newest complete checkpoint of a task, among those after step `beyond`, into `folder`.
 
     Raises:
-        CheckpointError: when the task has none.
+        CheckpointError: the task has none.
     """
     from clearml import Task
 
@@ -89,31 +89,31 @@ def checkpoint_of(task_id: str, folder: Path, beyond: int = -1) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     manifests = [(model, manifest_of(model)) for model in task.models["output"]]
     problems = [f"model {model.id} was removed" for model, manifest in manifests if manifest is None]
-    problems += [f"model {model.id} was never whole" for model, manifest in manifests if manifest == {}]
+    problems += [f"model {model.id} is incomplete" for model, manifest in manifests if manifest == {}]
     there = [(manifest["step"], model) for model, manifest in manifests if manifest and manifest.get("step", -1) > beyond]
     for _, model in sorted(there, key=lambda entry: entry[0], reverse=True):
         try:
             return fetched(model, folder)
         except (CheckpointError, StoreError) as error:
             problems.append(f"{model.name}: {error}")
-            log.warning("model %s of task %s is passed over: %s", model.name, task_id, error)
+            log.warning("skipping model %s of task %s: %s", model.name, task_id, error)
     kind = CheckpointError if there else NoCheckpointError
-    raise kind("; ".join([f"task {task_id} ({task.name!r}) has no whole checkpoint among its models", *problems]))
+    raise kind("; ".join([f"task {task_id} ({task.name!r}) has no complete checkpoint among its models", *problems]))
 
 
 def manifest_of(model: Any) -> dict[str, Any] | None:
-    """The manifest of the checkpoint that a model holds; None if the model is gone, though its task still names it."""
+    """The manifest of the checkpoint in a model; None if the model was deleted although its task still lists it."""
     try:
         return model.config_dict or {}
-    except AttributeError:  # the SDK's, for want of an answer
+    except AttributeError:  # raised by the SDK, which does not check for a missing model
         return None
 
 
 def fetched(model: Any, folder: Path) -> Path:
-    """Fetch the checkpoint that a model holds.
+    """Fetch the checkpoint in a model.
 
     Raises:
-        CheckpointError, StoreError: it cannot be had, or differs from its manifest.
+        CheckpointError, StoreError: it cannot be fetched, or does not match its manifest.
     """
     manifest = model.config_dict or {}
     target = folder / f"resumed-{Path(manifest.get('file', 'checkpoint')).name}"
@@ -125,15 +125,15 @@ def fetched(model: Any, folder: Path) -> Path:
         raise CheckpointError(f"{model.url} could not be fetched")
     if sha256(target) != manifest.get("sha256"):
         target.unlink()
-        raise CheckpointError("it differs from its manifest's SHA-256")
+        raise CheckpointError("it does not match the SHA-256 in its manifest")
     return target
 
 
 def stored_checkpoint(uri: str, folder: Path) -> Path:
-    """Fetch the one file that an S3 address names into `folder`.
+    """Fetch the file at an S3 address into `folder`.
 
     Raises:
-        StoreError: it cannot be had.
+        StoreError: it cannot be fetched.
     """
     found = locate(uri)
     folder.mkdir(parents=True, exist_ok=True)
@@ -146,4 +146,4 @@ def existing_task(tasks: Any, task_id: str) -> Any:
     try:
         return tasks.get_task(task_id=task_id)
     except ValueError as error:
-        raise CheckpointError(f"{task_id}: neither a file nor a folder nor a task on the server") from error
+        raise CheckpointError(f"{task_id}: there is no such file, folder or task on the server") from error

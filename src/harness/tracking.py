@@ -8,7 +8,7 @@ from typing import Any
 
 from . import gaps, properties, reasons, requeue
 from .api import request
-from .checkpoint import Checkpoints, step_of
+from .checkpoint import CHECKPOINTS, Checkpoints, step_of
 from .edits import ASKED, MADE, NOTE, USED, asked, note
 from .errors import NoCheckpointError, StoreError
 from .grammar import text_on_task
@@ -24,10 +24,10 @@ EXAMPLE_PROJECT = "clearml-example-project"
 
 
 class Tracked:
-    """The parent's side of the task."""
+    """The run's task, in the parent."""
 
     def __init__(self, declaration: Declaration, command: Command | None, tags: Sequence[str] = ()) -> None:
-        """Take the agent's task, or create one for a run by hand (`command` is known then)."""
+        """Take over the agent's task, or create one for a local run, whose `command` is already known."""
         tasks = task_class()
         tasks.force_requirements_env_freeze(True, declaration.root / "docker" / declaration.image / "requirements.txt")
         self.task = tasks.init(
@@ -44,10 +44,10 @@ class Tracked:
         self.requeued = requeue.count({"id": self.id, "runtime": self.task.data.runtime})
 
     def asked(self, declaration: Declaration) -> dict[str, str]:
-        """The arguments that the task asks for, edits included.
+        """The arguments on the task, including edits.
 
         Raises:
-            ParameterError: for edits that would not count.
+            ParameterError: some edits would have no effect.
         """
         sections: dict[str, dict[str, str]] = {}
         for name, value in (self.task.get_parameters(backwards_compatibility=False) or {}).items():
@@ -56,9 +56,9 @@ class Tracked:
         return asked(declaration, sections, {name: item.value or "" for name, item in (self.task.data.configuration or {}).items()})
 
     def settle_output(self) -> None:
-        """Settle where models, artifacts, debug samples and published datasets go, and whether they can.
+        """Determine where models, artifacts, debug samples and published datasets are stored, and check that this is possible.
 
-        That is where the task says, else its project, else CLEARML_DEFAULT_OUTPUT_URI or `sdk.development.default_output_uri` of
+        It is the task's output_uri, else its project's, else CLEARML_DEFAULT_OUTPUT_URI or `sdk.development.default_output_uri` of
         clearml.conf, else the file server.
 
         Raises:
@@ -76,12 +76,12 @@ class Tracked:
             except StoreError as error:
                 raise StoreError(f"output_uri={error}") from error
         if not self.task.output_uri:
-            self.task.storage_uri = uri or Session.get_files_server_host()  # to set output_uri would try the store for minutes
+            self.task.storage_uri = uri or Session.get_files_server_host()  # setting output_uri would try to reach the store for minutes
 
     def record(self, arguments: Arguments, datasets: Mapping[str, str]) -> None:
-        """Write down everything the run depends on: arguments as given, settings as resolved, datasets by ID.
+        """Record everything the run depends on: arguments as given, settings as resolved, datasets by ID.
 
-        In one request with the note by which a later run tells what a person has edited since.
+        The same request writes the note by which a later run can tell what a person has edited since.
         """
         made = {"seed": arguments.reserved["seed"], **arguments.flat_settings()}
         written = {ASKED: dict(arguments.texts), MADE: {key: text_on_task(value) for key, value in made.items()}, USED: dict(datasets)}
@@ -90,25 +90,25 @@ class Tracked:
             "name": NOTE,
             "type": "json",
             "value": note(written),
-            "description": "What a run wrote; to change it, edit Args or Settings",
+            "description": "The values a run has used; to change them, edit Args or Settings",
         }
-        # hyperparams are replaced as a whole: other sections, and those of a person, are sent along as they are
+        # hyperparams are replaced as a whole, so other sections have to be sent along
         edit(self.task, lambda data: {"hyperparams": {**(data.hyperparams or {}), **ours}, "configuration": {NOTE: as_run}})
 
     def note(self, metrics: Metrics) -> None:
-        """Write down what the workload declares of its metrics. What a clone says of another run's values is forgotten."""
+        """Record the metrics that the workload declares. The gaps in a clone's properties belong to another run, and are removed."""
         if metrics != Metrics():
             properties.write(self.task, PROPERTY, metrics.stated())
         if not self.task.data.last_metrics and properties.read(self.task, gaps.PROPERTY) is not None:
             properties.write(self.task, gaps.PROPERTY, None)
 
     def own_checkpoint(self, output: Path) -> Path | None:
-        """Where this very task goes on after it was requeued: its newest checkpoint, in its folder here or as uploaded from elsewhere.
+        """The newest checkpoint of this task, after it was requeued: in its folder on this machine, or uploaded by another machine.
 
         Raises:
-            CheckpointError: there are newer ones than here, none of which can be had.
+            CheckpointError: there are newer ones than on this machine, but none of them can be fetched.
         """
-        here = Checkpoints(output / "checkpoints").latest()
+        here = Checkpoints(output / CHECKPOINTS).latest()
         try:
             return checkpoint_of(self.id, output / "resumed", beyond=-1 if here is None else step_of(here))
         except NoCheckpointError:
@@ -123,7 +123,7 @@ class Tracked:
         self.task.mark_stopped(force=True, status_message=reason)
 
     def close(self) -> None:
-        """Wait until all has arrived."""
+        """Wait until everything has arrived."""
         close_console(self.task)
 
 
@@ -132,16 +132,16 @@ def parameter(section: str, name: str, value: str) -> dict[str, str]:
 
 
 def attach() -> Any:
-    """Rank 0's side of the parent's task, found through the environment that the parent left."""
+    """The run's task, in rank 0; the SDK finds it through the environment inherited from the parent."""
     task = task_class().init(
         auto_connect_arg_parser=False, auto_connect_frameworks=False, auto_connect_streams=False, auto_resource_monitoring=False
     )
     if (task.output_uri or "").startswith(SCHEME):
-        task.get_logger().set_default_upload_destination(task.output_uri)  # debug samples would go to the file server
+        task.get_logger().set_default_upload_destination(task.output_uri)  # otherwise debug samples go to the file server
     return task
 
 
 def reported(task: Any) -> dict[tuple[str, str], int]:
-    """The last step of each curve of a task, by title and series."""
+    """The last reported step of each curve of a task, by title and series."""
     found = request(task, "events.scalar_metrics_iter_histogram", task=task.id, key="iter", samples=0)
     return {(title, series): max(curve["x"]) for title, curves in found.items() for series, curve in curves.items() if curve["x"]}

@@ -93,8 +93,8 @@ def get_queue_metrics(
     QUEUES.require(db, queue_ids or [])
     every = [queue["id"] for queue in QUEUES.select(db, "1")]
     answer = []
-    for name, ids in [(id, [id]) for id in queue_ids] if queue_ids else [("all", every)]:
-        waited = [moment - _seconds(entry["added"]) for id in ids for entry in queues.entries(db, id)]
+    for name, ids in [(queue, [queue]) for queue in queue_ids] if queue_ids else [("all", every)]:
+        waited = [moment - _seconds(entry["added"]) for queue in ids for entry in queues.entries(db, queue)]
         average = sum(waited) / len(waited) if waited else 0.0
         shown = date is not None
         point = {"dates": [date] * shown, "queue_lengths": [len(waited)] * shown, "avg_waiting_times": [average] * shown}

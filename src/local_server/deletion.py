@@ -73,14 +73,14 @@ def _urls(db: sqlite3.Connection, document: Json) -> Json:
 
 def remove(db: sqlite3.Connection, document: Json, *, models: bool = True) -> int:
     """Delete a task with its events and its place in a queue; its children lose their parent. Returns how many models went with it."""
-    id = document["id"]
-    queues.leave(db, id)
-    leases.forget(db, id)
-    curves.forget(db, id)
+    identity = document["id"]
+    queues.leave(db, identity)
+    leases.forget(db, identity)
+    curves.forget(db, identity)
     deleted = _remove_models(db, document) if models else 0
-    for child in TASKS.select(db, "doc ->> '$.parent' = ?", id):
+    for child in TASKS.select(db, "doc ->> '$.parent' = ?", identity):
         TASKS.save(db, child | {"parent": None})
-    TASKS.delete(db, id)
+    TASKS.delete(db, identity)
     return deleted
 
 
@@ -114,8 +114,8 @@ def delete_project(db: sqlite3.Connection, project: str, force: bool = False, de
             remove(db, task)
         else:
             TASKS.save(db, task | {"project": None})
-    for id in ids:
-        PROJECTS.delete(db, id)
+    for each in ids:
+        PROJECTS.delete(db, each)
     count = len(held)
     return {
         "deleted": len(ids),

@@ -61,31 +61,31 @@ class Collection:
     name: str
     missing: int
 
-    def get(self, db: sqlite3.Connection, id: str) -> Json:
+    def get(self, db: sqlite3.Connection, identity: str) -> Json:
         """Raises UnknownIDError if there is none."""
-        row = db.execute(f"SELECT doc FROM {self.name} WHERE id = ?", (id,)).fetchone()
+        row = db.execute(f"SELECT doc FROM {self.name} WHERE id = ?", (identity,)).fetchone()
         if row is None:
-            raise UnknownIDError(f"Invalid {self.name} id: id={id}", subcode=self.missing)
+            raise UnknownIDError(f"Invalid {self.name} id: id={identity}", subcode=self.missing)
         document: Json = decode(row[0])
         return document
 
     def require(self, db: sqlite3.Connection, ids: Iterable[str], *, subcode: int | None = None) -> None:
         """Raises UnknownIDError, with `subcode` where ClearML has one of its own, for the first of `ids` that does not exist."""
-        for id in ids:
-            if db.execute(f"SELECT 1 FROM {self.name} WHERE id = ?", (id,)).fetchone() is None:
-                raise UnknownIDError(f"Invalid {self.name} id: id={id}", subcode=subcode or self.missing)
+        for identity in ids:
+            if db.execute(f"SELECT 1 FROM {self.name} WHERE id = ?", (identity,)).fetchone() is None:
+                raise UnknownIDError(f"Invalid {self.name} id: id={identity}", subcode=subcode or self.missing)
 
     def insert(self, db: sqlite3.Connection, document: Mapping[str, Any]) -> str:
         """Add a document, under a new ID unless it brings one."""
-        id: str = document.get("id") or new_id()
-        db.execute(f"INSERT INTO {self.name} (id, doc) VALUES (?, ?)", (id, encode({"id": id, **document}).decode()))
-        return id
+        identity: str = document.get("id") or new_id()
+        db.execute(f"INSERT INTO {self.name} (id, doc) VALUES (?, ?)", (identity, encode({"id": identity, **document}).decode()))
+        return identity
 
     def save(self, db: sqlite3.Connection, document: Mapping[str, Any]) -> None:
         db.execute(f"UPDATE {self.name} SET doc = ? WHERE id = ?", (encode(document).decode(), document["id"]))
 
-    def delete(self, db: sqlite3.Connection, id: str) -> None:
-        db.execute(f"DELETE FROM {self.name} WHERE id = ?", (id,))
+    def delete(self, db: sqlite3.Connection, identity: str) -> None:
+        db.execute(f"DELETE FROM {self.name} WHERE id = ?", (identity,))
 
     def select(self, db: sqlite3.Connection, condition: str, *values: Any) -> list[Json]:
         """The documents for which an SQL condition of this package holds."""
@@ -116,8 +116,8 @@ class Collection:
         fields = [field for field in fields if field.isidentifier()]
         parts = db.execute(f"SELECT id{', doc -> ?' * len(fields)} {found}", (*(f"$.{field}" for field in fields), *given))
         return [
-            {"id": id} | {field: decode(part) for field, part in zip(fields, texts, strict=True) if part is not None}
-            for id, *texts in parts
+            {"id": identity} | {field: decode(part) for field, part in zip(fields, texts, strict=True) if part is not None}
+            for identity, *texts in parts
         ]
 
 
@@ -158,10 +158,10 @@ def expanded(db: sqlite3.Connection, document: Json, fields: Sequence[str] | Non
     """A document as `get_all_ex` tells it: a reference of which parts are asked for (`project.name`) is an object with these parts."""
     shown = dict(document)
     for name in {field.partition(".")[0] for field in fields or [] if "." in field} & {*_REFERENCES, "user"}:
-        id = document.get(name)
+        identity = document.get(name)
         if name == "user":
             shown[name] = USER
-        elif isinstance(id, str) and (found := _REFERENCES[name].select(db, "id = ?", id)):
+        elif isinstance(identity, str) and (found := _REFERENCES[name].select(db, "id = ?", identity)):
             shown[name] = found[0]
     picked = pick(shown, fields)
     for name, part in picked.items():

@@ -51,34 +51,41 @@ class Endpoint:
         return self.handler(db, **arguments)
 
     @cached_property
-    def parameters(self) -> list[inspect.Parameter]:
-        """What the function takes beside the database."""
-        return list(inspect.signature(self.handler).parameters.values())[1:]
+    def parameters(self) -> dict[str, inspect.Parameter]:
+        """What the function takes beside the database, by the names of the request's fields.
+
+        A parameter whose field has the name of one of Python's builtins ends in an underscore, as PEP 8 has it: `type_` takes `type`.
+        """
+        parameters = list(inspect.signature(self.handler).parameters.values())[1:]
+        return {parameter.name.removesuffix("_"): parameter for parameter in parameters}
 
     @cached_property
     def _hints(self) -> dict[str, Any]:
-        return typing.get_type_hints(self.handler)
+        hints = typing.get_type_hints(self.handler)
+        return {field: hints[parameter.name] for field, parameter in self.parameters.items()}
 
     def _arguments(self, body: Mapping[str, Any], caller: Caller) -> dict[str, Any]:
-        rest = self.parameters and self.parameters[-1].kind is inspect.Parameter.VAR_KEYWORD
-        arguments = {key: value for key, value in body.items() if value is not None} if rest else {}
-        for parameter in self.parameters:
+        takes_all = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in self.parameters.values())
+        others = {field: value for field, value in body.items() if value is not None} if takes_all else {}
+        arguments = {}
+        for field, parameter in self.parameters.items():
             if parameter.kind is inspect.Parameter.VAR_KEYWORD:
                 continue
-            if parameter.name == CALLER:
-                arguments[CALLER] = caller
-                continue
-            value = body.get(parameter.name)
-            if value is None:
-                if parameter.default is inspect.Parameter.empty:
-                    raise InvalidRequestError(f"Validation error: required field '{parameter.name}' is missing in {self.name}")
-                continue
-            check(self.name, {parameter.name: value}, self._hints)
-            for item in value if isinstance(value, list) else ():
-                if isinstance(item, dict):
-                    check(f"{self.name}: {parameter.name}", {key: part for key, part in item.items() if part is not None}, ITEM)
-            arguments[parameter.name] = value
-        return arguments
+            others.pop(field, None)
+            value = caller if field == CALLER else body.get(field)
+            if value is not None:
+                arguments[parameter.name] = value if field == CALLER else self._checked(field, value)
+            elif parameter.default is inspect.Parameter.empty:
+                raise InvalidRequestError(f"Validation error: required field '{field}' is missing in {self.name}")
+        return others | arguments
+
+    def _checked(self, field: str, value: Any) -> Any:
+        """A field's value, if it and the objects in it are of the right types."""
+        check(self.name, {field: value}, self._hints)
+        for item in value if isinstance(value, list) else ():
+            if isinstance(item, dict):
+                check(f"{self.name}: {field}", {key: part for key, part in item.items() if part is not None}, ITEM)
+        return value
 
 
 reads = partial(Endpoint, writes=False)

@@ -127,7 +127,7 @@ def scalar_metrics_iter_raw(
     sql = "SELECT iter, timestamp, value FROM point WHERE series = ? AND (iter, timestamp) > (?, ?) ORDER BY iter, timestamp LIMIT ?"
     variants: Json = {}
     returned, batch_size = 0, max(1, batch_size)
-    for series in sorted(id for id in chosen if id >= place[0]):
+    for series in sorted(number for number in chosen if number >= place[0]):
         after = place[1:] if series == place[0] else (-math.inf, -math.inf)
         if rows := db.execute(sql, (series, *after, batch_size - returned)).fetchall():
             variants[chosen[series]] = dict(zip(("iter", "timestamp", "value"), map(list, zip(*rows, strict=True)), strict=True))

@@ -10,7 +10,7 @@ from .documents import COMPANY, MODELS, PROJECTS, TASKS, USER, Json, check_name,
 from .errors import InvalidRequestError
 from .fields import check
 
-_FIELDS: dict[str, Any] = {
+FIELDS: dict[str, Any] = {
     **dict.fromkeys(("name", "uri", "comment", "framework", "project", "parent", "task"), str),
     **dict.fromkeys(("tags", "system_tags"), list[str]),
     **{"design": dict[str, Any], "labels": dict[str, int], "ready": bool},
@@ -19,8 +19,8 @@ _ARCHIVED = "archived"
 
 
 def _fields(db: sqlite3.Connection, asked: Json) -> Json:
-    check("models", asked, _FIELDS | {"metadata": list[dict[str, Any]] | dict[str, dict[str, Any]]})
-    fields = {key: asked[key] for key in _FIELDS if key in asked}
+    check("models", asked, FIELDS | {"metadata": list[dict[str, Any]] | dict[str, dict[str, Any]]})
+    fields = {key: asked[key] for key in FIELDS if key in asked}
     if "name" in fields:
         fields["name"] = check_name("model", fields["name"])
     PROJECTS.require(db, [fields["project"]] if fields.get("project") else [])
@@ -104,17 +104,17 @@ def update_for_task(
     made = document["models"].get("output") or []
     if bool(uri) == bool(override_model_id):
         raise InvalidRequestError("Validation error: give exactly one of uri and override_model_id")
-    id = override_model_id or (made[-1]["model"] if made else None)
+    identity = override_model_id or (made[-1]["model"] if made else None)
     given = {"name": name, "uri": uri, "comment": comment, "tags": tags, "system_tags": system_tags}
     fields = _fields(db, {key: value for key, value in given.items() if value is not None})
-    if id is not None:
-        MODELS.save(db, MODELS.get(db, id) | fields | {"last_update": now()})
-        answer: Json = {"id": id, "created": False, "updated": 1, "fields": fields}
+    if identity is not None:
+        MODELS.save(db, MODELS.get(db, identity) | fields | {"last_update": now()})
+        answer: Json = {"id": identity, "created": False, "updated": 1, "fields": fields}
     else:
-        id = _new(db, {"name": document["name"], "task": task, "project": document["project"]} | fields)
-        answer = {"id": id, "created": True, "updated": 0}
-    if all(item["model"] != id for item in made):
-        document["models"] = document["models"] | {"output": [*made, {"name": MODELS.get(db, id)["name"], "model": id}]}
+        identity = _new(db, {"name": document["name"], "task": task, "project": document["project"]} | fields)
+        answer = {"id": identity, "created": True, "updated": 0}
+    if all(item["model"] != identity for item in made):
+        document["models"] = document["models"] | {"output": [*made, {"name": MODELS.get(db, identity)["name"], "model": identity}]}
     if iteration is not None:
         document["last_iteration"] = max(document["last_iteration"], iteration)
     TASKS.save(db, document | {"last_update": now()})
@@ -139,17 +139,17 @@ def delete(db: sqlite3.Connection, model: str, force: bool = False) -> Json:
     return {"deleted": True, "url": document.get("uri")}
 
 
-def archive(db: sqlite3.Connection, id: str) -> None:
+def archive(db: sqlite3.Connection, model: str) -> None:
     """Set a model aside: system tag `archived`."""
-    _tag(db, id, lambda tags: {*tags, _ARCHIVED})
+    _tag(db, model, lambda tags: {*tags, _ARCHIVED})
 
 
-def unarchive(db: sqlite3.Connection, id: str) -> None:
-    _tag(db, id, lambda tags: {*tags} - {_ARCHIVED})
+def unarchive(db: sqlite3.Connection, model: str) -> None:
+    _tag(db, model, lambda tags: {*tags} - {_ARCHIVED})
 
 
-def _tag(db: sqlite3.Connection, id: str, changed: Callable[[list[str]], set[str]]) -> None:
-    document = MODELS.get(db, id)
+def _tag(db: sqlite3.Connection, model: str, changed: Callable[[list[str]], set[str]]) -> None:
+    document = MODELS.get(db, model)
     MODELS.save(db, document | {"system_tags": sorted(changed(document["system_tags"])), "last_update": now()})
 
 

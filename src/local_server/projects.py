@@ -56,19 +56,19 @@ def _place(db: sqlite3.Connection, name: str) -> Json:
     return {"name": name, "basename": basename, "parent": _ensure(db, parent, {}) if parent else None}
 
 
-def descendants(db: sqlite3.Connection, id: str) -> list[Json]:
+def descendants(db: sqlite3.Connection, project: str) -> list[Json]:
     """The projects below one."""
-    name = PROJECTS.get(db, id)["name"]
+    name = PROJECTS.get(db, project)["name"]
     return PROJECTS.select(db, "substr(doc ->> '$.name', 1, ?) = ?", len(name) + 1, name + "/")
 
 
 def with_descendants(db: sqlite3.Connection, ids: Iterable[str]) -> list[str]:
     """The IDs of some projects and of all below them; unknown ones stay."""
     found: dict[str, None] = {}
-    for id in ids:
-        found[id] = None
-        if db.execute("SELECT 1 FROM project WHERE id = ?", (id,)).fetchone():
-            found.update(dict.fromkeys(str(child["id"]) for child in descendants(db, id)))
+    for project in ids:
+        found[project] = None
+        if db.execute("SELECT 1 FROM project WHERE id = ?", (project,)).fetchone():
+            found.update(dict.fromkeys(str(child["id"]) for child in descendants(db, project)))
     return list(found)
 
 
@@ -100,7 +100,7 @@ def get_all_ex(db: sqlite3.Connection, **asked: Any) -> Json:
     parents = asked.pop("parent", None)
     if not parents:
         return _answered(db, asked)
-    below = [id for parent in ([parents] if isinstance(parents, str) else parents) for id in with_descendants(db, [parent])[1:]]
+    below = [project for parent in ([parents] if isinstance(parents, str) else parents) for project in with_descendants(db, [parent])[1:]]
     return _answered(db, asked, Where(f"id IN ({', '.join('?' * len(below))})", tuple(below)))
 
 

@@ -34,6 +34,7 @@ _HELD = {
 }
 # Of these, the ones that may be asked for with a single value.
 _SINGLE = {"parent", "ready", "project", "user", "status", "type", "task", "framework", "uri"}
+_PATTERNS = {"name", "description", "basename"}
 _STEERING = {"only_fields", "order_by"}
 _TAGS = {"tags", "system_tags"}
 _EXCLUDABLE = _TAGS | {"status"}
@@ -65,22 +66,26 @@ def where(table: str, asked: Mapping[str, Any]) -> Iterator[Where]:
             yield _any_field(value, _SEVERAL[field])
         elif field == "search_text":
             yield _text(table, str(value))
-        elif not holds(table, field):
-            continue
-        elif any(isinstance(each, dict | list) for each in _as_list(value)):
-            raise InvalidRequestError(f"Validation error: field '{field}' must be a value or a list of values")
-        elif field in ("name", "description", "basename") and isinstance(value, str):
-            yield _matching(_path(field), value)
-        elif field == "created" and isinstance(value, list) and len(value) != 2:
-            raise InvalidRequestError("Validation error: created must be a range of two times")
-        elif field in _TIMES and isinstance(value, list):
-            yield from (_time(field, str(text)) for text in value)
-        elif isinstance(value, list):
-            yield _listed(table, field, value)
-        elif field in _SINGLE:
-            yield _equal(table, field, value)
+        elif holds(table, field):
+            yield from _of_field(table, field, value)
     if not (asked.get("search_hidden") or asked.get("id")) and table in ("project", "task"):
         yield Where("NOT EXISTS (SELECT 1 FROM json_each(doc, '$.system_tags') WHERE value = 'hidden')")
+
+
+def _of_field(table: str, field: str, value: Any) -> Iterator[Where]:
+    """The conditions on one field: a pattern, a range of times, a list of values, or one value."""
+    if any(isinstance(each, dict | list) for each in _as_list(value)):
+        raise InvalidRequestError(f"Validation error: field '{field}' must be a value or a list of values")
+    if field in _PATTERNS and isinstance(value, str):
+        yield _matching(_path(field), value)
+    elif field == "created" and isinstance(value, list) and len(value) != 2:
+        raise InvalidRequestError("Validation error: created must be a range of two times")
+    elif field in _TIMES and isinstance(value, list):
+        yield from (_time(field, str(text)) for text in value)
+    elif isinstance(value, list):
+        yield _listed(table, field, value)
+    elif field in _SINGLE:
+        yield _equal(table, field, value)
 
 
 def holds(table: str, field: str) -> bool:

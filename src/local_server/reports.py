@@ -115,7 +115,7 @@ def _wanted(variant: str | None, chosen: set[str]) -> bool:
 
 def _documents(db: sqlite3.Connection, ids: Iterable[int], room: Room) -> Text:
     """Events as they were stored."""
-    return Text((db.execute("SELECT doc FROM event WHERE id = ?", (id,)).fetchone()[0] for id in ids), room)
+    return Text((db.execute("SELECT doc FROM event WHERE id = ?", (event,)).fetchone()[0] for event in ids), room)
 
 
 def debug_images(

@@ -119,7 +119,7 @@ async def _watch(store: Store, limits: Limits) -> None:
         listened = patience.listened()
         try:
             said = await asyncio.wrap_future(store.write(partial(look, limits=limits, listened=listened)))
-        except Exception:
+        except Exception:  # noqa: BLE001  whatever it was: tasks would never be looked after again
             log.exception("could not look after the tasks")
         else:
             for line in said:

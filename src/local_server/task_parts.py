@@ -38,7 +38,7 @@ def _save(db: sqlite3.Connection, document: Json) -> None:
 
 
 def get_hyper_params(db: sqlite3.Connection, tasks: list[str]) -> Json:
-    found = [TASKS.get(db, id) for id in tasks]
+    found = [TASKS.get(db, task) for task in tasks]
     items = ([item for section in (task["hyperparams"] or {}).values() for item in section.values()] for task in found)
     return {"params": [{"task": task["id"], "hyperparams": each} for task, each in zip(found, items, strict=True)]}
 
@@ -79,13 +79,13 @@ def delete_hyper_params(db: sqlite3.Connection, task: str, hyperparams: list[dic
 
 
 def get_configurations(db: sqlite3.Connection, tasks: list[str], names: list[str] | None = None) -> Json:
-    found = [TASKS.get(db, id) for id in tasks]
+    found = [TASKS.get(db, task) for task in tasks]
     chosen = ([item for name, item in (task["configuration"] or {}).items() if names is None or name in names] for task in found)
     return {"configurations": [{"task": task["id"], "configuration": items} for task, items in zip(found, chosen, strict=True)]}
 
 
 def get_configuration_names(db: sqlite3.Connection, tasks: list[str], skip_empty: bool = True) -> Json:
-    found = [TASKS.get(db, id) for id in tasks]
+    found = [TASKS.get(db, task) for task in tasks]
     return {
         "configurations": [
             {
@@ -149,14 +149,14 @@ def _key(artifact: Json) -> tuple[str, str]:
     return artifact.get("key") or "", artifact.get("mode") or "output"
 
 
-def add_or_update_model(db: sqlite3.Connection, task: str, name: str, model: str, type: str, iteration: int | None = None) -> Json:
+def add_or_update_model(db: sqlite3.Connection, task: str, name: str, model: str, type_: str, iteration: int | None = None) -> Json:
     """Enter a model under a name as the task's input or output."""
-    if type not in ("input", "output"):
-        raise InvalidRequestError(f"Validation error: model type '{type}', expected input or output")
+    if type_ not in ("input", "output"):
+        raise InvalidRequestError(f"Validation error: model type '{type_}', expected input or output")
     document = _open(db, task, _UNFINISHED)
     MODELS.require(db, [model])
-    held = [item for item in document["models"].get(type) or [] if item["name"] != name]
-    document["models"] = document["models"] | {type: [*held, {"name": name, "model": model}]}
+    held = [item for item in document["models"].get(type_) or [] if item["name"] != name]
+    document["models"] = document["models"] | {type_: [*held, {"name": name, "model": model}]}
     if iteration is not None:
         document["last_iteration"] = max(document["last_iteration"], iteration)
     _save(db, document)
@@ -167,7 +167,7 @@ def delete_models(db: sqlite3.Connection, task: str, models: list[dict[str, Any]
     document = TASKS.get(db, task)
     unwanted: Iterable[tuple[Any, Any]] = {(item.get("type"), item.get("name")) for item in models}
     document["models"] = {
-        type: [item for item in items or [] if (type, item["name"]) not in unwanted] for type, items in document["models"].items()
+        kind: [item for item in items or [] if (kind, item["name"]) not in unwanted] for kind, items in document["models"].items()
     }
     _save(db, document)
     return {"updated": 1}

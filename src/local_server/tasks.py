@@ -69,12 +69,12 @@ def _check_fields(name: str, fields: Json) -> None:
             )
 
 
-def create(db: sqlite3.Connection, name: str, type: str, **asked: Any) -> Json:
-    _check_fields("tasks.create", {"type": type, **asked})
-    return {"id": new(db, {"name": name, "type": type} | {key: asked[key] for key in FIELDS if key in asked})}
+def create(db: sqlite3.Connection, name: str, type_: str, **asked: Any) -> Json:
+    _check_fields("tasks.create", {"type": type_, **asked})
+    return {"id": new(db, {"name": name, "type": type_} | {key: asked[key] for key in FIELDS if key in asked})}
 
 
-def validate(db: sqlite3.Connection, name: str, type: str, **asked: Any) -> Json:
+def validate(db: sqlite3.Connection, name: str, type_: str, **asked: Any) -> Json:
     check_name("task", name)
     return {}
 
@@ -204,8 +204,9 @@ def clone(
     }
     fields |= {key: value for key, value in given.items() if value is not None}
     models = new_task_input_models if new_task_input_models is not None else original["models"].get("input") or []
-    id = new(db, fields | {"system_tags": new_task_system_tags or [], "execution": execution, "models": {"input": models, "output": []}})
-    answer: Json = {"id": id}
+    fields |= {"system_tags": new_task_system_tags or [], "execution": execution, "models": {"input": models, "output": []}}
+    identity = new(db, fields)
+    answer: Json = {"id": identity}
     if new_project_name and new_task_project:
         answer["new_project"] = {"id": new_task_project, "name": PROJECTS.get(db, new_task_project)["name"]}
     return answer
@@ -216,28 +217,28 @@ def move(db: sqlite3.Connection, ids: list[str], project: str | None = None, pro
         raise InvalidRequestError("Validation error: give project or project_name", subcode=11)
     target = project or projects.ensure(db, project_name or "")
     PROJECTS.require(db, [target])
-    for id in ids:
-        _updated(db, TASKS.get(db, id), {"project": target})
+    for task in ids:
+        _updated(db, TASKS.get(db, task), {"project": target})
     return {"project_id": target}
 
 
-def archive(db: sqlite3.Connection, id: str) -> Json:
+def archive(db: sqlite3.Connection, task: str) -> Json:
     """Set a task aside: system tag `archived`. It leaves its queue; one that runs is stopped."""
-    document = TASKS.get(db, id)
+    document = TASKS.get(db, task)
     if document["status"] == "queued":
-        transitions.dequeue(db, id)
+        transitions.dequeue(db, task)
     elif document["status"] == "in_progress":
-        transitions.stopped(db, id, status_reason="archived")
-    document = TASKS.get(db, id)
+        transitions.stopped(db, task, status_reason="archived")
+    document = TASKS.get(db, task)
     return _updated(db, document, {"system_tags": sorted({*document["system_tags"], _ARCHIVED})})
 
 
-def unarchive(db: sqlite3.Connection, id: str) -> Json:
-    document = TASKS.get(db, id)
+def unarchive(db: sqlite3.Connection, task: str) -> Json:
+    document = TASKS.get(db, task)
     return _updated(db, document, {"system_tags": [tag for tag in document["system_tags"] if tag != _ARCHIVED]})
 
 
 def archive_some(db: sqlite3.Connection, tasks: list[str]) -> Json:
-    for id in tasks:
-        archive(db, id)
+    for task in tasks:
+        archive(db, task)
     return {"archived": len(tasks)}

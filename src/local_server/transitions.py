@@ -30,17 +30,17 @@ def enqueue(
     document = TASKS.get(db, task)
     if queue and queue_name:
         raise InvalidRequestError("Validation error: give either queue or queue_name")
-    id = queue or queues.ensure(db, queue_name or queues.DEFAULT)
-    QUEUES.require(db, [id])
+    queue_id = queue or queues.ensure(db, queue_name or queues.DEFAULT)
+    QUEUES.require(db, [queue_id])
     if document["status"] == "queued":
         raise InvalidRequestError(f"task is already queued: {task}", subcode=queues.ALREADY_THERE)
-    document["execution"] = document["execution"] | {"queue": id}
+    document["execution"] = document["execution"] | {"queue": queue_id}
     document["system_tags"] = [tag for tag in document["system_tags"] if tag != DEVELOPMENT]
     fields = statuses.change(db, document, "queued", reason=status_reason, message=status_message, force=force)
-    queues.join(db, id, task)
-    answer = {"queued": 1, "updated": 1, "fields": fields | {"execution.queue": id}}
+    queues.join(db, queue_id, task)
+    answer = {"queued": 1, "updated": 1, "fields": fields | {"execution.queue": queue_id}}
     if verify_watched_queue:
-        answer["queue_watched"] = any(id in worker["queues"] for worker in alive(db))
+        answer["queue_watched"] = any(queue_id in worker["queues"] for worker in alive(db))
     return answer
 
 

@@ -126,7 +126,7 @@ def shown(db: sqlite3.Connection, worker: Json) -> Json:
     """A worker as clients see it, with its queues and its task."""
     keys = ("id", "register_time", "last_activity_time", "last_report_time", "tags", "system_tags")
     answer = {key: worker[key] for key in keys} | {"key": worker["id"], "ip": "127.0.0.1", "user": USER, "company": COMPANY}
-    answer["queues"] = [_queue(db, id) for id in worker["queues"] if _exists(db, "queue", id)]
+    answer["queues"] = [_queue(db, identity) for identity in worker["queues"] if _exists(db, "queue", identity)]
     if worker["queue"] and _exists(db, "queue", worker["queue"]):
         answer["queue"] = _queue(db, worker["queue"])
     if worker["task"] and _exists(db, "task", worker["task"]):
@@ -138,10 +138,10 @@ def shown(db: sqlite3.Connection, worker: Json) -> Json:
     return answer
 
 
-def _exists(db: sqlite3.Connection, table: str, id: str) -> bool:
-    return db.execute(f"SELECT 1 FROM {table} WHERE id = ?", (id,)).fetchone() is not None
+def _exists(db: sqlite3.Connection, table: str, identity: str) -> bool:
+    return db.execute(f"SELECT 1 FROM {table} WHERE id = ?", (identity,)).fetchone() is not None
 
 
-def _queue(db: sqlite3.Connection, id: str) -> Json:
-    count = db.execute("SELECT count(*) FROM entry WHERE queue = ?", (id,)).fetchone()[0]
-    return {"id": id, "name": QUEUES.get(db, id)["name"], "num_tasks": count}
+def _queue(db: sqlite3.Connection, identity: str) -> Json:
+    count = db.execute("SELECT count(*) FROM entry WHERE queue = ?", (identity,)).fetchone()[0]
+    return {"id": identity, "name": QUEUES.get(db, identity)["name"], "num_tasks": count}

@@ -75,7 +75,7 @@ def test_a_writer_that_fails_leaves_nothing_and_older_ones_stay(checkpoints: Che
         path.write_text("half")
         raise OSError(28, "No space left on device")
 
-    with pytest.raises(CheckpointError, match=r"could not be written.*No space left.*earlier ones are kept"):
+    with pytest.raises(CheckpointError, match=r"could not be written.*No space left.*earlier checkpoints are kept"):
         checkpoints.save(2, explode)
     assert checkpoints.latest() == first
     assert len(list(checkpoints.folder.iterdir())) == 2
@@ -135,7 +135,7 @@ def test_find_takes_a_file_a_run_or_its_folder(checkpoints: Checkpoints, tmp_pat
 
 def test_find_says_what_is_there_instead(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").touch()
-    with pytest.raises(CheckpointError, match=r"no whole checkpoint .* which holds notes.txt"):
+    with pytest.raises(CheckpointError, match=r"no complete checkpoint .* which contains notes.txt"):
         find(tmp_path)
     with pytest.raises(CheckpointError, match="does not exist"):
         find(tmp_path / "nothing")
@@ -144,7 +144,7 @@ def test_find_says_what_is_there_instead(tmp_path: Path) -> None:
 def test_find_refuses_a_torn_file(checkpoints: Checkpoints) -> None:
     saved = checkpoints.save(3, text("weights"))
     cut(saved)
-    with pytest.raises(CheckpointError, match="has 2 bytes where its manifest says 7"):
+    with pytest.raises(CheckpointError, match="has 2 bytes, but its manifest says 7"):
         find(saved)
 
 

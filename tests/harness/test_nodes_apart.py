@@ -209,5 +209,5 @@ def test_a_machine_that_goes_dark_ends_the_run_on_the_other_one(cluster: Cluster
     cluster.network.cut(dark["last_worker"])
     nodes = cluster.ended(zero)
     assert [node["status"] for node in nodes] == ["failed", "failed"]
-    told = rf"node 1 \(task {dark['id']} on .*\): no sign of life for \d+ s; it was killed, or is cut off from the server"
+    told = rf"node 1 \(task {dark['id']} on .*\): unresponsive for \d+ s; it was killed, or has lost its connection to the server"
     assert all(re.fullmatch(told, reason_of(node)) for node in nodes), nodes

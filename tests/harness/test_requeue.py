@@ -94,7 +94,7 @@ def test_after_so_many_times_it_stays_and_says_so(tasks: Tasks) -> None:
     assert not requeue.goes_back(found)
     tasks.put_back(task)
     found = tasks.look(task)
-    assert (found["status"], requeue.count(found), reason_of(found)) == ("stopped", 2, f"{TOLD}; requeued 2 times already")
+    assert (found["status"], requeue.count(found), reason_of(found)) == ("stopped", 2, f"{TOLD}; it has already been requeued 2 times")
 
 
 def test_two_who_do_it_count_once(tasks: Tasks) -> None:
@@ -236,15 +236,15 @@ class TestWhen:
         task = tasks.started()
         by_person = {"status_reason": "task was stopped by tasks.stop", "status_message": WORDS}
         told = after(task, then=lambda: tasks.server.call("tasks.stopped", task=task, **by_person))
-        assert (told, tasks.look(task)["status"]) == ("left alone: task was stopped by tasks.stop", "stopped")
+        assert (told, tasks.look(task)["status"]) == ("not requeued: task was stopped by tasks.stop", "stopped")
         tasks.server.call("tasks.stopped", task=task, **by_person)
-        assert after(task, TOLD) == "left alone: a person has stopped it"
+        assert after(task, TOLD) == "not requeued: a person has stopped the task"
 
     def test_what_failed_or_has_come_to_its_end_is_left_alone(self, tasks: Tasks, after: Callable[..., str]) -> None:
         task = tasks.started()
-        assert after(task, then=lambda: ends(tasks.server, task, 0)) == "left alone: it is completed"
+        assert after(task, then=lambda: ends(tasks.server, task, 0)) == "not requeued: the task is completed"
         task = tasks.started()
-        assert after(task, then=lambda: ends(tasks.server, task, 247)).startswith("left alone: a process was ended by SIGKILL")
+        assert after(task, then=lambda: ends(tasks.server, task, 247)).startswith("not requeued: a process was ended by SIGKILL")
         assert tasks.look(task)["status"] == "failed"
 
     def test_what_another_agent_runs_by_now_is_left_alone(self, tasks: Tasks, after: Callable[..., str]) -> None:
@@ -255,7 +255,7 @@ class TestWhen:
             tasks.put_back(task)
             tasks.take(task)
 
-        assert after(task, TOLD, GOODBYE, then=elsewhere) == "left alone: it is in_progress"
+        assert after(task, TOLD, GOODBYE, then=elsewhere) == "not requeued: the task is in_progress"
         assert requeue.count(tasks.look(task)) == 1
 
 

@@ -79,7 +79,7 @@ def test_a_person_s_end_is_one_and_so_is_that_of_a_run_that_has_been_requeued_as
         os.kill(spot.run_of(spent), signal.SIGTERM)
         found = spot.ended(spent, "stopped")
         wait_for(lambda: "requeued" in reason_of(spot.task(spent)))
-        assert reason_of(spot.task(spent)) == "stopped by SIGTERM; the last checkpoint is kept; requeued 1 time already"
+        assert reason_of(spot.task(spent)) == "stopped by SIGTERM; the last checkpoint is kept; it has already been requeued 1 time"
         wait_for(lambda: not spot.runs_of(spent) and not spot.runs_of(mine))
         spot.end(agents)
     assert [(spot.task(task)["status"], count(spot.task(task))) for task in (mine, spent)] == [("stopped", 0), ("stopped", 1)]

@@ -94,7 +94,7 @@ def test_a_run_that_waits_for_its_data_ends_with_its_agent_too(toy: Toy, start: 
     awaited = toy.remote(command="make")  # in progress for ever: nobody runs it
     task = toy.remote(dataset_id=f"task:{awaited}")
     agent = start("clearml-agent", toy.command(), env=toy.environment | {"CLEARML_TASK_ID": task}, cwd=toy.folder)
-    wait_for(lambda: "waiting for the task toy remote" in log_of(tmp_path))
+    wait_for(lambda: "waiting for task toy remote" in log_of(tmp_path))
     agent.kill()
     wait_for(lambda: toy.task(task)["status"] == "stopped", 30)
     assert reason_of(toy.task(task)) == "its agent is gone before the first step"

@@ -84,13 +84,13 @@ class TestDataset:
 
     def test_an_object_whose_name_leaves_the_folder_is_refused(self, store: Store, tmp_path: Path) -> None:
         bucket = store.bucket(**{"evil/../../escaped.txt": b"x"})
-        with pytest.raises(DataError, match="would leave its folder"):
+        with pytest.raises(DataError, match="would lead out of its folder"):
             materialise(f"s3://{bucket}/evil", None)
         assert not list(tmp_path.rglob("escaped.txt"))
 
     def test_objects_whose_names_are_one_file_s_are_refused(self, store: Store) -> None:
         bucket = store.bucket(**{"two/a/b.txt": b"1", "two/a//b.txt": b"2"})
-        with pytest.raises(DataError, match=r"the objects 'a/+b.txt' and 'a/+b.txt' would be one file"):
+        with pytest.raises(DataError, match=r"the objects 'a/+b.txt' and 'a/+b.txt' would be the same file"):
             materialise(f"s3://{bucket}/two", None)
 
     def test_a_file_that_was_changed_in_the_cache_is_fetched_again(self, bucket: str) -> None:
@@ -108,7 +108,7 @@ class TestDataset:
             store.put(f"{source}/a.txt", b"b")  # of the same size as what was listed
 
         monkeypatch.setattr(s3.Location, "fetch", late)
-        with pytest.raises(DataError, match="changed while it was being fetched"):
+        with pytest.raises(DataError, match="it changed while it was being fetched"):
             materialise(source, None)
         assert not list(tmp_path.rglob("a.txt"))
 
@@ -119,7 +119,7 @@ class TestDataset:
 
     def test_nothing_is_kept_of_what_never_arrives_whole(self, bucket: str, line: Line, tmp_path: Path) -> None:
         line.cuts, line.after = 100, CUT
-        with pytest.raises(StoreError, match=rf"s3://{bucket}/big: the connection to {line.url} broke, also when tried again"):
+        with pytest.raises(StoreError, match=rf"s3://{bucket}/big: the connection to {line.url} broke repeatedly"):
             materialise(f"s3://{bucket}", None)
         assert 1 < line.broken < 10
         assert [path for path in tmp_path.rglob("*") if path.is_file() and path.suffix != ".lock"] == []
@@ -142,7 +142,7 @@ class TestParts:
         assert found.read(0, len(BIG), etag) == BIG
         assert line.broken == 2
         line.cuts, line.broken = 100, 0
-        with pytest.raises(StoreError, match="broke, also when tried again"):
+        with pytest.raises(StoreError, match="broke repeatedly"):
             found.read(0, len(BIG), etag)
         assert 1 < line.broken < 10
 
@@ -150,7 +150,7 @@ class TestParts:
         found = locate(f"s3://{bucket}/big")
         etag = found.entry()["ETag"]
         store.put(f"s3://{bucket}/big", BIG[:10])
-        with pytest.raises(StoreError, match="it was changed while it was being read"):
+        with pytest.raises(StoreError, match="it changed while it was being read"):
             found.read(0, 5, etag)
 
 
@@ -175,7 +175,7 @@ class TestWhatIsTold:
         for name, value in store.environment(user=user).items():
             monkeypatch.setenv(name, value)
         assert self.told(f"s3://{bucket}/x") == (
-            f"s3://{bucket}/x: {store.url} refuses the keys (SignatureDoesNotMatch); right ones belong in sdk.aws.s3 of clearml.conf, "
+            f"s3://{bucket}/x: {store.url} refuses the keys (SignatureDoesNotMatch); set valid ones in sdk.aws.s3 of clearml.conf, "
             "or in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         )
 
@@ -191,7 +191,7 @@ class TestWhatIsTold:
         assert "there are no keys for http://" in self.told(f"s3://{bucket}/x")
 
     def test_a_missing_bucket(self, store: Store) -> None:
-        told = f"s3://nowhere/x: there is no bucket 'nowhere' at {store.url}; make it, or name one that is there"
+        told = f"s3://nowhere/x: there is no bucket 'nowhere' at {store.url}; create it, or name an existing one"
         assert self.told("s3://nowhere/x") == told
 
     def test_a_store_that_is_not_there(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -206,7 +206,7 @@ class TestWhatIsTold:
 
     def test_a_store_without_https(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("AWS_ENDPOINT_URL")
-        assert "does not speak https; for http set AWS_ENDPOINT_URL to http://host:port" in self.told(f"s3://{store.host}/bucket/x")
+        assert "does not support https; to use http, set AWS_ENDPOINT_URL to http://host:port" in self.told(f"s3://{store.host}/bucket/x")
 
     @pytest.mark.parametrize("uri", ["s3://", "s3:///x", "s3://host:9000", "s3://host:99999/bucket"])
     def test_an_address_that_names_no_bucket(self, uri: str) -> None:
@@ -232,11 +232,9 @@ class TestKeys:
         ours = locate(uri).client
         storage.share()
         monkeypatch.setattr(StorageHelper, "_s3_configurations", S3BucketConfigurations.from_config(settings))
-        theirs = StorageHelper.get(uri, __force_create=True)._container.resource.meta.client
-        found = [
-            (client.meta.endpoint_url, client._request_signer._credentials.access_key, client._request_signer._credentials.secret_key)
-            for client in (ours, theirs)
-        ]
+        theirs = StorageHelper.get(uri, __force_create=True)._container.resource.meta.client  # noqa: SLF001  the SDK hands it to nobody
+        keys = [client._request_signer._credentials for client in (ours, theirs)]  # noqa: SLF001  nor does boto3 its keys
+        found = [(client.meta.endpoint_url, key.access_key, key.secret_key) for client, key in zip((ours, theirs), keys, strict=True)]
         assert found[0] == found[1]
         return found[0]
 
@@ -293,7 +291,7 @@ class TestUpload:
     def test_what_was_there_stays_until_the_new_is_whole(self, store: Store, bucket: str, line: Line, tmp_path: Path) -> None:
         self.upload(bucket, tmp_path / "model", b"old")
         line.cuts, line.after = 100, CUT
-        with pytest.raises(StoreError, match=f"the connection to {line.url} broke, also when tried again"):
+        with pytest.raises(StoreError, match=f"the connection to {line.url} broke repeatedly"):
             self.upload(bucket, tmp_path / "model", BIG)
         assert 1 < line.broken < 10
         assert store.get(f"s3://{bucket}/model") == b"old"
@@ -309,7 +307,7 @@ class TestDownload:
         (tmp_path / "model").write_bytes(b"weights")
         found = locate(f"s3://{bucket}/model")
         found.upload(tmp_path / "model", "0" * 64)
-        with pytest.raises(StoreError, match="differs from the SHA-256"):
+        with pytest.raises(StoreError, match="does not match the SHA-256"):
             found.download(tmp_path / "fetched")
         assert not (tmp_path / "fetched").exists()
 
@@ -364,7 +362,9 @@ class TestCheckpointOfATask:
         found = checkpoint_of(trained.id, tmp_path / "resumed")
         assert (found.name, found.read_text()) == ("resumed-step=00000005.ckpt", "weights 5")
 
-    @pytest.mark.parametrize(("damage", "told"), [("torn", "differs from its manifest's SHA-256"), ("missing", "there is no such object")])
+    @pytest.mark.parametrize(
+        ("damage", "told"), [("torn", "does not match the SHA-256 in its manifest"), ("missing", "there is no such object")]
+    )
     def test_a_damaged_one_is_passed_over_with_a_warning(
         self, trained: Trained, damage: str, told: str, store: Store, bucket: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -374,7 +374,7 @@ class TestCheckpointOfATask:
             store.client.delete_object(Bucket=bucket, Key="models/checkpoint-0.ckpt")
         assert checkpoint_of(trained.id, tmp_path / "resumed").read_text() == "weights 4"
         (warning,) = caplog.messages
-        assert f"model checkpoint-0 of task {trained.id} is passed over" in warning
+        assert f"skipping model checkpoint-0 of task {trained.id}" in warning
         assert told in warning
         assert [path.name for path in (tmp_path / "resumed").iterdir()] == ["resumed-step=00000004.ckpt"]
 
@@ -382,5 +382,5 @@ class TestCheckpointOfATask:
         monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
         with pytest.raises(CheckpointError) as error:
             checkpoint_of(trained.id, tmp_path / "resumed")
-        for expected in ("has no whole checkpoint", "checkpoint-0: s3://", "checkpoint-1: s3://", "does not answer"):
+        for expected in ("has no complete checkpoint", "checkpoint-0: s3://", "checkpoint-1: s3://", "does not answer"):
             assert expected in str(error.value)

@@ -130,7 +130,7 @@ def test_a_store_that_cannot_be_written_to_fails_the_task_before_any_work(toy: T
     uri = "s3://results/x"
     identity = toy.remote(uri, dataset_id="task:" + uuid.uuid4().hex)  # the data, which are not there either, are not yet looked for
     code, out, task = toy.run(CLEARML_TASK_ID=identity, **store.environment(user=(store.owner[0], "wrong")))
-    message = f"output_uri={uri}: {store.url} refuses the keys (SignatureDoesNotMatch); right ones belong in sdk.aws.s3"
+    message = f"output_uri={uri}: {store.url} refuses the keys (SignatureDoesNotMatch); set valid ones in sdk.aws.s3"
     assert (code, task["status"]) == (2, "failed")
     assert reason_of(task).startswith(message)
     assert out.count(f"error: {message}") == 1
@@ -138,7 +138,7 @@ def test_a_store_that_cannot_be_written_to_fails_the_task_before_any_work(toy: T
 
 def test_by_hand_it_stands_in_the_log_as_well(toy: Toy, store: Store) -> None:
     code, _, task = toy.run("dataset_path=data", **store.environment(), CLEARML_DEFAULT_OUTPUT_URI="s3://nowhere/x")
-    message = f"output_uri=s3://nowhere/x: there is no bucket 'nowhere' at {store.url}; make it, or name one that is there"
+    message = f"output_uri=s3://nowhere/x: there is no bucket 'nowhere' at {store.url}; create it, or name an existing one"
     assert (code, task["status"], task["status_reason"]) == (2, "failed", message)
     assert toy.log(task["id"]).count(message) == 1
 

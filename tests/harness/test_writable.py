@@ -27,7 +27,7 @@ def test_a_folder_of_another_user_is_told_with_the_user_and_the_reason(place: Pa
     with pytest.raises(ParameterError) as told:
         as_nobody(lambda: check_output("results", place / "results/toy/run"))
     why = f"user 65534 cannot write into {place} (Permission denied)"
-    assert told.value.problems == [f"output_dir=results: {why}; name a folder that can be written"]
+    assert told.value.problems == [f"output_dir=results: {why}; choose a folder that this user can write to"]
 
 
 def test_a_file_in_the_way_is_told(tmp_path: Path) -> None:
@@ -84,4 +84,4 @@ def test_a_run_that_has_nowhere_to_write_says_so_in_one_line_before_it_starts(tm
     done = subprocess.run(argv, env=environment | {"HOME": str(tmp_path)}, capture_output=True, text=True)
     why = f"user {os.geteuid()} cannot write into {read_only} (Read-only file system)"
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == f"error: output_dir={read_only}/results: {why}; name a folder that can be written\n"
+    assert done.stderr == f"error: output_dir={read_only}/results: {why}; choose a folder that this user can write to\n"

@@ -190,7 +190,7 @@ def test_changes_that_wait_are_committed_together_and_refused_alone(tmp_path: Pa
     problems = [future.exception(10) for future in waiting]
     assert [str(problem) for problem in problems if problem] == ["not this one"]
     rows = store.read(lambda db: db.execute("SELECT id FROM queue ORDER BY id").fetchall()).result(10)
-    assert [int(id) for (id,) in rows] == [0, 1, 2, 4, 5]
+    assert [int(number) for (number,) in rows] == [0, 1, 2, 4, 5]
     store.close()
 
 

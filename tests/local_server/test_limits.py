@@ -224,7 +224,7 @@ def test_the_ids_of_thousands_of_tasks_come_at_once(own_server: OwnServer) -> No
     with closing(sqlite3.connect(server.data / "server.db")) as db:
         (doc,) = db.execute("SELECT doc FROM task").fetchone()
     ids = [f"{index:032x}" for index in range(3000)]
-    written(server, "INSERT INTO task VALUES (?, ?)", ((id, doc.replace(task, id)) for id in ids))
+    written(server, "INSERT INTO task VALUES (?, ?)", ((copy, doc.replace(task, copy)) for copy in ids))
     started = time.monotonic()
     found = server.call("tasks.get_all", only_fields=["id"])["tasks"]
     assert time.monotonic() - started < 1

@@ -10,13 +10,13 @@ from support.events import NewTask, log_line, scalar
 from support.server import LocalServer
 
 
-def task_of(server: LocalServer, id: str) -> dict[str, Any]:
-    task: dict[str, Any] = server.call("tasks.get_by_id", task=id)["task"]
+def task_of(server: LocalServer, identity: str) -> dict[str, Any]:
+    task: dict[str, Any] = server.call("tasks.get_by_id", task=identity)["task"]
     return task
 
 
-def parameters(server: LocalServer, id: str) -> dict[str, str]:
-    (found,) = server.call("tasks.get_hyper_params", tasks=[id])["params"]
+def parameters(server: LocalServer, identity: str) -> dict[str, str]:
+    (found,) = server.call("tasks.get_hyper_params", tasks=[identity])["params"]
     return {f"{item['section']}/{item['name']}": item["value"] for item in found["hyperparams"]}
 
 

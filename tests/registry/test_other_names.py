@@ -42,7 +42,7 @@ def test_a_sweep_that_makes_the_same_run_twice_is_refused(registry: Registry) ->
 
 def test_what_changes_nothing_is_said_once(registry: Registry) -> None:
     outcome = registry("enqueue", "toy", "dataset_path=/data", "kind=one", "seed=1,2", "--dry-run")
-    assert outcome.err.count("kind=one changes nothing: there is one kind") == 1
+    assert outcome.err.count("kind=one has no effect: there is one kind") == 1
     assert "kind" not in outcome.out
 
 

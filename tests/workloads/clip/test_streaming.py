@@ -183,7 +183,7 @@ class TestWhatGoesWrong:
     def test_an_object_that_was_changed_ends_the_run(self, store: Store, few: str) -> None:
         pairs = pairs_of(Stream(few, 0))
         store.put(str(pairs[0].image), b"other")
-        with pytest.raises(StoreError, match="it was changed while it was being read"):
+        with pytest.raises(StoreError, match="it changed while it was being read"):
             pairs[0].read_image()
 
     def test_an_empty_address_and_a_missing_bucket_are_told(self, store: Store) -> None:

@@ -287,7 +287,7 @@ def problems_of_run(declaration: Declaration, command: Command, reserved: Mappin
     ]
     problems += [f"{one}={settings[one]}: {key} already names the data; keep one of the two" for key in named for one in instead]
     if command.launcher == "inline" and max(reserved["nproc_per_node"], reserved["nnodes"]) > 1:
-        problems.append(f"command={command.name} runs in a single process; leave out nproc_per_node and nnodes")
+        problems.append(f"command={command.name} runs in one process; leave out nproc_per_node and nnodes")
     if command.launcher == "own" and reserved["nnodes"] > 1:
         problems.append(f"command={command.name} starts its own processes, on one machine; leave out nnodes")
     if reserved["nnodes"] > 1 and reserved["standalone"]:

@@ -50,7 +50,7 @@ class UploadedCheckpoints:
                 waiting.unlink(missing_ok=True)
 
     def upload(self, path: Path, manifest: Mapping[str, Any]) -> None:
-        """Store a checkpoint in place of the oldest. Its file comes first, then the manifest: one of the two models is consistent at any time.
+        """Store a checkpoint in place of the oldest. File first, then manifest: one of the two models is consistent at any time.
 
         Everything reported up to its step has to arrive first, since a run that resumes from it reports only the steps after it.
         """

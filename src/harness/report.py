@@ -176,7 +176,7 @@ class ClearMLReport(Report):
         if value is not None and step > self.reported.get((title, series), -1):  # the SDK would turn a missing value into 0
             self.logger.report_scalar(title, series, value=value, iteration=step)
 
-    def note_gaps(self) -> None:  # noqa: B027  most subclasses record only the points
+    def note_gaps(self) -> None:
         """Write the gaps to the task's properties, in the background: training must not wait for the server."""
         if self.noting is not None:
             self.noting.cancel()  # an update that still waits is out of date

@@ -175,9 +175,9 @@ class TestEdits:
 @pytest.mark.parametrize(
     ("common", "own", "told"),
     [
-        ({"aliases": {"steps": "seed"}}, {}, "commands.train: steps is a key itself"),
-        ({"fixed": {"optim.lr": {"why": "w"}}}, {}, "commands.train: optim.lr is a key itself"),
-        ({"refused": {"dataset_path": "w"}}, {}, "commands.train: dataset_path is a key itself"),
+        ({"aliases": {"steps": "seed"}}, {}, "commands.train: steps is itself a key"),
+        ({"fixed": {"optim.lr": {"why": "w"}}}, {}, "commands.train: optim.lr is itself a key"),
+        ({"refused": {"dataset_path": "w"}}, {}, "commands.train: dataset_path is itself a key"),
         ({"aliases": {"a": "optim.rl"}}, {}, "aliases.a: no command has a key optim.rl"),
         ({}, {"aliases": {"a": "optim.rl"}}, "commands.train: aliases.a: there is no key optim.rl"),
         ({"aliases": {"a": "seed"}}, {"refused": {"a": "w"}}, "commands.train: a is already declared for all commands"),
@@ -206,7 +206,7 @@ def test_a_name_for_what_only_other_commands_have_is_unknown_here(toy: Declarati
         ("aliases: {a: 1}", "aliases.a: must be KEY, or {key: KEY, values: {THEIRS: OURS}}"),
         ("aliases: {a: {key: b}}", "aliases.a: must be KEY, or"),
         ("aliases: {a: b, b: seed}", "aliases.a: b is not a key, it is itself in aliases"),
-        ("aliases: {a: seed}\nrefused: {a: no}", "refused: a is among aliases already"),
+        ("aliases: {a: seed}\nrefused: {a: no}", "refused: a is also in aliases"),
         ("fixed: {a: no}", "fixed.a: must be {why: TEXT}"),
         ("fixed: {a: {values: [1]}}", "fixed.a: must be {why: TEXT}"),
         ("refused: {a: {why: no}}", "refused.a: must be a text"),

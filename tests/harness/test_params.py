@@ -171,7 +171,7 @@ def test_an_empty_value_is_the_default(declaration: Declaration) -> None:
 def test_no_interpolation_is_resolved(declaration: Declaration, monkeypatch: pytest.MonkeyPatch, key: str, text: str) -> None:
     monkeypatch.setenv("SECRET", "hidden")
     told = [problem for problem in problems(declaration, "dataset_path=.", f"{key}={text}") if problem.startswith(f"{key}=")]
-    assert [problem.partition(": ")[2].partition(",")[0] for problem in told] == ["${...} is not replaced here"]
+    assert [problem.partition(": ")[2].partition(",")[0] for problem in told] == ["${...} is not interpolated"]
     assert "hidden" not in "".join(told)
 
 
@@ -182,7 +182,7 @@ def test_nor_in_a_config_file(declaration: Declaration, text: str) -> None:
     config(declaration, text)
     (told,) = problems(declaration, "dataset_path=.", "config=smoke")
     assert told.startswith(f"smoke.yaml: {'optim.lr' if 'optim' in text else text.partition(':')[0]}=")
-    assert "${...} is not replaced here" in told
+    assert "${...} is not interpolated" in told
 
 
 def test_nothing_is_none_where_none_may_be(declaration: Declaration) -> None:

@@ -65,4 +65,4 @@ def test_a_table_that_contradicts_the_settings_is_an_error_of_the_declaration(cl
     for command in (("show", "toy"), ("enqueue", "toy", "dataset_path=/data", "--dry-run")):
         outcome = registry(*command)
         assert outcome.code in {1, 2}
-        assert "workload.yaml: commands.train: steps is a key itself" in outcome.err
+        assert "workload.yaml: commands.train: steps is itself a key" in outcome.err

@@ -1,4 +1,4 @@
-"""The end points that do one thing to many tasks or models: each is done or refused by itself."""
+"""The endpoints that apply an operation to many tasks or models: each of them succeeds or fails on its own."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .errors import AnswerError, InvalidRequestError
 
 
 def each(db: sqlite3.Connection, ids: Iterable[str], act: Callable[[str], Json]) -> Json:
-    """Do one thing for each ID; one that is refused does not hold up the others."""
+    """Apply an operation to each ID. A refused one does not affect the others."""
     succeeded: list[Json] = []
     failed: list[Json] = []
     for identity in ids:
@@ -73,7 +73,7 @@ def publish_many(db: sqlite3.Connection, ids: list[str], force: bool = False, pu
 
 
 def make_public(db: sqlite3.Connection, ids: list[str] | None = None) -> Json:
-    """Every task is everybody's here, as there is one user: this only says how many of the tasks there are."""
+    """With a single user every task is public already: this only returns how many of the tasks exist."""
     found = [task for task in ids or [] if db.execute("SELECT 1 FROM task WHERE id = ?", (task,)).fetchone()]
     return {"updated": len(found)}
 

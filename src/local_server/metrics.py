@@ -1,4 +1,4 @@
-"""Scalars as they are read: curves of one run, curves of many on shared axes, single values."""
+"""Reading scalars: curves of one run, curves of several runs on common axes, single values."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def get_scalar_metrics_and_variants(db: sqlite3.Connection, task: str) -> Json:
 
 
 def get_unique_metric_variants(db: sqlite3.Connection, project: str | None = None, include_subprojects: bool = True) -> Json:
-    """The scalars that the tasks of a project, or of all, have reported."""
+    """The names of scalars reported by the tasks of a project, or of all projects."""
     condition, values = "1", []
     if project:
         values = with_descendants(db, [project]) if include_subprojects else [project]
@@ -120,7 +120,7 @@ def scalar_metrics_iter_raw(
     scroll_id: str | None = None,
     model_events: bool = False,
 ) -> Json:
-    """All points of a metric as they were reported, `batch_size` at a time over its variants."""
+    """All points of a metric as reported, `batch_size` at a time over all its variants."""
     check("events.scalar_metrics_iter_raw: metric", metric, ITEM)
     place = tuple(keys(scroll_id, 3)) if scroll_id else (0, 0, 0)
     chosen = {one.id: one.variant for one in curves.series(db, [task], [metric])}

@@ -1,4 +1,4 @@
-"""Models: where weights lie, what they are, and which task made them."""
+"""Models: where weights are stored, what they are, and which task made them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _fields(db: sqlite3.Connection, asked: Json) -> Json:
 
 
 def _metadata(items: Any) -> Json:
-    """By key, whether given as a list or already by key."""
+    """Metadata by key, given as a list or already by key."""
     return {str(item.get("key")): item for item in (items.values() if isinstance(items, dict) else items)}
 
 
@@ -47,7 +47,7 @@ def _new(db: sqlite3.Connection, fields: Json) -> str:
 
 
 def create(db: sqlite3.Connection, name: str, uri: str, **asked: Any) -> Json:
-    """A model that says nothing of `ready` is published from the start."""
+    """Create a model. Unless `ready` is given, it is published from the start."""
     fields = _fields(db, {"ready": True, "name": name, "uri": uri, **asked})
     if not fields.get("project") and fields.get("task"):
         fields["project"] = TASKS.get(db, fields["task"])["project"]
@@ -78,7 +78,7 @@ def get_all(db: sqlite3.Connection, **asked: Any) -> Json:
 
 
 def get_all_ex(db: sqlite3.Connection, **asked: Any) -> Json:
-    """As get_all; `only_fields` may also reach into what a model refers to: `project.name`, `task.name`, `user.name`."""
+    """Like get_all; `only_fields` may also select fields of what a model refers to: `project.name`, `task.name`, `user.name`."""
     found = MODELS.find(db, asked, default_order=["-last_update"])
     return {"models": [expanded(db, model, asked.get("only_fields")) for model in found], **scroll(asked, found)}
 
@@ -99,7 +99,7 @@ def update_for_task(
     system_tags: list[str] | None = None,
     iteration: int | None = None,
 ) -> Json:
-    """Point the task's output model at a new file; the model is made at the first time."""
+    """Set the file of the task's output model, which is created if there is none."""
     document = TASKS.get(db, task)
     made = document["models"].get("output") or []
     if bool(uri) == bool(override_model_id):
@@ -127,7 +127,7 @@ def publish(db: sqlite3.Connection, model: str) -> None:
 
 
 def delete(db: sqlite3.Connection, model: str, force: bool = False) -> Json:
-    """Refused without force for a published model, or one that a task takes as input."""
+    """Delete a model. A published one, or one that is the input of a task, takes force."""
     document = MODELS.get(db, model)
     sql = "SELECT count(*) FROM task, json_each(task.doc, '$.models.input') item WHERE item.value ->> '$.model' = ?"
     used = db.execute(sql, (model,)).fetchone()[0]
@@ -140,7 +140,7 @@ def delete(db: sqlite3.Connection, model: str, force: bool = False) -> Json:
 
 
 def archive(db: sqlite3.Connection, model: str) -> None:
-    """Set a model aside: system tag `archived`."""
+    """Archive a model, by the system tag `archived`."""
     _tag(db, model, lambda tags: {*tags, _ARCHIVED})
 
 

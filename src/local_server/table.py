@@ -1,8 +1,8 @@
-"""All end points: each one's name, the function that answers it, whether it reads or writes, and what else is special about it.
+"""All endpoints: each one's name, its function, whether it reads or writes, and its options.
 
-Every request brings a key, a token or the page's cookie, unless its row says `keyless`. By the cookie what reads may be called at will,
-what writes only by a POST of the page itself. A body holds up to 16 MiB, unless its row says that it takes an EVENT or EVENTS. `auth.login`
-is no row: it is answered without the database, and never by the cookie (app.py).
+Every request needs a key, a token or the page's cookie, unless its row says `keyless`. With the cookie, endpoints that read can be called
+freely, those that write only by a POST of the page itself. A body may have 16 MiB, unless the row says that it takes an EVENT or EVENTS.
+`auth.login` is not in the table: it does not use the database, and does not accept the cookie (see app.py).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Tasks: made, found, edited, cloned, queued, reset and deleted. Their statuses are in statuses.py, their parts in task_parts.py."""
+"""Tasks: creating, finding, editing, cloning, moving, archiving. Their statuses are in statuses.py, their parts in task_parts.py."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ TYPES = {
     *("training", "testing", "inference", "data_processing", "application", "monitor", "controller", "optimizer", "service"),
     *("qc", "custom", "annotation", "annotation_manual", "dataset_import", "report"),
 }
-# Edits of these carry single fields; of anything else, the whole.
+# An edit of these contains single fields, which are merged; an edit of anything else replaces it.
 _MERGED = ("script", "execution")
 _ARCHIVED = "archived"
 
 
 def new(db: sqlite3.Connection, fields: Json) -> str:
-    """Make a draft of the given fields.
+    """Create a draft with the given fields.
 
     Raises:
-        InvalidRequestError: its name is too short, or it names a project or a parent that does not exist.
+        InvalidRequestError: its name is too short, or its project or parent does not exist.
     """
     check_name("task", fields["name"])
     _check_references(db, fields)
@@ -58,7 +58,7 @@ def _check_references(db: sqlite3.Connection, fields: Json) -> None:
 
 
 def _check_fields(name: str, fields: Json) -> None:
-    """Raises InvalidRequestError for a field or a task of an unknown type, and for a hyper-parameter that is no text or of no section."""
+    """Raises InvalidRequestError for a wrong type of field or task, and for a hyper-parameter without a section or a text value."""
     check(name, fields, FIELDS)
     if fields.get("type") and fields["type"] not in TYPES:
         raise InvalidRequestError(f"Validation error: task type '{fields['type']}', expected one of {', '.join(sorted(TYPES))}")
@@ -80,26 +80,26 @@ def validate(db: sqlite3.Connection, name: str, type_: str, **asked: Any) -> Jso
 
 
 def get_by_id(db: sqlite3.Connection, task: str) -> Json:
-    """All of a task but `active_duration`, which only lists tell."""
+    """The complete task, except `active_duration`, which ClearML returns only in lists."""
     document = TASKS.get(db, task)
     document.pop("active_duration", None)
     return {"task": document | {"last_metrics": curves.last_metrics(db, [task])[task]}}
 
 
 def get_all(db: sqlite3.Connection, **asked: Any) -> Json:
-    """Every filter of query.py; `only_fields` may reach into nested fields, `last_metrics` included."""
+    """Takes all filters of query.py; `only_fields` may select nested fields, also in `last_metrics`."""
     found = _found(db, asked)
     return {"tasks": [pick(task, asked.get("only_fields")) for task in found], **scroll(asked, found)}
 
 
 def get_all_ex(db: sqlite3.Connection, **asked: Any) -> Json:
-    """As get_all; `only_fields` may also reach into what a task refers to: `project.name`, `parent.name`, `user.name`."""
+    """Like get_all; `only_fields` may also select fields of what a task refers to: `project.name`, `parent.name`, `user.name`."""
     found = _found(db, asked)
     return {"tasks": [expanded(db, task, asked.get("only_fields")) for task in found], **scroll(asked, found)}
 
 
 def get_reports(db: sqlite3.Connection, **asked: Any) -> Json:
-    """ClearML's reports are tasks of a type of their own."""
+    """ClearML's reports, which are tasks of the type `report`."""
     return get_all_ex(db, **(asked | {"type": ["report"]}))
 
 
@@ -123,7 +123,7 @@ def get_types(db: sqlite3.Connection, projects: list[str] | None = None) -> Json
 
 
 def edit(db: sqlite3.Connection, task: str, force: bool = False, **asked: Any) -> Json:
-    """Drafts are edited freely, others by force."""
+    """Edit a task: a draft freely, any other by force."""
     _check_fields("tasks.edit", asked)
     document = TASKS.get(db, task)
     fields = {key: asked[key] for key in FIELDS if key in asked}
@@ -186,7 +186,7 @@ def clone(
     new_task_input_models: list[Any] | None = None,
     execution_overrides: dict[str, Any] | None = None,
 ) -> Json:
-    """A draft of the same script, settings and inputs, the original's child; what that produced stays with it."""
+    """Create a draft with the same script, settings and inputs, as a child of the original; outputs are not copied."""
     original = TASKS.get(db, task)
     if new_project_name and not new_task_project:
         new_task_project = projects.ensure(db, new_project_name)
@@ -223,7 +223,7 @@ def move(db: sqlite3.Connection, ids: list[str], project: str | None = None, pro
 
 
 def archive(db: sqlite3.Connection, task: str) -> Json:
-    """Set a task aside: system tag `archived`. It leaves its queue; one that runs is stopped."""
+    """Archive a task, by the system tag `archived`. A queued task is dequeued, a running one is stopped."""
     document = TASKS.get(db, task)
     if document["status"] == "queued":
         transitions.dequeue(db, task)

@@ -20,7 +20,7 @@ def test_who_is_not_signed_in_is_asked_for_the_key_and_comes_back(visitor: Page,
     expect(visitor.get_by_role("heading", name="Sign in")).to_be_visible()
     visitor.get_by_label("Key of this server").fill("wrong")
     visitor.get_by_role("button", name="Sign in").click()
-    expect(visitor.get_by_role("alert")).to_have_text("That is not the key of this server.")
+    expect(visitor.get_by_role("alert")).to_have_text("This key is not valid for this server.")
     visitor.get_by_label("Key of this server").fill(page_key(filled))
     visitor.get_by_role("button", name="Sign in").click()
     expect(visitor.get_by_role("heading", name="Comparing 2 runs")).to_be_visible()

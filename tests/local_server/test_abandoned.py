@@ -61,7 +61,7 @@ class TestAbandoned:
         for _ in range(12):
             site.wait(10)
             started_anew.report()
-        assert site.task(task)["status_reason"] == "worker machine:0 does not run it any more"
+        assert site.task(task)["status_reason"] == "worker machine:0 no longer runs it"
 
     def test_pings_of_the_agent_count_as_its_reports(self, site: Site, queue: str) -> None:
         """It sends them every minute; how often it reports can be set (CLEARML_AGENT_STATUS_REPORT_FREQ_SEC)."""

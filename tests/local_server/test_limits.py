@@ -54,7 +54,7 @@ def test_what_would_take_the_memory_is_refused_and_does_not(own_server: OwnServe
     before = peak(server)
     answer = post(server, endpoint, body)
     assert answer.status_code == 413
-    assert f"over {MOST_VALUES:,}" in message(answer)
+    assert f"more than {MOST_VALUES:,}" in message(answer)
     assert peak(server) - before < 400
 
 
@@ -62,7 +62,7 @@ def test_what_would_take_the_memory_is_refused_and_does_not(own_server: OwnServe
 def test_a_body_over_its_end_points_limit_is_told_the_limit(server: LocalServer, endpoint: str, limit: int) -> None:
     answer = post(server, endpoint, b'{"name": "' + b"x" * limit + b'"}')
     assert (answer.status_code, answer.json()["meta"]["result_code"]) == (413, 413)
-    assert f"{limit // MIB} MiB, the most that {endpoint} takes" in message(answer)
+    assert f"{limit // MIB} MiB, the limit of {endpoint}" in message(answer)
 
 
 @pytest.mark.parametrize("field", ["hyperparams", "unknown"])
@@ -212,7 +212,7 @@ def test_an_answer_that_would_take_the_memory_is_refused_with_what_to_do(own_ser
     written(server, sql, ((task, index, doc) for index in range(257)))
     answer = server.ask("events.get_task_log", task=task, batch_size=1000)
     assert answer.status_code == 400
-    assert "over 256 MiB; ask for less of it: by batch_size" in message(answer)
+    assert "exceed 256 MiB; request less, by batch_size" in message(answer)
     assert len(server.call("events.get_task_log", task=task, batch_size=2)["events"]) == 2
 
 

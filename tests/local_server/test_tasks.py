@@ -94,6 +94,24 @@ def test_a_running_task_is_edited_by_force(server: LocalServer, new_task: NewTas
     assert (task_of(server, task)["tags"], task_of(server, task)["script"]["diff"]) == (["kept"], "x")
 
 
+@pytest.mark.parametrize("field", ["project", "parent"])
+def test_an_edit_to_an_unknown_project_or_parent_is_refused_and_changes_nothing(server: LocalServer, new_task: NewTask, field: str) -> None:
+    """As for a new task (400/16 in real_answers.tsv): ClearML's server validates both alike, `edit` in apiserver/services/tasks.py."""
+    task = new_task("some task", comment="before")
+    before = task_of(server, task)
+    answer = server.ask("tasks.edit", task=task, comment="after", **{field: "0" * 32})
+    assert (answer.status_code, answer.json()["meta"]["result_subcode"]) == (400, 16)
+    assert task_of(server, task) == before
+
+
+def test_an_edit_of_the_output_destination_keeps_the_rest_of_the_output(server: LocalServer, new_task: NewTask) -> None:
+    """ClearML's server sets `destination` in the output that is there, by `prepare_create_fields` in its apiserver/services/tasks.py."""
+    task = new_task()
+    server.call("tasks.update", task=task, output__error="out of memory")
+    server.call("tasks.edit", task=task, output_dest="s3://bucket/folder")
+    assert task_of(server, task)["output"] == {"error": "out of memory", "destination": "s3://bucket/folder"}
+
+
 def test_hyper_parameters_are_set_one_by_one_or_by_section(server: LocalServer, new_task: NewTask) -> None:
     task = new_task()
     edit = {"task": task, "force": True}

@@ -63,7 +63,7 @@ class Keys:
                 write_private(path, json.dumps(asdict(made), indent=1) + "\n")
             return cls(**json.loads(path.read_text()))
         except (OSError, ValueError, TypeError) as error:
-            raise StartError(f"the keys in {path} cannot be used: {error}") from error
+            raise StartError(f"cannot use the keys in {path}: {error}") from error
 
 
 def write_private(path: Path, text: str) -> None:

@@ -20,8 +20,8 @@ def check(pattern: str) -> None:
     except re2.error as error:
         reason = error.args[0].decode("utf-8", "replace") if isinstance(error.args[0], bytes) else str(error)
         raise InvalidRequestError(
-            f"Validation error: '{pattern[:100]}' is not a valid regular expression in RE2's syntax, "
-            f"which has no look-around and no back-references: {reason}",
+            f"Validation error: '{pattern[:100]}' is not a regular expression that can be matched in linear time "
+            f"(RE2's syntax: no look-around, no back-references): {reason}",
             subcode=21,
         ) from error
 

@@ -14,7 +14,7 @@ def page_key(filled: Runs) -> str:
     return filled.server.login_url.partition("key=")[2]
 
 
-def test_who_is_not_signed_in_is_asked_for_the_key_and_comes_back(visitor: Page, filled: Runs) -> None:
+def test_signing_in_asks_for_the_key_and_returns_to_the_requested_page(visitor: Page, filled: Runs) -> None:
     target = f"/compare?ids={filled.ids['fast']},{filled.ids['slow']}&tab=settings"
     visitor.goto(target)
     expect(visitor.get_by_role("heading", name="Sign in")).to_be_visible()

@@ -119,7 +119,7 @@ def test_new_runs_appear_without_taking_focus_or_selection(page: Page, filled: R
     expect(row(page, "newcomer").get_by_text("late", exact=True)).to_be_visible()
 
 
-def test_hundreds_of_runs_come_in_pages_and_a_hundred_can_be_compared(page: Page, filled: Runs) -> None:
+def test_hundreds_of_runs_are_paged_and_a_hundred_can_be_compared(page: Page, filled: Runs) -> None:
     project = filled.server.call("projects.create", name="many")["id"]
     made = [filled.server.call("tasks.create", name=f"run {i:03}", type="training", project=project)["id"] for i in range(105)]
     page.goto("/?project=many&sort=name")

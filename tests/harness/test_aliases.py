@@ -99,7 +99,7 @@ class TestEveryDoorTranslates:
         assert [run.reserved["seed"] for run in runs] == [1, 2, 3]
         assert [run.texts for run in runs] == [{"seed": "1"}, {"seed": "2"}, {"seed": "3"}]
 
-    def test_what_is_typed_goes_before_what_a_task_holds_by_whatever_name(self, toy: Declaration) -> None:
+    def test_typed_arguments_override_those_on_a_task_under_any_name(self, toy: Declaration) -> None:
         assert resolve(toy, ["train.seed=2"], {"seed": "1"}).reserved["seed"] == 2
         assert resolve(toy, ["seed=2"], {"train.seed": "1"}).reserved["seed"] == 2
 
@@ -112,7 +112,7 @@ def test_a_value_has_a_name_of_ours_too(toy: Declaration) -> None:
     assert problems(toy, "bits=8") == ["precision=8: must be one of fp32, fp16"]
 
 
-def test_a_dotted_key_has_its_last_part_for_a_name_where_no_other_ends_so(toy: Declaration) -> None:
+def test_the_last_part_of_a_dotted_key_is_an_alias_if_it_is_unique(toy: Declaration) -> None:
     assert resolve(toy, ["lr=0.25", "name=sgd"]).flat_settings()["optim.name"] == "sgd"
     assert resolve(toy, ["command=make", "name=x"]).settings.name == "x"
     assert resolve(toy, ["lr=0.25"]).texts == {"optim.lr": "0.25"}
@@ -165,7 +165,7 @@ class TestEdits:
         with pytest.raises(ParameterError, match=re.escape("Args/seed=3 and Settings/seed=2 differ")):
             self.asked(toy, {"train.seed": "3"}, {"seed": "2"})
 
-    def test_what_an_older_run_wrote_by_an_original_s_name_is_no_edit(self, toy: Declaration) -> None:
+    def test_an_alias_written_by_an_older_run_is_not_an_edit(self, toy: Declaration) -> None:
         ran = {"Args": {"command": "train", "train.seed": "1"}, "Settings": {"seed": "0"}, "Datasets": {}}
         assert asked(toy, ran, {NOTE: note(ran)}) == {"command": "train", "seed": "1"}
         edited = ran | {"Args": {**ran["Args"], "seed": "2"}}
@@ -185,7 +185,7 @@ class TestEdits:
         ({}, {"here": {"folder": "of-{steps}-{stps}"}}, "commands.train: here.folder: there is no setting stps"),
     ],
 )
-def test_a_name_that_would_hide_a_key_or_another_name_is_an_error_of_the_declaration(
+def test_a_declared_name_that_hides_a_key_or_another_name_is_refused(
     common: dict[str, dict[str, str]], own: dict[str, dict[str, str]], told: str, toy: Declaration
 ) -> None:
     train = replace(toy.commands["train"], names=Names.of(own), here=own.get("here", {}))
@@ -194,7 +194,7 @@ def test_a_name_that_would_hide_a_key_or_another_name_is_an_error_of_the_declara
         resolve(wrong, ["command=train"])
 
 
-def test_a_name_for_what_only_other_commands_have_is_unknown_here(toy: Declaration) -> None:
+def test_an_alias_of_another_commands_key_is_unknown(toy: Declaration) -> None:
     assert problems(toy, "command=make", "learning_rate=1") == ["learning_rate: there is no such key"]
     assert "learning_rate" not in names_of(toy, toy.commands["make"]).aliases
 

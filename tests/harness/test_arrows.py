@@ -41,7 +41,7 @@ def test_the_harness_needs_neither_the_registry_nor_a_workload() -> None:
     assert breaches(ROOT / "src/harness", "registry", "local_server", "clearml_tasks", *DOMAIN) == []
 
 
-def test_one_part_of_the_harness_needs_torch_and_the_rest_does_not_know_that_part() -> None:
+def test_only_harness_torch_imports_torch_and_nothing_imports_it() -> None:
     part = "harness.torch"
     known = {name: path for name, path in modules().items() if name.partition(".")[0] in {"harness", "registry", "local_server"}}
     needy = {name for name, path in known.items() if {"torch", "lightning"} & {found.partition(".")[0] for _, found in of(path)}}

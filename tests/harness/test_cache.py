@@ -62,7 +62,7 @@ def test_many_processes_download_once(tmp_path: Path) -> None:
     assert downloads(tmp_path) == 1
 
 
-def test_our_manifest_is_beside_the_folder_and_a_set_keeps_its_own(tmp_path: Path) -> None:
+def test_the_manifest_is_beside_the_folder_so_a_dataset_can_have_one_of_its_own(tmp_path: Path) -> None:
     assert contents(once(tmp_path / "data", download)) == CONTENTS
     stated = json.loads(path_of(tmp_path / "data").read_text())["files"]
     assert {name: entry["sha256"] for name, entry in stated.items()} == {name: sha256(tmp_path / "data" / name) for name in CONTENTS}
@@ -135,7 +135,9 @@ class TestChanges:
             once(folder, download)
         assert downloads(folder.parent) == 1
 
-    def test_a_change_that_leaves_size_and_time_is_found_by_reading_everything(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_change_with_the_same_size_and_time_is_found_by_reading_everything(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         before = (folder / "a.txt").stat()
         self.change(folder, "same size")
         os.utime(folder / "a.txt", ns=(before.st_atime_ns, before.st_mtime_ns))

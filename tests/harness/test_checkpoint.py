@@ -148,7 +148,7 @@ def test_find_refuses_a_torn_file(checkpoints: Checkpoints) -> None:
         find(saved)
 
 
-def test_a_file_of_another_program_that_has_our_name_is_none_of_ours(checkpoints: Checkpoints, tmp_path: Path) -> None:
+def test_another_programs_file_with_a_checkpoints_name_is_left_alone(checkpoints: Checkpoints, tmp_path: Path) -> None:
     """Without a manifest: named by a person it is what that person means; in our folder it is passed over, and never cleared away."""
     foreign = tmp_path / "step=1000.ckpt"
     foreign.write_text("somebody's weights")

@@ -77,7 +77,7 @@ def test_an_argument_that_was_taken_out_is_no_longer_given(echo: Declaration) ->
 
 
 @pytest.mark.parametrize("place", ["Settings/optim.lr", "Args/optim.lr"])
-def test_the_sdk_drops_all_parameters_that_it_is_not_given_but_none_is_lost(echo: Declaration, place: str) -> None:
+def test_no_argument_is_lost_although_set_parameters_drops_all_that_it_is_not_given(echo: Declaration, place: str) -> None:
     section, _, key = place.partition("/")
     found = asked(echo, {section: {key: "0.25"}}, {NOTE: note(RAN)})
     assert found == {**RAN["Args"], "optim.lr": "0.25"}
@@ -99,7 +99,9 @@ def test_two_edits_that_differ_are_both_named(echo: Declaration) -> None:
         ({"Datasets/dataset_id": "f00"}, "Datasets/dataset_id was edited, but it is only a record of what was used; edit Args/dataset_id"),
     ],
 )
-def test_an_edit_that_would_not_count_is_refused_with_the_right_place(echo: Declaration, changes: dict[str, str | None], told: str) -> None:
+def test_an_edit_without_effect_is_refused_and_the_place_to_edit_named(
+    echo: Declaration, changes: dict[str, str | None], told: str
+) -> None:
     assert problems(echo, clone(changes), {NOTE: note(RAN)}) == [told]
 
 

@@ -83,7 +83,7 @@ class TestRun:
         process.send_signal(signal.SIGTERM)
         machines.ended(again, process)
 
-    def test_what_goes_wrong_on_one_machine_ends_the_run_on_all_in_the_same_words(self, machines: Machines) -> None:
+    def test_a_failure_on_one_machine_ends_the_run_on_all_with_the_same_reason(self, machines: Machines) -> None:
         machines.enqueue("dataset_path=data", "steps=1000", "pause=0.1", "nnodes=3", "fail_at=2", "fail_rank=1")
         started = [machines.take() for _ in range(3)]
         ended = [machines.ended(*each) for each in started]
@@ -114,7 +114,7 @@ class TestRun:
         assert (first[1].returncode, second[1].returncode) == (INTERRUPTED, INTERRUPTED)  # or their agents would call them failed
         assert ended[0]["models"]["output"]  # the checkpoint is kept
 
-    def test_a_stop_while_another_machine_is_awaited_leaves_nothing_in_the_queue(self, machines: Machines) -> None:
+    def test_a_stop_while_waiting_for_another_machine_leaves_nothing_in_the_queue(self, machines: Machines) -> None:
         zero = machines.enqueue("dataset_path=data", "nnodes=2")
         first = machines.take()
         wait_for(lambda: "waiting for node 1" in machines.log(zero))
@@ -274,7 +274,7 @@ class TestWatching:
         ends(watched.server, watched.one, 1)
         assert watched.verdict() == told
 
-    def test_of_a_node_that_could_not_speak_the_agent_s_exit_code_is_told_in_words(self, watched: Watched) -> None:
+    def test_the_agents_exit_code_is_explained_for_a_node_that_gave_no_reason(self, watched: Watched) -> None:
         watched.start()
         ends(watched.server, watched.one, 247)
         killed = "a process was ended by SIGKILL: out of memory, or killed by hand (worker execution exit code 247)"
@@ -300,7 +300,7 @@ class TestWatching:
         assert re.match(rf"node 1 \(task {watched.one} on pluto\): unresponsive", reason)
         assert code == 1
 
-    def test_a_lost_connection_between_nodes_that_live_is_told_as_it_is(self, watched: Watched) -> None:
+    def test_a_lost_connection_between_living_nodes_is_reported_as_such(self, watched: Watched) -> None:
         watched.start()
         watched.live()
         reason, _ = watched.watch().end("rank 0: RuntimeError: Connection closed by peer", 1)

@@ -200,7 +200,7 @@ def test_the_name_of_a_config_may_have_its_root(declaration: Declaration, tmp_pa
         assert resolve(declaration, ["dataset_path=x", f"config={name}"]).settings.steps == steps
 
 
-def test_a_config_adds_to_the_defaults_and_an_argument_to_the_config(declaration: Declaration) -> None:
+def test_a_config_overrides_defaults_and_an_argument_overrides_the_config(declaration: Declaration) -> None:
     config(declaration, "optim: {lr: 1e-2}\nextra: {a: 1}\n")
     found = resolve(declaration, ["dataset_path=x", "config=smoke", "steps=3"]).settings
     assert found == Train(steps=3, optim=Optim(lr=1e-2, name="adamw"), extra={"a": 1})

@@ -148,7 +148,7 @@ def test_a_reset_and_a_clone_begin_anew(tasks: Tasks) -> None:
         ("", "", None, False),
     ],
 )
-def test_whose_end_it_was(reason: str, message: str, own: str | None, back: bool) -> None:
+def test_who_ended_the_run(reason: str, message: str, own: str | None, back: bool) -> None:
     properties = {"reason": {"value": own, "description": "of task a, started now"}} if own else {}
     stated = {
         "status_reason": reason,
@@ -191,7 +191,7 @@ class TestWhen:
 
         return settle
 
-    def test_a_run_that_its_agent_has_killed_was_seen_to_have_stopped(self, tasks: Tasks, after: Callable[..., str]) -> None:
+    def test_a_run_is_requeued_after_its_agent_saw_it_stopped_and_killed_it(self, tasks: Tasks, after: Callable[..., str]) -> None:
         task = tasks.started()
         tasks.stopped(task)
         assert after(task, TOLD) == f"requeued 1 of 1: {TOLD}"
@@ -200,7 +200,7 @@ class TestWhen:
         task = tasks.started()
         assert after(task, then=lambda: ends(tasks.server, task, INTERRUPTED)) == "requeued 1 of 1: user abort"
 
-    def test_a_run_that_ended_by_itself_leaves_its_agent_the_last_word(self, tasks: Tasks, after: Callable[..., str]) -> None:
+    def test_a_run_that_ends_by_itself_waits_for_its_agents_final_report(self, tasks: Tasks, after: Callable[..., str]) -> None:
         task = tasks.started()
         tasks.stopped(task)
         seen = []
@@ -300,7 +300,7 @@ def test_it_goes_on_from_its_newest_checkpoint_wherever_that_is(
     assert (found and {"uploaded": "uploaded"}.get(found.name, "here")) == expected
 
 
-def test_newer_checkpoints_that_cannot_be_had_are_no_reason_to_begin_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_newer_checkpoints_that_cannot_be_fetched_are_an_error_not_a_fresh_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = SimpleNamespace(name="checkpoint-0", id="m", config_dict={"step": 5}, url="http://nowhere", get_weights=lambda **_: None)
     sdk = SimpleNamespace(get_task=lambda task_id: SimpleNamespace(name="t", models={"output": [model]}))
     monkeypatch.setitem(sys.modules, "clearml", SimpleNamespace(Task=sdk))

@@ -50,7 +50,7 @@ def folder_of(place: Path, command: str = "train") -> Path:
     return found
 
 
-def test_results_are_below_output_dir_and_the_way_to_a_server_is_told(script: Path, place: Path) -> None:
+def test_results_are_below_output_dir_and_the_message_says_how_to_use_a_server(script: Path, place: Path) -> None:
     code, out, err = run(script, place, "dataset_path=data", "config=smoke", "seed=7")
     assert (code, err) == (0, "")
     folder = folder_of(place)

@@ -157,7 +157,7 @@ class TestDescent:
         assert len(links) == 3
         assert (links[0].partition(":")[0], links[-1].partition(":")[2]) == (own, str(agent.pid))
 
-    def test_who_started_an_agent_does_not_count_though_it_is_another_s_agent(self, start: Start, tmp_path: Path) -> None:
+    def test_the_process_that_started_an_agent_is_not_watched(self, start: Start, tmp_path: Path) -> None:
         inner = tmp_path / "inner" / "clearml-agent"
         inner.parent.mkdir()
         inner.write_text("import subprocess, sys; subprocess.run(sys.argv[2:])")

@@ -98,7 +98,7 @@ class TestDataset:
         (folder / "a.txt").write_text("x")
         assert texts(materialise(f"s3://{bucket}/pairs", None).folder) == {"a.txt": "a", "sub/b.txt": "bb"}
 
-    def test_objects_that_change_while_they_are_fetched_are_no_dataset(
+    def test_objects_that_change_while_being_fetched_are_refused(
         self, store: Store, bucket: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
         source, fetch = f"s3://{bucket}/pairs", s3.Location.fetch
@@ -146,7 +146,7 @@ class TestParts:
             found.read(0, len(BIG), etag)
         assert 1 < line.broken < 10
 
-    def test_an_object_that_was_changed_is_told_from_the_one_that_was_listed(self, store: Store, bucket: str) -> None:
+    def test_an_object_that_changed_since_it_was_listed_is_recognised(self, store: Store, bucket: str) -> None:
         found = locate(f"s3://{bucket}/big")
         etag = found.entry()["ETag"]
         store.put(f"s3://{bucket}/big", BIG[:10])

@@ -91,7 +91,7 @@ def line(store: Store) -> Iterator[Line]:
     line.close()
 
 
-def test_clearml_conf_alone_says_where_results_go_and_with_which_keys(toy: Toy, store: Store, line: Line, tmp_path: Path) -> None:
+def test_clearml_conf_alone_can_set_the_store_for_results_and_its_keys(toy: Toy, store: Store, line: Line, tmp_path: Path) -> None:
     """And published data come from there, over a line that breaks off now and then; if it always does, that is told."""
     key, secret = store.owner
     uri = f"s3://{line.host}/{store.bucket()}/results"

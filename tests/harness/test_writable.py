@@ -18,12 +18,12 @@ from harness.writable import NAMED, check_output, settle_home
 place = pytest.fixture(shared_folder)
 
 
-def test_a_folder_that_is_not_there_yet_can_be_written_and_is_not_made(tmp_path: Path) -> None:
+def test_a_folder_that_does_not_exist_yet_is_accepted_and_not_created(tmp_path: Path) -> None:
     check_output("results", tmp_path / "results/toy/run")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_of_another_user_is_told_with_the_user_and_the_reason(place: Path) -> None:
+def test_the_error_about_another_users_folder_names_the_user_and_the_reason(place: Path) -> None:
     with pytest.raises(ParameterError) as told:
         as_nobody(lambda: check_output("results", place / "results/toy/run"))
     why = f"user 65534 cannot write into {place} (Permission denied)"
@@ -76,7 +76,7 @@ def read_only(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(folder)], check=True)
 
 
-def test_a_run_that_has_nowhere_to_write_says_so_in_one_line_before_it_starts(tmp_path: Path, read_only: Path) -> None:
+def test_a_run_that_cannot_write_anywhere_fails_with_one_line_before_it_starts(tmp_path: Path, read_only: Path) -> None:
     script = make_repository(tmp_path / "toy")
     (tmp_path / "numbers.txt").write_text("1")
     argv = [sys.executable, str(script), f"dataset_path={tmp_path}", "steps=1", f"output_dir={read_only}/results"]

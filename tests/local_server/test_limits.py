@@ -59,7 +59,7 @@ def test_what_would_take_the_memory_is_refused_and_does_not(own_server: OwnServe
 
 
 @pytest.mark.parametrize(("endpoint", "limit"), [("tasks.create", 16 * MIB), ("events.add", 64 * MIB), ("events.add_batch", 128 * MIB)])
-def test_a_body_over_its_end_points_limit_is_told_the_limit(server: LocalServer, endpoint: str, limit: int) -> None:
+def test_a_body_over_its_endpoints_limit_is_refused_naming_the_limit(server: LocalServer, endpoint: str, limit: int) -> None:
     answer = post(server, endpoint, b'{"name": "' + b"x" * limit + b'"}')
     assert (answer.status_code, answer.json()["meta"]["result_code"]) == (413, 413)
     assert f"{limit // MIB} MiB, the limit of {endpoint}" in message(answer)
@@ -84,7 +84,7 @@ def test_an_integer_beyond_64_bits_is_refused_and_the_largest_kept(server: Local
             assert server.call("tasks.get_by_id", task=answer.json()["data"]["id"])["task"]["runtime"]["n"] == number
 
 
-def test_output_that_is_no_utf_8_does_not_cost_its_batch(server: LocalServer, new_task: NewTask) -> None:
+def test_output_that_is_not_utf_8_does_not_lose_its_batch(server: LocalServer, new_task: NewTask) -> None:
     """Python's clients send half a surrogate pair for it. What looks like one and is none stays."""
     task = new_task()
     lines = ["caf\udce9", "😀", r"C:\udata", "\ud83d", "fine"]
@@ -204,7 +204,7 @@ def test_a_sender_that_goes_away_in_the_middle_leaves_no_traceback(own_server: O
     assert server.log.read_text() == ""
 
 
-def test_an_answer_that_would_take_the_memory_is_refused_with_what_to_do(own_server: OwnServer) -> None:
+def test_a_response_that_would_exhaust_memory_is_refused_with_a_remedy(own_server: OwnServer) -> None:
     server = own_server()
     task = server.call("tasks.create", name="some task", type="training")["id"]
     doc = json.dumps(log_line(task, "x" * MIB, 0))

@@ -151,7 +151,7 @@ class TestRun:
         process = machines.by_hand("dataset_path=data", "nnodes=2", NODE_RANK="2", MASTER_ADDR="127.0.0.1")
         assert process.wait(60) == 2
         told = "nnodes=2 without an agent: set MASTER_PORT on each machine, NODE_RANK from 0 to 1; or let ClearML start the run on the "
-        assert machines.log("by-hand-2") == f"error: {told}registry enqueue\nNODE_RANK=2: must be int from 0 to 1\n"
+        assert machines.log("by-hand-2") == f"error: {told}machines: registry enqueue\nNODE_RANK=2: must be int from 0 to 1\n"
 
 
 class Watched:

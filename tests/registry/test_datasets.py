@@ -231,7 +231,7 @@ class TestPublishedByARun:
         assert not task.get_user_properties()
 
     def test_nothing_is_no_dataset(self, folder: Path, task: clearml.Task) -> None:
-        with pytest.raises(DataError, match="holds no file"):
+        with pytest.raises(DataError, match="contains no file"):
             self.publish(folder, task)
 
 

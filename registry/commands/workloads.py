@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.names import Names
+from harness.aliases import Names
 
 from .. import completion, workload
 from ..console import print_json, print_table, say

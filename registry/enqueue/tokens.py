@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from harness.aliases import Names
 from harness.grammar import expand, token
-from harness.names import Names
 from harness.params import RESERVED, names_of
 from harness.settings import nearest
 from harness.workload import Declaration

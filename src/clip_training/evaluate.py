@@ -6,7 +6,7 @@ python -m clip_training.evaluate folder=pairs model.name=ViT-B-32 model.pretrain
 from __future__ import annotations
 
 if __name__ == "__main__":  # before PyTorch is imported, so that a wrong command line fails at once
-    from harness.door import enter
+    from harness.entry import enter
 
     enter("clip", "evaluate", __doc__)
 

@@ -6,7 +6,7 @@ python -m clip_training.export init_from=RN50.pt
 from __future__ import annotations
 
 if __name__ == "__main__":  # before PyTorch is imported, so that a wrong command line fails at once
-    from harness.door import enter
+    from harness.entry import enter
 
     enter("clip", "export", __doc__)
 

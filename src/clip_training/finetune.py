@@ -8,7 +8,7 @@ Options (key=value, or --key value):
 from __future__ import annotations
 
 if __name__ == "__main__":  # before PyTorch is imported, so that a wrong command line fails at once
-    from harness.door import enter
+    from harness.entry import enter
 
     enter("clip", "finetune", __doc__)
 

@@ -8,7 +8,7 @@ The data are img/, text/ and npz/ (see clip_training.npz), or image-text pairs i
 from __future__ import annotations
 
 if __name__ == "__main__":  # before PyTorch is imported, so that a wrong command line fails at once
-    from harness.door import enter
+    from harness.entry import enter
 
     enter("clip", "finetune_vpt", __doc__)
 

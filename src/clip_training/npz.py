@@ -8,7 +8,7 @@ An .npz file holds `data`, float16 (3, S, S): the image, cropped and normalised 
 from __future__ import annotations
 
 if __name__ == "__main__":  # before PyTorch is imported, so that a wrong command line fails at once
-    from harness.door import enter
+    from harness.entry import enter
 
     enter("clip", "make_npz", __doc__)
 

@@ -16,8 +16,8 @@ from filelock import FileLock
 
 from harness.cache import cache_folder
 from harness.errors import DataError, StoreError
-from harness.s3 import Place
-from harness.storage import place
+from harness.s3 import Location
+from harness.storage import locate
 
 from .file_trees import FileTree, is_hidden
 
@@ -39,13 +39,13 @@ class Stream(FileTree):
     """
 
     def __init__(self, uri: str, limit: int) -> None:
-        root = place(uri)
+        root = locate(uri)
         entries = root.objects()
         if not entries:
             raise DataError(f"data.stream={uri}: nothing is stored below it")
         self.entries = {PurePosixPath(name): (int(entry["Size"]), str(entry["ETag"])) for name, entry in sorted(entries.items())}
         self.root = dataclasses.replace(root)  # a copy without open connections, which loader processes would share after a fork
-        self.opened: tuple[int, Place] | None = None
+        self.opened: tuple[int, Location] | None = None
         self.cache = Cache(cache_folder() / "streams", limit)
 
     def __str__(self) -> str:
@@ -93,7 +93,7 @@ class Stream(FileTree):
             raise
 
     @property
-    def place(self) -> Place:
+    def place(self) -> Location:
         """The root with connections of this process: a forked loader process must not use those of its parent."""
         if self.opened is None or self.opened[0] != os.getpid():
             self.opened = os.getpid(), dataclasses.replace(self.root)

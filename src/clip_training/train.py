@@ -8,7 +8,7 @@ The defaults are the paper's. nproc_per_node=N uses N GPUs. Options (key=value, 
 from __future__ import annotations
 
 if __name__ == "__main__":  # before PyTorch is imported, so that a wrong command line fails at once
-    from harness.door import enter
+    from harness.entry import enter
 
     enter("clip", "train", __doc__)
 

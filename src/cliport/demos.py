@@ -9,7 +9,7 @@ The command can be stopped at any time and continues where it stopped; it never 
 from __future__ import annotations
 
 if __name__ == "__main__":  # before PyTorch is imported, so that a mistake in the command line is reported at once
-    from harness.door import enter
+    from harness.entry import enter
 
     enter("cliport", "demos", __doc__)
 

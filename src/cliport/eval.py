@@ -8,7 +8,7 @@ First validate all checkpoints (mode=val checkpoint_type=val_missing), then test
 from __future__ import annotations
 
 if __name__ == "__main__":  # before PyTorch is imported, so that a mistake in the command line is reported at once
-    from harness.door import enter
+    from harness.entry import enter
 
     enter("cliport", "eval", __doc__)
 

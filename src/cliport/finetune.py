@@ -10,7 +10,7 @@ weights that are not given are the checkpoint's. Options (key=value):
 from __future__ import annotations
 
 if __name__ == "__main__":  # before PyTorch is imported, so that a mistake in the command line is reported at once
-    from harness.door import enter
+    from harness.entry import enter
 
     enter("cliport", "finetune", __doc__)
 

@@ -8,7 +8,7 @@ An interrupted run continues from its last checkpoint. Options (key=value):
 from __future__ import annotations
 
 if __name__ == "__main__":  # before PyTorch is imported, so that a mistake in the command line is reported at once
-    from harness.door import enter
+    from harness.entry import enter
 
     enter("cliport", "train", __doc__)
 

@@ -1,8 +1,8 @@
-"""The agent that a run belongs to. Once it is gone, by kill -9 for instance, nobody ends the run, nor tells the server of its end: so the
-run ends with it.
+"""The clearml-agent that started this run. Once it is gone (kill -9, for example), nothing would end the run or report its end to the
+server, so the run ends itself.
 
-clearml-agent starts a task's script as its child, or as the child of a second agent process (`execute`), which stays where it follows the
-task's output. In a container the agent is outside, and is not seen.
+clearml-agent starts a task's script as its own child, or as the child of a second agent process (`execute`) that follows the task's
+output. From inside a container the agent is not visible.
 """
 
 from __future__ import annotations
@@ -15,46 +15,47 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from .guard import parent_of
+from .reasons import STOPPED
 
 LOOK = 5.0
-"""Seconds between two looks at the agent."""
+"""Seconds between two checks of the agent."""
 NAMES = {"clearml-agent", "clearml_agent"}
-STOPPED = "stopped by SIGTERM"
+BY_OWN_SIGNAL = f"{STOPPED} SIGTERM"
 
 
 class Agent:
-    """Watches whether the processes between this one and its agent are what they were."""
+    """Watches whether the processes between this one and its agent are still the same."""
 
     def __init__(self, descent: Mapping[int, int]) -> None:
-        """Remember the `descent`: each process's parent, from this one up to the agent; nothing to watch if there is none."""
+        """Remember the `descent`: the parent of each process, from this one up to the agent. If it is empty, there is nothing to watch."""
         self.descent, self.gone = dict(descent), False
 
     @property
     def pid(self) -> int | None:
-        """The agent's process; None where none is seen."""
+        """The agent's process ID; None if no agent is visible."""
         return next(reversed(self.descent.values()), None)
 
     def watch(self) -> None:
-        """From now on: if the agent goes, this process gets a SIGTERM."""
+        """From now on, send this process a SIGTERM if the agent goes away."""
         if self.descent:
             threading.Thread(target=self.look, name="agent", daemon=True).start()
 
     def look(self) -> None:
-        """The thread. A process whose parent has ended gets another one at once."""
+        """Run in the thread. A process whose parent has ended gets a new parent at once, so a changed parent means an ended one."""
         while all(parent_of(pid) == parent for pid, parent in self.descent.items()):
             time.sleep(LOOK)
         self.gone = True
         os.kill(os.getpid(), signal.SIGTERM)
 
     def why(self, reason: str) -> str:
-        """Why the run ended, if the signal was this object's own."""
-        return reason.replace(STOPPED, "its agent is gone", 1) if self.gone and reason.startswith(STOPPED) else reason
+        """The reason for the run's end, corrected if it was this object that sent the signal."""
+        return reason.replace(BY_OWN_SIGNAL, "its agent is gone", 1) if self.gone and reason.startswith(BY_OWN_SIGNAL) else reason
 
 
 def descent() -> dict[int, int]:
-    """Each process's parent, from this one up to the agent that started it; empty without one.
+    """The parent of each process, from this one up to the agent that started it; empty if no agent did.
 
-    An agent's own agent counts, whoever started that one does not: a closed terminal ends no run.
+    An agent started by another agent counts as well; whatever started the topmost one does not: closing its terminal must not end the run.
     """
     links: dict[int, int] = {}
     found: dict[int, int] = {}
@@ -77,6 +78,6 @@ def is_agent(pid: int) -> bool:
 
 
 def is_agents(argv: Sequence[str]) -> bool:
-    """Whether a command line is clearml-agent's own, not that of who starts it, like `sudo clearml-agent ..`."""
+    """Whether a command line is that of clearml-agent itself, not of a program that starts it (`sudo clearml-agent ..`)."""
     program, *words = (Path(word).name for word in argv[:5])
     return program in NAMES or (program.startswith("python") and not NAMES.isdisjoint(words))

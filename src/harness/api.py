@@ -1,4 +1,4 @@
-"""Requests to the ClearML server through the session of a task of the SDK's, as plain end points."""
+"""Requests to the endpoints of the ClearML server, through the session that an SDK task holds."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .errors import ServerError
 
 
 def connect() -> Any:
-    """A session without a task, which tries a request again once."""
+    """A session without a task; it retries a failed request once."""
     from clearml.backend_api import Session
 
     retries = dict.fromkeys(("total", "connect", "read", "redirect", "status"), 1)
@@ -17,14 +17,14 @@ def connect() -> Any:
 
 
 def request(task: Any, action: str, /, **body: Any) -> dict[str, Any]:
-    """Ask an end point of the server's service `tasks`, or of the one before its dot, and return its data.
+    """Call an endpoint of the service `tasks`, or of the service named before the dot, and return the data of its response.
 
     Raises:
-        ServerError: it refuses.
+        ServerError: the server refuses the request.
     """
     service, _, name = action.rpartition(".")
     response = task.session.send_request(service or "tasks", name, json=body)
     if not response.ok:
-        raise ServerError(f"the ClearML server refuses {service or 'tasks'}.{name}: {response.text}")
+        raise ServerError(f"the ClearML server refused {service or 'tasks'}.{name}: {response.text}")
     data: dict[str, Any] = response.json()["data"]
     return data

@@ -1,7 +1,7 @@
-"""The cache of datasets on this machine: filled once by one process, checked, and looked over at each use.
+"""The cache of datasets on this machine: one process fetches a dataset, verifies it, and each use checks it for changes.
 
-A set is complete when its manifest lies beside its folder, and then usable by whoever can read it. What was changed in it is noticed by
-sizes and times (HARNESS_VERIFY=1: by reading everything); the set is then fetched again, and what was changed is kept aside.
+A dataset is complete once its manifest exists beside its folder; from then on anyone who can read it can use it. Changed files are
+detected by size and time (with HARNESS_VERIFY=1, by contents): the dataset is then fetched again, and the changed files are kept.
 """
 
 from __future__ import annotations
@@ -25,35 +25,35 @@ from .manifest import Changes, Manifest, listed
 log = logging.getLogger(__name__)
 
 VERIFY = "HARNESS_VERIFY"
-"""Environment variable: read every file of a set at each use."""
+"""Environment variable: verify the contents of every file at each use."""
 ATTEMPTS = 2
-"""How often a set that arrives damaged is fetched."""
+"""How many times a dataset that arrives damaged is fetched."""
 NO_PLACE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
 
 Download = Callable[[Path], Mapping[str, str | None]]
-"""Fills the folder that it is given, and returns the SHA-256, if known, that each file (relative path) must have."""
+"""Fills the given folder, and returns the SHA-256 that each file (by relative path) must have, or None where it is unknown."""
 
 
 @dataclass(frozen=True)
-class Dataset:
+class LocalDataset:
     """A dataset that is on this machine."""
 
     identity: str
-    """What fixes its contents: a ClearML ID, an S3 address with a digest, or a folder."""
+    """What determines its contents: a ClearML ID, an S3 address with a digest, or a folder."""
     folder: Path
 
 
 def cache_folder() -> Path:
-    """HARNESS_CACHE, by default a folder in the user's cache."""
+    """The folder named by HARNESS_CACHE; by default one in the user's cache."""
     root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(os.environ.get("HARNESS_CACHE") or Path(root) / "clearml-workloads")
 
 
 def once(folder: Path, download: Download) -> Path:
-    """Fill `folder` if this machine does not have it yet, or not as it was: one process does, the others wait.
+    """Fill `folder` unless this machine already has it, unchanged. One process fills it; others wait.
 
     Raises:
-        DataError: it arrives damaged, cannot be stored, or is not complete where this user may not write.
+        DataError: the dataset arrives damaged, cannot be stored, or is incomplete in a folder where this user cannot write.
     """
     fault = None
     try:
@@ -61,36 +61,36 @@ def once(folder: Path, download: Download) -> Path:
             return folder
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.with_name(f"{folder.name}.lock")):
-            if (fault := fault_of(folder)) is not None:  # others may have waited for the same
+            if (fault := fault_of(folder)) is not None:  # another process may have filled it while this one waited
                 renew(folder, download, fault)
     except OSError as error:
-        remedy = "; HARNESS_CACHE names another folder for the cache" if error.errno in NO_PLACE else ""
-        what = f"{fault}; the set cannot be stored there" if fault else "it cannot be read"
+        remedy = "; set HARNESS_CACHE to use another cache folder" if error.errno in NO_PLACE else ""
+        what = f"{fault}, and it cannot be stored there" if fault else "it cannot be read"
         raise DataError(f"dataset {folder.name} in the cache {folder.parent}: {what}: {error}{remedy}") from error
     return folder
 
 
 def fault_of(folder: Path) -> str | None:
-    """Why a folder is not a complete set as it was fetched, or None; to find that out, nothing needs to be written.
+    """Why a folder is not the complete dataset that was fetched, or None. Finding out needs no write access.
 
     Raises:
-        OSError: this user may not read all of it.
+        OSError: this user cannot read all of it.
     """
     try:
         known = manifest.read(folder)
         found = Changes() if known is None else differences(folder, known)
     except FileNotFoundError:
-        known = None  # another process puts a new one into its place at this moment
+        known = None  # another process is replacing it right now
     if known is None:
-        return "it is not there as a whole"
+        return "it is incomplete"
     if found.unreadable:
-        raise PermissionError(errno.EACCES, f"this user may not read {listed(found.unreadable)}", str(folder))
+        raise PermissionError(errno.EACCES, f"this user cannot read {listed(found.unreadable)}", str(folder))
     if found.altered:
         return f"changed since it was fetched: {listed(found.altered)}"
     if found.added:
-        log.warning("%s holds %s, which the dataset does not have; left there", folder, listed(found.added))
+        log.warning("%s contains %s, which is not part of the dataset; it is left there", folder, listed(found.added))
     if found.touched:
-        with contextlib.suppress(OSError):  # whoever may not write reads them again the next time
+        with contextlib.suppress(OSError):  # a user who cannot write reads them again the next time
             manifest.write(folder, known | manifest.taken(folder, found.touched))
     return None
 
@@ -100,12 +100,12 @@ def differences(folder: Path, known: Manifest) -> Changes:
 
 
 def renew(folder: Path, download: Download, fault: str) -> None:
-    """Fetch into a folder beside, which takes the place of what is there; what was changed there is kept."""
+    """Fetch into a folder beside `folder` and then replace it; files that somebody changed are kept."""
     beside, old = (folder.with_name(f"{folder.name}.{state}") for state in ("partial", "old"))
     for stale in (beside, old):
         shutil.rmtree(stale, ignore_errors=True)
     if known := manifest.read(folder):
-        log.warning("dataset %s in the cache %s: %s; the set is fetched again", folder.name, folder.parent, fault)
+        log.warning("dataset %s in the cache %s: %s; fetching it again", folder.name, folder.parent, fault)
     try:
         fetched = fetch(beside, folder.name, download)
         if known:
@@ -121,10 +121,10 @@ def renew(folder: Path, download: Download, fault: str) -> None:
 
 
 def fetch(beside: Path, name: str, download: Download) -> Manifest:
-    """Fill a new folder with what the dataset must hold, and say what that is.
+    """Fill a new folder with the dataset, and return its manifest.
 
     Raises:
-        DataError: it arrives damaged again and again.
+        DataError: files are damaged or missing, also after all attempts.
     """
     for left in reversed(range(ATTEMPTS)):
         beside.mkdir()
@@ -134,17 +134,17 @@ def fetch(beside: Path, name: str, download: Download) -> Manifest:
         if not damaged:
             return found
         if left:
-            log.warning("dataset %s: %s arrived damaged or not at all; fetched again", name, listed(damaged))
+            log.warning("dataset %s: %s arrived damaged or not at all; fetching again", name, listed(damaged))
             shutil.rmtree(beside)
     raise DataError(f"dataset {name}: {len(damaged)} of {len(wanted)} files arrived damaged or not at all, e.g. {damaged[0]}")
 
 
 def keep(folder: Path, found: Changes) -> None:
-    """Move what somebody changed in a folder, or put into it, to a folder beside."""
+    """Move files that somebody changed or added to a folder beside this one."""
     aside = folder.with_name(f"{folder.name}.changed-{time.strftime('%Y%m%d-%H%M%S')}")
     for name in [*found.altered, *found.added]:
         if os.path.lexists(folder / name):
             (aside / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).replace(aside / name)
     if aside.exists():
-        log.warning("what was changed in %s is kept in %s", folder, aside)
+        log.warning("the changed files of %s are kept in %s", folder, aside)

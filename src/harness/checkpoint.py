@@ -1,7 +1,7 @@
-"""Checkpoints: written whole, found again, never trusted when torn.
+"""Checkpoints: written atomically, found again, and never trusted when incomplete.
 
-`step=00000100.ckpt` is the file that the caller wrote, `step=00000100.json` its manifest, which is written last. A file without
-a manifest, or one that differs from it, was interrupted and is passed over.
+`step=00000100.ckpt` is the file that the caller wrote, `step=00000100.json` its manifest, which is written last. A checkpoint
+without a manifest, or that differs from its manifest, was interrupted while being written, and is skipped.
 """
 
 from __future__ import annotations
@@ -17,14 +17,17 @@ from .files import replaced, sha256, write_json
 
 log = logging.getLogger(__name__)
 
+CHECKPOINTS = "checkpoints"
+"""The folder below a run's that holds its checkpoints."""
+
 
 class Checkpoints:
     """The checkpoints of one run, in a folder.
 
     Args:
-        folder: where they are; made at the first save.
-        keep: how many of the newest are kept.
-        uploaded: called with each saved file and its manifest, to take it elsewhere.
+        folder: where they are stored; created by the first save.
+        keep: how many of the newest to keep.
+        uploaded: called with each saved file and its manifest, to copy it elsewhere.
     """
 
     def __init__(self, folder: Path, keep: int = 2, uploaded: Callable[[Path, Mapping[str, Any]], None] | None = None) -> None:
@@ -33,15 +36,15 @@ class Checkpoints:
         self.uploaded = uploaded
 
     def save(self, step: int, write: Callable[[Path], object], metrics: Mapping[str, float] | None = None) -> Path:
-        """Let `write` fill a new checkpoint file.
+        """Save a new checkpoint with `write`.
 
         Args:
-            step: optimizer steps done.
-            write: is given the path to write to.
-            metrics: kept in the manifest.
+            step: the number of optimizer steps done.
+            write: called with the path to write to.
+            metrics: recorded in the manifest.
 
         Raises:
-            CheckpointError: when it cannot be written; older checkpoints stay.
+            CheckpointError: it cannot be written; older checkpoints remain.
         """
         path = self.folder / f"step={step:08d}.ckpt"
         try:
@@ -57,10 +60,12 @@ class Checkpoints:
             }
             write_json(path.with_suffix(".json"), manifest)
         except OSError as error:
-            raise CheckpointError(f"checkpoint {path} could not be written: {error}; earlier ones are kept") from error
-        whole = [each for each in self.newest_first() if each.with_suffix(".json").exists()]  # another program's have none, and stay
+            raise CheckpointError(f"checkpoint {path} could not be written: {error}; earlier checkpoints are kept") from error
+        whole = [
+            each for each in self.newest_first() if each.with_suffix(".json").exists()
+        ]  # checkpoints of other programs have none, and are left alone
         for old in whole[self.keep :]:
-            old.with_suffix(".json").unlink(missing_ok=True)  # first, so that a kill between the two leaves a file that is passed over
+            old.with_suffix(".json").unlink(missing_ok=True)  # first, so that a kill between the two leaves a file that is skipped
             old.unlink(missing_ok=True)
         if self.uploaded is not None:
             self.uploaded(path, manifest)
@@ -70,45 +75,45 @@ class Checkpoints:
         return sorted(self.folder.glob("step=*.ckpt"), reverse=True)
 
     def latest(self) -> Path | None:
-        """The newest whole checkpoint, or None; torn ones are named in a warning."""
+        """The newest complete checkpoint, or None. A warning names each incomplete one."""
         for path in self.newest_first():
             damage = damage_of(path)
             if damage is None:
                 return path
-            log.warning("checkpoint %s is passed over: %s", path, damage)
+            log.warning("skipping checkpoint %s: %s", path, damage)
         return None
 
 
 def step_of(path: Path) -> int:
-    """The step of a checkpoint, by its name."""
+    """The step in a checkpoint's name."""
     return int(path.stem.partition("=")[2])
 
 
 def damage_of(path: Path) -> str | None:
-    """What is wrong with a checkpoint according to its manifest, or None."""
+    """How a checkpoint differs from its manifest, or None."""
     try:
         manifest = json.loads(path.with_suffix(".json").read_text())
         size, digest = manifest["bytes"], manifest["sha256"]
     except FileNotFoundError:
-        return "it has no manifest, so its writing was interrupted"
+        return "it has no manifest, so it was not written completely"
     except (ValueError, KeyError, TypeError, OSError):
         return "its manifest cannot be read"
     if path.stat().st_size != size:
-        return f"it has {path.stat().st_size} bytes where its manifest says {size}"
-    return None if sha256(path) == digest else "its contents differ from its manifest's SHA-256"
+        return f"it has {path.stat().st_size} bytes, but its manifest says {size}"
+    return None if sha256(path) == digest else "its contents do not match the SHA-256 in its manifest"
 
 
 PUBLISHED = ("weights.pt", "best.ckpt", "last.ckpt")
-"""What runs call the files of weights that others shall take, the first choice first."""
+"""File names under which runs publish their weights, in order of preference."""
 
 
 def find_weights(source: Path) -> Path:
-    """The file of weights that a person means by a file or a folder: of a run's what it published, else its newest checkpoint.
+    """The weights file that a file or folder stands for: of a run's folder, the weights it published, else its newest checkpoint.
 
     Raises:
         CheckpointError: as `find`.
     """
-    for folder in (source, source / "checkpoints"):
+    for folder in (source, source / CHECKPOINTS):
         for name in PUBLISHED:
             if (folder / name).is_file():
                 return folder / name
@@ -116,21 +121,21 @@ def find_weights(source: Path) -> Path:
 
 
 def find(source: Path) -> Path:
-    """The checkpoint that a person means by a file or a folder (a run's, or its `checkpoints/`).
+    """The checkpoint that a file or folder (a run's, or its `checkpoints/`) stands for.
 
     Raises:
-        CheckpointError: naming what is there and what was wrong with it.
+        CheckpointError: there is none that can be used; it lists what is there.
     """
     if source.is_file():
-        ours = source.match("step=*.ckpt") and source.with_suffix(".json").exists()  # other files' neighbours are no manifests
+        ours = source.match("step=*.ckpt") and source.with_suffix(".json").exists()  # a .json file beside any other file is not a manifest
         damage = damage_of(source) if ours else None
         if damage:
             raise CheckpointError(f"checkpoint {source} cannot be used: {damage}")
         return source
     if not source.exists():
         raise CheckpointError(f"{source} does not exist; name a checkpoint file, a run's folder or a task ID")
-    for folder in (source, source / "checkpoints"):
+    for folder in (source, source / CHECKPOINTS):
         if (found := Checkpoints(folder).latest()) is not None:
             return found
     there = ", ".join(sorted(path.name for path in source.iterdir())[:10]) or "nothing"
-    raise CheckpointError(f"no whole checkpoint (step=*.ckpt with its .json) in {source}, which holds {there}")
+    raise CheckpointError(f"no complete checkpoint (step=*.ckpt with its .json) in {source}, which contains {there}")

@@ -1,4 +1,4 @@
-"""A command as a program of its own: `python -m package.command key=value`, in Hydra's grammar, into typed settings."""
+"""A standalone program with typed settings: `python -m package.command key=value`, in Hydra's grammar."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from .settings import describe, merge
 
 
 def settings_of(schema: type, tokens: Sequence[str], problems: Iterable[str] = (), file: Path | None = None) -> Any:
-    """An instance of `schema` with the values of a YAML file and, above them, of the tokens.
+    """An instance of `schema` with the values of a YAML file, overridden by those of the tokens.
 
     Args:
         schema: a settings class.
-        tokens: `key=value` each.
-        problems: found before, told together with those found here.
-        file: YAML, or None.
+        tokens: each `key=value`.
+        problems: found earlier, to be reported together with those found here.
+        file: a YAML file, or None.
 
     Raises:
-        ParameterError: with every token that cannot be read, unknown key and wrong value, each with the nearest right name.
+        ParameterError: listing every unreadable token, unknown key (with the closest known one) and invalid value.
     """
     arguments, unreadable = read(tokens)
     told = [*problems, *unreadable]
@@ -40,13 +40,13 @@ def settings_of(schema: type, tokens: Sequence[str], problems: Iterable[str] = (
 
 
 def main(schema: type, run: Callable[[Any], object], usage: str, understood: Callable[[type, Sequence[str]], Any] = settings_of) -> None:
-    """Run a command line, and end with one error and exit code 2 where it is wrong.
+    """Run a command line; if it is wrong, print one error and exit with code 2.
 
     Args:
         schema: the command's settings class.
-        run: is given what `understood` made of the arguments.
-        usage: what `--help` says above the settings.
-        understood: `schema` and arguments to settings.
+        run: called with the result of `understood`.
+        usage: the text of `--help` above the list of settings.
+        understood: turns `schema` and the arguments into settings.
     """
     tokens = sys.argv[1:]
     if {"-h", "--help"} & set(tokens):

@@ -1,8 +1,8 @@
-"""Datasets on this machine: fetched once, checked, shared by every run.
+"""Datasets on this machine: fetched once, verified, shared by all runs.
 
-A dataset is named by a ClearML dataset ID, an alias (a ClearML dataset's name: its newest finished version), `task:<task id>`
-(what that task published), `s3://bucket/prefix` (`storage` says how stores are named), or a local folder, which is used where it is.
-What is fetched goes to the cache under the ID that names its contents, with a manifest of checksums that is written last.
+A dataset is named by a ClearML dataset ID, a ClearML dataset's name (its newest finished version), `task:<task id>` (the dataset that
+this task published), `s3://bucket/prefix` (see `storage` for the forms of addresses), or a local folder, which is used in place.
+What is fetched goes to the cache under an ID that identifies its contents, with a manifest of checksums that is written last.
 """
 
 from __future__ import annotations
@@ -16,64 +16,64 @@ from pathlib import Path
 from typing import Any
 
 from . import requeue
-from .cache import Dataset, cache_folder, once
+from .cache import LocalDataset, cache_folder, once
 from .errors import DataError, StoreError
 from .manifest import inside
 from .s3 import SCHEME, fetch_s3
-from .storage import place, share
+from .storage import locate, share
 from .tree import Tree, named, staged, survey, told
 
 log = logging.getLogger(__name__)
 
 PUBLIC_PROJECT = "[ClearML] public-dataset"
 PUBLISHED = "dataset_id"
-"""User property of a task: the dataset that it published."""
+"""The user property in which a task notes the dataset that it published."""
 WAIT = 5.0
-"""Seconds between two looks at a task that is waited for."""
+"""Seconds between two checks of a task that a run waits for."""
 
 
-def materialise(source: str | None, path: str | None) -> Dataset:
-    """Bring a dataset onto this machine.
+def materialise(source: str | None, path: str | None) -> LocalDataset:
+    """Make a dataset available on this machine.
 
     Args:
-        source: what `dataset_id` names, or None.
-        path: with a source, where the data shall appear (a link); alone, the folder that is the data.
+        source: the value of `dataset_id`, or None.
+        path: with a source, where to create a link to the data; alone, the folder that contains the data.
 
     Raises:
-        HarnessError: naming what is missing or damaged, or the store that does not give it.
+        HarnessError: the dataset is missing or damaged, or its store does not deliver it.
     """
     if source is None or Path(source).is_dir():
         found = local(Path(source or path or "."))
         return found if source is None else linked(found, path)
     if source.startswith(SCHEME):
-        return linked(fetch_s3(place(source), cache_folder() / "datasets"), path)
+        return linked(fetch_s3(locate(source), cache_folder() / "datasets"), path)
     return linked(fetch_clearml(clearml_id(source)), path)
 
 
-def local(folder: Path) -> Dataset:
+def local(folder: Path) -> LocalDataset:
     if not folder.is_dir():
         raise DataError(f"dataset_path={folder}: there is no such folder")
     if not any(folder.iterdir()):
         raise DataError(f"dataset_path={folder}: the folder is empty")
-    return Dataset(str(folder.resolve()), folder.resolve())
+    return LocalDataset(str(folder.resolve()), folder.resolve())
 
 
-def linked(dataset: Dataset, path: str | None) -> Dataset:
-    """Let the data appear at `path` as well."""
+def linked(dataset: LocalDataset, path: str | None) -> LocalDataset:
+    """Link the data at `path`, if one is given."""
     if path is None or Path(path).resolve() == dataset.folder.resolve():
         return dataset
     place = Path(path)
     if place.is_symlink():
         place.unlink()
     elif place.exists():
-        raise DataError(f"dataset_path={path}: something is there already; name a new path, or leave dataset_id out to use it")
+        raise DataError(f"dataset_path={path}: it exists already; choose a new path, or leave dataset_id out to use what is there")
     place.parent.mkdir(parents=True, exist_ok=True)
     place.symlink_to(dataset.folder)
-    return Dataset(dataset.identity, place.absolute())
+    return LocalDataset(dataset.identity, place.absolute())
 
 
 def clearml_id(source: str) -> str:
-    """The ID of the dataset that an ID, a name or `task:<task id>` means."""
+    """The ID of the dataset that an ID, a name or `task:<task id>` stands for."""
     if source.startswith("task:"):
         return published_by(source.removeprefix("task:"))
     if re.fullmatch(r"[0-9a-f]{32}", source):
@@ -82,12 +82,12 @@ def clearml_id(source: str) -> str:
 
     found = ClearMLDataset.list_datasets(partial_name=f"^{re.escape(source)}$", only_completed=True)
     if not found:
-        raise DataError(f"dataset_id={source}: no finished dataset has this ID or name, and it is no folder")
+        raise DataError(f"dataset_id={source}: there is no finished dataset with this ID or name, and no such folder")
     return str(max(found, key=lambda entry: entry["created"])["id"])
 
 
 def published_by(task_id: str) -> str:
-    """The dataset that a task published, waiting for the task while it is queued or running."""
+    """The dataset that a task published; waits while the task is queued or running."""
     from clearml import Task
 
     task = finished_task(Task, task_id)
@@ -98,10 +98,10 @@ def published_by(task_id: str) -> str:
 
 
 def finished_task(tasks: Any, task_id: str) -> Any:
-    """A task once it has finished well.
+    """A task, once it has completed.
 
     Raises:
-        DataError: when there is no such task, or it failed or was stopped.
+        DataError: there is no such task, or it failed or was stopped.
     """
     told, comeback = False, requeue.Comeback()
     while True:
@@ -113,15 +113,15 @@ def finished_task(tasks: Any, task_id: str) -> Any:
         if status in {"completed", "published", "closed"}:
             return task
         if status not in {"queued", "in_progress"} and not comeback.awaited(requeue.look(task, task_id)):
-            raise DataError(f"task:{task_id}: the task {task.name!r} is {status}, so what it should have made is missing")
+            raise DataError(f"task:{task_id}: the task {task.name!r} is {status}, so its result is missing")
         if not told:
-            log.warning("waiting for the task %s (%s), which is %s", task.name, task_id, status)
+            log.warning("waiting for task %s (%s), which is %s", task.name, task_id, status)
             told = True
         time.sleep(WAIT)
 
 
-def fetch_clearml(dataset_id: str) -> Dataset:
-    """Fetch a ClearML dataset into the cache, each file checked against the hash that the dataset states."""
+def fetch_clearml(dataset_id: str) -> LocalDataset:
+    """Fetch a ClearML dataset into the cache, and verify each file by the hash in the dataset."""
     from clearml import Dataset as ClearMLDataset
     from clearml import Task
 
@@ -140,7 +140,7 @@ def fetch_clearml(dataset_id: str) -> Dataset:
         check_stored(task, what, archives(dataset))
         log.warning("fetching dataset %s (%s)", dataset.name, dataset_id)
         share()
-        for copy in copies:  # what came from it was damaged: the SDK looks at the sizes of its own copy's files only
+        for copy in copies:  # the last attempt was damaged, and the SDK checks nothing but file sizes in its own copy
             shutil.rmtree(copy, ignore_errors=True)
         try:
             copies.append(Path(dataset.get_local_copy()))
@@ -149,21 +149,21 @@ def fetch_clearml(dataset_id: str) -> Dataset:
         shutil.copytree(copies[-1], beside, dirs_exist_ok=True)
         return {**dict.fromkeys(dataset.link_entries_dict), **{name: entry.hash for name, entry in dataset.file_entries_dict.items()}}
 
-    return Dataset(dataset_id, once(cache_folder() / "datasets" / dataset_id, download))
+    return LocalDataset(dataset_id, once(cache_folder() / "datasets" / dataset_id, download))
 
 
 def archives(dataset: Any) -> set[str]:
-    """The artifacts that hold a dataset's own files; other files are its parents'."""
+    """The artifacts that contain the dataset's own files; all other files belong to its parents."""
     return {entry.artifact_name for entry in dataset.file_entries_dict.values() if entry.parent_dataset_id == dataset.id}
 
 
 def check_stored(task: Any, what: str, names: Iterable[str]) -> None:
-    """Whether a dataset's task has these artifacts, and S3 those that are there.
+    """Check that a dataset's task has these artifacts, and that those in S3 are there.
 
-    The SDK finishes a dataset whose upload failed, and tries a store that is silent or refuses for minutes.
+    The SDK finalizes a dataset even if its upload failed, and keeps trying an unresponsive or refusing store for minutes.
 
     Raises:
-        DataError: one is not there, is not whole, or is not given.
+        DataError: an artifact is missing, incomplete, or refused by its store.
     """
     for name in names:
         artifact = task.artifacts.get(name)
@@ -171,7 +171,7 @@ def check_stored(task: Any, what: str, names: Iterable[str]) -> None:
             raise DataError(f"{what}: its archive {name} was never stored at {task.output_uri}")
         if artifact.url.startswith(SCHEME):
             try:
-                size = place(artifact.url).entry()["ContentLength"]
+                size = locate(artifact.url).entry()["ContentLength"]
             except StoreError as error:
                 raise DataError(f"{what}: {error}") from error
             if size != artifact.size:
@@ -179,22 +179,22 @@ def check_stored(task: Any, what: str, names: Iterable[str]) -> None:
 
 
 def publish(folder: Path, name: str, project: str, tags: tuple[str, ...], task: Any) -> str:
-    """Make a finished ClearML dataset of a folder, note it at the task that made it, and return its ID.
+    """Publish a folder as a finished ClearML dataset, record it in the task that made it, and return its ID.
 
-    Its files go where that task's artifacts go.
+    Its files are stored where the task's artifacts are.
 
     Raises:
-        DataError: the folder holds nothing, or what no dataset can hold; or the files did not arrive: the dataset is then marked as failed.
+        DataError: the folder is empty or contains what no dataset can store, or the upload failed (the dataset is then marked as failed).
     """
     from clearml import Dataset as ClearMLDataset
     from clearml import Task
 
     tree = survey(folder)
     if tree.lost or not tree.files:
-        held = f"no dataset can hold what is in {folder}:{told(tree.lost)}" if tree.lost else f"{folder} holds no file"
+        held = f"a dataset cannot store what is in {folder}:{told(tree.lost)}" if tree.lost else f"{folder} contains no file"
         raise DataError(f"dataset {name} could not be published: {held}")
     if hollow := tree.hollow | dict.fromkeys(tree.empty, "is empty"):
-        log.warning("dataset %s is published without what has no contents in %s:%s", name, folder, told(hollow))
+        log.warning("dataset %s is published without these entries of %s, which have no contents:%s", name, folder, told(hollow))
     dataset = ClearMLDataset.create(dataset_name=name, dataset_project=project, dataset_tags=list(tags))
     try:
         store(dataset, tree, show_progress=False, output_url=task.output_uri)
@@ -202,16 +202,16 @@ def publish(folder: Path, name: str, project: str, tags: tuple[str, ...], task: 
         Task.get_task(task_id=dataset.id).mark_failed(status_reason=str(error), force=True)
         raise
     if not dataset.finalize():
-        raise DataError(f"dataset {name} could not be finished on the server")
+        raise DataError(f"dataset {name} could not be finalized on the server")
     task.set_user_properties(**{PUBLISHED: dataset.id})
     return str(dataset.id)
 
 
 def store(dataset: Any, tree: Tree, **options: Any) -> None:
-    """Upload a tree's files to a new dataset of the SDK's.
+    """Upload the files of a tree to a new dataset of the SDK.
 
     Raises:
-        DataError: they are not all there, or were changed meanwhile: the hashes were taken before.
+        DataError: not all of them arrived, or some were changed during the upload, after their hashes were computed.
     """
     from clearml import Task
 
@@ -221,10 +221,10 @@ def store(dataset: Any, tree: Tree, **options: Any) -> None:
         try:
             dataset.add_files(str(folder))
             dataset.upload(**options)
-        except ValueError as error:  # the SDK's, of a store that refuses
+        except ValueError as error:  # raised by the SDK when the store refuses
             raise DataError(f"{what}: {error}") from error
     if changed := tree.changes():
-        raise DataError(f"{what}: changed while it was being uploaded: {named(changed)}")
+        raise DataError(f"{what}: files changed during the upload: {named(changed)}")
     if left_out := list(tree.files.keys() - dataset.file_entries_dict.keys()):
         raise DataError(f"{what}: the SDK left out {named(left_out)}")
     check_stored(Task.get_task(task_id=dataset.id), what, archives(dataset))

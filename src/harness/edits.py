@@ -1,17 +1,18 @@
-"""What a task asks for: what it was given, and what a person has changed since it ran, or since the task ran that it is a clone of.
+"""The arguments of a task: those it was given, and what a person has edited since it ran, or since the task ran that it was cloned from.
 
-`Args` holds what was asked for, `Settings` what a run made of it: every setting. People and searches for hyper-parameters edit both on
-clones, so a run must tell an edit from what an earlier run wrote. It therefore notes what it writes into the sections in a configuration
-object, `as_run`, in the same request. ClearML copies it with a clone and keeps it at a reset; `Task.set_parameters`, which drops every
-parameter that it is not given, leaves it alone. A later run compares:
+`Args` holds the arguments as given, `Settings` every setting that a run resolved from them. People and hyper-parameter searches edit both
+on clones, so a run has to tell an edit from what an earlier run wrote. Therefore each run notes what it writes to these sections in a
+configuration object, `as_run`, in the same request. ClearML copies this object to clones and keeps it at a reset, and
+`Task.set_parameters`, which drops every parameter that it is not given, leaves it alone. A later run compares:
 
-- A value in `Args` or `Settings` that is not the noted one is an edit, and is what runs. If both are edited and differ, nothing runs.
-- An argument that was taken out of `Args` is no longer given. If a whole section is gone, `set_parameters` has dropped it, and what was
-  noted still holds.
-- `Datasets` and `as_run` itself only tell what was: a change there is refused with the place where it would count, and so are other
-  configuration objects, `General`, and keys of ours in other sections.
-- An original's name for a key, which no run writes, stands for the key, whose value it takes the place of unless that was edited, too.
-- Without a note no run has written on the task: all that stands in `Args` and `Settings` has been asked for.
+- A value in `Args` or `Settings` that differs from the note is an edit, and takes effect. If both are edited to different values, the run
+  is refused.
+- An argument that was removed from `Args` is no longer given. If a whole section is missing, `set_parameters` has dropped it, and the
+  noted values still hold.
+- `Datasets` and `as_run` itself are only a record: an edit there is refused, with a hint at the place that takes effect. The same is
+  true of other configuration objects, of `General`, and of this package's keys in other sections.
+- An alias of a key, which no run writes, stands for the key and replaces its value, unless that was edited as well.
+- Without a note, no run has written to the task: everything in `Args` and `Settings` was given.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from .aliases import Names
 from .errors import ParameterError
 from .grammar import on_task
-from .names import Names
 from .params import chosen_command, keys_of, names_of
 from .settings import nearest
 from .translation import meant_by
@@ -33,15 +34,15 @@ NOTE = "as_run"
 """The configuration object."""
 ASKED, MADE, USED = "Args", "Settings", "Datasets"
 SECTIONS = (ASKED, MADE, USED)
-"""The sections that a run writes."""
+"""The sections that runs write."""
 OTHERS = ("properties", "launch_multi_node")
-"""Those of ClearML's own, whatever they hold."""
+"""Sections of ClearML's own, which are ignored."""
 
 Sections = Mapping[str, Mapping[str, str]]
 
 
 def note(sections: Sections) -> str:
-    """The contents of `as_run` for what a run writes."""
+    """The contents of `as_run` for the sections that a run writes."""
     return json.dumps({"written": sections, "sha256": digest(sections)}, indent=1)
 
 
@@ -50,7 +51,7 @@ def digest(sections: Sections) -> str:
 
 
 def noted(text: str | None) -> Sections | None:
-    """What the run before wrote; None if there was none.
+    """What the previous run wrote; None if there was none.
 
     Raises:
         ParameterError: the note was edited.
@@ -65,13 +66,13 @@ def noted(text: str | None) -> Sections | None:
         whole = False
     if not whole:
         raise ParameterError(
-            [f"configuration object {NOTE!r} was edited: it only tells what ran; put it back, and edit Args/ or Settings/"]
+            [f"configuration object {NOTE!r} was edited, but it is only a record of what ran; restore it, and edit Args/ or Settings/"]
         )
     return written
 
 
 def asked(declaration: Declaration, sections: Sections, configuration: Mapping[str, str]) -> dict[str, str]:
-    """The arguments that a task asks for, by key.
+    """The arguments of a task, by key.
 
     Args:
         declaration: the task's workload.
@@ -79,33 +80,37 @@ def asked(declaration: Declaration, sections: Sections, configuration: Mapping[s
         configuration: the texts of its configuration objects.
 
     Raises:
-        ParameterError: naming every edit that would not count, and those that contradict each other.
+        ParameterError: listing every edit that would have no effect, and those that contradict each other.
     """
     command = chosen_command(declaration, sections.get(ASKED, {}).get("command") or None, [])
     names = names_of(declaration, command) if command else Names()
     ran = noted(configuration.get(NOTE))
     before = None if ran is None else {name: by_keys(ran[name], {}, names) for name in SECTIONS}
     known = keys_of(declaration)
-    problems = [f"configuration object {name!r}: a run reads none; edit Args/ or Settings/" for name in configuration if name != NOTE]
+    problems = [f"configuration object {name!r}: runs do not read it; edit Args/ or Settings/" for name in configuration if name != NOTE]
     problems += elsewhere(sections, known)
     now = {name: by_keys(sections.get(name, {}), ran[name] if ran else {}, names) for name in SECTIONS}
     if before is not None:
         if any(before[name] and not now[name] for name in SECTIONS):
             now = {name: {**before[name], **now[name]} for name in SECTIONS}
-        problems += [f"{MADE}/{key} was taken out, which changes nothing; give it a value" for key in before[MADE] if key not in now[MADE]]
+        problems += [f"{MADE}/{key} was removed, which has no effect; give it a value" for key in before[MADE] if key not in now[MADE]]
         if now[USED] != before[USED]:
             changed = sorted(key for key, _ in now[USED].items() ^ before[USED].items())
-            problems += [f"{USED}/{key} was edited: it only tells what was used; edit {ASKED}/{key}" for key in dict.fromkeys(changed)]
+            problems += [
+                f"{USED}/{key} was edited, but it is only a record of what was used; edit {ASKED}/{key}" for key in dict.fromkeys(changed)
+            ]
     edits = {name: edited(now[name], None if before is None else before[name]) for name in (ASKED, MADE)}
     problems += [f"{MADE}/{key}: there is no such key{nearest(key, known)}" for key in edits[MADE] if key not in known]
-    problems += contradictions(edits, known, "neither is what ran before" if before else "no run before tells which one was edited")
+    problems += contradictions(
+        edits, known, "neither equals the previous run's value" if before else "no previous run tells which one was edited"
+    )
     if problems:
         raise ParameterError(problems)
     return {**now[ASKED], **edits[MADE]}
 
 
 def by_keys(held: Mapping[str, str], before: Mapping[str, str], names: Names) -> dict[str, str]:
-    """A section with keys in place of other names for them. Of a name and its key that which was edited counts; if both were, both stay."""
+    """A section with its aliases replaced by keys. Of an alias and its key, the edited one counts; if both were edited, both stay."""
     found = dict(held)
     for name in held.keys() & names.aliases.keys():
         meant = meant_by(on_task(name, held[name]), names.aliases[name])
@@ -122,17 +127,17 @@ def edited(now: Mapping[str, str], before: Mapping[str, str] | None) -> dict[str
 
 
 def elsewhere(sections: Sections, known: Mapping[str, bool]) -> Iterator[str]:
-    """Values that look like edits where no run reads them."""
+    """Values that look like edits, in places that runs do not read."""
     for section, held in sections.items():
         if section not in {*SECTIONS, *OTHERS}:
             for key, value in held.items():
                 if section in {"", "General"} or key in known:
                     hint = "" if key in known else nearest(key, known)
-                    yield f"{section}/{key}={value}: a run reads {ASKED}/ and {MADE}/ alone; write {ASKED}/{key}{hint}"
+                    yield f"{section}/{key}={value}: runs read only {ASKED}/ and {MADE}/; write {ASKED}/{key}{hint}"
 
 
 def contradictions(edits: Sections, known: Mapping[str, bool], why: str) -> Iterator[str]:
-    """Keys that were given one value in Args and another one in Settings."""
+    """Keys with different values in Args and Settings."""
     for key, value in edits[MADE].items():
         other = edits[ASKED].get(key)
         if other is not None and meaning(key, value, known) != meaning(key, other, known):
@@ -140,5 +145,5 @@ def contradictions(edits: Sections, known: Mapping[str, bool], why: str) -> Iter
 
 
 def meaning(key: str, text: str, known: Mapping[str, bool]) -> Any:
-    """A value as the setting has it, so that 0.25 is 2.5e-1."""
+    """A value as its setting would hold it, so that 0.25 equals 2.5e-1."""
     return on_task(key, text).meant(known.get(key, True))

@@ -1,14 +1,15 @@
 """The exceptions of the harness.
 
-HarnessError            anything below: its message is meant for the person who started the run
+HarnessError            any of the following; the message is meant for the person who started the run
 ├── WorkloadError       a workload.yaml that cannot be read
 ├── ParameterError      arguments or settings that are wrong; `problems` lists all of them
 ├── DataError           a dataset that is missing, unfinished or damaged
-├── ServerError         a ClearML server that does not answer
-├── StoreError          an S3 store that does not answer, refuses, or has no such object
-├── ImageError          a run in the image of another environment
-├── CheckpointError     nothing to resume from, or a file that is not what it claims to be
-├── NotFiniteError      training that diverged, or a model whose answers are no numbers
+├── ServerError         a ClearML server that does not answer, or refuses
+├── StoreError          an S3 store that does not answer, refuses, or lacks the bucket or object
+├── ImageError          an image whose environment is not the one that the run needs
+├── CheckpointError     nothing to resume from, or a file that is damaged or of the wrong kind
+│   └── NoCheckpointError   a task that has uploaded none, or none that is recent enough
+├── NotFiniteError      training that diverged, or a model whose output is not finite
 └── LaunchError         a rank that could not be started or that failed
 """
 
@@ -18,7 +19,7 @@ from collections.abc import Sequence
 
 
 class HarnessError(Exception):
-    """A failure whose message tells what is wrong and what would be right."""
+    """An error whose message says what is wrong and how to put it right."""
 
 
 class WorkloadError(HarnessError):
@@ -38,27 +39,31 @@ class DataError(HarnessError):
 
 
 class ServerError(HarnessError):
-    """A ClearML server that does not answer."""
+    """A ClearML server that does not answer, or refuses."""
 
 
 class StoreError(HarnessError):
-    """An S3 store that does not answer, refuses, or has no such bucket or object."""
+    """An S3 store that does not answer, refuses, or lacks the bucket or object."""
 
 
 class ImageError(HarnessError):
-    """A run in the image of another environment."""
+    """An image whose environment is not the one that the run needs."""
 
 
 class CheckpointError(HarnessError):
-    """Nothing to resume from, or a file that is not what it claims to be."""
+    """Nothing to resume from, or a file that is damaged or of the wrong kind."""
+
+
+class NoCheckpointError(CheckpointError):
+    """A task that has uploaded no checkpoint, or none that is recent enough."""
 
 
 class NotFiniteError(HarnessError):
-    """Training that diverged, or a model whose answers are no numbers."""
+    """Training that diverged, or a model whose output is not finite."""
 
 
 class LaunchError(HarnessError):
-    """A rank that could not be started or that failed; `code` is the exit code to end with."""
+    """A rank that could not be started, or that failed; `code` is the exit code for the run."""
 
     def __init__(self, message: str, code: int = 1) -> None:
         self.code = code

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Files that are written atomically: completely or not at all."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from .numbers import plain
 
 @contextlib.contextmanager
 def replaced(path: Path) -> Iterator[Path]:
-    """A place beside `path` to write to; when the block ends well it is synced to disk and takes `path`'s name.
+    """A path beside `path` to write to. If the block succeeds, it is synced to disk and renamed to `path`.
 
-    After an error nothing of it is left and the old `path` stands.
+    After an error it is removed, and an existing `path` stays as it was.
     """
     beside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial")
     try:
@@ -44,7 +44,7 @@ def sync(path: Path) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` as JSON, whole or not at all; a number that is not finite becomes null."""
+    """Write `value` as JSON, atomically; a number that is not finite becomes null."""
     with replaced(path) as beside:
         beside.write_text(json.dumps(plain(value), indent=1, sort_keys=True, default=str, allow_nan=False) + "\n")
 

@@ -1,4 +1,4 @@
-"""Flags of a command line, `--key value`, as the tokens `key=value` that they stand for."""
+"""Command-line flags, `--key value`, converted to the tokens `key=value`."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from .grammar import literal, parsed
 
 
 def tokens_of(arguments: Sequence[str], known: Collection[str]) -> list[str]:
-    """`--key value`, `--key=value` and `--key`, which is True, as tokens; a value of a flag is one value, whatever signs are in it.
+    """Convert `--key value`, `--key=value` and `--key` (True) to tokens. The value of a flag is one value, whatever characters it contains.
 
     Args:
         arguments: flags and `key=value`, mixed.
-        known: names of settings, by which a flag alone is told from one whose value has a `=` in it.
+        known: names of settings. They tell a flag without a value, followed by `key=value`, from a flag whose value contains `=`.
     """
     tokens, rest = [], list(arguments)
     while rest:
@@ -28,6 +28,6 @@ def tokens_of(arguments: Sequence[str], known: Collection[str]) -> list[str]:
 
 
 def exact(key: str, value: str) -> str:
-    """The token of a value that stands for itself: in quotes where the grammar would read more than one value into it, or none."""
+    """The token for a value taken literally: quoted if the grammar would read several values, or none, from it."""
     override = parsed(f"{key}={value}")
     return f"{key}={value}" if override is not None and not override.is_sweep_override() else f"{key}={literal(value)}"

@@ -1,6 +1,6 @@
-"""Where curves have gaps: the steps at which a series was not finite, as a run notes them and people read them.
+"""Gaps in curves: the steps at which a series was not finite, recorded by a run in words that people can read.
 
-A run's task has them in its user property `not_finite`, a JSON object of texts by `title/series`:
+They are in the user property `not_finite` of the run's task, a JSON object that maps `title/series` to a text:
 `{"train/loss": "at step 3, at steps 10 to 19, since step 40"}`.
 """
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 PROPERTY = "not_finite"
 MOST = 16
-"""Stretches that are told apart; whatever comes after them is `often since step N`."""
+"""The number of stretches that are listed; after them it says `often since step N`. This bounds the property's length."""
 
 _STRETCH = re.compile(r"at steps? (-?\d+)(?: to (-?\d+))?|(often )?since step (-?\d+)")
 
@@ -24,9 +24,9 @@ class Gap:
 
     stretches: list[tuple[int, int]] = field(default_factory=list)
     open: bool = False
-    """Whether the last value was not finite: the last stretch goes on."""
+    """Whether the last value was not finite, so that the last stretch continues."""
     often: int | None = None
-    """The step since which the series has come and gone too often to say more."""
+    """The step after which there were too many gaps to list."""
 
     @classmethod
     def read(cls, text: str) -> Gap:
@@ -46,7 +46,7 @@ class Gap:
         return ", ".join(said + ([] if self.often is None else [f"often since step {self.often}"]))
 
     def see(self, step: int, is_finite: bool) -> None:
-        """Take note of one value. It takes the place of what was noted at its step: a resumed run does steps anew."""
+        """Record one value. It replaces what was recorded for its step, since a resumed run repeats steps."""
         if self.often is not None:
             return
         if self.open and not is_finite:
@@ -62,7 +62,7 @@ class Gap:
 
 
 def _without(step: int, stretch: tuple[int, int]) -> Iterator[tuple[int, int]]:
-    """What remains of a stretch from `step` on, if it is in it; otherwise all of it."""
+    """A stretch without `step`: if the step lies in it, only the part after it remains, as the steps before belong to the earlier run."""
     first, last = stretch
     if not first <= step <= last:
         yield stretch
@@ -74,11 +74,11 @@ class Gaps:
     """The gaps of all series of a run, by `title/series`."""
 
     def __init__(self, stated: Mapping[str, str] | None = None) -> None:
-        """Go on from what an earlier life of the run has `stated`."""
+        """Continue from what the run `stated` before it was interrupted."""
         self.series = {name: Gap.read(text) for name, text in (stated or {}).items()}
 
     def see(self, name: str, step: int, is_finite: bool) -> bool:
-        """Take note of one value; whether what is stated has changed by it."""
+        """Record one value, and return whether this changes the recorded gaps."""
         gap = self.series.get(name)
         if gap is None:
             if is_finite:
@@ -94,7 +94,7 @@ class Gaps:
 
 
 def read(value: str | None) -> dict[str, str]:
-    """The texts of a task's property by `title/series`; none where it has none, or somebody has written something else there."""
+    """The texts in a task's property by `title/series`; empty if the task has no such property, or somebody has overwritten it."""
     try:
         stated = json.loads(value or "{}")
     except ValueError:

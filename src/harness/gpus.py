@@ -1,4 +1,4 @@
-"""The GPUs that this machine shows to a run, found without torch."""
+"""The GPUs that a run can see on this machine, found without torch."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from itertools import takewhile
 
 LIMITS = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES")
-"""What narrows the choice, the one that CUDA itself reads first; clearml-agent sets both for `--gpus` and `--cpu-only`."""
+"""Variables that restrict the GPUs; CUDA itself reads the first. clearml-agent sets both for `--gpus` and `--cpu-only`."""
 PATIENCE = 60.0
-"""Seconds that nvidia-smi may take: without its persistence mode it wakes up every GPU."""
+"""Timeout of nvidia-smi in seconds: without persistence mode it has to wake up every GPU."""
 
 
 def visible(environment: Mapping[str, str]) -> tuple[int, str]:
-    """How many GPUs a run can use, and what says so. None, too, where nvidia-smi is missing or fails: such a machine has the CPU."""
+    """How many GPUs a run can use, and where the number comes from. Zero if nvidia-smi is missing or fails: there is only the CPU."""
     try:
         listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=PATIENCE, check=True).stdout
     except (OSError, subprocess.SubprocessError):
@@ -27,15 +27,15 @@ def visible(environment: Mapping[str, str]) -> tuple[int, str]:
 
 
 def stated_in(devices: str) -> int:
-    """The number of devices in a list, which ends for CUDA at the first that is none: -1, for example, or `none`."""
+    """The number of devices in a list. As in CUDA, the list ends at the first invalid entry, such as -1 or `none`."""
     return len(list(takewhile(re.compile(r"\s*(\d|GPU-|MIG-)").match, devices.split(","))))
 
 
 def problems_of_processes(wanted: int, environment: Mapping[str, str]) -> list[str]:
-    """More processes than there are GPUs for them; without a GPU they share the CPU."""
+    """Report more processes than GPUs. Without any GPU, processes share the CPU."""
     if wanted == 1:
         return []
     count, source = visible(environment)
     if not 0 < count < wanted:
         return []
-    return [f"nproc_per_node={wanted}: this machine has {count} GPU(s) for the run ({source}), and each process takes one"]
+    return [f"nproc_per_node={wanted}: this run has {count} GPU(s) ({source}), and each process needs one"]

@@ -1,8 +1,8 @@
-"""The two doors through which an argument comes: `key=value` on a command line, and a value on a task.
+"""The two sources of an argument: `key=value` on a command line, and a value on a task.
 
-A command line is read in Hydra's override grammar: quotes, lists, sweeps. What a task holds is the value itself: a text exactly as it
-stands there, whatever is in it; lists and mappings as JSON, which is how ClearML's SDK writes them; nothing at all for None.
-`Argument.text` is how a value is written on a task, and `token` how one is typed so that the grammar reads it back.
+A command line is parsed in Hydra's override grammar: quotes, lists, sweeps. A task holds the value itself: a string exactly as it
+is, whatever characters it contains; lists and mappings as JSON, as ClearML's SDK writes them; an empty string for None.
+`Argument.text` is the form of a value on a task, and `token` the form to type so that the grammar reads the same value.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from hydra.errors import HydraException
 from .errors import ParameterError
 
 PLAIN = re.compile(r"[^\s,'\"(){}\[\]$\\]+")
-"""Values without a sign that means something in the grammar: where it cannot read them, `a=b` or `größe`, they are what they are."""
+"""Values without special characters of the grammar: those that it still cannot parse, `a=b` or `größe`, are taken literally."""
 SAFE = re.compile(r"[A-Za-z0-9_./+-]*(:[A-Za-z0-9_./+-]*)*")
-"""Texts that need no quotes where a text is wanted."""
+"""Strings that need no quotes where a string is expected."""
 FLAGS = {"-m", "--multirun"}
 
 
@@ -33,52 +33,52 @@ class Argument:
 
     key: str
     text: str
-    """The value as it is written on a task."""
+    """The value in its form on a task."""
     value: Any
-    """What it is to a setting that holds no text: a number, a truth, a list, a mapping, None."""
+    """Its value for a setting that is not a string: a number, a boolean, a list, a mapping, None."""
     exact: bool = False
-    """Whether it stood on a task, where a text is nothing but itself."""
+    """Whether it comes from a task, where a string is always literal."""
 
     def __str__(self) -> str:
         return f"{self.key}={self.text}"
 
     def meant(self, wants_text: bool) -> Any:
-        """The value for a setting."""
+        """The value for a setting that expects a string, or something else."""
         if wants_text and (self.exact or not isinstance(self.value, list | dict | None)):
             return self.text
         return self.value
 
 
 def on_task(key: str, text: str) -> Argument:
-    """The argument that a task holds under `key`."""
+    """The argument that is on a task under `key`."""
     return Argument(key, text, value_of(text), exact=True)
 
 
 def text_on_task(value: Any) -> str:
-    """A value as it is written on a task, which is as ClearML's SDK does."""
+    """A value in its form on a task, which is that of ClearML's SDK."""
     if isinstance(value, list | dict):
         return json.dumps(value)
     return "" if value is None else str(value)
 
 
 def value_of(text: str) -> Any:
-    """What a text means where no text is wanted; itself if nothing else."""
+    """The value of a text where something other than a string is expected; if it is nothing else, the text itself."""
     if text.strip()[:1] in {"[", "{"}:
         try:
             return json.loads(text)
         except (ValueError, RecursionError):
-            pass  # a list as one types it, without quotes
+            pass  # a list as people type it, without quotes
     override = parsed(f"value={text}")
     return text if override is None or override.is_sweep_override() else override.value()
 
 
 def token(key: str, value: Any) -> str:
-    """`key=value` that the grammar reads as this very value."""
+    """`key=value`, in a form that the grammar parses as exactly this value."""
     return f"{key}={value if isinstance(value, str) and SAFE.fullmatch(value) and value.lower() != 'null' else literal(value)}"
 
 
 def literal(value: Any) -> str:
-    """A value in the grammar, also within a list or a mapping."""
+    """A value in the grammar, also inside a list or a mapping."""
     if isinstance(value, list):
         return f"[{','.join(map(literal, value))}]"
     if isinstance(value, dict):
@@ -97,7 +97,7 @@ def parsed(text: str) -> Override | None:
 
 
 def overrides_of(tokens: Iterable[str]) -> tuple[list[Override], list[str]]:
-    """The tokens in Hydra's grammar, and what is wrong with those that cannot be read."""
+    """The tokens parsed in Hydra's grammar, and the problems of those that cannot be parsed."""
     overrides: list[Override] = []
     problems: list[str] = []
     for given in tokens:
@@ -117,9 +117,9 @@ def overrides_of(tokens: Iterable[str]) -> tuple[list[Override], list[str]]:
 
 
 def rightly(given: str) -> str:
-    """What a token that cannot be read should have been."""
+    """A suggestion for a token that cannot be parsed."""
     if given in FLAGS:
-        return "a sweep needs no flag; write key=a,b"
+        return "sweeps need no flag; write key=a,b"
     name, sign, value = given.partition("=")
     if not sign and "=" in unicodedata.normalize("NFKC", given):
         name, sign, value = unicodedata.normalize("NFKC", given).partition("=")
@@ -133,16 +133,19 @@ def rightly(given: str) -> str:
 
 
 def read(tokens: Iterable[str]) -> tuple[dict[str, Argument], list[str]]:
-    """The arguments of one run by key, and everything that is wrong with the tokens."""
+    """The arguments of one run by key, and all problems of the tokens."""
     overrides, problems = overrides_of(tokens)
     sweeps = [item for item in overrides if item.is_sweep_override()]
-    problems += [f"{item.input_line!r}: a sweep makes several runs; one run takes one value, in quotes if it has commas" for item in sweeps]
+    problems += [
+        f"{item.input_line!r}: a sweep starts several runs, and this is a single run; give one value, in quotes if it contains commas"
+        for item in sweeps
+    ]
     return {item.key_or_group: argument_of(item) for item in overrides if item not in sweeps}, problems
 
 
 def argument_of(override: Override) -> Argument:
     value = override.value()
-    text = str(override.input_line).partition("=")[2].strip()  # as typed: an ID made of digits stays what it is
+    text = str(override.input_line).partition("=")[2].strip()  # as typed: an ID made of digits must stay a string
     return Argument(override.key_or_group, text_on_task(value) if isinstance(value, str | list | dict | None) else text, value)
 
 
@@ -150,10 +153,12 @@ def expand(tokens: Sequence[str]) -> list[list[str]]:
     """Expand sweeps (`lr=1e-3,1e-4`) into the token lists of single runs, the last key varying fastest.
 
     Raises:
-        ParameterError: naming every token that cannot be read.
+        ParameterError: listing every token that cannot be parsed.
     """
     overrides, problems = overrides_of(tokens)
-    problems += [f"{item.input_line!r}: an interval has no list of values; write a=1,2,3" for item in overrides if item.is_interval_sweep()]
+    problems += [
+        f"{item.input_line!r}: an interval cannot be expanded into runs; write a=1,2,3" for item in overrides if item.is_interval_sweep()
+    ]
     if problems:
         raise ParameterError(problems)
     runs: list[list[str]] = [[]]
@@ -165,5 +170,5 @@ def expand(tokens: Sequence[str]) -> list[list[str]]:
 
 
 def on_tasks(texts: Mapping[str, str]) -> dict[str, Argument]:
-    """The arguments that a task holds."""
+    """The arguments on a task."""
     return {key: on_task(key, text) for key, text in texts.items()}

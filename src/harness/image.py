@@ -1,7 +1,7 @@
-"""The environment that an image is: what it was made from, as a hash, and whether a run is in the right one.
+"""The environment of an image: the hash of what it is built from, and the check that a run is in the right one.
 
-An image is an environment, its code comes with the run. So two images of one hash serve the same runs, and a run is refused
-in an image whose hash differs from that of the commit it runs.
+An image is only an environment; the code comes with the run. Images with the same hash therefore serve the same runs, and a run is
+refused in an image whose hash differs from that of the run's commit.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from pathlib import Path
 from .errors import ImageError
 
 BAKED = "WORKLOAD_IMAGE"
-"""In an image's environment: the image's name. Its files are below the folder of `BAKED_ROOT`."""
+"""Environment variable set inside an image: the image's name. The files it was built from are below `BAKED_ROOT`."""
 BASE = "WORKLOAD_BASE"
-"""In an image's environment: the image that it stands on."""
+"""Environment variable set inside an image: its base image."""
 BAKED_ROOT = Path("/workspace")
 SHARED = ("harness", "setup")
-"""Folders below docker/ that every image is made from, beside its own."""
+"""Folders below docker/ that every image is built from, besides its own."""
 
 
 def environment(root: Path, name: str, base: str | None = None) -> str:
@@ -29,8 +29,8 @@ def environment(root: Path, name: str, base: str | None = None) -> str:
 
     Args:
         root: a clone, or the copy of it in an image.
-        name: the image's, which is that of its folder below docker/.
-        base: the image that it stands on; by default the one that its Dockerfile names.
+        name: the image's name, which is that of its folder below docker/.
+        base: the base image; by default the one named in the Dockerfile.
     """
     docker = root / "docker"
     digest = hashlib.sha256((base or default_base(root, name)).encode())
@@ -41,16 +41,16 @@ def environment(root: Path, name: str, base: str | None = None) -> str:
 
 
 def default_base(root: Path, name: str) -> str:
-    """The base image that a Dockerfile names for itself; nothing where there is no Dockerfile."""
+    """The default base image in a Dockerfile; empty if there is no Dockerfile."""
     dockerfile = root / "docker" / name / "Dockerfile"
     found = re.search(r"^ARG BASE_IMAGE=(\S+)", dockerfile.read_text(), re.MULTILINE) if dockerfile.exists() else None
     return found[1] if found else ""
 
 
 def files_of(folder: Path) -> Iterator[Path]:
-    """Its files in an order of their own: those that git tracks, or all where git tracks none, as in an image.
+    """The files of a folder, sorted: those that git tracks, or all of them where git tracks none, as inside an image.
 
-    Hidden files and caches do not count: they do not reach the image either.
+    Hidden files and caches are left out: they do not reach the image either.
     """
     for path in sorted(tracked(folder) or folder.rglob("*")):
         parts = path.relative_to(folder).parts
@@ -59,7 +59,7 @@ def files_of(folder: Path) -> Iterator[Path]:
 
 
 def tracked(folder: Path) -> list[Path]:
-    """What git tracks below a folder, a file that an editor left beside them not; nothing where git cannot tell."""
+    """The files that git tracks below a folder, so that an editor's backup does not count; empty if git cannot tell."""
     try:
         done = subprocess.run(["git", "-C", str(folder), "ls-files", "-z"], capture_output=True)
     except FileNotFoundError:
@@ -68,10 +68,10 @@ def tracked(folder: Path) -> list[Path]:
 
 
 def check_image(root: Path, name: str, baked_root: Path = BAKED_ROOT, variables: Mapping[str, str] = os.environ) -> None:
-    """Refuse to run the clone at `root` in an image that was made for something else. Outside an image of ours all is well.
+    """Refuse to run the clone at `root` in an image with another environment. Outside this project's images there is nothing to check.
 
     Raises:
-        ImageError: naming the image that is needed and the one that this is.
+        ImageError: naming the image that the run needs and the one that it is in.
     """
     baked = variables.get(BAKED)
     if not baked:
@@ -83,5 +83,5 @@ def check_image(root: Path, name: str, baked_root: Path = BAKED_ROOT, variables:
         return
     raise ImageError(
         f"this run needs the environment {needed}, but its image is {is_now} (both on {base}): build and push the image "
-        f"(registry image build {name}, registry image push {name}) or run the commit that it was built for"
+        f"(registry image build {name}, registry image push {name}) or run the commit that this image was built for"
     )

@@ -1,7 +1,7 @@
-"""One run. `main` is called by every entry script, in the parent and in each rank.
+"""One run. Every entry script calls `main`, in the parent process and in each rank.
 
-The parent settles what shall be done (arguments, datasets, checkpoint) and starts the ranks; a rank reads the plan back and
-calls the command's function with a `Job`.
+The parent decides what to do (arguments, datasets, checkpoint) and starts the ranks; a rank reads the plan and calls the command's
+function with a `Job`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from . import workload
-from .checkpoint import Checkpoints
+from .checkpoint import CHECKPOINTS, Checkpoints
 from .data import PUBLIC_PROJECT, publish
 from .failure import write_failure
 from .params import settings_class
@@ -29,7 +29,7 @@ from .world import local_rank, rank, world_size
 
 @dataclass(frozen=True)
 class Job:
-    """What a command's function is given."""
+    """The argument of a command's function."""
 
     name: str
     settings: Any
@@ -39,15 +39,15 @@ class Job:
     output_dir: Path
     """The run's folder."""
     seed: int
-    """Where all random numbers come from."""
+    """The seed of all random numbers."""
     report: Report
     """Where results go."""
     checkpoints: Checkpoints
-    """Where the whole state is saved."""
+    """Saves and finds the complete training state."""
     resume: Path | None = None
-    """A checkpoint to continue from, as if the run had never stopped."""
+    """A checkpoint to continue from as if the run had never stopped."""
     init_from: Path | None = None
-    """A file to take weights from."""
+    """A file with weights to start from."""
     rank: int = 0
     local_rank: int = 0
     world_size: int = 1
@@ -59,29 +59,29 @@ class Job:
         return self.datasets.get("dataset_id")
 
     def publish(self, folder: Path, name: str, project: str = PUBLIC_PROJECT, tags: tuple[str, ...] = ()) -> str:
-        """Make a folder a ClearML dataset that others find by `name`, and return its ID; without a server, its path."""
+        """Publish a folder as a ClearML dataset under `name`, and return its ID; without a server, return the folder's path."""
         if self.task is None:
-            self.report.text(f"{name} is at {folder}; use it by dataset_path={folder}")
+            self.report.text(f"{name} is in {folder}; to use it, give dataset_path={folder}")
             return str(folder)
         identity = publish(folder, name, project, tags, self.task)
-        self.report.text(f"published {name}: use it by dataset_id={identity}")
+        self.report.text(f"published {name}; to use it, give dataset_id={identity}")
         return identity
 
 
 def main(script: str, **commands: Callable[[Job], None]) -> None:
-    """Run the workload of the entry script `script`; each command is a function of a `Job`."""
+    """Run the workload of the entry script `script`. Each command is a function that takes a `Job`."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     declaration = workload.load(Path(script).resolve().parent)
     if os.environ.get(PLAN):
         run_rank(declaration, commands)
     else:
-        from . import door
+        from . import entry
 
-        door.run(declaration, sys.argv[1:], Path(script))
+        entry.run(declaration, sys.argv[1:], Path(script))
 
 
 def run_rank(declaration: workload.Declaration, commands: dict[str, Callable[[Job], None]]) -> None:
-    """Call the planned command in this process; what goes wrong is written beside the plan for the parent."""
+    """Call the planned command in this process. An error is written beside the plan, for the parent to report."""
     plan = Plan.read(Path(os.environ[PLAN]))
     number = rank()
     signal.signal(signal.SIGTERM, leave)
@@ -89,11 +89,11 @@ def run_rank(declaration: workload.Declaration, commands: dict[str, Callable[[Jo
         job, uploads = make_job(declaration, plan, number)
         try:
             commands[plan.command](job)
-        finally:  # also after SIGTERM, whose last checkpoint is the one that counts
+        finally:  # also after SIGTERM: the last checkpoint is the one to resume from
             if uploads is not None:
                 uploads.close()
             job.report.flush()
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  a command may raise anything; the parent reports it
         traceback.print_exc()
         write_failure(Path(plan.output_dir), number, error)
         sys.stderr.flush()
@@ -101,20 +101,21 @@ def run_rank(declaration: workload.Declaration, commands: dict[str, Callable[[Jo
 
 
 def leave(number: int, _frame: object) -> None:
-    """End by SIGTERM; another one does not disturb what is saved on the way out."""
+    """End after a SIGTERM. Further ones are ignored, so that they do not disturb the saving of a last checkpoint."""
     signal.signal(number, signal.SIG_IGN)
     sys.exit(128 + number)
 
 
 def make_job(declaration: workload.Declaration, plan: Plan, number: int) -> tuple[Job, Any]:
-    """The job of the rank of a number, and what uploads its checkpoints."""
+    """The job of a rank, and the object that uploads its checkpoints (None if nothing does)."""
     output, task, uploads = Path(plan.output_dir), None, None
     report: Report = Silent()
     if number == 0:
         if plan.task is None:
             report = TerminalReport(output)
         else:
-            from .tracking import UploadedCheckpoints, attach, reported
+            from .remote_checkpoints import UploadedCheckpoints
+            from .tracking import attach, reported
 
             task = attach()
             report, uploads = ClearMLReport(task, reported(task) if plan.requeued else None), UploadedCheckpoints(task)
@@ -125,7 +126,7 @@ def make_job(declaration: workload.Declaration, plan: Plan, number: int) -> tupl
         output_dir=output,
         seed=plan.seed,
         report=report,
-        checkpoints=Checkpoints(output / "checkpoints", uploaded=uploads),
+        checkpoints=Checkpoints(output / CHECKPOINTS, uploaded=uploads),
         resume=Path(plan.resume) if plan.resume else None,
         init_from=Path(plan.init_from) if plan.init_from else None,
         rank=number,

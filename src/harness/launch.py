@@ -1,4 +1,4 @@
-"""Launchers: command lines as pure functions of the plan."""
+"""Launchers: the command line that starts the ranks, as a pure function of the arguments."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from .errors import LaunchError, ParameterError
 
 @dataclass(frozen=True)
 class Launch:
-    """How many processes, and where they meet."""
+    """The launcher, and how many processes it starts."""
 
     launcher: str
     nproc_per_node: int = 1
     nnodes: int = 1
 
     def argv(self, python: str, script: str, environment: Mapping[str, str]) -> list[str]:
-        """The command line that starts every rank on this machine.
+        """The command line that starts all ranks on this machine.
 
-        Between machines the rendezvous is the static one: c10d's would give out the ranks in an order of its own, and global rank 0,
-        which reports, belongs on the machine whose task the run is.
+        Several machines use the static rendezvous: c10d would assign the ranks in an order of its own, but global rank 0, which reports,
+        has to be on the machine of the task that was enqueued.
 
         Args:
-            python: interpreter of the image's environment.
-            script: entry script.
-            environment: where MASTER_ADDR, MASTER_PORT and NODE_RANK are read for several machines.
+            python: the interpreter of the image's environment.
+            script: the entry script.
+            environment: holds MASTER_ADDR, MASTER_PORT and NODE_RANK for several machines.
 
         Raises:
-            ParameterError: several machines, and one of these is missing or no such thing.
+            ParameterError: there are several machines, and one of these variables is missing or invalid.
         """
         if self.launcher in {"inline", "own"} or (self.nproc_per_node == 1 and self.nnodes == 1):
             return [python, script]
@@ -47,10 +47,10 @@ class Launch:
 
 
 def meeting(environment: Mapping[str, str], nnodes: int) -> tuple[str, str]:
-    """The address and port where machines meet, and which of them this one is.
+    """The address and port of the rendezvous, and the rank of this machine.
 
     Raises:
-        ParameterError: naming every variable that is missing or wrong.
+        ParameterError: listing every variable that is missing or invalid.
     """
     if problems := problems_of_meeting(environment, nnodes):
         raise ParameterError(problems)
@@ -59,13 +59,13 @@ def meeting(environment: Mapping[str, str], nnodes: int) -> tuple[str, str]:
 
 
 def problems_of_meeting(environment: Mapping[str, str], nnodes: int) -> list[str]:
-    """What is missing or wrong among the variables that several machines meet by."""
+    """What is missing or invalid among the variables of the rendezvous."""
     limits = {"MASTER_PORT": (1, 65535), "NODE_RANK": (0, nnodes - 1)}
     problems = []
     if missing := [name for name in ("MASTER_ADDR", *limits) if not environment.get(name)]:
         problems.append(
             f"nnodes={nnodes} without an agent: set {', '.join(missing)} on each machine, NODE_RANK from 0 to {nnodes - 1}; or let "
-            "ClearML start the machines: registry enqueue"
+            "ClearML start the run on the machines: registry enqueue"
         )
     for name, (least, most) in limits.items():
         value = environment.get(name)
@@ -75,18 +75,18 @@ def problems_of_meeting(environment: Mapping[str, str], nnodes: int) -> list[str
 
 
 def image_python(image: str, root: Path, environment: Mapping[str, str]) -> str:
-    """The interpreter that has the image's packages.
+    """The interpreter with the image's packages.
 
-    Inside a container it is this one. On a bare machine it is `<HARNESS_ENVS>/<image>/bin/python`; a clone's own `.venvs/` is
-    where HARNESS_ENVS leads by default.
+    Inside a container it is the current one. Otherwise it is `<HARNESS_ENVS>/<image>/bin/python`, where HARNESS_ENVS is by default the
+    clone's `.venvs/`.
 
     Raises:
-        LaunchError: when HARNESS_ENVS is set and has no such environment.
+        LaunchError: HARNESS_ENVS is set, but does not contain this environment.
     """
     stated = environment.get("HARNESS_ENVS")
     python = Path(stated or root / ".venvs") / image / "bin" / "python"
     if python.exists():
         return str(python)
     if stated:
-        raise LaunchError(f"the environment of image {image} is not built at {python.parents[1]}; type: make env/{image}")
+        raise LaunchError(f"the environment of image {image} has not been built at {python.parents[1]}; run: make env/{image}")
     return sys.executable

@@ -1,4 +1,4 @@
-"""What a folder of the cache holds: each file's size, time and SHA-256, written down beside the folder, and what has changed since."""
+"""The manifest of a cached folder: each file's size, time and SHA-256, stored beside the folder, and what has changed since."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .files import sha256, write_json
 
 @dataclass(frozen=True)
 class Entry:
-    """One file as it was when it was fetched."""
+    """A file as it was fetched."""
 
     bytes: int
     mtime_ns: int
@@ -23,12 +23,12 @@ class Entry:
 
 @dataclass
 class Changes:
-    """How a folder differs from its manifest, by names."""
+    """How a folder differs from its manifest: names of files."""
 
     altered: list[str] = field(default_factory=list)
-    """Gone, or with other contents."""
+    """Missing, or with other contents."""
     touched: list[str] = field(default_factory=list)
-    """With another time, but the same contents."""
+    """With another modification time, but the same contents."""
     added: list[str] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
     """By this user."""
@@ -38,12 +38,12 @@ Manifest = dict[str, Entry]
 
 
 def path_of(folder: Path) -> Path:
-    """Where a folder's manifest is: beside it, where no file of a dataset can be."""
+    """The path of a folder's manifest: beside the folder, where no file of the dataset can collide with it."""
     return folder.with_name(f"{folder.name}.manifest.json")
 
 
 def read(folder: Path) -> Manifest | None:
-    """The manifest of a folder that is complete, else None."""
+    """The manifest of a complete folder, or None."""
     try:
         stated = json.loads(path_of(folder).read_text())
         return {name: Entry(**entry) for name, entry in stated["files"].items()} if folder.is_dir() else None
@@ -52,18 +52,18 @@ def read(folder: Path) -> Manifest | None:
 
 
 def write(folder: Path, manifest: Manifest) -> None:
-    """Say that a folder is complete."""
+    """Write a folder's manifest, which marks the folder as complete."""
     write_json(path_of(folder), {"files": {name: asdict(entry) for name, entry in manifest.items()}})
 
 
 def taken(folder: Path, names: Iterable[str] | None = None) -> Manifest:
-    """The manifest of a folder as it is, or of some of its files."""
+    """The manifest of a folder as it is now, or of some of its files."""
     paths = {name: folder / name for name in (sorted(name for name, _ in files_below(folder)) if names is None else names)}
     return {name: Entry(path.stat().st_size, path.stat().st_mtime_ns, sha256(path)) for name, path in paths.items()}
 
 
 def changes(folder: Path, manifest: Manifest, *, thorough: bool) -> Changes:
-    """What is different now. Contents are read where size or time differ, or of all files if `thorough`."""
+    """What has changed. Contents are compared where size or time differ; if `thorough`, for all files."""
     found, left = Changes(), dict(manifest)
     for name, state in files_below(folder):
         entry = left.pop(name, None)
@@ -83,7 +83,7 @@ def changes(folder: Path, manifest: Manifest, *, thorough: bool) -> Changes:
 
 
 def files_below(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
-    """Name and state of each file in a folder of the cache, which holds no links to folders."""
+    """Name and state of each file in a cached folder, which contains no links to folders."""
     parts = [""]
     while parts:
         part = parts.pop()
@@ -96,17 +96,17 @@ def files_below(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
 
 
 def inside(name: str, source: str) -> PurePosixPath:
-    """A file's name as a relative path that stays below its folder.
+    """A file's name as a relative path.
 
     Raises:
-        DataError: it would not.
+        DataError: the path would lead out of its folder.
     """
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or not path.parts or "\0" in name:
-        raise DataError(f"dataset_id={source}: the file {name!r} would leave its folder")
+        raise DataError(f"dataset_id={source}: the file {name!r} would lead out of its folder")
     return path
 
 
 def listed(names: Sequence[str]) -> str:
-    """The first few of many names, and how many there are."""
+    """The first few names, and how many more there are."""
     return ", ".join(map(repr, sorted(names)[:3])) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -1,7 +1,7 @@
-"""Which of a run's scalars matters most, and in which a smaller value is the better one.
+"""Which of a run's scalars is its main metric, and for which scalars a smaller value is better.
 
-A workload declares it in workload.yaml, its runs carry it in their task's user property `metrics`, as JSON, and where nothing is declared
-the words of the scalar's name decide.
+A workload declares this in workload.yaml, and its runs store it as JSON in the user property `metrics` of their task. Without a
+declaration, the words in a scalar's name decide.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 PROPERTY = "metrics"
 KEYS = ("main", "lower", "higher")
 
-# What the field calls its measures, in words; of several in one name the last one counts: "accuracy/loss" is a loss.
+# Names of common measures, in words. If a scalar's name contains several, the last one counts: "accuracy/loss" is a loss.
 _LOWER = """
     loss, losses, error, errors, err, cost, regret, negative log likelihood, neg log likelihood, nll, cross entropy, crossentropy, bce,
     perplexity, ppl, bpc, bpb, bits per byte, bits per character, bits per dim, kl, kld, divergence, brier, ece, calibration error,
@@ -40,7 +40,7 @@ _LONGEST = max(map(len, _KNOWN))
 
 
 def words(name: str) -> Iterator[str]:
-    """The words of a name in lower case: split at what is no letter or digit, and in camelCase but where the whole is known, as mIoU."""
+    """The words of a name in lower case, split at anything but letters and digits, and in camelCase unless the whole is known (mIoU)."""
     for part in re.findall(r"[^\W_]+", name):
         if (part.lower(),) in _KNOWN:
             yield part.lower()
@@ -49,7 +49,7 @@ def words(name: str) -> Iterator[str]:
 
 
 def guessed_lower(name: str) -> bool:
-    """Whether a smaller value is better, by the last of the known measures in a scalar's name; with none it is not."""
+    """Whether a smaller value is better, according to the last known measure in a scalar's name; False if there is none."""
     found, lower, start = list(words(name)), False, 0
     while start < len(found):
         sizes = range(min(_LONGEST, len(found) - start), 0, -1)
@@ -62,10 +62,10 @@ def guessed_lower(name: str) -> bool:
 
 @dataclass(frozen=True)
 class Metrics:
-    """What is declared. Names are `title/series`; a `*` in one stands for anything."""
+    """A declaration of metrics. Names are `title/series`; a `*` matches anything."""
 
     main: tuple[str, ...] = ()
-    """What a run is judged by: the first of these that it has reported."""
+    """The main metric of a run is the first of these that it has reported."""
     lower: tuple[str, ...] = ()
     higher: tuple[str, ...] = ()
 
@@ -74,7 +74,7 @@ class Metrics:
         """From the mapping in workload.yaml.
 
         Raises:
-            ValueError: naming everything that is wrong in it, a line each.
+            ValueError: listing all problems, one per line.
         """
         problems = problems_of_metrics(stated)
         if problems:
@@ -83,7 +83,7 @@ class Metrics:
 
     @classmethod
     def read(cls, stated: str | None) -> Metrics:
-        """From a task's property; nothing is declared where somebody has written something else there."""
+        """From a task's property; empty if somebody has overwritten it with something else."""
         try:
             return cls.of(json.loads(stated or "{}"))
         except ValueError:
@@ -100,11 +100,11 @@ class Metrics:
         return guessed_lower(name)
 
     def main_of(self, names: Iterable[str]) -> str | None:
-        """The main one among these scalars."""
+        """The main metric among these scalars."""
         return next((name for name in self.main_first(names) if self._rank(name) < len(self.main)), None)
 
     def main_first(self, names: Iterable[str]) -> list[str]:
-        """The names in order, those that a run is judged by before all others."""
+        """The names sorted, main metrics first."""
         return sorted(names, key=lambda name: (self._rank(name), name))
 
     def _rank(self, name: str) -> int:
@@ -112,7 +112,7 @@ class Metrics:
 
 
 def problems_of_metrics(stated: Any) -> list[str]:
-    """Everything that is wrong in a declaration of metrics."""
+    """All problems of a declaration of metrics."""
     if stated is None:
         return []
     if not isinstance(stated, dict):
@@ -122,10 +122,10 @@ def problems_of_metrics(stated: Any) -> list[str]:
         value = stated.get(key, [])
         if not all(isinstance(name, str) and "/" in name for name in (value if isinstance(value, list) else [value])):
             problems.append(
-                f"metrics.{key} is {value!r}; must be title/series as the run reports it, or a list of such names, * for anything"
+                f"metrics.{key} is {value!r}; must be title/series as reported by the run, or a list of such names; * matches anything"
             )
     if not problems and (both := sorted(set(_listed(stated.get("lower", []))) & set(_listed(stated.get("higher", []))))):
-        problems.append(f"metrics: {', '.join(both)}: both lower and higher")
+        problems.append(f"metrics: {', '.join(both)} cannot be both lower and higher")
     return problems
 
 
@@ -134,4 +134,4 @@ def _listed(value: str | Sequence[str]) -> tuple[str, ...]:
 
 
 def _matches(pattern: str, name: str) -> bool:
-    return fnmatchcase(name, re.sub(r"[\[?]", r"[\g<0>]", pattern))  # of its signs the star alone
+    return fnmatchcase(name, re.sub(r"[\[?]", r"[\g<0>]", pattern))  # only the star is special

@@ -1,4 +1,4 @@
-"""Addresses, interfaces and ports of this machine, as its sockets tell them."""
+"""Addresses, interfaces and ports of this machine, found with sockets."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from urllib.parse import urlsplit
 from .errors import LaunchError
 
 ADDRESS_OF_INTERFACE = 0x8915
-"""The request SIOCGIFADDR of Linux, netdevice(7)."""
+"""Linux's request SIOCGIFADDR, see netdevice(7)."""
 RETRY = 1.0
 """Seconds between two attempts to reach a port."""
 
 
 def address_towards(place: str) -> str:
-    """The address of this machine that packets to `place`, a host or a URL, bear. None is sent."""
+    """This machine's source address for packets to `place`, a host or a URL. No packet is sent."""
     host = (urlsplit(place).hostname if "//" in place else place) or place
     family, kind, protocol, _, where = socket.getaddrinfo(host, 80, type=socket.SOCK_DGRAM)[0]
     with socket.socket(family, kind, protocol) as probe:
@@ -26,7 +26,7 @@ def address_towards(place: str) -> str:
 
 
 def interface_towards(place: str) -> str | None:
-    """The name of the interface that leads to `place`, or None where it has no IPv4 address."""
+    """The name of the interface that leads to `place`, or None if it has no IPv4 address."""
     try:
         wanted = socket.inet_aton(address_towards(place))
     except OSError:
@@ -43,7 +43,7 @@ def interface_towards(place: str) -> str | None:
 
 
 def held_port() -> socket.socket:
-    """A free port that nobody is given while the socket is open; who asks for it by its number can listen there."""
+    """A free port, reserved while the socket is open: the system gives it to nobody else, but a process can listen on it by its number."""
     held = socket.socket()
     held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     held.bind(("", 0))
@@ -51,10 +51,10 @@ def held_port() -> socket.socket:
 
 
 def wait_until_open(host: str, port: int, within: float) -> None:
-    """Wait until something listens there.
+    """Wait until something listens on this port.
 
     Raises:
-        LaunchError: nothing does `within` that many seconds.
+        LaunchError: nothing does within `within` seconds.
     """
     deadline = time.monotonic() + within
     while True:
@@ -64,7 +64,8 @@ def wait_until_open(host: str, port: int, within: float) -> None:
         except OSError as error:
             if time.monotonic() > deadline:
                 raise LaunchError(
-                    f"node 0 is not reached at {host} port {port} within {within:.0f} s ({error}); let MASTER_ADDR in the environment of "
-                    "its agent be an address that the other machines reach, MASTER_PORT an open port; containers need --network=host"
+                    f"node 0 could not be reached at {host} port {port} within {within:.0f} s ({error}); in the environment of its agent, "
+                    "set MASTER_ADDR to an address that the other machines can reach and MASTER_PORT to an open port; containers need "
+                    "--network=host"
                 ) from error
         time.sleep(RETRY)

@@ -1,8 +1,8 @@
-"""A run on several machines: a ClearML task for each, which start and end together.
+"""A run on several machines (nodes): one ClearML task for each of them, which start and end together.
 
-Node 0 is the task that was enqueued. The SDK's `Task.launch_multi_node` makes those of the other nodes, as clones in the same queue. From
-then on each node gives the server a sign of life every few seconds and looks at the others: node 0 at all of them, they at node 0.
-A node that ends badly says why, naming itself; the others end with the same words.
+Node 0 is the task that was enqueued. The SDK's `Task.launch_multi_node` creates the tasks of the other nodes as clones in the same queue.
+From then on each node pings the server every few seconds and checks the others: node 0 checks all of them, and they check node 0. A
+node that fails reports the reason with its name; the others end with the same reason.
 """
 
 from __future__ import annotations
@@ -22,33 +22,34 @@ from . import reasons
 from .api import request
 from .errors import LaunchError, ParameterError
 from .network import address_towards, held_port, interface_towards, wait_until_open
+from .reasons import STOPPED
+from .sdk import set_runtime
 
 log = logging.getLogger(__name__)
 
 LOOK = 2.0
-"""Seconds between two looks at the other nodes, and between two signs of life."""
+"""Seconds between two checks of the other nodes, and between two pings."""
 SILENCE = 60.0
-"""Seconds without a sign of life after which a node is lost."""
+"""Seconds without a ping after which a node counts as lost."""
 LAST_WORDS = 15.0
-"""The same, once the ranks of this node have ended without a reason of their own."""
+"""The same, once the ranks of this node have failed as if another node were gone."""
 FAREWELL = 60.0
-"""Seconds after which they end without having heard from the other nodes: the server does not answer."""
+"""Seconds after which this node ends even if it could not ask about the others, since the server does not answer."""
 TOGETHER = 3600.0
-"""Seconds that a node may stay in its queue unless HARNESS_NODES_WITHIN says otherwise: node 0's machine stands idle meanwhile."""
+"""Seconds that a node may wait in its queue unless HARNESS_NODES_WITHIN is set: node 0's machine is idle in the meantime."""
 REACHED = 300.0
-"""Seconds that node 0's launcher has to open its port."""
+"""Seconds within which node 0's launcher has to open its port."""
 
 SECTION = "launch_multi_node"
-"""Where the SDK keeps its own facts about a node, among the task's parameters and among its runtime properties."""
+"""The section in which the SDK keeps its own data about a node, both in the task's parameters and in its runtime properties."""
 CLONE = "multi_node_instance"
-"""The system tag that the SDK gives to the tasks that it makes."""
+"""The system tag of tasks that the SDK created for other nodes."""
 STATE = "harness/node"
-"""Runtime property: `joined` while a node gets its data, `ready` when its ranks can start."""
+"""Runtime property: `joined` while a node fetches its data, `ready` once its ranks can start."""
 FIELDS = (*reasons.FIELDS, "last_update", "runtime")
 
 CONSEQUENCE = re.compile(r"connection|broken pipe|timed? ?out|peer|remote process|nccl|a process (ended|was ended)", re.IGNORECASE)
-"""What is said of ranks when those of another node have gone away."""
-STOPPED = "stopped by"
+"""Errors of ranks that are probably a consequence: the ranks of another node have disappeared."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Node:
     state: str = ""
     reason: str = ""
     heard: str = ""
-    """When the server last heard of it, by the server's clock."""
+    """When the server last heard from it, by the server's clock."""
     host: str = ""
 
     def __str__(self) -> str:
@@ -69,7 +70,7 @@ class Node:
 
 
 class Nodes:
-    """The other nodes of this run, watched over. Where there are none, on a single machine, there is nothing to do."""
+    """Watches the other nodes of this run. On a single machine there are none, and nothing to do."""
 
     def __init__(
         self,
@@ -79,17 +80,18 @@ class Nodes:
         together: float = TOGETHER,
         held: socket.socket | None = None,
     ) -> None:
-        """Watch over `others`, tasks and their nodes' numbers: when one of them ends badly, this process gets a SIGTERM.
+        """Watch `others`: if one of them fails, send this process a SIGTERM.
 
         Args:
-            task: this node's own.
-            rank: this node's number.
-            together: seconds that another node may stay in its queue.
-            held: keeps node 0's port free until its launcher listens there.
+            task: the task of this node.
+            rank: the rank of this node.
+            others: the tasks of the other nodes, with their ranks.
+            together: seconds that another node may wait in its queue.
+            held: reserves node 0's port until its launcher listens on it.
         """
         self.task, self.rank, self.others, self.together, self.held = task, rank, others or {}, together, held
         self.verdict: str | None = None
-        """Why the run is over, as the other nodes have it."""
+        """Why another node has ended the run."""
         self.tolerated = SILENCE
         self.signs: dict[str, tuple[str, int]] = {}
         self.told, self.looks = "", 0
@@ -99,10 +101,10 @@ class Nodes:
             threading.Thread(target=self.watch, name="nodes", daemon=True).start()
 
     def meet(self) -> None:
-        """Wait until the ranks of all nodes can start: each node has its data, and reaches node 0.
+        """Wait until the ranks of all nodes can start: every node has its data and can reach node 0.
 
         Raises:
-            LaunchError: node 0 is not reached.
+            LaunchError: this node cannot reach node 0.
         """
         if not self.others:
             return
@@ -115,9 +117,9 @@ class Nodes:
             set_state(self.task, "ready")
 
     def end(self, reason: str, code: int) -> tuple[str, int]:
-        """Why the run ended, and this process's exit code, from what this node says of itself and from the other nodes.
+        """Why the run ended, and this process's exit code, given this node's own and what is known of the other nodes.
 
-        It is another node's reason, or this one's with its name. Nodes that wait in a queue are taken off it.
+        The reason is that of another node, or that of this node with its name. Nodes that still wait in a queue are removed from it.
         """
         if not self.others:
             return reason, code
@@ -133,32 +135,35 @@ class Nodes:
         return reason, code
 
     def hear_last_words(self) -> None:
-        """Give another node the time to say what it has done to this one's ranks, or to be found silent."""
+        """Give a failed node the time to report its reason, or to be recognised as unresponsive.
+
+        Ranks fail with a connection error before the node that caused it has reported anything.
+        """
         self.tolerated = LAST_WORDS
         enough, deadline = self.looks + LAST_WORDS / LOOK + 2, time.monotonic() + FAREWELL
         while self.looks < enough and time.monotonic() < deadline and not self.over.wait(LOOK):
             continue
 
     def close(self) -> None:
-        """Look no longer."""
+        """Stop watching."""
         with self.lock:
             self.over.set()
         if self.held is not None:
             self.held.close()
 
     def watch(self) -> None:
-        """The thread: looks until the run is over. Nobody is judged while the server does not answer."""
+        """Run in the thread: check until the run is over. While the server does not answer, no node is judged."""
         while not self.over.is_set():
             try:
                 request(self.task, "ping", task=self.task.id)
                 self.look(nodes_of(self.task, self.others))
                 self.looks += 1
-            except Exception as error:
-                log.debug("the other nodes cannot be seen: %s", error)
+            except Exception as error:  # noqa: BLE001  of the SDK, requests or the server: without this thread nobody would watch
+                log.debug("the other nodes could not be checked: %s", error)
             self.over.wait(LOOK)
 
     def look(self, nodes: Collection[Node]) -> None:
-        """End the run if one of the nodes has ended it; tell which of them are waited for."""
+        """End the run if one of the nodes has failed; log which of them the run is waiting for."""
         for node in nodes:
             if verdict := self.judge(node):
                 with self.lock:
@@ -168,7 +173,7 @@ class Nodes:
                         os.kill(os.getpid(), signal.SIGTERM)
                 return
         awaited = [node for node in nodes if node.state != "ready"]
-        telling = "; ".join(f"{node}: {'it gets its data' if node.state else node.status}" for node in awaited)
+        telling = "; ".join(f"{node}: {'fetching its data' if node.state else node.status}" for node in awaited)
         if telling not in {"", self.told}:
             log.warning("waiting for %s", telling)
         self.told = telling
@@ -182,17 +187,17 @@ class Nodes:
         if node.status in {"stopped", "created", "deleted"}:
             return node.reason if node.reason.startswith(f"{STOPPED} node") else f"{STOPPED} {node}, whose task is {node.status}"
         if node.status not in {"queued", "in_progress"} and not self.all_ready.is_set():
-            return f"{node}: its task is {node.status} already; enqueue the run of node 0 anew"
+            return f"{node}: its task is {node.status} already; enqueue the task of node 0 again"
         if node.status == "queued" and time.monotonic() - self.began > self.together:
-            return f"{node}: still queued after {self.together:.0f} s, the limit HARNESS_NODES_WITHIN; each node takes an agent"
+            return f"{node}: still queued after {self.together:.0f} s, the limit HARNESS_NODES_WITHIN; each node needs its own agent"
         if node.status == "in_progress" and (silence := self.silence(node)) > (self.tolerated if node.state else self.together):
-            reason = f"{node}: no sign of life for {silence:.0f} s; it was killed, or is cut off from the server"
+            reason = f"{node}: unresponsive for {silence:.0f} s; it was killed, or has lost its connection to the server"
             end(self.task, node, reason)
             return reason
         return None
 
     def silence(self, node: Node) -> float:
-        """Seconds since the last sign of life. Only the time in which the server answered counts."""
+        """Seconds without a ping, counted in checks that saw no new one: time in which the server did not answer must not count."""
         heard, looks = self.signs.get(node.task, (None, 0))
         looks = looks + 1 if heard == node.heard else 0
         self.signs[node.task] = node.heard, looks
@@ -200,18 +205,18 @@ class Nodes:
 
 
 def join(task: Any, nnodes: int) -> Nodes:
-    """Make the tasks of the other nodes if this is node 0, and let the environment say where the nodes meet and which one this is.
+    """Create the tasks of the other nodes if this is node 0, and set the environment variables of the rendezvous.
 
-    Node 0's address is MASTER_ADDR in the environment of its agent, or else the one by which it reaches the ClearML server; its port is
-    MASTER_PORT, or else a free one. (The SDK gives CLEARML_MULTI_NODE_MASTER_DEF_ADDR and _PORT precedence over both.)
+    Node 0's address is MASTER_ADDR in the environment of its agent, by default the address from which it reaches the ClearML server; its
+    port is MASTER_PORT, by default a free one. (In the SDK, CLEARML_MULTI_NODE_MASTER_DEF_ADDR and _PORT take precedence over both.)
 
     Raises:
         LaunchError: the nodes could not be enqueued.
-        ParameterError: HARNESS_NODES_WITHIN is no number.
+        ParameterError: HARNESS_NODES_WITHIN is not a number.
     """
     together = seconds(os.environ, "HARNESS_NODES_WITHIN", TOGETHER)
     earlier = clones(task)
-    task.update_parameters({f"{SECTION}/total_num_nodes": nnodes})  # the SDK would take the number of the run that this is a clone of
+    task.update_parameters({f"{SECTION}/total_num_nodes": nnodes})  # a clone has the number of its original, and the SDK would use that
     set_state(task, "joined")
     held = held_port()
     try:
@@ -233,7 +238,7 @@ def join(task: Any, nnodes: int) -> Nodes:
 
 
 def choose_interface(environment: MutableMapping[str, str]) -> None:
-    """Let gloo use the interface that leads to node 0, unless told otherwise: it would take the one that this host's name leads to."""
+    """Make gloo use the interface that leads to node 0, unless one is set: its own choice is the one that the host name resolves to."""
     if "GLOO_SOCKET_IFNAME" not in environment and (interface := interface_towards(environment["MASTER_ADDR"])):
         environment["GLOO_SOCKET_IFNAME"] = interface
 
@@ -247,18 +252,18 @@ def seconds(environment: Mapping[str, str], name: str, default: float) -> float:
 
 
 def set_state(task: Any, state: str) -> None:
-    task._set_runtime_properties({STATE: state})
+    set_runtime(task, {STATE: state})
 
 
 def clones(task: Any, but: Collection[str] = ()) -> dict[str, int]:
-    """The tasks of other nodes that were made from this one, and their nodes' numbers."""
+    """The tasks that were cloned from this one for other nodes, with their ranks."""
     found = request(task, "get_all", parent=task.id, system_tags=[CLONE], only_fields=["id", "runtime"])["tasks"]
     numbers = {str(entry["id"]): int((entry.get("runtime") or {}).get(f"{SECTION}/node_rank", 0)) for entry in found}
     return {clone: numbers[clone] for clone in sorted(numbers, key=lambda clone: numbers[clone]) if clone not in but}
 
 
 def nodes_of(task: Any, others: Mapping[str, int]) -> list[Node]:
-    """The nodes of these tasks as they are now."""
+    """The present state of these nodes."""
     found = {entry["id"]: entry for entry in request(task, "get_all", id=list(others), only_fields=FIELDS)["tasks"]}
     return [node_of(rank, found.get(other, {"id": other, "status": "deleted"})) for other, rank in others.items()]
 
@@ -277,15 +282,15 @@ def node_of(rank: int, entry: Mapping[str, Any]) -> Node:
 
 
 def dismiss(task: Any, others: Mapping[str, int], reason: str) -> None:
-    """End the nodes that have not started yet."""
+    """End all nodes that have not started yet."""
     try:
         for node in nodes_of(task, others):
             if node.status == "queued":
                 request(task, "dequeue", task=node.task)
             if node.status in {"queued", "created"}:
                 end(task, node, reason)
-    except Exception as error:
-        log.warning("nodes that have not started may stay in their queue: %s", error)
+    except Exception as error:  # noqa: BLE001  whatever it is, the run ends for another reason, which must be reported
+        log.warning("nodes that have not started may remain in their queue: %s", error)
 
 
 def end(task: Any, node: Node, reason: str) -> None:

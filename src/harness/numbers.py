@@ -1,4 +1,4 @@
-"""Whether a value is a number: NaN and the infinities are not, and compare with everything as it suits nobody."""
+"""Finite numbers: NaN and infinities are not numbers here, as no comparison with them makes sense."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, SupportsFloat
 
 
 def finite(value: SupportsFloat) -> bool:
-    """Whether a scalar (of Python, of NumPy, a tensor of one element) is a number that a double can hold."""
+    """Whether a scalar (of Python or NumPy, or a tensor with one element) is a finite number within the range of a double."""
     try:
         return math.isfinite(float(value))
     except OverflowError:  # an integer beyond the largest double
@@ -16,7 +16,7 @@ def finite(value: SupportsFloat) -> bool:
 
 
 def plain(value: Any) -> Any:
-    """A copy for JSON, which has no NaN and no infinity: they become None. Arrays and their scalars become lists and numbers."""
+    """A copy for JSON, which has neither NaN nor infinity: they become None. Arrays and their scalars become lists and numbers."""
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else None
     if isinstance(value, Mapping):

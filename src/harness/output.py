@@ -1,4 +1,4 @@
-"""The output of a run's ranks, passed on as it comes: all of it to the terminal, of each progress bar the last state to the log."""
+"""The output of a run's ranks, copied as it arrives: everything to the terminal; to the log, only the last state of each progress bar."""
 
 from __future__ import annotations
 
@@ -7,19 +7,22 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO, TextIO
 
+TERMINAL = "HARNESS_TERMINAL"
+"""Environment variable: the output of this rank is shown on a terminal, although its standard output is a pipe."""
 READ = 65536
+"""Bytes."""
 LONGEST = 1 << 20
-"""Bytes of a line that are kept until its end comes; a longer one is passed on in pieces."""
+"""Bytes of a line that are held until the line ends; longer lines are copied in pieces, so that memory stays bounded."""
 
 
 def reads(descriptor: int) -> Iterator[bytes]:
-    """What can be read at a time, until the other end is closed."""
+    """Whatever can be read at once, until the other end is closed."""
     while read := os.read(descriptor, READ):
         yield read
 
 
 def pass_on(source: Iterable[bytes], terminal: TextIO, log: BinaryIO) -> None:
-    """Copy what is read, in time that grows with its length and memory that does not."""
+    """Copy the output in linear time and constant memory."""
     text, states = codecs.getincrementaldecoder("utf-8")("replace"), States(log)
     for part in parts(source):
         for piece in part.splitlines(keepends=True) if b"\r" in part else [part]:
@@ -33,8 +36,11 @@ def pass_on(source: Iterable[bytes], terminal: TextIO, log: BinaryIO) -> None:
 
 
 def parts(source: Iterable[bytes]) -> Iterator[bytes]:
-    """What is read, cut at the ends of lines and of a progress bar's states, or where a line is too long."""
-    begun = bytearray()  # a line, whose end has not come yet
+    """The output, cut at the ends of lines and at carriage returns, or where a line is too long.
+
+    Only the newly read bytes are searched for an end: searching the whole line each time would take quadratic time.
+    """
+    begun = bytearray()  # a line that has not ended yet
     for read in source:
         cut = max(read.rfind(b"\n"), read.rfind(b"\r")) + 1
         if cut:
@@ -49,15 +55,15 @@ def parts(source: Iterable[bytes]) -> Iterator[bytes]:
 
 
 class States:
-    """Writes lines to a log, each in the last of the states that carriage returns have given it."""
+    """Writes lines to a log. Of a line that carriage returns have overwritten, such as a progress bar, only the last state is written."""
 
     def __init__(self, log: BinaryIO) -> None:
         self.log = log
         self.state = b""
-        """What a carriage return has gone back before: the next piece replaces it, unless that begins with the line's end."""
+        """The text before the last carriage return: the next piece replaces it, unless the line ends there."""
 
     def write(self, piece: bytes) -> None:
-        """Take a piece in which a carriage return is the last byte, or the last but one before a newline, if there is one."""
+        """Take a piece. A carriage return can only be at its end, or just before a newline at its end."""
         if piece.endswith(b"\r"):
             self.state = piece[:-1] or self.state
             return

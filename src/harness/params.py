@@ -1,8 +1,8 @@
 """Arguments: one grammar for `clearml-task --args`, the registry and the command line.
 
-An argument is `key=value`; `grammar` says how it is written on a command line and on a task. Some keys are the harness's own
-(`RESERVED`); every other one is a setting of the command: a field of its dataclass, in dotted form. Settings merge in the order
-defaults < config file < arguments, and are checked as a whole: a person who made three mistakes reads about three.
+An argument is `key=value`; `grammar` defines its forms on a command line and on a task. Some keys belong to the harness (`RESERVED`);
+every other key is a setting of the command, that is a field of its dataclass, in dotted form. Settings are merged in the order
+defaults < config file < arguments, and checked together: someone who made three mistakes is told all three.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from dataclasses import dataclass, field, is_dataclass
 from pathlib import Path
 from typing import Any
 
+from .aliases import Alias, Names
 from .errors import ParameterError, WorkloadError
 from .grammar import Argument, expand, on_tasks, read, text_on_task
-from .here import folder_of, names_in, places
-from .names import Alias, Names
+from .local_run import folder_of, names_in, places
 from .settings import Setting, describe, flat, leaves_of, merge, nearest, problem_of_text, setting, stated_in
 from .translation import Translation, translate
 from .workload import FOLDER, Command, Declaration
@@ -32,7 +32,7 @@ class Reserved:
     default: Any
     help: str
     least: int = 0
-    """Of a number."""
+    """The least value of a number."""
 
     @property
     def allowed(self) -> str:
@@ -41,37 +41,39 @@ class Reserved:
 
 
 RESERVED: Mapping[str, Reserved] = {
-    "command": Reserved(str, None, "which of the workload's commands to run"),
-    "dataset_id": Reserved(str, None, "ClearML dataset: an ID, an alias, task:<task id> or s3://bucket/prefix"),
-    "dataset_path": Reserved(str, None, "with dataset_id: where the data shall appear; alone: a folder that is the data"),
-    "config": Reserved(str, None, "settings: a name below configs/<workload>/ or a YAML file"),
-    "standalone": Reserved(bool, None, "True: one machine only; False: machines that meet; by default as nnodes says"),
-    "nproc_per_node": Reserved(int, 1, "processes per machine, one for each GPU", 1),
-    "nnodes": Reserved(int, 1, "machines; each runs a task of its own, which ClearML clones from the first", 1),
-    "resume": Reserved(str, None, "continue a run: a task ID, a folder or a checkpoint file, also s3://bucket/file"),
-    "init_from": Reserved(str, None, "start from the weights of a task, a folder or a file, also s3://bucket/file"),
-    "requeue": Reserved(int, 0, "times that an agent's run goes back to its queue, and on from its checkpoint, when its machine ends it"),
-    "seed": Reserved(int, 0, "where all random numbers come from"),
-    "output_dir": Reserved(str, "outputs", "folder below which a run's files are written"),
+    "command": Reserved(str, None, "command of the workload to run"),
+    "dataset_id": Reserved(str, None, "dataset: a ClearML dataset's ID or name, task:<task id>, or s3://bucket/prefix"),
+    "dataset_path": Reserved(str, None, "folder that contains the data; with dataset_id, where to create a link to the data"),
+    "config": Reserved(str, None, "file of settings: a name below configs/<workload>/, or the path of a YAML file"),
+    "standalone": Reserved(bool, None, "True for a single machine, False for several; by default determined by nnodes"),
+    "nproc_per_node": Reserved(int, 1, "number of processes per machine, usually one per GPU", 1),
+    "nnodes": Reserved(int, 1, "number of machines; each runs a task of its own, cloned from the first", 1),
+    "resume": Reserved(str, None, "run to continue: a task ID, a folder, or a checkpoint file here or at s3://bucket/file"),
+    "init_from": Reserved(str, None, "weights to start from: a task ID, a folder, or a file here or at s3://bucket/file"),
+    "requeue": Reserved(
+        int, 0, "number of times a run returns to its queue when its machine ends it, to continue from its last checkpoint"
+    ),
+    "seed": Reserved(int, 0, "seed of all random numbers"),
+    "output_dir": Reserved(str, "outputs", "folder below which each run writes its files"),
 }
 
 
 @dataclass(frozen=True)
 class Arguments:
-    """What a run was asked to do, checked."""
+    """The checked arguments of a run."""
 
     command: Command
     reserved: Mapping[str, Any]
     datasets: Mapping[str, str]
-    """The value of each dataset key that was given."""
+    """The value of each dataset key that is given."""
     settings: Any
     """An instance of the command's settings class."""
     texts: Mapping[str, str] = field(default_factory=dict)
-    """Every argument that was given, under its key, as it is written on a task."""
+    """Every given argument by its key, in its form on a task."""
     notes: tuple[str, ...] = ()
-    """What there is to say of names that were given and change nothing."""
+    """Notes about given names that have no effect."""
     folder: Path | None = None
-    """The run's own folder, where it has one whenever the same is asked for by hand."""
+    """The run's folder, if local runs with the same arguments share one."""
 
     def flat_settings(self) -> dict[str, Any]:
         """Every setting in dotted form, as shown beside the run."""
@@ -88,7 +90,7 @@ def settings_class(command: Command) -> type:
     try:
         found: type = getattr(importlib.import_module(module), name)
         problem = "" if is_dataclass(found) else "it is no dataclass"
-    except Exception as error:  # whatever the module does when it is imported
+    except Exception as error:  # noqa: BLE001  importing a module can raise anything
         problem = f"{type(error).__name__}: {error}"
     if problem:
         raise WorkloadError(f"the settings of command={command.name}, {command.config}, cannot be imported: {problem}")
@@ -98,16 +100,16 @@ def settings_class(command: Command) -> type:
 def resolve(
     declaration: Declaration, tokens: Iterable[str], inherited: Mapping[str, str] | None = None, home: Path | None = None
 ) -> Arguments:
-    """Turn the tokens of one run into checked arguments. An original's names mean what the workload says that they mean.
+    """Turn the tokens of one run into checked arguments, with aliases translated as the workload declares.
 
     Args:
         declaration: the workload.
-        tokens: `key=value` each, as typed.
-        inherited: what a task holds, by key; a token takes the place of the one of its key.
-        home: of a run by hand, the folder that its declared places are in.
+        tokens: each `key=value`, as typed.
+        inherited: the arguments on a task, by key; tokens override them.
+        home: for a local run, the folder that its declared paths are relative to.
 
     Raises:
-        ParameterError: with every problem of command, keys, types, ranges and required values.
+        ParameterError: listing every problem of command, keys, types, ranges and required values.
         WorkloadError: the command's settings cannot be imported.
     """
     read_here, problems = read(tokens)
@@ -147,7 +149,7 @@ def resolve(
 
 
 def by_hand(declaration: Declaration, command: Command | None, home: Path | None, said: Collection[str]) -> dict[str, Argument]:
-    """The declared places of a run by hand, as far as nothing else is said: a dataset of its own takes the place of a folder, too."""
+    """The declared default paths of a local run, for keys that are not given; a given dataset also replaces the default folder."""
     if command is None or home is None:
         return {}
     settled = {*said, *(path_key(key) for key in declaration.datasets if key in said)}
@@ -155,15 +157,15 @@ def by_hand(declaration: Declaration, command: Command | None, home: Path | None
 
 
 def own_keys(declaration: Declaration) -> set[str]:
-    """The keys that are no settings: the harness's, and those of datasets."""
+    """The keys that are not settings: those of the harness, and those of datasets."""
     return {*RESERVED, *declaration.datasets, *map(path_key, declaration.datasets)}
 
 
 def names_of(declaration: Declaration, command: Command) -> Names:
-    """Every other name of what a command knows: those that the workload declares, and of a dotted key its last part where no other ends so.
+    """All other names of a command's keys: those that the workload declares, and the last part of each dotted key if it is unique.
 
     Raises:
-        WorkloadError: a declared name is a key itself, is declared twice, or stands for a key that there is not.
+        WorkloadError: a declared name is itself a key, is declared twice, or stands for an unknown key.
     """
     leaves = leaves_of(settings_class(command))
     keys = {*leaves, *own_keys(declaration)}
@@ -178,12 +180,12 @@ def names_of(declaration: Declaration, command: Command) -> Names:
 
 
 def problems_of_declared(declaration: Declaration, command: Command, keys: set[str]) -> Iterator[str]:
-    """What is wrong with the names that hold for a command, whose own keys are known."""
+    """All problems of the names declared for a command, given the command's keys."""
     common, own = declaration.names, command.names
     where = f"commands.{command.name}: "
-    yield from (f"{where}{name} is a key itself, and no other name for one" for name in {*common, *own} & keys)
+    yield from (f"{where}{name} is itself a key, so it cannot be another name of one" for name in {*common, *own} & keys)
     holding = {name for name in common if name not in common.aliases or common.aliases[name].key in keys}
-    yield from (f"{where}{name} is declared for all commands already" for name in holding & {*own})
+    yield from (f"{where}{name} is already declared for all commands" for name in holding & {*own})
     yield from (f"{where}aliases.{name}: there is no key {alias.key}" for name, alias in own.aliases.items() if alias.key not in keys)
     yield from (f"{where}here.{key}: there is no such key" for key in command.here if key != FOLDER and key not in keys)
     yield from (f"{where}here.{FOLDER}: there is no setting {name}" for name in names_in(command) if name not in keys)
@@ -192,7 +194,7 @@ def problems_of_declared(declaration: Declaration, command: Command, keys: set[s
 
 
 def keys_of(declaration: Declaration) -> dict[str, bool]:
-    """Every key that a workload knows, of whatever command, and every other name; and whether it holds a text."""
+    """Every key and other name of a workload, of any command, and whether its value is a string."""
     commands = declaration.commands.values()
     settings = {leaf.key: leaf.holds_text for command in commands for leaf in describe(settings_class(command))}
     datasets = dict.fromkeys([*declaration.datasets, *map(path_key, declaration.datasets)], True)
@@ -202,12 +204,12 @@ def keys_of(declaration: Declaration) -> dict[str, bool]:
 
 
 def path_key(dataset_key: str) -> str:
-    """The argument that says where a dataset shall appear: `dataset_path` for `dataset_id`."""
+    """The key of a dataset's folder: `dataset_path` for `dataset_id`."""
     return dataset_key.removesuffix("_id") + "_path"
 
 
 def chosen_command(declaration: Declaration, name: str | None, problems: list[str]) -> Command | None:
-    """The command asked for; without one the only one there is, or `train`."""
+    """The given command; by default the only one there is, or `train`."""
     names = list(declaration.commands)
     if name is None:
         name = names[0] if len(names) == 1 else "train"
@@ -219,12 +221,12 @@ def chosen_command(declaration: Declaration, name: str | None, problems: list[st
 
 
 def read_reserved(argument: Argument, problems: list[str]) -> Any:
-    """The value of a reserved key; an empty one means its default."""
+    """The value of a reserved key; an empty value stands for its default."""
     entry = RESERVED.get(argument.key, Reserved(str, None, ""))
     if argument.text == "":
         return entry.default
     value = argument.text if entry.type is str else argument.value
-    if type(value) is not entry.type:  # True is no number of processes
+    if type(value) is not entry.type:  # True is an int to Python, but not a number of processes
         problems.append(f"{argument}: must be {entry.type.__name__}")
     elif problem := problem_of_text(argument.text):
         problems.append(f"{argument}: {problem}")
@@ -236,7 +238,7 @@ def read_reserved(argument: Argument, problems: list[str]) -> Any:
 
 
 def config_file(declaration: Declaration, name: str | None, problems: list[str]) -> Path | None:
-    """Where the settings called `name` are: below configs/<workload>/, or a file."""
+    """The file of the settings called `name`: one below configs/<workload>/, or any file."""
     if name is None:
         return None
     folder = declaration.configs
@@ -245,18 +247,19 @@ def config_file(declaration: Declaration, name: str | None, problems: list[str])
         if path is not None and path.is_file():
             return path
     problems.append(
-        f"config={name}: neither a file nor one of configs/{declaration.name}{nearest(name, known)}: {', '.join(known) or 'there are none'}"
+        f"config={name}: there is no such file, nor one of that name in configs/{declaration.name}{nearest(name, known)}: "
+        + (", ".join(known) or "it is empty")
     )
     return None
 
 
 def text_of(given: Mapping[str, Argument], key: str) -> str | None:
-    """The text of an argument; an empty one is as good as none."""
+    """The text of an argument, or None if it is missing or empty."""
     return given[key].text or None if key in given else None
 
 
 def stated_by(command: Command, file: Path, problems: list[str]) -> list[Argument]:
-    """What a config file states."""
+    """The settings in a config file."""
     try:
         pairs = stated_in(file, leaves_of(settings_class(command)))
     except ParameterError as error:
@@ -266,7 +269,7 @@ def stated_by(command: Command, file: Path, problems: list[str]) -> list[Argumen
 
 
 def typed_settings(command: Command, file: Path | None, stated: Translation, arguments: Iterable[Argument], known: Iterable[str]) -> Any:
-    """The command's settings from what a file states and, above it, arguments."""
+    """The command's settings: those of a file, overridden by arguments."""
     schema = settings_class(command)
     leaves = leaves_of(schema)
     values = [(item.key, item.meant(item.key in leaves and leaves[item.key].holds_text)) for item in arguments]
@@ -274,7 +277,7 @@ def typed_settings(command: Command, file: Path | None, stated: Translation, arg
 
 
 def problems_of_run(declaration: Declaration, command: Command, reserved: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
-    """What contradicts the command in the reserved keys: datasets that it needs, processes that it cannot use."""
+    """Contradictions between a command and the reserved keys: missing datasets, and processes that it cannot use."""
     instead = [key for key in command.instead if settings.get(key)]
     named = [key for key in command.needs if reserved.get(key) or reserved.get(path_key(key))]
     problems = [
@@ -282,15 +285,15 @@ def problems_of_run(declaration: Declaration, command: Command, reserved: Mappin
         for key in command.needs
         if key not in named and not instead
     ]
-    problems += [f"{one}={settings[one]}: {key} names the data already; keep one of them" for key in named for one in instead]
+    problems += [f"{one}={settings[one]}: {key} already names the data; keep one of the two" for key in named for one in instead]
     if command.launcher == "inline" and max(reserved["nproc_per_node"], reserved["nnodes"]) > 1:
         problems.append(f"command={command.name} runs in one process; leave out nproc_per_node and nnodes")
     if command.launcher == "own" and reserved["nnodes"] > 1:
-        problems.append(f"command={command.name} starts its processes itself, on one machine; leave out nnodes")
+        problems.append(f"command={command.name} starts its own processes, on one machine; leave out nnodes")
     if reserved["nnodes"] > 1 and reserved["standalone"]:
-        problems.append(f"standalone=True means one machine, nnodes={reserved['nnodes']} several; write standalone=False or leave it out")
+        problems.append(f"standalone=True and nnodes={reserved['nnodes']} cannot be combined; leave out standalone to use several machines")
     if reserved["nnodes"] > 1 and reserved["requeue"]:
         problems.append(
-            f"requeue={reserved['requeue']} is for runs on one machine, nnodes={reserved['nnodes']} means several; leave one out"
+            f"requeue={reserved['requeue']} and nnodes={reserved['nnodes']} cannot be combined; runs on several machines are not requeued"
         )
     return problems

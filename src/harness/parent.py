@@ -1,4 +1,4 @@
-"""The parent of a run: settles everything before the first rank starts, watches over the ranks, marks the task's end."""
+"""The parent of a run: it prepares everything before the first rank starts, supervises the ranks, and marks the end of the task."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from . import here, requeue
+from . import local_run, requeue
 from .agent import Agent, descent
 from .checkpoint import find, find_weights
 from .data import materialise
@@ -19,35 +19,40 @@ from .failure import read_failure
 from .gpus import problems_of_processes
 from .image import check_image
 from .launch import Launch, image_python, problems_of_meeting
-from .nodes import STOPPED, Nodes, choose_interface, join
+from .nodes import Nodes, choose_interface, join
+from .output import TERMINAL
 from .params import Arguments, path_key, resolve
-from .place import check_output
 from .plan import PLAN, Plan
 from .ranks import supervise
+from .reasons import STOPPED
+from .remote_checkpoints import checkpoint_of, stored_checkpoint
 from .s3 import SCHEME
+from .sdk import check_server, has_server, is_remote
 from .sidecar import Sidecar
-from .tracking import Tracked, check_server, checkpoint_of, has_server, is_remote, stored_checkpoint
+from .tracking import Tracked
 from .workload import Declaration
+from .writable import check_output
 
 BAD_INPUT = 2
-"""Exit code for arguments, data or checkpoints that are wrong."""
+"""Exit code for wrong arguments, data or checkpoints."""
 INTERRUPTED = 254
-"""Exit code by which clearml-agent takes a task for stopped rather than failed."""
+"""Exit code that makes clearml-agent mark a task as stopped, not failed."""
 PLACE_OF_A_RANK = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE")
-"""Variables that a launcher sets for its ranks. In the parent they are the SDK's, whose ranks are the nodes, or somebody else's."""
+"""Variables that a launcher sets for its ranks. Those in the parent's environment come from the SDK, which numbers nodes, or from
+an outer launcher: the ranks must not inherit them."""
 
 
 class Stopped(BaseException):
-    """SIGTERM while data is fetched or waited for. No Exception, since libraries on the way catch those."""
+    """A SIGTERM while the run fetches data or waits. Not an Exception, since libraries on the stack would catch that."""
 
 
 def stop(_number: int, _frame: object) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it ends already
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it is already ending
     raise Stopped
 
 
 def run(declaration: Declaration, argv: Sequence[str], script: str) -> int:
-    """Run the workload here, for the agent's task or for a person's command line, and return the exit code."""
+    """Run the workload in this process, for an agent's task or for a command line, and return the exit code."""
     agent = Agent(descent() if is_remote(os.environ) else {})
     tracked, nodes = Tracked(declaration, None) if is_remote(os.environ) else None, Nodes()
     sidecar = None
@@ -78,16 +83,16 @@ def run(declaration: Declaration, argv: Sequence[str], script: str) -> int:
     except HarnessError as error:
         return end(tracked, nodes, agent, sidecar, str(error), BAD_INPUT)
     except Stopped:
-        return end(tracked, nodes, agent, sidecar, "stopped by SIGTERM before the first step", 128 + signal.SIGTERM)
+        return end(tracked, nodes, agent, sidecar, f"{STOPPED} SIGTERM before the first step", 128 + signal.SIGTERM)
     if tracked:
         tracked.close()
     return 0
 
 
 def beside(declaration: Declaration, arguments: Arguments, tracked: Tracked | None, agent: Agent) -> Sidecar | None:
-    """What brings the run back to its queue if its machine ends it; None where there is no queue, or where its agent is out of sight."""
+    """The process that requeues the run if its machine ends it; None if there is no queue, or if the agent is not visible."""
     if tracked is None or not is_remote(os.environ):
-        print("requeue is for runs by an agent: this one has no queue to go back to", flush=True)
+        print("requeue has no effect: this run was not started by an agent, so it has no queue to return to", flush=True)
         return None
     if agent.pid is None:
         return None
@@ -98,21 +103,21 @@ def beside(declaration: Declaration, arguments: Arguments, tracked: Tracked | No
 
 
 def by_hand(declaration: Declaration, argv: Sequence[str]) -> Arguments:
-    """The arguments of a command line.
+    """The arguments of a local run's command line.
 
     Raises:
-        ParameterError: also for data or a checkpoint that is not there.
+        ParameterError: also if the data or a checkpoint does not exist.
     """
-    arguments = resolve(declaration, argv, home=here.home(declaration, os.environ))
+    arguments = resolve(declaration, argv, home=local_run.home(declaration, os.environ))
     paths = {path_key(key): key for key in declaration.datasets}
-    if problems := list(here.problems_of_inputs(arguments.reserved, paths, has_server=has_server(os.environ))):
+    if problems := list(local_run.problems_of_inputs(arguments.reserved, paths, has_server=has_server(os.environ))):
         raise ParameterError(problems)
     return arguments
 
 
 def end(tracked: Tracked | None, nodes: Nodes, agent: Agent, sidecar: Sidecar | None, reason: str, code: int) -> int:
-    """Say why the run ended badly: on the terminal, in the log and in the task's status. A `sidecar` is told if its machine ended it."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it ends already
+    """Report why the run failed or was stopped: on the terminal, in the log, in the task's status and to the sidecar."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it is already ending
     reason, code = nodes.end(reason, code)
     stopped, reason = reason.startswith(STOPPED), agent.why(reason)
     by_machine = requeue.BY_MACHINE.match(reason)
@@ -159,7 +164,7 @@ def settle(declaration: Declaration, arguments: Arguments, tracked: Tracked | No
     name = tracked.id if tracked else f"{arguments.command.name}-{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:4]}"
     output = output_of(declaration, arguments, name)
     check_output(reserved["output_dir"], output)
-    last = here.last_checkpoint(arguments.folder, reserved["resume"]) if arguments.folder else None
+    last = local_run.last_checkpoint(arguments.folder, reserved["resume"]) if arguments.folder else None
     wanted = {key: (arguments.datasets.get(key), reserved.get(path_key(key))) for key in declaration.datasets}
     datasets = {key: materialise(source, path) for key, (source, path) in wanted.items() if source or path}
     if tracked:
@@ -186,13 +191,13 @@ def settle(declaration: Declaration, arguments: Arguments, tracked: Tracked | No
 
 
 def output_of(declaration: Declaration, arguments: Arguments, name: str) -> Path:
-    """The folder of a run's files."""
+    """The folder for a run's files."""
     return arguments.folder or Path(arguments.reserved["output_dir"]).absolute() / declaration.name / name
 
 
 def checkpoint(source: str | None, output: Path, find: Callable[[Path], Path]) -> str | None:
-    """The checkpoint file that `resume` or `init_from` names: a file, a folder, where `find` finds it, a task, or a file in S3."""
-    if source is None or source == here.ANEW:
+    """The checkpoint file that `resume` or `init_from` stands for: a file, one that `find` finds in a folder, a task's, or a file in S3."""
+    if source is None or source == local_run.ANEW:
         return None
     if source.startswith(SCHEME):
         return str(stored_checkpoint(source, output / "resumed"))
@@ -202,18 +207,18 @@ def checkpoint(source: str | None, output: Path, find: Callable[[Path], Path]) -
 
 
 def execute(declaration: Declaration, plan: Plan, argv: Sequence[str]) -> None:
-    """Start this machine's ranks by the launcher's command line, and wait for their end.
+    """Start this machine's ranks with the launcher's command line, and wait until they end.
 
     Raises:
-        LaunchError: when they cannot be started or do not end well.
+        LaunchError: they could not be started, or failed.
     """
     with (Path(plan.output_dir) / "log.txt").open("ab") as log:
         supervise(argv, rank_environment(declaration, plan, os.environ), log, lambda: read_failure(Path(plan.output_dir)))
 
 
 def rank_environment(declaration: Declaration, plan: Plan, environment: Mapping[str, str]) -> dict[str, str]:
-    """The parent's environment, with the plan and the clone's own code first."""
+    """The environment of the ranks: the parent's, with the plan, and with the clone's code first on the path."""
     path = [str(declaration.root / "src"), *filter(None, [environment.get("PYTHONPATH")])]
-    terminal = {"HARNESS_TERMINAL": "1"} if sys.stdout.isatty() else {}
+    terminal = {TERMINAL: "1"} if sys.stdout.isatty() else {}
     inherited = {name: value for name, value in environment.items() if name not in PLACE_OF_A_RANK}
     return {**inherited, PLAN: str(plan.file), "PYTHONPATH": os.pathsep.join(path), "PYTHONUNBUFFERED": "1", **terminal}

@@ -1,4 +1,4 @@
-"""What the parent decided, passed on to the ranks as one JSON file."""
+"""The plan of a run: what the parent has decided, passed to the ranks as one JSON file."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any
 from .files import write_json
 
 PLAN = "HARNESS_PLAN"
-"""The environment variable that names the plan's file; where it is set, a process is a rank."""
+"""The environment variable that names the plan's file. It is set in ranks only."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that a rank needs to know."""
+    """Everything a rank needs to know."""
 
     workload: str
     command: str
@@ -24,17 +24,17 @@ class Plan:
     settings: dict[str, Any]
     """Every setting in dotted form."""
     datasets: dict[str, str]
-    """Folder of each dataset key."""
+    """The folder of each dataset key."""
     output_dir: str
     seed: int
     resume: str | None
-    """Checkpoint file to continue from."""
+    """The checkpoint file to continue from."""
     init_from: str | None
-    """File to take weights from."""
+    """The file with weights to start from."""
     task: str | None
     """ID of the ClearML task; None without a server."""
     requeued: int = 0
-    """How often the run has gone back to its queue."""
+    """How often the run has been requeued."""
 
     @property
     def file(self) -> Path:

@@ -1,4 +1,4 @@
-"""The ranks of a run on this machine: the one process that the parent watches over, the launcher, and all that it starts."""
+"""The ranks of a run on this machine: the launcher, which the parent supervises, and everything that the launcher starts."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from typing import BinaryIO
 from . import guard
 from .errors import LaunchError
 from .output import pass_on, reads
-from .reasons import ended
+from .reasons import STOPPED, ended
 
 log = logging.getLogger(__name__)
 
 GRACE = 20.0
-"""Seconds that ranks have to end after SIGTERM before they are killed."""
+"""Seconds within which ranks have to end after a SIGTERM, before they are killed."""
 LEFT_BEHIND = 3.0
-"""Seconds that processes may outlive the launcher that started them."""
+"""Seconds that processes may outlive their launcher."""
 MARK = "HARNESS_RANKS"
-"""The variable by which the ranks and what they start are found, whatever becomes of the processes between."""
+"""The environment variable that marks the ranks and all that they start, also when the processes between have ended."""
 
 
 class Ranks:
-    """One launcher's processes. Nothing of them outlives `close`, nor this process, however it ends."""
+    """The processes of one launcher. None of them outlives `close`, or this process, however it ends."""
 
     def __init__(self, argv: Sequence[str], environment: Mapping[str, str]) -> None:
-        """Start them. From now on SIGTERM and SIGINT are theirs; a second one gives them no more time."""
+        """Start them. From now on they get SIGTERM and SIGINT; a second signal does not extend their time."""
         identity = uuid.uuid4().hex
         self.family = guard.Family(f"{MARK}={identity}")
         self.guard = guarded(f"{MARK}={identity}", GRACE)
@@ -47,10 +47,12 @@ class Ranks:
         assert self.guard.stdin is not None
         with contextlib.suppress(BrokenPipeError):
             self.guard.stdin.write(b"%d" % self.process.pid)
-        if self.guard.wait():  # it has left for its own place
-            log.warning("the ranks may outlive this process if it is killed: their guard ended with exit code %d", self.guard.returncode)
+        if self.guard.wait():  # its second process runs on; this one has only started it
+            log.warning(
+                "the ranks may outlive this process if it is killed: their guard could not be started (exit code %d)", self.guard.returncode
+            )
         if self.stopped:
-            self.family.terminate()  # there was nobody to tell yet
+            self.family.terminate()  # a signal that came before there was any process to pass it to
         threading.Thread(target=self.clear_away, daemon=True).start()
 
     def stop(self, number: int, _frame: object) -> None:
@@ -60,17 +62,17 @@ class Ranks:
             threading.Thread(target=self.kill_after, args=[GRACE], daemon=True).start()
 
     def kill_after(self, seconds: float) -> None:
-        """Kill those that are left then."""
+        """Kill those that are left after that time."""
         if not self.over.wait(seconds):
             self.family.kill()
 
     def clear_away(self) -> None:
-        """End what a launcher left behind (workers of a killed rank): it would hold the output open for ever."""
+        """End the processes that a launcher left behind, such as workers of a killed rank: they would hold the output open forever."""
         self.process.wait()
         self.kill_after(LEFT_BEHIND)
 
     def close(self) -> None:
-        """End what is left. SIGTERM is ignored from now on: the run ends already."""
+        """End all that are left. From now on SIGTERM is ignored, as the run is already ending."""
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         self.over.set()
         self.family.kill()
@@ -79,15 +81,15 @@ class Ranks:
 
 
 def supervise(argv: Sequence[str], environment: Mapping[str, str], log: BinaryIO, failure: Callable[[], str | None]) -> None:
-    """Run the ranks to their end, their output going to standard output and `log`.
+    """Run the ranks until they end, and copy their output to standard output and `log`.
 
-    SIGTERM and SIGINT are passed on; ranks that outlive their grace are killed. Whatever ends this process ends them too.
+    SIGTERM and SIGINT are passed on; ranks that do not end in time are killed. If this process ends, however it does, so do the ranks.
 
     Args:
-        failure: tells, after a bad end, what a rank said was wrong.
+        failure: returns, after a failure, the error that a rank reported.
 
     Raises:
-        LaunchError: with exit code and reason, when they did not end well.
+        LaunchError: with exit code and reason, if they failed or were stopped.
     """
     ranks = Ranks(argv, environment)
     try:
@@ -97,22 +99,22 @@ def supervise(argv: Sequence[str], environment: Mapping[str, str], log: BinaryIO
     finally:
         ranks.close()
     if ranks.stopped:
-        raise LaunchError(f"stopped by {signal.Signals(ranks.stopped[0]).name}; the last checkpoint is kept", 128 + ranks.stopped[0])
+        raise LaunchError(f"{STOPPED} {signal.Signals(ranks.stopped[0]).name}; the last checkpoint is kept", 128 + ranks.stopped[0])
     if code:
         raise LaunchError(failure() or ended(code), code if code > 0 else 128 - code)
 
 
 def guarded(mark: str, grace: float) -> subprocess.Popen[bytes]:
-    """Let nothing with `mark` (NAME=VALUE) in its environment outlive this process by more than `grace` seconds.
+    """Make sure that no process with `mark` (NAME=VALUE) in its environment outlives this one by more than `grace` seconds.
 
-    Returns the process that starts the guard and ends; the guard acts at the end of what is written to its standard input.
+    Returns the process that starts the guard and then ends. The guard acts when its standard input is closed.
     """
     needed = {name: value for name, value in os.environ.items() if name == "LD_LIBRARY_PATH"}
     return subprocess.Popen(
         [sys.executable, "-I", "-S", guard.__file__, mark, str(grace)],
         bufsize=0,
         cwd="/",
-        env=needed,  # not the parent's: it would be taken for a process of the run
+        env=needed,  # not the whole environment of the parent: its mark would make the guard a process of the run
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -1,6 +1,6 @@
-"""Where a run's results go: to ClearML, to the terminal and files, or into a list for tests.
+"""Where a run's results go: to ClearML, to the terminal and files, or, in tests, to memory.
 
-Domain code calls one `Report`; which one it is, the harness decides.
+Domain code calls a `Report`; the harness chooses which one.
 """
 
 from __future__ import annotations
@@ -21,19 +21,20 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from . import gaps, notes
+from . import gaps, properties
 from .errors import StoreError
 from .files import write_json
 from .numbers import finite, plain
+from .output import TERMINAL
 
 Item = TypeVar("Item")
 
 
 class Report(ABC):
-    """Scalars, texts, images, plots and artifacts of a run, each under a title and a series."""
+    """Takes the scalars, texts, images, plots and artifacts of a run, most of them under a title and a series."""
 
     def scalar(self, title: str, series: str, value: float, step: int) -> None:
-        """One point of a curve. A value that is not finite is none: it leaves a gap, of which the log tells once per series."""
+        """Report one point of a curve. A value that is not finite leaves a gap, with a warning in the log the first time in each series."""
         name, number = f"{title}/{series}", finite(value)
         if not number and name not in self.gaps.series:
             self.text(f"WARNING: {name} is not finite since step {step}")
@@ -43,11 +44,11 @@ class Report(ABC):
 
     @cached_property
     def gaps(self) -> gaps.Gaps:
-        """Where the curves have gaps."""
+        """The gaps in the curves."""
         return gaps.Gaps()
 
-    def note_gaps(self) -> None:  # noqa: B027  most write nothing down but the points
-        """Called when the gaps are others than before."""
+    def note_gaps(self) -> None:  # noqa: B027  most subclasses record only the points
+        """Called when the gaps have changed."""
 
     @abstractmethod
     def point(self, title: str, series: str, value: float | None, step: int) -> None:
@@ -55,31 +56,31 @@ class Report(ABC):
 
     @abstractmethod
     def text(self, message: str) -> None:
-        """A line for the log."""
+        """Write a line to the log."""
 
     @abstractmethod
     def image(self, title: str, series: str, image: Any, step: int) -> None:
-        """A picture: a PIL image, or an array (height, width, 3) of uint8."""
+        """Report an image: a PIL image, or a uint8 array (height, width, 3)."""
 
     @abstractmethod
     def plot(self, title: str, series: str, figure: Any, step: int = 0) -> None:
-        """A figure of plotly (or its dict) or of matplotlib."""
+        """Report a figure: of plotly (or its dict), or of matplotlib."""
 
     @abstractmethod
     def artifact(self, name: str, value: Path | dict[str, Any]) -> None:
-        """A file, folder or mapping to keep with the run."""
+        """Keep a file, folder or mapping with the run."""
 
-    def flush(self) -> None:  # noqa: B027  most have nothing to wait for
-        """Wait until everything reported has arrived."""
+    def flush(self) -> None:  # noqa: B027  most subclasses have nothing to wait for
+        """Wait until everything that was reported has arrived."""
 
     def progress(self, items: Iterable[Item], total: int | None = None, description: str = "") -> Iterator[Item]:
-        """Go through `items` behind a progress bar: lively on a terminal, a line now and then in a log."""
-        lively = sys.stdout.isatty() or "HARNESS_TERMINAL" in os.environ
+        """Iterate over `items` with a progress bar, which is updated often on a terminal and rarely in a log."""
+        lively = sys.stdout.isatty() or TERMINAL in os.environ
         yield from tqdm(items, total=total, desc=description, mininterval=0.2 if lively else 10, file=sys.stdout, dynamic_ncols=True)
 
 
 class Silent(Report):
-    """For ranks above 0, whose results rank 0 reports."""
+    """For ranks above 0: only rank 0 reports."""
 
     def point(self, title: str, series: str, value: float | None, step: int) -> None: ...
     def text(self, message: str) -> None: ...
@@ -91,7 +92,7 @@ class Silent(Report):
 
 
 class Recorder(Silent):
-    """Keeps what was reported, for tests."""
+    """Keeps what is reported in memory, for tests."""
 
     def __init__(self) -> None:
         self.scalars: dict[tuple[str, str], list[tuple[int, float]]] = {}
@@ -118,7 +119,7 @@ class Recorder(Silent):
 
 
 class TerminalReport(Report):
-    """Prints texts, and writes the rest below `folder`: scalars.jsonl, images/, plots/, artifacts/."""
+    """Prints texts, and writes everything else below `folder`: scalars.jsonl, images/, plots/, artifacts/."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -156,10 +157,10 @@ class TerminalReport(Report):
 
 
 class ClearMLReport(Report):
-    """To the ClearML task of this run. Texts go to standard output, which the task's console log follows."""
+    """Reports to the ClearML task of this run. Texts go to standard output, which the task's console shows."""
 
     def __init__(self, task: Any, reported: Mapping[tuple[str, str], int] | None = None) -> None:
-        """Report to `task`. A curve that has reached a step already, `reported` by title and series, is not given it a second time."""
+        """Report to `task`. Steps up to `reported`, by title and series, were reported before, and are not reported a second time."""
         self.task = task
         self.reported = reported or {}
         self.logger = task.get_logger()
@@ -168,18 +169,18 @@ class ClearMLReport(Report):
 
     @cached_property
     def gaps(self) -> gaps.Gaps:
-        """Also those that the task had when it ran before."""
-        return gaps.Gaps(gaps.read(notes.read(self.task, gaps.PROPERTY)))
+        """The gaps, including those that the task had before it was resumed."""
+        return gaps.Gaps(gaps.read(properties.read(self.task, gaps.PROPERTY)))
 
     def point(self, title: str, series: str, value: float | None, step: int) -> None:
-        if value is not None and step > self.reported.get((title, series), -1):  # without a value the SDK would make it 0
+        if value is not None and step > self.reported.get((title, series), -1):  # the SDK would turn a missing value into 0
             self.logger.report_scalar(title, series, value=value, iteration=step)
 
     def note_gaps(self) -> None:
-        """Write the gaps into the task's properties, in the background: training does not wait for the server."""
+        """Write the gaps to the task's properties, in the background: training must not wait for the server."""
         if self.noting is not None:
-            self.noting.cancel()  # what still waits says less
-        self.noting = self.pool.submit(notes.write, self.task, gaps.PROPERTY, self.gaps.stated())
+            self.noting.cancel()  # an update that still waits is out of date
+        self.noting = self.pool.submit(properties.write, self.task, gaps.PROPERTY, self.gaps.stated())
 
     def text(self, message: str) -> None:
         print(message, flush=True)
@@ -196,7 +197,7 @@ class ClearMLReport(Report):
     def artifact(self, name: str, value: Path | dict[str, Any]) -> None:
         try:
             self.task.upload_artifact(name, artifact_object=plain(value), wait_on_upload=True)
-        except ValueError as error:  # the SDK's, after several tries that it logs
+        except ValueError as error:  # raised by the SDK after several attempts, which it logs
             raise StoreError(f"artifact {name} could not be stored at {self.task.output_uri}: {error}") from error
 
     def flush(self) -> None:
@@ -206,6 +207,6 @@ class ClearMLReport(Report):
 
 
 def plotly_dict(figure: Any) -> dict[str, Any]:
-    """A figure as JSON can hold it; a value that is not finite is a gap there, too."""
+    """A figure for JSON; values that are not finite become gaps there as well."""
     drawn: dict[str, Any] = plain(figure if isinstance(figure, dict) else figure.to_plotly_json())
     return drawn

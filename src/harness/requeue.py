@@ -1,8 +1,8 @@
-"""Runs that their machine ends go back to their queue, `requeue=N` times, and go on from their last checkpoint.
+"""Runs that were ended by their machine return to their queue, up to `requeue=N` times, and continue from their last checkpoint.
 
-A machine ends a run by a signal, to the run or to its agent; a person ends it by `registry stop`, the web UI or `tasks.stop`, and then it
-stays ended. Which of the two it was is told by the task's reason. How often a run has gone back stands in its task's runtime properties:
-a reset empties them, and a clone gets none.
+A machine ends a run with a signal to the run or to its agent. A person ends it with `registry stop`, the web UI or `tasks.stop`, and then
+it is not requeued. The task's reason tells the two apart. The number of times is kept in the task's runtime properties, because a reset
+empties them and a clone does not inherit them.
 """
 
 from __future__ import annotations
@@ -22,35 +22,35 @@ log = logging.getLogger(__name__)
 KEY = "requeue"
 """The argument."""
 PROPERTY = "requeued"
-"""The runtime property: `2 of task 0123.., started 2026-..`, which tells the task, and the start of the run that ended last."""
+"""The runtime property: `2 of task 0123.., started 2026-..`: the count, the task, and the start of the run that ended last."""
 FIELDS = (*reasons.FIELDS, "runtime", "execution.queue", f"hyperparams.Args.{KEY}")
-"""What must be known of a task to say whether it goes back."""
+"""The fields of a task that are needed to say whether it is requeued."""
 AWAITED = 60.0
-"""Seconds within which a task that has stopped is back in its queue, or does not come back."""
+"""Seconds within which a stopped task returns to its queue, if it does."""
 
-BY_SIGNAL = "stopped by SIG"
-"""How a run's own reason begins when a signal ended it."""
+BY_SIGNAL = f"{reasons.STOPPED} SIG"
+"""How a run's reason begins when a signal ended it."""
 BY_MACHINE = re.compile(rf"{BY_SIGNAL}|its agent |user abort$")
-"""A run's reason, a supervisor's, and that of a clearml-agent which gets a SIGTERM: each of an end that no person asked for."""
+"""The reason given by a run, by a supervisor, and by a clearml-agent that gets a SIGTERM, when no person asked for the end."""
 BY_PERSON = "task was stopped by tasks.stop"
-"""A clearml-agent's reason when a person has asked for the end."""
+"""The reason given by a clearml-agent when a person asked for the end."""
 COUNT = re.compile(r"(\d+) (of task \w+, started .*)")
 
 
 def count(task: Mapping[str, Any]) -> int:
-    """How often a task has gone back to its queue."""
+    """How often a task has been requeued."""
     found = COUNT.fullmatch(str((task.get("runtime") or {}).get(PROPERTY) or ""))
     return int(found[1]) if found and found[2].startswith(f"of task {task['id']},") else 0
 
 
 def allowed(task: Mapping[str, Any]) -> int:
-    """How often it may."""
+    """How often a task may be requeued."""
     stated = (((task.get("hyperparams") or {}).get("Args") or {}).get(KEY) or {}).get("value") or ""
     return int(stated) if stated.isdecimal() else 0
 
 
 def on_its_way(task: Mapping[str, Any]) -> bool:
-    """Whether somebody has counted the end of the task's last run, and is about to put it into its queue."""
+    """Whether the end of the task's last run has been counted: then somebody is about to put the task into its queue."""
     return count(task) > 0 and str(task["runtime"][PROPERTY]).endswith(reasons.origin(task))
 
 
@@ -59,58 +59,59 @@ def ended_by_machine(task: Mapping[str, Any]) -> bool:
 
 
 def asked_to_stop(task: Mapping[str, Any]) -> bool:
-    """Whether a person wants a task to end that still runs: `tasks.stop` leaves a message for its agent."""
+    """Whether a person has asked a running task to stop: `tasks.stop` leaves a message for its agent."""
     return task["status"] == "in_progress" and str(task.get("status_message") or "").startswith("stopping")
 
 
 def goes_back(task: Mapping[str, Any]) -> bool:
-    """Whether a task that has stopped is to be put back into its queue."""
+    """Whether a stopped task is to be requeued."""
     return ended_by_machine(task) and (count(task) < allowed(task) or on_its_way(task))
 
 
 def told(task: Mapping[str, Any]) -> str:
-    """How often a task has been requeued, in words; nothing of one that never was."""
+    """How often a task has been requeued, in words; empty if it never was."""
     return f"requeued {count(task)} of {allowed(task)}" if count(task) else ""
 
 
 def used_up(reason: str, times: int) -> str:
-    """The reason for an end after which a run does not go back any more."""
-    return f"{reason}; requeued {times} time{'s' * (times != 1)} already" if times else reason
+    """The reason of a run that may not be requeued again."""
+    return f"{reason}; it has already been requeued {times} time{'s' * (times != 1)}" if times else reason
 
 
 def look(connection: Any, identity: str) -> dict[str, Any]:
     """A task as it is now.
 
     Raises:
-        ServerError: it was deleted, or the server refuses.
+        ServerError: the task was deleted, or the server refuses.
     """
     found: list[dict[str, Any]] = request(connection, "get_all", id=[identity], only_fields=FIELDS)["tasks"]
     if not found:
-        raise ServerError(f"there is no task {identity} any more")
+        raise ServerError(f"task {identity} no longer exists")
     return found[0]
 
 
 def put_back(connection: Any, task: Mapping[str, Any], reason: str) -> str:
-    """Put a task that has stopped to the front of the queue that it came from, and say so. It has waited for its turn already.
+    """Return a stopped task to the front of its queue, as it has already waited for its turn, and say so.
 
-    What is counted is its last start: who does this a second time, or when somebody else has done it, changes nothing.
+    The count names the start of the run that ended. Requeueing the same end twice, as both a sidecar and a supervisor may do, therefore
+    counts once.
 
     Args:
-        connection: something with the `session` of ClearML's SDK.
-        task: with `FIELDS`.
-        reason: why it was ended.
+        connection: an object with the `session` of ClearML's SDK.
+        task: with the fields `FIELDS`.
+        reason: why the run was ended.
 
     Raises:
-        ServerError: it cannot be put there: the queue was deleted, the task has started already.
+        ServerError: the task cannot be enqueued: its queue was deleted, or it has already started.
     """
     identity, queue = str(task["id"]), (task.get("execution") or {}).get("queue")
     number = count(task) + (not on_its_way(task))
     if number > allowed(task):
         if allowed(task):
             reasons.tell(connection, identity, used_up(reason, count(task)))
-        return "has been requeued as often as it may"
+        return "has been requeued as often as allowed"
     if not queue:
-        raise ServerError(f"task {identity} came from no queue")
+        raise ServerError(f"task {identity} was not started from a queue")
     runtime = {**(task.get("runtime") or {}), PROPERTY: f"{number} {reasons.origin(task)}"}
     request(connection, "edit", task=identity, runtime=runtime, force=True)
     why = f"requeued {number} of {allowed(task)}: {reason}"
@@ -118,12 +119,12 @@ def put_back(connection: Any, task: Mapping[str, Any], reason: str) -> str:
     try:
         request(connection, "queues.move_task_to_front", queue=queue, task=identity)
     except ServerError as error:
-        log.info("an agent has taken task %s at once: %s", identity, error)
+        log.info("an agent has already taken task %s: %s", identity, error)
     return why
 
 
 class Comeback:
-    """Tells those who look at tasks again and again which of those that have stopped are about to come back."""
+    """For code that polls tasks: tells which stopped ones are about to be requeued."""
 
     def __init__(self) -> None:
         self.since: dict[str, float] = {}

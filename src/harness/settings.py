@@ -1,4 +1,4 @@
-"""Typed settings of a command: a dataclass whose fields say what they mean, filled from YAML and arguments."""
+"""Typed settings of a command: a dataclass with documented fields, filled from YAML and arguments."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .yaml_file import read_yaml
 
 def setting(
     default: Any,
-    help: str,
+    meaning: str,
     *,
     unit: str = "",
     ge: float | None = None,
@@ -30,12 +30,12 @@ def setting(
     choices: Sequence[Any] = (),
     check: Callable[[Any], str | None] | None = None,
 ) -> Any:
-    """A dataclass field with what a person needs to know about it. `default=MISSING` makes it required.
+    """A dataclass field with its documentation and limits. `default=MISSING` makes it required.
 
-    `check` says what is wrong with a value where neither limits nor choices do, and needs no torch for it.
+    `check` returns the problem of a value, or None, where limits and choices do not suffice. It must not need torch.
     """
     limits = {name: limit for name, limit in (("ge", ge), ("gt", gt), ("le", le), ("lt", lt)) if limit is not None}
-    metadata = {"help": help, "unit": unit, "limits": limits, "choices": tuple(choices), "check": check}
+    metadata = {"help": meaning, "unit": unit, "limits": limits, "choices": tuple(choices), "check": check}
     if isinstance(default, list | dict):
         return dataclasses.field(default_factory=lambda: type(default)(default), metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
@@ -64,7 +64,7 @@ class Setting:
 
     @property
     def allowed(self) -> str:
-        """What the value may be, in words."""
+        """The allowed values, in words."""
         signs = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
         if self.choices:
             return "one of " + ", ".join(map(str, self.choices))
@@ -122,7 +122,7 @@ def flatten(values: Mapping[Any, Any], leaves: Mapping[str, Setting], prefix: st
 
 
 def nearest(word: str, words: Iterable[str]) -> str:
-    """A hint at the nearest right name, whatever its case, or nothing."""
+    """A hint at the closest known name, ignoring case; empty if none is close."""
     by_letters = {known.lower(): known for known in words}
     close = difflib.get_close_matches(word.lower(), by_letters, n=1, cutoff=0.5)
     return f" (did you mean {by_letters[close[0]]}?)" if close else ""
@@ -138,11 +138,11 @@ def merge(
     """An instance of `schema` from defaults < file < arguments (dotted keys and values).
 
     Args:
-        known: right names beyond the schema's, for hints.
-        stated: by the file, where it has been read already.
+        known: valid names besides the schema's, for hints.
+        stated: the contents of the file, if it has already been read.
 
     Raises:
-        ParameterError: with every unknown key, wrong type, value out of range and missing value.
+        ParameterError: listing every unknown key, wrong type, value out of range and missing value.
     """
     leaves, config = leaves_of(schema), OmegaConf.structured(schema)
     if stated is None:
@@ -157,26 +157,30 @@ def merge(
         elif not assign(config, key, None if value == "" and leaves[key].is_optional else value):
             problems.append(f"{source}{key}={value}: must be {leaves[key].allowed}")
         where[key] = source
-    for key, leaf in leaves.items():
-        if OmegaConf.is_missing(config, key):
-            if key in where:  # given, but not usable: already told
-                continue
-            problems.append(f"{key} is required: {leaf.help or leaf.type}")
-        elif not leaf.admits(value := OmegaConf.select(config, key)):
-            hint = nearest(str(value), map(str, leaf.choices))
-            problems.append(f"{where.get(key, '')}{key}={value}: must be {leaf.allowed}{hint}")
-        elif leaf.check is not None and (problem := leaf.check(value)):
-            problems.append(f"{where.get(key, '')}{key}={value}: {problem}")
+    problems += problems_of_values(config, leaves, where)
     if problems:
         raise ParameterError(problems)
     return OmegaConf.to_object(config)
+
+
+def problems_of_values(config: DictConfig, leaves: Mapping[str, Setting], where: Mapping[str, str]) -> Iterator[str]:
+    """What is wrong with merged values: one is missing, not allowed, or fails its check. `where` says for those given who gave them."""
+    for key, leaf in leaves.items():
+        if OmegaConf.is_missing(config, key):
+            if key not in where:  # one that was given has a problem of its own, which is reported already
+                yield f"{key} is required: {leaf.help or leaf.type}"
+        elif not leaf.admits(value := OmegaConf.select(config, key)):
+            hint = nearest(str(value), map(str, leaf.choices))
+            yield f"{where.get(key, '')}{key}={value}: must be {leaf.allowed}{hint}"
+        elif leaf.check is not None and (problem := leaf.check(value)):
+            yield f"{where.get(key, '')}{key}={value}: {problem}"
 
 
 def stated_in(file: Path, leaves: Mapping[str, Setting]) -> list[tuple[str, Any]]:
     """Dotted keys and values of a YAML file.
 
     Raises:
-        ParameterError: it cannot be read, or states a setting both ways, as `optim.lr` and as `lr` below `optim`.
+        ParameterError: it cannot be read, or gives a setting twice, as `optim.lr` and as `lr` below `optim`.
     """
     stated = list(flatten(read_config(file), leaves))
     keys = [key for key, _ in stated]
@@ -186,18 +190,18 @@ def stated_in(file: Path, leaves: Mapping[str, Setting]) -> list[tuple[str, Any]
 
 
 def problem_of_text(value: Any) -> str | None:
-    """What keeps a text, or one within a list or a mapping, from being a value: OmegaConf would read something else into it."""
+    """The problem of a string, also inside a list or mapping, that OmegaConf would not take literally; or None."""
     if isinstance(value, Mapping):
         return next(filter(None, map(problem_of_text, [*value, *value.values()])), None)
     if isinstance(value, list):
         return next(filter(None, map(problem_of_text, value)), None)
     if isinstance(value, str) and "${" in value:
-        return "${...} is not replaced here, nor can it be escaped: a secret would be recorded in clear; write the value itself"
-    return "it stands for a value that is missing" if value == MISSING else None
+        return "${...} is not interpolated, because a secret would be recorded in clear text; write the value itself"
+    return "this is OmegaConf's mark for a missing value" if value == MISSING else None
 
 
 def assign(config: DictConfig, key: str, value: Any) -> bool:
-    """Set one key, and say whether the value is of the key's type."""
+    """Set one key, and return whether the value has the key's type."""
     before = MISSING if OmegaConf.is_missing(config, key) else OmegaConf.select(config, key)
     try:
         OmegaConf.update(config, key, value, merge=False)
@@ -208,10 +212,10 @@ def assign(config: DictConfig, key: str, value: Any) -> bool:
 
 
 def read_config(file: Path) -> dict[str, Any]:
-    """The settings that a YAML file states.
+    """The settings in a YAML file.
 
     Raises:
-        ParameterError: when it is not a YAML mapping.
+        ParameterError: it is not a YAML mapping.
     """
     try:
         stated = read_yaml(file) or {}

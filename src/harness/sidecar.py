@@ -1,11 +1,11 @@
-"""A process beside a run that outlives it, and puts the run's task back into its queue if the run's machine has ended it.
+"""A process that outlives its run, and requeues the run's task if the run's machine has ended it.
 
-The run itself cannot. What its agent says when the run has ended would hit a task that another agent may have taken by then: on ClearML's
-server it would end that one's run. A clearml-agent leaves a task alone in two cases: it has seen it stopped while the run still lived, and
-kills the run; or it has said its last word. So the run says that it has stopped and waits to be killed, and this process, which
-is none of the agent's children, enqueues the task once the agent has nothing more to say.
+The run cannot do this itself: its agent reports the end of the run afterwards, and if another agent had already taken the task by then,
+ClearML's server would apply that report to the new run and end it. A clearml-agent leaves a task alone in two cases: if it saw the task
+stopped while the run was alive, in which case it kills the run, and after its final report. Therefore the run marks its task as stopped
+and waits to be killed; and this process, which is not a child of the agent, enqueues the task once no more report can follow.
 
-    python -m harness.sidecar TASK AGENT      what the run has to say comes by standard input
+    python -m harness.sidecar TASK AGENT      reads the run's messages from standard input
 """
 
 from __future__ import annotations
@@ -23,32 +23,32 @@ from . import reasons, requeue
 from .api import connect, request
 
 GOODBYE = "goodbye"
-"""What a run says that ends by itself: its agent has not killed it."""
+"""The message of a run that ends by itself, since its agent has not killed it."""
 LOOKS = 3
-"""So many times an agent looks at a task before it is taken for one that has said its last word."""
+"""The number of an agent's polls after which its final report is assumed to have been made."""
 RANKS = 25.0
-"""Seconds after which the ranks of a run that was killed have ended, by the run's guard."""
+"""Seconds after which the guard has ended the ranks of a killed run."""
 TRYING = 600.0
-"""Seconds in which a server is tried that does not answer."""
+"""Seconds for which requests to an unresponsive server are repeated."""
 AGAIN = 2.0
-"""Seconds between two such attempts."""
+"""Seconds between these attempts."""
 LOOK = 0.5
-"""Seconds between two looks at the task."""
+"""Seconds between two checks of the task."""
 ENDED = ("stopped", "failed")
 OF_THE_RUN = ("REGISTRY_AGENT", "CLEARML_TASK_ID", "TRAINS_TASK_ID", "CLEARML_PROC_MASTER_ID", "TRAINS_PROC_MASTER_ID")
-"""Variables by which a process is the agent's, or the run's."""
+"""Variables that mark a process as belonging to the agent or the run, which would end it."""
 ENDINGS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class Process:
-    """A process of this machine, known by its number and its start."""
+    """A process of this machine, identified by its ID and its start time, as IDs are reused."""
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
         self.began = self.stat()[19:20]
 
     def stat(self) -> list[str]:
-        """The fields of proc(5) from the state on; none if it is gone."""
+        """The fields of /proc/PID/stat, see proc(5), from the state on; empty if the process is gone."""
         try:
             return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         except OSError:
@@ -61,26 +61,27 @@ class Process:
 
     @property
     def can_speak(self) -> bool:
-        """Whether it lives and was not halted, as a supervisor halts an agent whose run it ends."""
+        """Whether it is alive and not suspended: a supervisor suspends an agent whose run it ends."""
         return self.is_alive and self.stat()[:1] not in (["T"], ["t"])
 
 
 def last_word() -> float:
-    """Seconds that an agent has to say its last word: it looks at a task every 5, unless told otherwise."""
+    """Seconds within which an agent makes its final report: it polls a task every 5 seconds by default."""
     return LOOKS * float(os.environ.get("CLEARML_AGENT_QUEUE_POLL_FREQ_SEC") or 5)
 
 
 class Sidecar:
-    """The run's side of it."""
+    """The run's handle of its sidecar process."""
 
     def __init__(self, task: str, agent: int, left: int, source: Path, log: Path) -> None:
-        """Start it for a task.
+        """Start the sidecar of a task.
 
         Args:
-            agent: process ID of the clearml-agent that runs the task.
-            left: how often the task may still go back.
-            source: the folder of this package.
-            log: the sidecar's own.
+            task: the task's ID.
+            agent: the process ID of the clearml-agent that runs the task.
+            left: how often the task may still be requeued.
+            source: the folder that contains this package.
+            log: the file for the sidecar's output.
         """
         self.agent, self.left = Process(agent), left
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -94,7 +95,7 @@ class Sidecar:
                 stderr=lines,
                 start_new_session=True,
             )
-        process.wait()  # it goes on as nobody's child
+        process.wait()  # its second process continues as an orphan
         assert process.stdin is not None
         self.words = process.stdin
 
@@ -106,7 +107,7 @@ class Sidecar:
             print(f"WARNING: the task will not be requeued: {error}", file=sys.stderr, flush=True)
 
     def leave(self) -> None:
-        """Wait to be killed by the agent, which has something better to do only if it is gone, or halted, or does not reach the server."""
+        """Wait to be killed by the agent, which will not happen if the agent is gone, suspended, or cut off from the server."""
         deadline = time.monotonic() + last_word()
         while self.agent.can_speak and time.monotonic() < deadline:
             time.sleep(LOOK / 5)
@@ -114,14 +115,15 @@ class Sidecar:
 
 
 def put_back(connection: Any, task: str, started: str | None, agent: Process, words: Sequence[str], since: float) -> str:
-    """Put a task back into its queue once its agent has nothing more to say; what was done, or why nothing.
+    """Requeue a task once its agent has made its final report, and return what was done, or why nothing was.
 
     Args:
-        connection: has the `session` of the SDK.
-        started: when the run was started, as far as it is known.
-        agent: which ran it.
-        words: what the run has said: why it was ended, and whether by itself.
-        since: when it ended, by the monotonic clock.
+        connection: an object with the `session` of the SDK.
+        task: the task's ID.
+        started: when the run started, if known. A later start belongs to another run, which must be left alone.
+        agent: the agent of the run.
+        words: the run's messages: the reason of its end, and `GOODBYE` if it was not killed.
+        since: when the run ended, by the monotonic clock.
     """
     reason = next((word for word in words if word != GOODBYE), None)
     killed = GOODBYE not in words
@@ -130,45 +132,45 @@ def put_back(connection: Any, task: str, started: str | None, agent: Process, wo
         passed = time.monotonic() - since
         ran_out, gone, status = passed > last_word(), not agent.is_alive, found["status"]
         if (started and found.get("started") != started) or status not in (*ENDED, "in_progress"):
-            return f"left alone: it is {status}"
+            return f"not requeued: the task is {status}"
         if status == "in_progress" and gone and (reason or passed > RANKS) and not requeue.asked_to_stop(found):
             reason = reason or "its agent is gone"
             reasons.tell(connection, task, reason)
             request(connection, "stopped", task=task, force=True, status_reason=reason, status_message=reason)
         elif status in ENDED and not (reason or requeue.ended_by_machine(found)):
-            return f"left alone: {reasons.reason_of(found)}"
+            return f"not requeued: {reasons.reason_of(found)}"
         elif found.get("status_reason") == requeue.BY_PERSON or (gone and requeue.asked_to_stop(found)):
-            return "left alone: a person has stopped it"
+            return "not requeued: a person has stopped the task"
         elif status in ENDED and (gone or ran_out or (killed and status == "stopped") or reasons.is_by_agent(found)):
             return requeue.put_back(connection, found, reason or reasons.reason_of(found))
         elif ran_out and reason is None and not gone:
-            return "left alone: it goes on"
+            return "not requeued: the task is still running"
         time.sleep(LOOK)
 
 
 def patiently(what: Callable[[], Any]) -> Any:
-    """The value of `what`, tried anew while it fails, as it does while the server does not answer; None in the end."""
+    """The value of `what`, which is called again while it fails, as when the server does not answer; None after `TRYING` seconds."""
     deadline = time.monotonic() + TRYING
     while True:
         try:
             return what()
-        except Exception as error:
-            print(f"not yet: {error}", flush=True)
+        except Exception as error:  # noqa: BLE001  of the SDK, requests or the server: this process is the last that can try again
+            print(f"failed, will try again: {error}", flush=True)
             if time.monotonic() > deadline:
-                print("given up; the run's files are where they were", flush=True)
+                print("gave up: the task was not requeued; the run's files are kept", flush=True)
                 return None
         time.sleep(AGAIN)
 
 
 def main(task: str, agent: str) -> None:
     for number in ENDINGS:
-        signal.signal(number, signal.SIG_IGN)  # a machine that goes down tells everybody
+        signal.signal(number, signal.SIG_IGN)  # a machine that shuts down sends these to all processes
     if os.fork():
-        os._exit(0)  # whoever ends the run's children does not find this process among them
-    connection = patiently(connect)  # now: the agent removes its keys when it ends
+        os._exit(0)  # becomes an orphan: whoever kills the run's children does not find this process
+    connection = patiently(connect)  # now, since the agent removes its keys when it ends
     known: Mapping[str, Any] = patiently(lambda: requeue.look(connection, task)) or {}
     watched = Process(int(agent))
-    words = sys.stdin.read().splitlines()  # to the end of the run
+    words = sys.stdin.read().splitlines()  # until the run ends
     since = time.monotonic()
     print(patiently(lambda: put_back(connection, task, known.get("started"), watched, words, since)), flush=True)
 

@@ -1,9 +1,9 @@
-"""Which S3 store an address means, and which keys it takes: one answer for the SDK's transfers and for ours.
+"""The S3 store that an address refers to, and its keys: the same for the SDK's transfers and for this package's.
 
-`s3://bucket/prefix` is in AWS, or where AWS_ENDPOINT_URL leads; `s3://host:port/bucket/prefix` names a look-alike itself. Keys come from
-`sdk.aws.s3` of clearml.conf (the entry of `credentials` for that bucket or host, else its `key` and `secret`), else from where boto3
-looks for them: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, the files in ~/.aws, the machine's role. With a host in the
-address https is spoken, unless its entry says `secure: false` or AWS_ENDPOINT_URL is http:// and that host.
+`s3://bucket/prefix` is in AWS, or at AWS_ENDPOINT_URL; `s3://host:port/bucket/prefix` names an S3-compatible store in the address. Keys
+come from `sdk.aws.s3` of clearml.conf (the entry of `credentials` for that bucket or host, else its `key` and `secret`), else from the
+places that boto3 searches: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, the files in ~/.aws, the machine's role. With a host
+in the address https is used, unless the host's entry says `secure: false`, or AWS_ENDPOINT_URL is http:// with the same host.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from .errors import StoreError
-from .s3 import SCHEME, Access, Place
+from .s3 import SCHEME, Access, Location
 
 CHECKSUMS = ("AWS_REQUEST_CHECKSUM_CALCULATION", "AWS_RESPONSE_CHECKSUM_VALIDATION")
-"""boto3 wraps uploads in checksums by default. Many look-alikes refuse those, or store them as part of the object."""
+"""boto3 wraps uploads in checksums by default. Many S3-compatible stores refuse those, or store them as part of the object."""
 FORMS = "write s3://bucket/prefix, or s3://host:port/bucket/prefix"
 
 
-def place(uri: str) -> Place:
-    """The place in a store that an address means.
+def locate(uri: str) -> Location:
+    """The location that an address refers to.
 
     Raises:
-        StoreError: it is no such address.
+        StoreError: it is not a valid address.
     """
     from clearml.backend_config.bucket_config import S3BucketConfigurations
     from clearml.config import config
@@ -37,12 +37,12 @@ def place(uri: str) -> Place:
     path = uri.removeprefix(SCHEME)
     bucket, _, key = (path[len(found.host) :].removeprefix("/") if found.host else path).partition("/")
     if not bucket:
-        raise StoreError(f"{uri}: names no bucket; {FORMS}")
+        raise StoreError(f"{uri}: the bucket is missing; {FORMS}")
     endpoint = f"{'https' if found.secure else 'http'}://{found.host}" if found.host else None
     if endpoint or own_endpoint(os.environ):
         os.environ.update({name: "when_required" for name in CHECKSUMS if name not in os.environ})  # for the SDK and the ranks too
     chain = found.use_credentials_chain
-    return Place(
+    return Location(
         uri,
         bucket,
         key,
@@ -61,7 +61,7 @@ def place(uri: str) -> Place:
 
 
 def section() -> dict[str, Any]:
-    """`sdk.aws.s3` of clearml.conf, as the SDK holds it."""
+    """`sdk.aws.s3` of clearml.conf, as read by the SDK."""
     from clearml.config import config
 
     found: dict[str, Any] = config.get("aws.s3", {})
@@ -69,13 +69,13 @@ def section() -> dict[str, Any]:
 
 
 def share() -> None:
-    """Write what was completed into the SDK's own settings; it reads them before its first transfer."""
+    """Write the completed settings back to the SDK, which reads them before its first transfer."""
     section().update(completed(section(), os.environ))
 
 
 def completed(settings: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
-    """`sdk.aws.s3` with what the SDK does not look for: boto3's chain where no keys stand, and AWS_ENDPOINT_URL for its host."""
-    settings = dict(settings)  # the SDK's own kind of mapping raises an error where a key is missing
+    """`sdk.aws.s3` with what the SDK does not consider: boto3's search for keys where none are set, and AWS_ENDPOINT_URL for its host."""
+    settings = dict(settings)  # the SDK's own mapping type raises an error for a missing key
     stated = {
         "key": settings.get("key") or environment.get("AWS_ACCESS_KEY_ID"),
         "secret": settings.get("secret") or environment.get("AWS_SECRET_ACCESS_KEY"),
@@ -91,5 +91,5 @@ def completed(settings: Mapping[str, Any], environment: Mapping[str, str]) -> di
 
 
 def own_endpoint(environment: Mapping[str, str]) -> str:
-    """The end point that boto3 is told to use in place of AWS, or nothing."""
+    """The endpoint that boto3 is told to use instead of AWS, or an empty string."""
     return environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL") or ""

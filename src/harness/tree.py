@@ -1,7 +1,7 @@
-"""What a folder holds when it becomes a dataset: files by name, and what no dataset can hold.
+"""The contents of a folder that is to become a dataset: its files by name, and entries that a dataset cannot store.
 
-A dataset holds names and contents of files, not their times, modes and owners. A link is followed, inside the folder or out of it: what
-it leads to is stored under the link's name.
+A dataset stores the names and contents of files, but no times, modes, owners or empty folders. Links are followed, inside the folder or
+out of it, and their targets stored under the links' names.
 """
 
 from __future__ import annotations
@@ -16,37 +16,37 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 LONGEST_NAME, LONGEST_PATH = 255, 3000
-"""Bytes: what file systems take, with room for the folder that a dataset is fetched to."""
+"""Bytes that file systems allow, less some for the path of the folder that a dataset is fetched to."""
 ARCHIVED = range(315_619_200, 4_354_732_800)
-"""Seconds since 1970 that an archive can state: the years 1980 to 2107, less a day at each end for time zones."""
+"""The times that a zip archive can store, in seconds since 1970: the years 1980 to 2107, less a day at each end for time zones."""
 
 
 @dataclass
 class Tree:
-    """What `survey` finds, each thing under the name that it has, or would have, in the dataset."""
+    """The result of `survey`: every entry, under the name that it has, or would have, in the dataset."""
 
     root: Path
     files: dict[str, Path] = field(default_factory=dict)
-    """Where each is."""
+    """The path of each file."""
     states: dict[str, tuple[int, int, int]] = field(default_factory=dict)
-    """Size, time and number of each file, which tell whether it has changed since."""
+    """Size, modification time and inode of each file, to detect later changes."""
     links: list[str] = field(default_factory=list)
-    """Links to folders, which were followed."""
+    """Links to folders, which are followed."""
     empty: list[str] = field(default_factory=list)
-    """Folders with nothing in them, which a dataset does not have."""
+    """Empty folders, which a dataset cannot store."""
     hollow: dict[str, str] = field(default_factory=dict)
-    """What has no contents, such as a broken link, and why it cannot be kept."""
+    """Entries without contents, such as broken links, and why they cannot be stored."""
     lost: dict[str, str] = field(default_factory=dict)
-    """What has contents that cannot be kept, and why."""
+    """Entries with contents that cannot be stored, and why."""
 
     def changes(self) -> list[str]:
-        """Files that were changed, added or taken away since."""
+        """Files that were changed, added or removed since the survey."""
         now = survey(self.root).states
         return sorted(name for name in now.keys() | self.states.keys() if now.get(name) != self.states.get(name))
 
 
 def survey(folder: Path) -> Tree:
-    """Look at everything below a folder."""
+    """Examine everything below a folder."""
     tree = Tree(folder)
     todo: list[tuple[Path, str, tuple[tuple[int, int], ...]]] = [(folder, "", ())]
     while todo:
@@ -68,7 +68,7 @@ def survey(folder: Path) -> Tree:
 
 
 def is_folder_to_enter(tree: Tree, name: str, entry: os.DirEntry[str], above: tuple[tuple[int, int], ...]) -> bool:
-    """Sort one thing into the tree; True for a folder, whose contents are still to be sorted. `above` are the folders that it is in."""
+    """Add one entry to the tree; True for a folder whose contents are still to be examined. `above` are the folders that contain it."""
     leads = f"leads to {os.readlink(entry.path)}" if entry.is_symlink() else "cannot be read"
     try:
         state = entry.stat()
@@ -85,7 +85,7 @@ def is_folder_to_enter(tree: Tree, name: str, entry: os.DirEntry[str], above: tu
     elif not stat.S_ISDIR(state.st_mode):
         tree.hollow[name] = "is neither a file nor a folder"
     elif (state.st_dev, state.st_ino) in above:
-        tree.hollow[name] = f"{leads}, a folder that it is in itself"
+        tree.hollow[name] = f"{leads}, a folder that contains it"
     else:
         if entry.is_symlink():
             tree.links.append(name)
@@ -94,7 +94,7 @@ def is_folder_to_enter(tree: Tree, name: str, entry: os.DirEntry[str], above: tu
 
 
 def fault_of_name(name: str) -> str | None:
-    """Why a dataset cannot have a file of that name, or None."""
+    """Why a dataset cannot store a file of that name, or None."""
     try:
         whole = name.encode()
     except UnicodeEncodeError:
@@ -106,7 +106,7 @@ def fault_of_name(name: str) -> str | None:
 
 @contextlib.contextmanager
 def staged(tree: Tree) -> Iterator[Path]:
-    """A folder with a tree's files alone, for the SDK, which follows no links to folders and fails at times that no archive states."""
+    """A folder that contains exactly a tree's files, for the SDK: it follows no links to folders, and fails at times outside `ARCHIVED`."""
     with tempfile.TemporaryDirectory() as folder:
         for name, path in tree.files.items():
             place = Path(folder, name)
@@ -119,7 +119,7 @@ def staged(tree: Tree) -> Iterator[Path]:
 
 
 def told(things: Mapping[str, str]) -> str:
-    """Things that cannot be kept, a line for each."""
+    """Entries that cannot be stored, one per line."""
     return "".join(f"\n    {name!r} {why}" for name, why in sorted(things.items()))
 
 

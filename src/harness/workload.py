@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .aliases import TABLES, Names, problems_of_names
 from .errors import WorkloadError
 from .metrics import Metrics, problems_of_metrics
-from .names import TABLES, Names, problems_of_names
 from .yaml_file import read_yaml
 
 FOLDER = "folder"
-"""Of a command's `here`, what names the run's own folder; the others are keys."""
+"""The entry of a command's `here` that names the run's folder; all others are keys."""
 LAUNCHERS = ("inline", "torchrun", "paddle", "own")
 TASK_TYPES = (
     "training",
@@ -39,20 +39,20 @@ class Command:
     launcher: str
     type: str
     config: str
-    """Where the typed settings are: `module:Class`, importable without torch."""
+    """The class of the typed settings: `module:Class`, importable without torch."""
     needs: tuple[str, ...] = ()
-    """Keys of the datasets without which the command cannot start."""
+    """Keys of the datasets that the command requires."""
     instead: tuple[str, ...] = ()
-    """Settings that name the data in place of those datasets."""
+    """Settings that can name the data instead of those datasets."""
     names: Names = Names()
-    """An original's names that this command knows beside those of the workload."""
+    """Other names of settings, in addition to those of the workload."""
     here: Mapping[str, str] = field(default_factory=dict)
-    """Places of a run by hand, see `here`."""
+    """Default paths of a local run, see `local_run`."""
 
 
 @dataclass(frozen=True)
 class Declaration:
-    """A workload as its workload.yaml states it."""
+    """A workload, as declared in its workload.yaml."""
 
     name: str
     folder: Path
@@ -60,18 +60,18 @@ class Declaration:
     image: str
     queue: str
     datasets: Mapping[str, str] = field(default_factory=dict)
-    """Key of each dataset argument and what it holds."""
+    """The key of each dataset argument, and what the dataset contains."""
     commands: Mapping[str, Command] = field(default_factory=dict)
     metrics: Metrics = Metrics()
     smoke: tuple[Mapping[str, Any], ...] = ()
     names: Names = Names()
-    """An original's names for what is called otherwise here."""
+    """Other names of settings, for all commands."""
     home: str = ""
-    """The environment variable that names the folder of the places of runs by hand."""
+    """The environment variable that names the folder for the default paths of local runs."""
 
     @property
     def root(self) -> Path:
-        """The repository that the workload lives in."""
+        """The repository that contains the workload."""
         return self.folder.parent.parent
 
     @property
@@ -88,7 +88,7 @@ def load(folder: Path) -> Declaration:
     """Read `folder`/workload.yaml.
 
     Raises:
-        WorkloadError: naming the file and everything that is wrong in it.
+        WorkloadError: naming the file and listing all its problems.
     """
     path = folder / "workload.yaml"
     try:
@@ -115,7 +115,7 @@ def load(folder: Path) -> Declaration:
 
 
 def command_of(name: str, stated: Mapping[str, Any], datasets: Mapping[str, str]) -> Command:
-    """A command as the checked contents of workload.yaml state it."""
+    """A command, from the checked contents of workload.yaml."""
     return Command(
         name,
         stated["launcher"],
@@ -129,7 +129,7 @@ def command_of(name: str, stated: Mapping[str, Any], datasets: Mapping[str, str]
 
 
 def problems_of(stated: Any) -> list[str]:
-    """Everything that is wrong in a workload.yaml's contents."""
+    """All problems in the contents of a workload.yaml."""
     if not isinstance(stated, dict):
         return ["must be a mapping with summary, queue and commands"]
     allowed = {"summary", "image", "queue", "datasets", "commands", "metrics", "smoke", "home", *TABLES}
@@ -153,7 +153,7 @@ def problems_of_command(command: Any, datasets: Mapping[str, str]) -> list[str]:
     problems += problems_of_names(command)
     here = command.get("here", {})
     if not isinstance(here, dict) or not all(isinstance(place, str) for place in here.values()):
-        problems.append(f"here is {here!r}; must be a mapping of keys to places")
+        problems.append(f"here is {here!r}; must be a mapping of keys to paths")
     for key, valid in (("launcher", LAUNCHERS), ("type", TASK_TYPES)):
         if command.get(key) not in valid:
             problems.append(f"{key} is {command.get(key)!r}; must be one of {', '.join(valid)}")

@@ -15,22 +15,22 @@ from .server import serve
 from .watch import Limits
 
 LIMITS = {
-    "start": "queue a task again that an agent took and has not started for so long",
-    "report": "stop a running task that its agent has not reported for so long",
-    "silence": "stop a running task of which nothing at all was heard for so long",
+    "start": "return a task to its queue if the agent that took it has not started it within this time",
+    "report": "stop a running task if its agent has not reported it for this time",
+    "silence": "stop a running task if there was no sign of life from it for this time",
 }
 
 
 def main() -> int:
-    """Exit codes: 0 after SIGTERM or SIGINT, 2 if it could not start."""
-    parser = argparse.ArgumentParser(prog="local_server", description="The embedded ClearML-compatible server, for this machine alone.")
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds everything: database, files, keys")
+    """Exit code 0 after SIGTERM or SIGINT, 2 if the server could not start."""
+    parser = argparse.ArgumentParser(prog="local_server", description="Embedded ClearML-compatible server for a single machine.")
+    parser.add_argument("--data", type=Path, required=True, help="folder for all of the server's data: database, files, keys")
     parser.add_argument("--port", type=int, default=8008, help="port on 127.0.0.1; 0 picks a free one (default: 8008)")
     for field, what in LIMITS.items():
         parser.add_argument(
             f"--{field}", type=float, default=getattr(Limits, field), metavar="SECONDS", help=f"{what} (default: %(default)g)"
         )
-    parser.add_argument("--middleware", metavar="MODULE:FACTORY", help="wrapped around the server; for tests")
+    parser.add_argument("--middleware", metavar="MODULE:FACTORY", help="ASGI middleware to wrap around the server, for tests")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     limits = Limits(**{field: getattr(arguments, field) for field in LIMITS})
@@ -43,7 +43,7 @@ def main() -> int:
 
 
 def middleware(given: str | None) -> list[Middleware]:
-    """What `--middleware` names: a function that makes it."""
+    """The middleware that `--middleware` names a factory of."""
     if given is None:
         return []
     module, _, factory = given.partition(":")

@@ -1,4 +1,4 @@
-"""What workers and queues did over a stretch of time, as far as it can be told: no history of their reports is kept."""
+"""The activity of workers and queues over a period, as far as it can be told, since no history of their reports is kept."""
 
 from __future__ import annotations
 
@@ -18,12 +18,14 @@ _AGGREGATIONS: dict[str, Callable[[Sequence[float]], float]] = {"avg": lambda va
 def _dates(from_date: float, to_date: float, interval: int) -> range:
     """The starts of the intervals, in seconds since the epoch."""
     if interval < 1 or to_date < from_date or (to_date - from_date) / interval > MOST_POINTS:
-        raise InvalidRequestError(f"Validation error: interval must be at least 1, and from_date to to_date {MOST_POINTS} of it at most")
+        raise InvalidRequestError(
+            f"Validation error: interval must be at least 1, and from_date to to_date at most {MOST_POINTS} intervals"
+        )
     return range(int(from_date), int(to_date) + 1, interval)
 
 
 def _date_of(dates: range, moment: float) -> int | None:
-    """The start of the interval in which a moment lies; None outside all of them."""
+    """The start of the interval that contains a moment; None if none does."""
     place = int(moment - dates.start) // dates.step
     return dates[place] if moment >= dates.start and place < len(dates) else None
 
@@ -41,7 +43,7 @@ def get_stats(
     worker_ids: list[str] | None = None,
     split_by_variant: bool = False,
 ) -> Json:
-    """The last reading of each worker's machine; lists (one value per GPU) are put together, or split into variants."""
+    """The last readings of each worker's machine; lists (one value per GPU) are aggregated, or split into variants."""
     dates = _dates(from_date, to_date, interval)
     answer = []
     for worker in WORKERS.select(db, "1 ORDER BY id"):
@@ -66,7 +68,7 @@ def _readings(stats: Json, date: int, items: Sequence[Json], split: bool) -> lis
 
 
 def get_activity_report(db: sqlite3.Connection, from_date: float, to_date: float, interval: int) -> Json:
-    """Per interval, how many workers there were, and how many of them ran a task."""
+    """For each interval, how many workers there were, and how many of them ran a task."""
     dates = _dates(from_date, to_date, interval)
     present = [
         (worker["id"], _seconds(worker["register_time"]), _seconds(worker["last_report_time"])) for worker in WORKERS.select(db, "1")
@@ -86,15 +88,15 @@ def _series(dates: range, spans: Sequence[tuple[str, float, float]]) -> Json:
 def get_queue_metrics(
     db: sqlite3.Connection, from_date: float, to_date: float, interval: int, queue_ids: list[str] | None = None, refresh: bool = False
 ) -> Json:
-    """How many tasks wait at this moment, and for how long on average; of all queues together if none is named."""
+    """How many tasks are waiting now, and for how long on average; for all queues together if none is named."""
     dates = _dates(from_date, to_date, interval)
     moment = datetime.now(UTC).timestamp()
     date = _date_of(dates, moment)
     QUEUES.require(db, queue_ids or [])
     every = [queue["id"] for queue in QUEUES.select(db, "1")]
     answer = []
-    for name, ids in [(id, [id]) for id in queue_ids] if queue_ids else [("all", every)]:
-        waited = [moment - _seconds(entry["added"]) for id in ids for entry in queues.entries(db, id)]
+    for name, ids in [(queue, [queue]) for queue in queue_ids] if queue_ids else [("all", every)]:
+        waited = [moment - _seconds(entry["added"]) for queue in ids for entry in queues.entries(db, queue)]
         average = sum(waited) / len(waited) if waited else 0.0
         shown = date is not None
         point = {"dates": [date] * shown, "queue_lengths": [len(waited)] * shown, "avg_waiting_times": [average] * shown}

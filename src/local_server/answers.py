@@ -1,4 +1,4 @@
-"""Answers as JSON: encoded in pieces, so that a large one is never held twice, and limited, so that none can take the memory."""
+"""Responses as JSON: encoded in pieces, so that a large one is never in memory twice, and limited, so that none can exhaust memory."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from .errors import InvalidRequestError
 LARGEST_ANSWER = 256 * 2**20
 _PIECE = 2**18
 _SENT_WHOLE = 2**20
-# Where a text stands in the answer around it. Nobody can write it there: it is another one in each process.
+# A placeholder for encoded text in a response. It is random in each process, so that no client can send it.
 _MARK = uuid.uuid4().hex
 _ENCODED_MARK = f'"{_MARK}"'.encode()
 _HEADERS = {"Cache-Control": "no-store"}
 
 
 class Room:
-    """How much text one answer may still hold."""
+    """How much text a response may still hold."""
 
     def __init__(self, size: int = LARGEST_ANSWER) -> None:
         self._size = self._left = size
 
     def take(self, size: int) -> None:
-        """Raises InvalidRequestError once there is none left."""
+        """Raises InvalidRequestError if the response would become too large."""
         self._left -= size
         if self._left < 0:
             raise InvalidRequestError(
-                f"the answer would be over {self._size >> 20} MiB; ask for less of it: by batch_size, samples, iters, metrics or tasks"
+                f"the response would exceed {self._size >> 20} MiB; request less, by batch_size, samples, iters, metrics or tasks"
             )
 
 
 class Text:
-    """A JSON array as text, made from the texts of its items; `count` is their number."""
+    """An encoded JSON array, made from its encoded items; `count` is their number."""
 
     def __init__(self, items: Iterable[str | bytes], room: Room) -> None:
         self.count = 0
@@ -56,17 +56,17 @@ class Text:
 
 
 def encode(value: Any) -> bytes:
-    """JSON of anything an answer or a document holds."""
+    """JSON of anything in a response or a document."""
     return msgspec.json.encode(value)
 
 
 def decode(text: str) -> Any:
-    """What `encode` made."""
+    """The value of JSON made by `encode`."""
     return msgspec.json.decode(text)
 
 
 def pieces(value: Any) -> list[bytes]:
-    """JSON of a value that may hold texts."""
+    """JSON of a value that may contain `Text`."""
     texts: list[Text] = []
 
     def mark(text: Text) -> str:
@@ -82,7 +82,7 @@ def pieces(value: Any) -> list[bytes]:
 def envelope(
     name: str, version: str, data: Iterable[bytes] = (b"{}",), status: int = 200, subcode: int = 0, message: str = "OK"
 ) -> Response:
-    """An answer in ClearML's form around `data` as JSON."""
+    """A response in ClearML's envelope around `data` as JSON."""
     trx = uuid.uuid4().hex
     meta = {
         "id": trx,
@@ -102,7 +102,7 @@ def envelope(
 
 
 async def _sent(body: list[bytes]) -> AsyncIterator[bytes]:
-    """Piece by piece, each forgotten once it is on its way."""
+    """Yield the pieces, releasing each once it is being sent."""
     body.reverse()
     while body:
         yield body.pop()

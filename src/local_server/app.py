@@ -30,7 +30,7 @@ from .table import TABLE
 
 
 class EndpointConvertor(StringConvertor):
-    """`<service>.<action>`; other names with a dot in them are the page's files."""
+    """`<service>.<action>`; other names that contain a dot are files of the page."""
 
     regex = (
         r"(?:async|auth|datasets|debug|events|models|organization|pipelines|projects|queues|reports|server|serving|tasks|users|workers)"
@@ -41,7 +41,7 @@ class EndpointConvertor(StringConvertor):
 register_url_convertor("endpoint", EndpointConvertor())
 log = logging.getLogger("local_server")
 
-# Of every answer: it is framed, sniffed or embedded by no other page, not even one of another port of this machine.
+# Set on every response: no other page may frame, sniff or embed it, not even one from another port of this machine.
 _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
@@ -51,7 +51,7 @@ _HEADERS = {
 
 
 class Api:
-    """Answers end points in ClearML's envelope of `meta` and `data`."""
+    """Serves the endpoints, with responses in ClearML's envelope of `meta` and `data`."""
 
     def __init__(self, store: Store, guard: Guard) -> None:
         self._store = store
@@ -59,7 +59,7 @@ class Api:
         self._bodies = Bodies()
 
     async def __call__(self, request: Request) -> Response:
-        """`/<service>.<action>`, below any version prefix; GET with a JSON body as well as POST."""
+        """Handle `/<service>.<action>`, with or without a version prefix, by POST or by GET with a JSON body."""
         name, version = request.path_params["endpoint"], request.path_params.get("version", API_VERSION)
         try:
             return envelope(name, version, await self._answer(name, version, request))
@@ -67,13 +67,13 @@ class Api:
             return refusal(error, name, version)
         except Exception:
             log.exception("%s failed", name)
-            return envelope(name, version, status=500, message="internal error; the server's log has the details")
+            return envelope(name, version, status=500, message="internal error; see the server's log")
 
     async def _answer(self, name: str, version: str, request: Request) -> list[bytes]:
         caller = NOBODY if TABLE.is_keyless(name) else self._guard.check(request)
         if name == "auth.login":
             if caller.by_cookie:
-                raise ForbiddenError("the page's cookie is for the page alone")
+                raise ForbiddenError("the page's cookie cannot be exchanged for a token")
             async with self._bodies.parsed(request, name) as (asked, _):
                 token = self._guard.token(request.query_params.get("expiration_sec", asked.get("expiration_sec")), caller)
             return pieces({"token": token})
@@ -84,7 +84,7 @@ class Api:
             return await self._run(endpoint, body, large, caller)
 
     async def _run(self, endpoint: Endpoint, body: Any, large: bool, caller: Caller) -> list[bytes]:
-        """Call an end point on the store."""
+        """Call an endpoint on the store."""
 
         def call(db: sqlite3.Connection) -> list[bytes]:
             return pieces(answer(db, endpoint, body, caller))
@@ -93,14 +93,14 @@ class Api:
 
 
 def answer(db: sqlite3.Connection, endpoint: Endpoint, body: Any, caller: Caller) -> Answer:
-    """The data of an end point's answer. What changes a task is refused to an agent in whose hands it is not."""
+    """The data of an endpoint's response. An agent may not change a task that is not its own."""
     if endpoint.writes and endpoint.name.startswith("tasks.") and isinstance(task := body.get("task"), str):
         leases.check(db, task, caller)
     return endpoint.call(db, body, caller)
 
 
 def refusal(error: AnswerError, name: str = "", version: str = "") -> Response:
-    """What a client is told that is refused."""
+    """The response to a refused request."""
     told = envelope(name, version, status=error.status, subcode=error.subcode, message=str(error))
     if isinstance(error, StorageError):
         log.error("%s: %s", name, error)
@@ -109,7 +109,7 @@ def refusal(error: AnswerError, name: str = "", version: str = "") -> Response:
 
 
 class HostCheck:
-    """Outermost: refuses requests addressed to another host's name, and keeps answers from being framed or sniffed."""
+    """The outermost middleware: it refuses requests addressed to another host name, and sets headers against framing and sniffing."""
 
     def __init__(self, app: ASGIApp, guard: Guard) -> None:
         self._app = app
@@ -141,10 +141,10 @@ def _endpoint(api: Api) -> Callable[[Request], Awaitable[Response]]:
 
 
 def application(store: Store, guard: Guard, files: FileServer, page: list[BaseRoute], around: list[Middleware]) -> Starlette:
-    """The application; `around` is put between the host check and the routes (the tests' validator)."""
+    """The application. `around` is placed between the host check and the routes; it is the tests' validator."""
     api = Api(store, guard)
     routes: list[BaseRoute] = [
-        Route("/files", files, methods=["POST"]),  # where the SDK posts to; a redirect would lose its upload
+        Route("/files", files, methods=["POST"]),  # the address the SDK posts to; a redirect would lose its upload
         Mount("/files", app=files),
         *(
             Route(path, _endpoint(api), methods=["GET", "POST", "PUT"])

@@ -1,9 +1,9 @@
-"""Keys, tokens and the cookie: who may talk to the server.
+"""Keys, tokens and the cookie: who may use the server.
 
-The keys are made at the first start. A client changes its key and secret (HTTP Basic) for a signed token at `auth.login` and sends
-that from then on; the page's address carries a key of its own, which becomes a cookie that scripts cannot read. What comes by cookie must
-come from the server's own page, and what changes something must be a POST that says so: a link is no wish. Every request must be addressed
-to this machine: no other site can reach in through a browser.
+The keys are created at the first start. A client exchanges its key and secret (HTTP Basic) for a signed token at `auth.login`, and sends
+the token from then on. The page's address contains a key of its own, which becomes a cookie that scripts cannot read. A request with the
+cookie must come from the server's own page, and if it changes something it must be a POST that proves so: following a link must not
+change anything. Every request must be addressed to this machine, so that no other site can reach the server through a browser.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Keys:
 
     @classmethod
     def of(cls, folder: Path) -> Keys:
-        """Those of a data folder, made at its first use and readable by its owner alone.
+        """The keys of a data folder, created at its first use and readable by its owner only.
 
         Raises:
             StartError: the file is damaged, or cannot be written.
@@ -67,32 +67,32 @@ class Keys:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner may read, whole or not at all."""
+    """Write a file that only its owner can read, atomically."""
     with replaced(path) as beside, os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as handle:
         handle.write(text)
 
 
 class Guard:
-    """Checks requests against the keys; `port` is the one the server answers on."""
+    """Checks requests against the keys; `port` is the server's."""
 
     def __init__(self, keys: Keys, port: int) -> None:
         self._keys = keys
         self._hosts = {f"{host}:{port}" for host in LOOPBACK}
         if port == 80:
-            self._hosts |= set(LOOPBACK)  # clients leave HTTP's own port out
+            self._hosts |= set(LOOPBACK)  # clients leave out the default port of HTTP
         self.cookie = f"clearml_workloads_{port}"  # browsers keep cookies per host, not per port
 
     def check_host(self, request: HTTPConnection) -> None:
-        """Raises ForbiddenError unless the request is addressed to this machine: a foreign name that resolves to it is refused."""
+        """Raises ForbiddenError unless the request is addressed to this machine, not to a foreign name for it (DNS rebinding)."""
         if request.headers.get("host", "") not in self._hosts:
-            raise ForbiddenError("this server answers to 127.0.0.1 and localhost only")
+            raise ForbiddenError("this server only accepts requests addressed to 127.0.0.1 or localhost")
 
     def check(self, request: HTTPConnection) -> Caller:
-        """Who asks. What may be done by the page's cookie, `check_wish` says.
+        """The caller of a request. `check_wish` decides what the page's cookie allows.
 
         Raises:
-            UnauthorizedError: there is no valid token, key or cookie.
-            ForbiddenError: the cookie was sent from another site.
+            UnauthorizedError: it has no valid token, key or cookie.
+            ForbiddenError: it has the cookie, but comes from another site.
         """
         scheme, _, value = request.headers.get("authorization", "").partition(" ")
         session = ""
@@ -109,10 +109,12 @@ class Guard:
         return Caller(session, any(name in request.headers for name in _OF_AGENTS), by_cookie=scheme == "")
 
     def check_wish(self, request: HTTPConnection, *methods: str) -> None:
-        """Raises ForbiddenError unless what changes something was asked by the server's own page, which a link or an address is not."""
+        """Raises ForbiddenError unless a change is requested by the server's own page, rather than by a link or an address."""
         own = request.headers.get("sec-fetch-site") == "same-origin" or self._from_own_page(request)
         if request.scope.get("method") not in methods or not own:
-            raise ForbiddenError(f"what changes something must be a {' or '.join(methods)} by this server's own page, or bring a key")
+            raise ForbiddenError(
+                f"a request that changes something must be a {' or '.join(methods)} from this server's own page, or have a key"
+            )
 
     def check_key(self, value: str) -> None:
         """Raises UnauthorizedError unless HTTP Basic's value is the access key with its secret."""
@@ -125,16 +127,16 @@ class Guard:
             raise UnauthorizedError("Unauthorized (invalid credentials: failed to locate provided credentials)", subcode=_WRONG_KEY)
 
     def token(self, expiration_sec: int | str | None, caller: Caller) -> str:
-        """A token for the API, valid for a day unless asked otherwise (30 days at most): of the caller's session, or of a new one."""
+        """A token for the API, for the caller's session or a new one; valid for a day by default, for 30 days at most."""
         asked = str(expiration_sec or _DAY)
         if not asked.isdecimal():
             raise InvalidRequestError("Validation error: expiration_sec must be a number of seconds")
         return self._sign("api", min(int(asked), _LONGEST), caller.session)
 
     def page_cookie(self, key: str) -> tuple[str, int]:
-        """The cookie's value and its life in seconds, for the key in the page's address. Raises UnauthorizedError for another key."""
+        """The cookie's value and lifetime in seconds, for the key in the page's address. Raises UnauthorizedError for a wrong key."""
         if not hmac.compare_digest(key.encode(), self._keys.page_key.encode()):
-            raise UnauthorizedError("this address is not valid; `registry up` prints the right one")
+            raise UnauthorizedError("this address is not valid; `registry up` prints the valid one")
         return self._sign("page", _LONGEST), _LONGEST
 
     def _sign(self, use: str, seconds: int, session: str = "") -> str:
@@ -160,7 +162,7 @@ class Guard:
 
     def _verify(self, token: str, use: str) -> str:
         """The token's session."""
-        # A token from the future is one of ours all the same: the clock was put back since.
+        # A token from the future is valid as well: the clock may have been set back since.
         options: Options = {"verify_iat": False}
         try:
             claims: dict[str, Any] = jwt.decode(token, self._keys.signing_key, algorithms=[_ALGORITHM], options=options)
@@ -171,13 +173,13 @@ class Guard:
         return str(claims.get("jti") or "")
 
     def _check_same_site(self, request: HTTPConnection) -> None:
-        """Browsers say where a request comes from; all but a GET must say it."""
+        """Browsers state where a request comes from; every request but a GET has to."""
         site = request.headers.get("sec-fetch-site", "same-origin")
         origin = request.headers.get("origin")
         if site not in ("same-origin", "none") or (origin is not None and not self._from_own_page(request)):
-            raise ForbiddenError("this request was made by a page of another site")
+            raise ForbiddenError("this request comes from a page of another site")
         if request.scope.get("method") != "GET" and origin is None and "sec-fetch-site" not in request.headers:
-            raise ForbiddenError("a request with the page's cookie must say where it comes from")
+            raise ForbiddenError("a request with the page's cookie must state its origin")
 
     def _from_own_page(self, request: HTTPConnection) -> bool:
-        return request.headers.get("origin", "") == f"http://{request.headers.get('host')}"  # check_host has looked at the host
+        return request.headers.get("origin", "") == f"http://{request.headers.get('host')}"  # check_host has checked the host

@@ -1,4 +1,4 @@
-"""Bodies of requests: read within limits, large ones in turn, parsed beside the event loop and only as far as memory allows."""
+"""Request bodies: read within limits, large ones two at a time, and parsed in threads, within the memory there is."""
 
 from __future__ import annotations
 
@@ -18,52 +18,52 @@ from starlette.requests import ClientDisconnect, Request
 from .errors import InvalidRequestError, TooLargeError
 
 MOST_VALUES = 1_000_000
-"""Values in one JSON text, events in one batch: each takes up to 200 bytes, however short its text."""
+"""The most values in one JSON text, and events in one batch: each takes up to 200 bytes of memory, however short its text."""
 DEEPEST = 100
 STALLED = 30.0
-"""Seconds without a byte after which a body's sender counts as gone."""
+"""Seconds without a byte after which the sender of a body counts as gone."""
 
 _SMALL = 2**18
 _PARSED_AT_ONCE = 2**15
 _LONG_TEXT = 2**16
 _INTEGERS = range(-(2**63), 2**63)
-# Strings are matched so that what is in them is left alone. An exponent of three digits may be beyond the largest double.
+# Strings are matched so that their contents are left alone. A number with an exponent of three digits may exceed the largest double.
 _STRING_OR_NO_NUMBER = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|-?Infinity|NaN|-?\d++(?:\.\d++)?[eE]\+?\d{3,}+', re.DOTALL)
 _PAIR_OR_HALF = re.compile(rb"\\u[dD][89abAB]..\\u[dD][c-fC-F]..|(\\u[dD][89a-fA-F]..)|\\.", re.DOTALL)
 
 
 @dataclass(frozen=True)
 class Body:
-    """What an end point takes: the fields of one request, or as `lines` a list of them, one JSON value per line."""
+    """What an endpoint accepts: the fields of one request, or, as `lines`, a list of them, one JSON value per line."""
 
     largest: int
-    """Bytes."""
+    """Maximum size in bytes."""
     lines: bool = False
     long_texts: bool = False
-    """Long ones, such as plots, may stay as they are (msgspec.Raw)."""
+    """Long strings, such as plots, may stay encoded (msgspec.Raw)."""
 
 
 FIELDS = Body(16 * 2**20)
-"""As much as one document of ClearML's own database can hold: no request but an event needs more."""
+"""The size limit is that of a document in ClearML's own database; only events need more."""
 EVENT = Body(64 * 2**20, long_texts=True)
 EVENTS = Body(128 * 2**20, lines=True, long_texts=True)
 
 
 class Bodies:
-    """Reads and parses; two large bodies are in work at once, the others wait before they are read."""
+    """Reads and parses bodies. Two large ones are processed at a time; others wait before they are read."""
 
     def __init__(self) -> None:
         self._turns = asyncio.Semaphore(2)
 
     @asynccontextmanager
     async def parsed(self, request: Request, name: str, form: Body = FIELDS) -> AsyncIterator[tuple[Any, bool]]:
-        """The fields of a request to an end point, and whether they are many: its JSON body, else its query.
+        """The fields of a request to an endpoint, from its JSON body or else its query, and whether the body was large.
 
-        A large body keeps its turn until the block ends.
+        A large body keeps its place among the two until the block ends.
 
         Raises:
-            TooLargeError: the body is over the end point's limit, or holds too many values.
-            InvalidRequestError: it is not JSON, or holds what cannot be stored.
+            TooLargeError: the body exceeds the endpoint's limit, or contains too many values.
+            InvalidRequestError: it is not JSON, or contains what cannot be stored.
         """
         parts = request.stream().__aiter__()
         body = bytearray()
@@ -71,7 +71,7 @@ class Bodies:
         if more:
             async with self._turns:
                 if await _read(parts, body, form.largest):
-                    raise TooLargeError(f"the request is over {form.largest >> 20} MiB, the most that {name} takes")
+                    raise TooLargeError(f"the request exceeds {form.largest >> 20} MiB, the limit of {name}")
                 yield await run_in_threadpool(_fields, body, form, request.query_params), True
         elif len(body) > _PARSED_AT_ONCE:
             yield await run_in_threadpool(_fields, body, form, request.query_params), False
@@ -80,7 +80,7 @@ class Bodies:
 
 
 async def _read(parts: AsyncIterator[bytes], body: bytearray, limit: int) -> bool:
-    """Read until the end, or until there is more than `limit`, which is then true."""
+    """Read until the end, or until there is more than `limit`: then return True."""
     while len(body) <= limit:
         try:
             async with asyncio.timeout(STALLED):
@@ -88,9 +88,9 @@ async def _read(parts: AsyncIterator[bytes], body: bytearray, limit: int) -> boo
         except StopAsyncIteration:
             return False
         except ClientDisconnect:
-            raise InvalidRequestError("the request's sender has gone") from None
+            raise InvalidRequestError("the sender closed the connection") from None
         except TimeoutError:
-            raise InvalidRequestError(f"the request's body stopped coming for {STALLED:g} s") from None
+            raise InvalidRequestError(f"no data of the request's body arrived for {STALLED:g} s") from None
     return True
 
 
@@ -115,14 +115,14 @@ def _lines(text: bytes) -> list[Any]:
         if not line.isspace():
             values.append(_event(line))
             if len(values) > MOST_VALUES:
-                raise TooLargeError(f"the batch holds over {MOST_VALUES:,} events")
+                raise TooLargeError(f"the batch contains more than {MOST_VALUES:,} events")
     return values
 
 
 def _event(line: bytes) -> Any:
-    """One event of a batch, with the sign for what is no letter in place of each half of a surrogate pair.
+    """One event of a batch, with the replacement character in place of each lone surrogate.
 
-    Python's clients write such halves for output that is not UTF-8: the rest of a batch shall not be lost for it.
+    Python clients send lone surrogates for output that is not UTF-8; the rest of a batch must not be lost because of them.
     """
     try:
         event = parse(line, long_texts=True)
@@ -134,11 +134,11 @@ def _event(line: bytes) -> Any:
 
 
 def parse(text: bytes, *, long_texts: bool = False) -> Any:
-    """A JSON value. NaN, Infinity and 1e999, which Python reads, become null; `long_texts`, such as plots, may stay as they are (Raw).
+    """Parse a JSON value. NaN, Infinity and 1e999, which Python accepts, become null; `long_texts`, such as plots, may stay encoded (Raw).
 
     Raises:
         msgspec.MsgspecError, ValueError, RecursionError: it is not JSON, or not Unicode.
-        TooLargeError: it holds more values than there is memory for.
+        TooLargeError: it contains too many values.
     """
     try:
         return _decoded(text, long_texts)
@@ -159,7 +159,7 @@ def _decoded(text: bytes, long_texts: bool) -> Any:
     if not text.lstrip(b" \t\r\n").startswith(b"{"):
         _count(text)
         return msgspec.json.decode(text)
-    text.decode()  # what stays as it is must be Unicode, too
+    text.decode()  # what stays encoded must be Unicode as well
     fields = {key: bytes(item) for key, item in msgspec.json.decode(text, type=dict[str, msgspec.Raw]).items()}
     for item in fields.values():
         if item[:1] != b'"':
@@ -171,17 +171,20 @@ def _decoded(text: bytes, long_texts: bool) -> Any:
 
 
 def _count(text: bytes) -> None:
-    """Raises TooLargeError unless this part of a text, no string, holds so few values that they fit into memory."""
+    """Raises TooLargeError if this part of a text, which is not a string, contains too many values.
+
+    Values are counted by their separators, without parsing, as parsing is what would take the memory.
+    """
     if sum(text.count(mark) for mark in (b",", b"[", b"{")) > MOST_VALUES:
-        raise TooLargeError(f"the request holds over {MOST_VALUES:,} values")
+        raise TooLargeError(f"the request contains more than {MOST_VALUES:,} values")
 
 
 def _check(value: Any, depth: int) -> None:
-    """Raises InvalidRequestError for what is nested too deeply, or an integer that no database holds."""
+    """Raises InvalidRequestError for values nested too deeply, and for integers that a database cannot store."""
     if isinstance(value, dict | list):
         if depth == 0:
-            raise InvalidRequestError(f"the request is nested more than {DEEPEST} deep")
+            raise InvalidRequestError(f"the request is nested more than {DEEPEST} levels deep")
         for item in value.values() if isinstance(value, dict) else value:
             _check(item, depth - 1)
     elif isinstance(value, int) and value not in _INTEGERS:
-        raise InvalidRequestError(f"the request holds an integer beyond 64 bits: {str(value)[:40]}")
+        raise InvalidRequestError(f"the request contains an integer of more than 64 bits: {str(value)[:40]}")

@@ -1,4 +1,4 @@
-"""The end points that do one thing to many tasks or models: each is done or refused by itself."""
+"""The endpoints that apply an operation to many tasks or models: each of them succeeds or fails on its own."""
 
 from __future__ import annotations
 
@@ -11,84 +11,84 @@ from .errors import AnswerError, InvalidRequestError
 
 
 def each(db: sqlite3.Connection, ids: Iterable[str], act: Callable[[str], Json]) -> Json:
-    """Do one thing for each ID; one that is refused does not hold up the others."""
+    """Apply an operation to each ID. A refused one does not affect the others."""
     succeeded: list[Json] = []
     failed: list[Json] = []
-    for id in ids:
+    for identity in ids:
         db.execute("SAVEPOINT one")
         try:
-            succeeded.append({"id": id, **act(id)})
+            succeeded.append({"id": identity, **act(identity)})
         except AnswerError as error:
             db.execute("ROLLBACK TO one")
-            failed.append({"id": id, "error": {"codes": [error.status, error.subcode], "msg": str(error), "data": {}}})
+            failed.append({"id": identity, "error": {"codes": [error.status, error.subcode], "msg": str(error), "data": {}}})
         db.execute("RELEASE one")
     return {"succeeded": succeeded, "failed": failed}
 
 
 def archive_many(db: sqlite3.Connection, ids: list[str]) -> Json:
-    return each(db, ids, lambda id: {"archived": bool(tasks.archive(db, id))})
+    return each(db, ids, lambda task: {"archived": bool(tasks.archive(db, task))})
 
 
 def unarchive_many(db: sqlite3.Connection, ids: list[str]) -> Json:
-    return each(db, ids, lambda id: {"unarchived": bool(tasks.unarchive(db, id))})
+    return each(db, ids, lambda task: {"unarchived": bool(tasks.unarchive(db, task))})
 
 
 def delete_many(db: sqlite3.Connection, ids: list[str], force: bool = False, delete_output_models: bool = True) -> Json:
-    def delete(id: str) -> Json:
-        return deletion.delete_task(db, id, force=force, delete_output_models=delete_output_models)
+    def delete(task: str) -> Json:
+        return deletion.delete_task(db, task, force=force, delete_output_models=delete_output_models)
 
     return each(db, ids, delete)
 
 
 def stop_many(db: sqlite3.Connection, ids: list[str], force: bool = False, status_reason: str = "", status_message: str = "") -> Json:
-    return each(db, ids, lambda id: transitions.stop(db, id, force, status_reason, status_message))
+    return each(db, ids, lambda task: transitions.stop(db, task, force, status_reason, status_message))
 
 
 def enqueue_many(db: sqlite3.Connection, ids: list[str], queue: str | None = None, queue_name: str | None = None) -> Json:
     if not ids:
         raise InvalidRequestError("Validation error: ids is empty")
 
-    def enqueue(id: str) -> Json:
-        return transitions.enqueue(db, id, queue, queue_name) | {"queued": True}
+    def enqueue(task: str) -> Json:
+        return transitions.enqueue(db, task, queue, queue_name) | {"queued": True}
 
     return each(db, ids, enqueue)
 
 
 def dequeue_many(db: sqlite3.Connection, ids: list[str]) -> Json:
-    return each(db, ids, lambda id: transitions.dequeue(db, id) | {"dequeued": True})
+    return each(db, ids, lambda task: transitions.dequeue(db, task) | {"dequeued": True})
 
 
 def reset_many(
     db: sqlite3.Connection, ids: list[str], force: bool = False, clear_all: bool = False, delete_output_models: bool = True
 ) -> Json:
-    def reset(id: str) -> Json:
-        answer = deletion.reset(db, id, force, clear_all, delete_output_models)
+    def reset(task: str) -> Json:
+        answer = deletion.reset(db, task, force, clear_all, delete_output_models)
         return answer | {"dequeued": bool(answer["dequeued"]["dequeued"])}
 
     return each(db, ids, reset)
 
 
 def publish_many(db: sqlite3.Connection, ids: list[str], force: bool = False, publish_model: bool = True) -> Json:
-    return each(db, ids, lambda id: transitions.publish(db, id, force, publish_model))
+    return each(db, ids, lambda task: transitions.publish(db, task, force, publish_model))
 
 
 def make_public(db: sqlite3.Connection, ids: list[str] | None = None) -> Json:
-    """Every task is everybody's here, as there is one user: this only says how many of the tasks there are."""
-    found = [id for id in ids or [] if db.execute("SELECT 1 FROM task WHERE id = ?", (id,)).fetchone()]
+    """With a single user every task is public already: this only returns how many of the tasks exist."""
+    found = [task for task in ids or [] if db.execute("SELECT 1 FROM task WHERE id = ?", (task,)).fetchone()]
     return {"updated": len(found)}
 
 
 def archive_models(db: sqlite3.Connection, ids: list[str]) -> Json:
-    def archive(id: str) -> Json:
-        models.archive(db, id)
+    def archive(model: str) -> Json:
+        models.archive(db, model)
         return {"archived": True}
 
     return each(db, ids, archive)
 
 
 def unarchive_models(db: sqlite3.Connection, ids: list[str]) -> Json:
-    def unarchive(id: str) -> Json:
-        models.unarchive(db, id)
+    def unarchive(model: str) -> Json:
+        models.unarchive(db, model)
         return {"unarchived": True}
 
     return each(db, ids, unarchive)

@@ -1,4 +1,4 @@
-"""Who asks: every client that logs in has a session of its own, which its token names."""
+"""The sender of a request: every client that logs in gets a session of its own, which its token names."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ class Caller:
     """The sender of a request."""
 
     session: str = ""
-    """Of the login from which its token is; empty for one that sends the keys themselves, or the page's cookie."""
+    """The session of its token; empty if it sends the keys themselves, or the page's cookie."""
     agent: bool = False
-    """Does it call itself a clearml-agent?"""
+    """Whether it identifies itself as a clearml-agent."""
     by_cookie: bool = False
-    """Does it come by the page's cookie?"""
+    """Whether it is authorised by the page's cookie."""
 
 
 NOBODY = Caller()

@@ -1,4 +1,4 @@
-"""Why a task that ran in a container has failed: its agent reports no more than an exit code."""
+"""Why a task in a container failed: its agent reports nothing but an exit code."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import sqlite3
 
 _BY_AGENT = re.compile(r"worker execution exit code (\d+)")
 _BY_ENGINE = re.compile(r"docker: (.+)|(Error response from daemon: .+)")
-_LINES = 200  # of the log's end in which the engine's words are looked for
+_LINES = 200  # at the end of the log, in which the engine's message is searched
 
-# What `docker run` exits with when it is not the command's own code, and what a shell makes of signals.
+# Exit codes of `docker run` itself, and those that a shell derives from signals.
 _MEANINGS = {
     125: "the container could not be started",
     126: "the container's command cannot be run",
@@ -21,7 +21,7 @@ _MEANINGS = {
 
 
 def reason(db: sqlite3.Connection, task: str, stated: str) -> str:
-    """The agent's reason with what its exit code means, and what the container engine said; any other reason as it is."""
+    """The agent's reason, explained by the meaning of its exit code and the container engine's message; any other reason unchanged."""
     found = _BY_AGENT.fullmatch(stated)
     meaning = _MEANINGS.get(int(found[1])) if found else None
     if not meaning:
@@ -31,7 +31,7 @@ def reason(db: sqlite3.Connection, task: str, stated: str) -> str:
 
 
 def _words_of_engine(db: sqlite3.Connection, task: str) -> str | None:
-    """The last thing that the log tells of the container engine."""
+    """The container engine's last message in the log."""
     rows = db.execute("SELECT doc FROM event WHERE owner = ? AND type = 'log' ORDER BY timestamp DESC, id DESC LIMIT ?", (task, _LINES))
     for row in rows:
         for line in reversed(str(json.loads(row[0]).get("msg", "")).splitlines()):

@@ -1,4 +1,4 @@
-"""Scalars as they are stored: one series per task, metric and variant, its points in the order of their iterations."""
+"""Stored scalars: one series per task, metric and variant, with its points in order of iteration."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from .answers import Room, Text, encode
 SINGLE_VALUE = -(2**31)
 _LATEST = 253_402_300_799_000  # the end of the year 9999, after which Python knows no dates
 _PART = 10_000
-# From so many points per sample on, a search for each stretch is faster than sorting all points by stretches.
+# From this many points per sample on, one search per interval is faster than grouping all points by intervals.
 _DENSE = 20
 
-# The mean of a group of points; a sum beyond the largest double is no mean.
+# The mean of a group of points. If the sum exceeds the largest double, avg is infinite: then the nearest value of the group is used.
 MEAN = "min(max(value), max(min(value), avg(value)))"
 
 Point = tuple[int, int, float]
@@ -29,7 +29,7 @@ Point = tuple[int, int, float]
 
 @dataclass(frozen=True)
 class Series:
-    """One curve of a task (or a model) with its statistics."""
+    """A curve of a task (or a model), with its statistics."""
 
     id: int
     owner: str
@@ -47,7 +47,7 @@ class Series:
 
 
 def add(db: sqlite3.Connection, owner: str, metric: str, variant: str, points: Sequence[Point]) -> None:
-    """Add points to a series. A point with the same iteration and time replaces: a repeated request changes nothing."""
+    """Add points to a series. A point replaces one with the same iteration and time, so that a repeated request has no effect."""
     lowest, highest, last = min(points, key=lambda p: p[2]), max(points, key=lambda p: p[2]), max(points)
     values = (owner, metric, variant, _md5(metric), _md5(variant), last[2], last[0], last[1], lowest[2], lowest[0], highest[2], highest[0])
     (series,) = db.execute(
@@ -70,7 +70,7 @@ def add(db: sqlite3.Connection, owner: str, metric: str, variant: str, points: S
 
 
 def series(db: sqlite3.Connection, owners: Iterable[str], metrics: Sequence[dict[str, Any]] | None = None) -> Iterator[Series]:
-    """The series of some tasks, ordered by name; `metrics` chooses `{metric, variants}`, where no variants means all."""
+    """The series of some tasks, ordered by name; `metrics` selects `{metric, variants}`, all variants if none are given."""
     chosen = {item.get("metric"): set(item.get("variants") or []) for item in metrics or []}
     ids = list(owners)
     columns = ", ".join(Series.__dataclass_fields__)
@@ -82,10 +82,10 @@ def series(db: sqlite3.Connection, owners: Iterable[str], metrics: Sequence[dict
 
 
 def curve(db: sqlite3.Connection, one: Series, samples: int, key: str, room: Room) -> dict[str, Text] | None:
-    """A series' x, y and, over another axis, iterations with at most `samples` points (0: all); None if it has no point.
+    """A series' x and y, and its iterations if they are not the x axis, with at most `samples` points (0: all); None if it is empty.
 
-    Where it has more points, equal stretches of x are averaged. Of points reported for the same iteration the last one counts. By the
-    iterations the page knows where a gap is.
+    If it has more points, they are averaged over equal intervals of x. Of several points for one iteration the last one counts. The page
+    needs the iterations to draw gaps.
 
     Args:
         key: iter, timestamp (milliseconds) or iso_time.
@@ -106,7 +106,7 @@ def _has_more(db: sqlite3.Connection, series: int, points: int) -> bool:
 
 
 def _points(db: sqlite3.Connection, series: int, key: str) -> Iterator[tuple[int, float, int]]:
-    """x, value and iteration of each."""
+    """The x, value and iteration of each point; of several with the same x, the last one."""
     x, order = ("iter", "iter, timestamp") if key == "iter" else ("timestamp", "timestamp, iter")
     rows = db.execute(f"SELECT {x}, value, iter FROM point WHERE series = ? AND iter > {SINGLE_VALUE} ORDER BY {order}", (series,))
     last = next(rows, None)
@@ -119,12 +119,16 @@ def _points(db: sqlite3.Connection, series: int, key: str) -> Iterator[tuple[int
 
 
 def _averages(db: sqlite3.Connection, series: int, samples: int, key: str) -> Iterator[tuple[int, float, int]]:
-    """The least x, the average and the least iteration of each of `samples` equal stretches of x that has points."""
+    """The least x, the mean value and the least iteration of each of `samples` equal intervals of x that contains points.
+
+    Points are stored in order of iteration. A long curve over iterations is therefore read interval by interval: grouping its points would
+    sort all of them. Over time, or for a short curve, one grouped query is faster.
+    """
     x = "iter" if key == "iter" else "timestamp"
     curve = f"FROM point WHERE series = {series} AND iter > {SINGLE_VALUE}"
     (low,), (high,) = (db.execute(f"SELECT {which}({x}) {curve}").fetchone() for which in ("min", "max"))
     span = high - low + 1
-    if key == "iter" and _has_more(db, series, _DENSE * samples):  # its points lie in this order: no need to sort them
+    if key == "iter" and _has_more(db, series, _DENSE * samples):
         for index in range(samples):
             begin, end = (low - (-at * span // samples) for at in (index, index + 1))
             sql = f"SELECT min(iter), {MEAN}, min(iter) FROM point WHERE series = ? AND iter >= ? AND iter < ?"
@@ -141,7 +145,7 @@ def _iso(moment: int) -> str:
 
 
 def last_metrics(db: sqlite3.Connection, owners: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Per task, what ClearML keeps as `last_metrics`: by hash of metric and variant the last, least and greatest value."""
+    """ClearML's `last_metrics` of each task: the last, least and greatest value by the hashes of metric and variant."""
     found: dict[str, dict[str, Any]] = {owner: {} for owner in owners}
     for part in range(0, len(owners), 500):
         for one in series(db, owners[part : part + 500]):
@@ -166,7 +170,7 @@ def variants(db: sqlite3.Connection, owner: str) -> dict[str, list[str]]:
 
 
 def forget(db: sqlite3.Connection, owner: str) -> int:
-    """Delete all events of a task or model; returns how many."""
+    """Delete all events of a task or model; returns how many there were."""
     points = db.execute("DELETE FROM point WHERE series IN (SELECT id FROM series WHERE owner = ?)", (owner,)).rowcount
     db.execute("DELETE FROM series WHERE owner = ?", (owner,))
     return points + db.execute("DELETE FROM event WHERE owner = ?", (owner,)).rowcount

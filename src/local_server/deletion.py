@@ -1,4 +1,4 @@
-"""What resetting and deleting take along: events, places in queues, models, children's parents."""
+"""Resetting and deleting, with everything affected: events, places in queues, models, the parents of children."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def reset(
     status_reason: str = "reset",
     status_message: str = "",
 ) -> Json:
-    """A draft again: what the task reported and produced is forgotten."""
+    """Make a task a draft again: everything that it reported and produced is deleted."""
     document = TASKS.get(db, task)
     if document["status"] == "published" and not force:
         raise IllegalStatusError(f"Invalid task status: id={task}, status=published; use force=true")
@@ -51,7 +51,7 @@ def _kept(execution: Json) -> Json:
 def delete_task(
     db: sqlite3.Connection, task: str, force: bool = False, return_file_urls: bool = False, delete_output_models: bool = True
 ) -> Json:
-    """Refused without force for all but a draft. Its children lose their parent."""
+    """Delete a task. Without force, only drafts can be deleted. The task's children lose their parent."""
     document = TASKS.get(db, task)
     if document["status"] != "created" and not force:
         raise IllegalStatusError(f"Invalid task status: id={task}, status={document['status']}; use force=true", subcode=123)
@@ -62,7 +62,7 @@ def delete_task(
 
 
 def _urls(db: sqlite3.Connection, document: Json) -> Json:
-    """The files that a task uploaded, as far as the server knows of them."""
+    """The files that a task uploaded, as far as the server knows them."""
     artifacts = document["execution"].get("artifacts") or []
     return {
         "event_urls": curves.urls(db, document["id"]),
@@ -72,20 +72,20 @@ def _urls(db: sqlite3.Connection, document: Json) -> Json:
 
 
 def remove(db: sqlite3.Connection, document: Json, *, models: bool = True) -> int:
-    """Delete a task with its events and its place in a queue; its children lose their parent. Returns how many models went with it."""
-    id = document["id"]
-    queues.leave(db, id)
-    leases.forget(db, id)
-    curves.forget(db, id)
+    """Delete a task with its events and its place in a queue; its children lose their parent. Returns the number of deleted models."""
+    identity = document["id"]
+    queues.leave(db, identity)
+    leases.forget(db, identity)
+    curves.forget(db, identity)
     deleted = _remove_models(db, document) if models else 0
-    for child in TASKS.select(db, "doc ->> '$.parent' = ?", id):
+    for child in TASKS.select(db, "doc ->> '$.parent' = ?", identity):
         TASKS.save(db, child | {"parent": None})
-    TASKS.delete(db, id)
+    TASKS.delete(db, identity)
     return deleted
 
 
 def _remove_models(db: sqlite3.Connection, document: Json) -> int:
-    """Delete a task's own models that are not published and that no other task takes as input."""
+    """Delete a task's own models, except those that are published or are the input of another task."""
     deleted = 0
     for item in document["models"].get("output") or []:
         used = db.execute(
@@ -99,7 +99,7 @@ def _remove_models(db: sqlite3.Connection, document: Json) -> int:
 
 
 def delete_project(db: sqlite3.Connection, project: str, force: bool = False, delete_contents: bool = False) -> Json:
-    """Refused for a project with tasks, unless forced: they lose their project, or are deleted with it."""
+    """Delete a project. Without force it must have no tasks; with force they lose their project, or are deleted with it."""
     PROJECTS.get(db, project)
     ids = [project, *(child["id"] for child in projects.descendants(db, project))]
     marks = ", ".join("?" * len(ids))
@@ -114,8 +114,8 @@ def delete_project(db: sqlite3.Connection, project: str, force: bool = False, de
             remove(db, task)
         else:
             TASKS.save(db, task | {"project": None})
-    for id in ids:
-        PROJECTS.delete(db, id)
+    for each in ids:
+        PROJECTS.delete(db, each)
     count = len(held)
     return {
         "deleted": len(ids),

@@ -24,7 +24,7 @@ ANY_PAGE = 500
 
 
 def now() -> str:
-    """The time as documents hold it: ISO 8601 in UTC with microseconds, so that text order is time order."""
+    """The present time as stored in documents: ISO 8601 in UTC with microseconds, so that texts sort by time."""
     return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
@@ -33,7 +33,7 @@ def new_id() -> str:
 
 
 def check_name(noun: str, name: str) -> str:
-    """Refuse a name that ClearML refuses.
+    """The name without surrounding spaces, if ClearML accepts it.
 
     Raises:
         InvalidRequestError: it is shorter than three characters.
@@ -56,48 +56,48 @@ _ASKED: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Collection:
-    """One kind of document, each with an `id`; `missing` is ClearML's subcode for an unknown one."""
+    """A type of document with an `id`; `missing` is ClearML's subcode for an unknown ID."""
 
     name: str
     missing: int
 
-    def get(self, db: sqlite3.Connection, id: str) -> Json:
+    def get(self, db: sqlite3.Connection, identity: str) -> Json:
         """Raises UnknownIDError if there is none."""
-        row = db.execute(f"SELECT doc FROM {self.name} WHERE id = ?", (id,)).fetchone()
+        row = db.execute(f"SELECT doc FROM {self.name} WHERE id = ?", (identity,)).fetchone()
         if row is None:
-            raise UnknownIDError(f"Invalid {self.name} id: id={id}", subcode=self.missing)
+            raise UnknownIDError(f"Invalid {self.name} id: id={identity}", subcode=self.missing)
         document: Json = decode(row[0])
         return document
 
     def require(self, db: sqlite3.Connection, ids: Iterable[str], *, subcode: int | None = None) -> None:
         """Raises UnknownIDError, with `subcode` where ClearML has one of its own, for the first of `ids` that does not exist."""
-        for id in ids:
-            if db.execute(f"SELECT 1 FROM {self.name} WHERE id = ?", (id,)).fetchone() is None:
-                raise UnknownIDError(f"Invalid {self.name} id: id={id}", subcode=subcode or self.missing)
+        for identity in ids:
+            if db.execute(f"SELECT 1 FROM {self.name} WHERE id = ?", (identity,)).fetchone() is None:
+                raise UnknownIDError(f"Invalid {self.name} id: id={identity}", subcode=subcode or self.missing)
 
     def insert(self, db: sqlite3.Connection, document: Mapping[str, Any]) -> str:
-        """Add a document, under a new ID unless it brings one."""
-        id: str = document.get("id") or new_id()
-        db.execute(f"INSERT INTO {self.name} (id, doc) VALUES (?, ?)", (id, encode({"id": id, **document}).decode()))
-        return id
+        """Add a document, under a new ID unless it has one."""
+        identity: str = document.get("id") or new_id()
+        db.execute(f"INSERT INTO {self.name} (id, doc) VALUES (?, ?)", (identity, encode({"id": identity, **document}).decode()))
+        return identity
 
     def save(self, db: sqlite3.Connection, document: Mapping[str, Any]) -> None:
         db.execute(f"UPDATE {self.name} SET doc = ? WHERE id = ?", (encode(document).decode(), document["id"]))
 
-    def delete(self, db: sqlite3.Connection, id: str) -> None:
-        db.execute(f"DELETE FROM {self.name} WHERE id = ?", (id,))
+    def delete(self, db: sqlite3.Connection, identity: str) -> None:
+        db.execute(f"DELETE FROM {self.name} WHERE id = ?", (identity,))
 
     def select(self, db: sqlite3.Connection, condition: str, *values: Any) -> list[Json]:
-        """The documents for which an SQL condition of this package holds."""
+        """The documents that satisfy an SQL condition, which must come from this package."""
         return [decode(doc) for (doc,) in db.execute(f"SELECT doc FROM {self.name} WHERE {condition}", values)]
 
     def find(self, db: sqlite3.Connection, asked: Mapping[str, Any], *extra: Where, default_order: Sequence[str] = ()) -> list[Json]:
-        """What a `get_all` request asks for: filtered, ordered, one page of it.
+        """The result of a `get_all` request: filtered, ordered, one page.
 
-        Whole documents, or with `only_fields` of each the ID and the top-level fields that these begin with: `pick` does the rest.
+        With `only_fields`, documents have only their ID and the top-level fields that contain the requested ones; `pick` does the rest.
 
         Raises:
-            InvalidRequestError: a pattern, a field name or a page that cannot be used.
+            InvalidRequestError: a pattern, field name or page is invalid.
         """
         check(f"{self.name}s.get_all", asked, _ASKED)
         for field in asked.get("only_fields") or []:
@@ -116,13 +116,13 @@ class Collection:
         fields = [field for field in fields if field.isidentifier()]
         parts = db.execute(f"SELECT id{', doc -> ?' * len(fields)} {found}", (*(f"$.{field}" for field in fields), *given))
         return [
-            {"id": id} | {field: decode(part) for field, part in zip(fields, texts, strict=True) if part is not None}
-            for id, *texts in parts
+            {"id": identity} | {field: decode(part) for field, part in zip(fields, texts, strict=True) if part is not None}
+            for identity, *texts in parts
         ]
 
 
 def page(asked: Mapping[str, Any]) -> tuple[int, int]:
-    """Offset and limit that `page` and `page_size`, or `scroll_id` and `size`, stand for; -1 is no limit."""
+    """The offset and limit given by `page` and `page_size`, or by `scroll_id` and `size`; a limit of -1 is none."""
     if asked.get("scroll_id") is not None or asked.get("size") is not None:
         size = max(1, int(asked.get("size") or ANY_PAGE))
         start = str(asked.get("scroll_id") or "0")
@@ -138,14 +138,14 @@ def page(asked: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def scroll(asked: Mapping[str, Any], found: Sequence[Any]) -> Json:
-    """The `scroll_id` with which a scrolled request goes on."""
+    """The `scroll_id` for the next page of a scrolled request."""
     if asked.get("scroll_id") is None and asked.get("size") is None:
         return {}
     return {"scroll_id": str(page(asked)[0] + len(found))}
 
 
 def pick(document: Json, fields: Sequence[str] | None) -> Json:
-    """The parts of a document named by dotted `fields`, always with its ID; keys may contain dots themselves."""
+    """The parts of a document selected by dotted `fields`, always with its ID. Keys may themselves contain dots."""
     if not fields:
         return document
     picked: Json = {"id": document["id"]}
@@ -155,13 +155,13 @@ def pick(document: Json, fields: Sequence[str] | None) -> Json:
 
 
 def expanded(db: sqlite3.Connection, document: Json, fields: Sequence[str] | None) -> Json:
-    """A document as `get_all_ex` tells it: a reference of which parts are asked for (`project.name`) is an object with these parts."""
+    """A document as `get_all_ex` returns it: a reference with requested parts (`project.name`) becomes an object with these parts."""
     shown = dict(document)
     for name in {field.partition(".")[0] for field in fields or [] if "." in field} & {*_REFERENCES, "user"}:
-        id = document.get(name)
+        identity = document.get(name)
         if name == "user":
             shown[name] = USER
-        elif isinstance(id, str) and (found := _REFERENCES[name].select(db, "id = ?", id)):
+        elif isinstance(identity, str) and (found := _REFERENCES[name].select(db, "id = ?", identity)):
             shown[name] = found[0]
     picked = pick(shown, fields)
     for name, part in picked.items():

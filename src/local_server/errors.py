@@ -2,26 +2,26 @@
 
 ServerError
 ├── StartError                 the server cannot start: one line, exit code 2
-└── AnswerError                becomes an answer in ClearML's form, with a status and a subcode
-    ├── InvalidRequestError    400: what was asked makes no sense
-    │   ├── UnknownIDError     400: no such task, model, project or queue
-    │   ├── DuplicateError     400: there is one of that name already
-    │   ├── UnknownFieldError  400: a field that no such document has
+└── AnswerError                becomes a response in ClearML's form, with a status and a subcode
+    ├── InvalidRequestError    400: the request is invalid
+    │   ├── UnknownIDError     400: there is no such task, model, project or queue
+    │   ├── DuplicateError     400: the name is already taken
+    │   ├── UnknownFieldError  400: such documents have no field of this name
     │   └── IllegalStatusError 400: the task's status does not allow it
-    ├── MovedEndpointError     301: an end point of earlier versions of the API
+    ├── MovedEndpointError     301: an endpoint of earlier versions of the API
     ├── UnauthorizedError      401: no key, or a wrong one
-    ├── ForbiddenError         403: a request that another site's page made
-    ├── UnknownEndpointError   404: an end point this server does not have
+    ├── ForbiddenError         403: a request from a page of another site, or to another host name
+    ├── UnknownEndpointError   404: an endpoint that this server does not have
     ├── TooLargeError          413: a body over the limit
-    ├── DamageError            500: stored data that cannot be read
-    └── StorageError           503: the disk refused for now; nothing of the request was kept
+    ├── DamageError            500: stored data cannot be read
+    └── StorageError           503: the disk refused a write; nothing of the request was stored
 """
 
 from __future__ import annotations
 
 
 class ServerError(Exception):
-    """Anything below."""
+    """The base class of the others."""
 
 
 class StartError(ServerError):
@@ -29,7 +29,7 @@ class StartError(ServerError):
 
 
 class AnswerError(ServerError):
-    """A refusal that a client is told; `status` is HTTP's, `subcode` ClearML's."""
+    """An error reported to the client; `status` is HTTP's, `subcode` ClearML's."""
 
     status = 500
     subcode = 0
@@ -41,24 +41,24 @@ class AnswerError(ServerError):
 
 
 class InvalidRequestError(AnswerError):
-    """What was asked makes no sense."""
+    """The request is invalid."""
 
     status = 400
     subcode = 12
 
 
 class UnknownIDError(InvalidRequestError):
-    """No such task, model, project or queue."""
+    """There is no such task, model, project or queue."""
 
 
 class DuplicateError(InvalidRequestError):
-    """There is one of that name already."""
+    """The name is already taken."""
 
     subcode = 801
 
 
 class UnknownFieldError(InvalidRequestError):
-    """A field to order by, or to answer with, that no such document has."""
+    """A field to order by, or to return, that such documents do not have."""
 
     subcode = 14
 
@@ -70,7 +70,7 @@ class IllegalStatusError(InvalidRequestError):
 
 
 class MovedEndpointError(AnswerError):
-    """An end point of earlier versions of the API."""
+    """An endpoint of earlier versions of the API."""
 
     status = 301
 
@@ -83,13 +83,13 @@ class UnauthorizedError(AnswerError):
 
 
 class ForbiddenError(AnswerError):
-    """A request that a page of another site made, or that came under another host's name."""
+    """A request from a page of another site, or addressed to another host name."""
 
     status = 403
 
 
 class UnknownEndpointError(AnswerError):
-    """An end point this server does not have."""
+    """An endpoint that this server does not have."""
 
     status = 404
 
@@ -107,13 +107,13 @@ class DamageError(AnswerError):
 
 
 class StorageError(AnswerError):
-    """The disk refused a write for now; nothing of the request was kept.
+    """The disk refused a write; nothing of the request was stored.
 
-    The SDK repeats a request that is answered so until the disk has room again. What is refused by another status it drops without a
-    word at the end of a run: its last scalars, and even the status `completed`.
+    The SDK repeats a request with this status until the disk has room again. With any other status it would silently drop what it sends at
+    the end of a run: the last scalars, and even the status `completed`.
     """
 
     status = 503
     subcode = 100
     retry_after = 5
-    """Seconds. The SDK repeats 240 times, and gives some waits at the end of a script no more than 10 s."""
+    """Seconds. The SDK repeats 240 times, but at the end of a script waits no more than 10 s for some requests."""

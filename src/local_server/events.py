@@ -1,4 +1,4 @@
-"""What runs report: scalars, log lines, plots, images. Written in batches; read in metrics.py and reports.py."""
+"""Events that runs report: scalars, log lines, plots, images. They are written here, in batches, and read by metrics.py and reports.py."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _NOT_ADDED = 131
 
 
 def add_batch(db: sqlite3.Connection, requests: list[Any]) -> Json:
-    """Add events; bad ones are counted and told, the others are kept.
+    """Add events. Invalid ones are counted and reported, all others are stored.
 
     Raises:
-        InvalidRequestError: none of the events can be kept.
+        InvalidRequestError: none of the events is valid.
     """
     errors: Counter[str] = Counter()
     scalars: defaultdict[tuple[str, str, str], list[curves.Point]] = defaultdict(list)
@@ -71,7 +71,7 @@ def delete_for_model(db: sqlite3.Connection, model: str) -> Json:
 
 
 def clear_task_log(db: sqlite3.Connection, task: str, threshold_sec: int | None = None, allow_locked: bool = False) -> Json:
-    """Delete the log, or what in it is older than `threshold_sec` seconds."""
+    """Delete the log, or the part of it that is older than `threshold_sec` seconds."""
     _check_open(db, task, allow_locked)
     before = time.time() * 1000 - threshold_sec * 1000 if threshold_sec is not None else _LARGEST - 1
     deleted = db.execute("DELETE FROM event WHERE owner = ? AND type = ? AND timestamp < ?", (task, LOG, float(before))).rowcount
@@ -79,13 +79,13 @@ def clear_task_log(db: sqlite3.Connection, task: str, threshold_sec: int | None 
 
 
 def _check_open(db: sqlite3.Connection, task: str, allow_locked: bool) -> None:
-    """Raises UnknownIDError for a task whose events are not to be deleted any more."""
+    """Raises UnknownIDError if the task's events may no longer be deleted."""
     if TASKS.get(db, task)["status"] == "published" and not allow_locked:
         raise UnknownIDError(f"Invalid task id, or it is published: id={task}", subcode=TASKS.missing)
 
 
 def _owner(db: sqlite3.Connection, event: Any, states: dict[tuple[str, bool], str | None]) -> str:
-    """The task or model of an event. Raises InvalidRequestError if it has none that can take it."""
+    """The task or model of an event. Raises InvalidRequestError if there is none that accepts it."""
     if not isinstance(event, dict) or not isinstance(event.get("type"), str) or event["type"] not in TYPES:
         raise InvalidRequestError("unknown event type")
     owner, of_model = event.get("task"), bool(event.get("model_event"))
@@ -128,7 +128,7 @@ def _value(event: Json) -> float:
 
 
 def _add_others(db: sqlite3.Connection, events: list[Json]) -> None:
-    """A plot replaces the one of the same name and iteration, an image the one whose file it overwrote."""
+    """Add all events but scalars. A plot replaces that with the same name and iteration, an image that whose file it has overwritten."""
     rows = []
     for event in events:
         owner, kind = event["task"], event["type"]
@@ -154,7 +154,7 @@ def _insert(db: sqlite3.Connection, rows: list[Any]) -> None:
 
 
 def _touch(db: sqlite3.Connection, reached: dict[str, int]) -> None:
-    """Reporting is a sign of life, and moves the task's last iteration on."""
+    """Record that these tasks are alive, and the iterations that they have reached."""
     moment = now()
     for owner, iteration in reached.items():
         db.execute(

@@ -1,4 +1,4 @@
-"""The types of a request's fields: JSON values against Python's annotations."""
+"""Type checks of a request's fields: JSON values against Python annotations."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any, Union
 from .errors import InvalidRequestError
 
 ITEM = {**dict.fromkeys(("key", "metric", "mode", "model", "name", "section", "task", "type", "variant"), str), "variants": list[str]}
-"""What is a text in every list of objects that a request holds: by these they are told apart."""
+"""Fields that must be strings in every list of objects in a request, since they identify the objects."""
 _LARGEST = 2**63
 
 
 def check(name: str, fields: Mapping[str, Any], types: Mapping[str, Any]) -> None:
-    """Raises InvalidRequestError for the first field that is not of its type; fields without one are not looked at."""
+    """Raises InvalidRequestError for the first field of a wrong type; fields without a known type are not checked."""
     for field, value in fields.items():
         if field in types and not conforms(value, types[field]):
             kind = getattr(types[field], "__name__", "") if not typing.get_args(types[field]) else str(types[field])
@@ -23,7 +23,7 @@ def check(name: str, fields: Mapping[str, Any], types: Mapping[str, Any]) -> Non
 
 
 def conforms(value: Any, hint: Any) -> bool:
-    """Is a JSON value of an annotated type? Knows str, int, float, bool, lists, dicts, unions and Any."""
+    """Whether a JSON value has an annotated type. Supports str, int, float, bool, lists, dicts, unions and Any."""
     if hint is Any:
         return True
     origin, inner = typing.get_origin(hint), typing.get_args(hint)

@@ -1,4 +1,4 @@
-"""The file server: uploads appear whole or not at all, downloads stream, nothing leaves its folder."""
+"""The file server: uploads are atomic, downloads are streamed, and no path leads out of its folder."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from .auth import Guard
 from .errors import AnswerError, InvalidRequestError
 
 _WRITTEN_AT_ONCE = 2**20
-# Files come from runs, and are shown on the page's own site: they must not run there.
+# Files come from runs and are served from the page's origin, so scripts in them must not be executed.
 _HARMLESS = {"Content-Security-Policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'", "X-Content-Type-Options": "nosniff"}
 _SHOWN = ("image/", "video/", "audio/", "text/plain", "application/json")
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class FileServer:
-    """ASGI application over `folder`: POST multipart (each field's name is a path), GET with ranges, HEAD, DELETE."""
+    """An ASGI application that serves `folder`: POST multipart (each field's name is a path), GET with ranges, HEAD, DELETE."""
 
     def __init__(self, folder: Path, guard: Guard) -> None:
         self._files = folder / "files"
         self._arriving = folder / "arriving"
         self._guard = guard
-        shutil.rmtree(self._arriving, ignore_errors=True)  # of uploads that a kill cut off
+        shutil.rmtree(self._arriving, ignore_errors=True)  # left by uploads that a kill interrupted
         for made in (self._files, self._arriving):
             made.mkdir(parents=True, exist_ok=True)
 
@@ -71,8 +71,8 @@ class FileServer:
         return PlainTextResponse("GET, HEAD, POST or DELETE", 405)
 
     def path(self, name: str) -> Path:
-        """Where a file of this name lies. Raises InvalidRequestError for a name that leads elsewhere, or that no file can have."""
-        # HTML's escape of a quote in field names, which the SDK writes in addresses too: both must lead to the same file
+        """The path of the file with this name. Raises InvalidRequestError if it leads out of the folder, or no file can have it."""
+        # HTML's escape of a quote in field names. The SDK also uses it in addresses, and both must lead to the same file
         parts = [part for part in name.replace("%22", '"').split("/") if part]
         if not parts or any(part in (".", "..") or "\0" in part or "\\" in part or len(part.encode()) > 255 for part in parts):
             raise InvalidRequestError(f"Invalid file name: {name!r}")
@@ -98,7 +98,7 @@ class FileServer:
 
 
 class _Upload:
-    """The files of one request: they wait in a folder of their own until the last byte has come."""
+    """The files of one request, kept in a temporary folder until the last byte has arrived."""
 
     def __init__(self, arriving: Path, path: Callable[[str], Path]) -> None:
         self._folder = arriving / uuid.uuid4().hex
@@ -154,18 +154,18 @@ class _Upload:
         self._ended = True
 
     def drain(self) -> None:
-        """Write what came to the file that it belongs to."""
+        """Write the received bytes to their file."""
         if self._open is not None and self._pending:
             self._open.write(b"".join(self._pending))
         self._pending.clear()
         self.buffered = 0
 
     def finish(self) -> None:
-        """Give the files their names, once all of them are on disk."""
+        """Move the files to their final paths, once all of them are on disk."""
         if not self._ended:
             raise InvalidRequestError("the upload was cut off")
         if not self._places:
-            raise InvalidRequestError("the upload holds no file")
+            raise InvalidRequestError("the upload contains no file")
         for place, _ in self._places:
             sync(place)
         for place, target in self._places:
@@ -173,11 +173,13 @@ class _Upload:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 place.replace(target)
             except (NotADirectoryError, FileExistsError, IsADirectoryError):
-                raise InvalidRequestError(f"the name is taken by a folder, or a folder of it by a file: {target.name}") from None
+                raise InvalidRequestError(
+                    f"the path is taken: a folder has the name of this file, or a file that of its folder: {target.name}"
+                ) from None
             sync(target.parent)
 
     def clear(self) -> None:
-        """Leave nothing of what did not arrive whole."""
+        """Remove what is left of an incomplete upload."""
         if self._open is not None:
             self._open.close()
         shutil.rmtree(self._folder, ignore_errors=True)

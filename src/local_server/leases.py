@@ -1,11 +1,11 @@
-"""Which worker has which task, from the moment that a queue hands it out until it ends.
+"""Which worker holds which task, from the moment a queue hands it out until it ends.
 
-A task that was handed out is held, not started yet, by the session that took it: meanwhile no other agent may touch it. Once it has
-started, its worker must go on reporting it. A session that lost a task (it did not start it in time, or somebody took the task back) is
-refused whatever it wants to do to it from then on, so that the task is in one agent's hands at most.
+A task that was handed out but not started is held by the session that took it: until it starts, no other agent may change it. Once it has
+started, its worker has to keep reporting it. A session that has lost a task (it did not start it in time, or somebody took it back) is
+refused every later change of it: that agent may still believe that it holds the task, and so no task is ever run by two agents.
 
-Times are the monotonic clock's: no step of the machine's clock and no sleep of the machine ends a lease. They begin anew when the server
-starts, as it could hear nobody before.
+Times are those of the monotonic clock, so that neither an adjustment of the clock nor a suspended machine ends a lease. They start over
+when the server starts, as it could not hear from anybody before.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _FIELDS = "task, queue, session, worker"
 
 
 class Lease(NamedTuple):
-    """A task in a worker's hands. `queue` is the one that handed it out, empty if none did; `worker` is empty while nobody knows it."""
+    """A task held by a worker. `queue` is the one that handed it out, empty if none did; `worker` is empty while it is unknown."""
 
     task: str
     queue: str
@@ -30,7 +30,7 @@ class Lease(NamedTuple):
 
 
 def take(db: sqlite3.Connection, task: str, queue: str, caller: Caller, worker: str) -> None:
-    """A queue hands a task out. Whoever had it has lost it; the new holder has it, whatever was before."""
+    """A queue hands out a task. A previous holder loses it; the new one holds it, even if it had lost it before."""
     end(db, task, lost=True)
     db.execute("DELETE FROM lost WHERE task = ? AND session = ?", (task, caller.session))
     db.execute(
@@ -40,7 +40,7 @@ def take(db: sqlite3.Connection, task: str, queue: str, caller: Caller, worker: 
 
 
 def start(db: sqlite3.Connection, task: str, caller: Caller) -> None:
-    """A task starts: from now on its agent has to report it. Whoever is no agent need not, and holds nothing."""
+    """A task starts. From now on its agent has to report it; a caller that is not an agent does not, and holds no lease."""
     if caller.agent:
         db.execute("UPDATE lease SET started = 1, heard = ? WHERE task = ?", (time.monotonic(), task))
     else:
@@ -48,7 +48,10 @@ def start(db: sqlite3.Connection, task: str, caller: Caller) -> None:
 
 
 def report(db: sqlite3.Connection, task: str, caller: Caller, worker: str) -> None:
-    """A worker says that it has a task. One that was handed out is kept by its holder alone; one that runs by whoever reports it."""
+    """A worker reports that it runs a task. Before the start, only the holder's report counts; afterwards, whoever reports it holds it.
+
+    A running task without a lease gets one: its agent reports it, and is missed when it stops to do so.
+    """
     known = db.execute("SELECT started, session FROM lease WHERE task = ?", (task,)).fetchone()
     if known and (known[0] or known[1] == caller.session):
         db.execute("UPDATE lease SET worker = ?, session = ?, heard = ? WHERE task = ?", (worker, caller.session, time.monotonic(), task))
@@ -61,13 +64,13 @@ def report(db: sqlite3.Connection, task: str, caller: Caller, worker: str) -> No
 
 
 def hear(db: sqlite3.Connection, task: str, caller: Caller) -> None:
-    """The session that has a task gave a sign of life."""
+    """The session that holds a task gave a sign of life."""
     if caller.session:
         db.execute("UPDATE lease SET heard = ? WHERE task = ? AND session = ?", (time.monotonic(), task, caller.session))
 
 
 def end(db: sqlite3.Connection, task: str, *, lost: bool = False) -> None:
-    """A task is in nobody's hands any more. Its holder may do nothing more to it if it had not started it, or has `lost` it."""
+    """End a task's lease. The holder may not change the task any more if it had not started it, or if it has `lost` it."""
     db.execute(
         "INSERT OR IGNORE INTO lost SELECT task, session FROM lease WHERE task = ? AND session != '' AND (? OR NOT started)", (task, lost)
     )
@@ -75,7 +78,7 @@ def end(db: sqlite3.Connection, task: str, *, lost: bool = False) -> None:
 
 
 def forget(db: sqlite3.Connection, task: str) -> None:
-    """The task is deleted."""
+    """Remove everything about a task that is deleted."""
     for table in ("lease", "lost"):
         db.execute(f"DELETE FROM {table} WHERE task = ?", (task,))
 
@@ -87,14 +90,14 @@ def has_lost(db: sqlite3.Connection, task: str, caller: Caller) -> bool:
 def check(db: sqlite3.Connection, task: str, caller: Caller) -> None:
     """Raises IllegalStatusError unless the caller may change the task."""
     if has_lost(db, task, caller):
-        raise IllegalStatusError(f"task {task} is not this agent's any more: it was not started or reported in time, or was taken back")
+        raise IllegalStatusError(f"task {task} no longer belongs to this agent: it was not started or reported in time, or was taken back")
     in_other_hands = "SELECT 1 FROM lease WHERE task = ? AND NOT started AND session != ?"
     if caller.agent and db.execute(in_other_hands, (task, caller.session)).fetchone():
         raise IllegalStatusError(f"task {task} was handed out to another agent")
 
 
 def overdue(db: sqlite3.Connection, limit: float, *, started: bool) -> list[Lease]:
-    """The leases of which nothing was heard for `limit` seconds, last handed out first."""
+    """The leases without a sign of life for `limit` seconds, the last one handed out first."""
     rows = db.execute(
         f"SELECT {_FIELDS} FROM lease WHERE started = ? AND heard <= ? ORDER BY rowid DESC", (started, time.monotonic() - limit)
     )
@@ -102,11 +105,11 @@ def overdue(db: sqlite3.Connection, limit: float, *, started: bool) -> list[Leas
 
 
 def is_reported(db: sqlite3.Connection, task: str, within: float) -> bool:
-    """Was a running task heard of by its worker within so many seconds?"""
+    """Whether a running task's worker has given a sign of life within so many seconds."""
     since = time.monotonic() - within
     return db.execute("SELECT 1 FROM lease WHERE task = ? AND started AND heard > ?", (task, since)).fetchone() is not None
 
 
 def resume(db: sqlite3.Connection) -> None:
-    """The server starts: times of before say nothing."""
+    """Start all times over, when the server starts: it heard nothing while it was down."""
     db.execute("UPDATE lease SET heard = ?", (time.monotonic(),))

@@ -1,4 +1,4 @@
-"""Scalars as they are read: curves of one run, curves of many on shared axes, single values."""
+"""Reading scalars: curves of one run, curves of several runs on common axes, single values."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def get_scalar_metrics_and_variants(db: sqlite3.Connection, task: str) -> Json:
 
 
 def get_unique_metric_variants(db: sqlite3.Connection, project: str | None = None, include_subprojects: bool = True) -> Json:
-    """The scalars that the tasks of a project, or of all, have reported."""
+    """The names of scalars reported by the tasks of a project, or of all projects."""
     condition, values = "1", []
     if project:
         values = with_descendants(db, [project]) if include_subprojects else [project]
@@ -120,14 +120,14 @@ def scalar_metrics_iter_raw(
     scroll_id: str | None = None,
     model_events: bool = False,
 ) -> Json:
-    """All points of a metric as they were reported, `batch_size` at a time over its variants."""
+    """All points of a metric as reported, `batch_size` at a time over all its variants."""
     check("events.scalar_metrics_iter_raw: metric", metric, ITEM)
     place = tuple(keys(scroll_id, 3)) if scroll_id else (0, 0, 0)
     chosen = {one.id: one.variant for one in curves.series(db, [task], [metric])}
     sql = "SELECT iter, timestamp, value FROM point WHERE series = ? AND (iter, timestamp) > (?, ?) ORDER BY iter, timestamp LIMIT ?"
     variants: Json = {}
     returned, batch_size = 0, max(1, batch_size)
-    for series in sorted(id for id in chosen if id >= place[0]):
+    for series in sorted(number for number in chosen if number >= place[0]):
         after = place[1:] if series == place[0] else (-math.inf, -math.inf)
         if rows := db.execute(sql, (series, *after, batch_size - returned)).fetchall():
             variants[chosen[series]] = dict(zip(("iter", "timestamp", "value"), map(list, zip(*rows, strict=True)), strict=True))

@@ -1,4 +1,4 @@
-"""Models: where weights lie, what they are, and which task made them."""
+"""Models: where weights are stored, what they are, and which task made them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .documents import COMPANY, MODELS, PROJECTS, TASKS, USER, Json, check_name,
 from .errors import InvalidRequestError
 from .fields import check
 
-_FIELDS: dict[str, Any] = {
+FIELDS: dict[str, Any] = {
     **dict.fromkeys(("name", "uri", "comment", "framework", "project", "parent", "task"), str),
     **dict.fromkeys(("tags", "system_tags"), list[str]),
     **{"design": dict[str, Any], "labels": dict[str, int], "ready": bool},
@@ -19,8 +19,8 @@ _ARCHIVED = "archived"
 
 
 def _fields(db: sqlite3.Connection, asked: Json) -> Json:
-    check("models", asked, _FIELDS | {"metadata": list[dict[str, Any]] | dict[str, dict[str, Any]]})
-    fields = {key: asked[key] for key in _FIELDS if key in asked}
+    check("models", asked, FIELDS | {"metadata": list[dict[str, Any]] | dict[str, dict[str, Any]]})
+    fields = {key: asked[key] for key in FIELDS if key in asked}
     if "name" in fields:
         fields["name"] = check_name("model", fields["name"])
     PROJECTS.require(db, [fields["project"]] if fields.get("project") else [])
@@ -32,7 +32,7 @@ def _fields(db: sqlite3.Connection, asked: Json) -> Json:
 
 
 def _metadata(items: Any) -> Json:
-    """By key, whether given as a list or already by key."""
+    """Metadata by key, given as a list or already by key."""
     return {str(item.get("key")): item for item in (items.values() if isinstance(items, dict) else items)}
 
 
@@ -47,7 +47,7 @@ def _new(db: sqlite3.Connection, fields: Json) -> str:
 
 
 def create(db: sqlite3.Connection, name: str, uri: str, **asked: Any) -> Json:
-    """A model that says nothing of `ready` is published from the start."""
+    """Create a model. Unless `ready` is given, it is published from the start."""
     fields = _fields(db, {"ready": True, "name": name, "uri": uri, **asked})
     if not fields.get("project") and fields.get("task"):
         fields["project"] = TASKS.get(db, fields["task"])["project"]
@@ -78,7 +78,7 @@ def get_all(db: sqlite3.Connection, **asked: Any) -> Json:
 
 
 def get_all_ex(db: sqlite3.Connection, **asked: Any) -> Json:
-    """As get_all; `only_fields` may also reach into what a model refers to: `project.name`, `task.name`, `user.name`."""
+    """Like get_all; `only_fields` may also select fields of what a model refers to: `project.name`, `task.name`, `user.name`."""
     found = MODELS.find(db, asked, default_order=["-last_update"])
     return {"models": [expanded(db, model, asked.get("only_fields")) for model in found], **scroll(asked, found)}
 
@@ -99,22 +99,22 @@ def update_for_task(
     system_tags: list[str] | None = None,
     iteration: int | None = None,
 ) -> Json:
-    """Point the task's output model at a new file; the model is made at the first time."""
+    """Set the file of the task's output model, which is created if there is none."""
     document = TASKS.get(db, task)
     made = document["models"].get("output") or []
     if bool(uri) == bool(override_model_id):
         raise InvalidRequestError("Validation error: give exactly one of uri and override_model_id")
-    id = override_model_id or (made[-1]["model"] if made else None)
+    identity = override_model_id or (made[-1]["model"] if made else None)
     given = {"name": name, "uri": uri, "comment": comment, "tags": tags, "system_tags": system_tags}
     fields = _fields(db, {key: value for key, value in given.items() if value is not None})
-    if id is not None:
-        MODELS.save(db, MODELS.get(db, id) | fields | {"last_update": now()})
-        answer: Json = {"id": id, "created": False, "updated": 1, "fields": fields}
+    if identity is not None:
+        MODELS.save(db, MODELS.get(db, identity) | fields | {"last_update": now()})
+        answer: Json = {"id": identity, "created": False, "updated": 1, "fields": fields}
     else:
-        id = _new(db, {"name": document["name"], "task": task, "project": document["project"]} | fields)
-        answer = {"id": id, "created": True, "updated": 0}
-    if all(item["model"] != id for item in made):
-        document["models"] = document["models"] | {"output": [*made, {"name": MODELS.get(db, id)["name"], "model": id}]}
+        identity = _new(db, {"name": document["name"], "task": task, "project": document["project"]} | fields)
+        answer = {"id": identity, "created": True, "updated": 0}
+    if all(item["model"] != identity for item in made):
+        document["models"] = document["models"] | {"output": [*made, {"name": MODELS.get(db, identity)["name"], "model": identity}]}
     if iteration is not None:
         document["last_iteration"] = max(document["last_iteration"], iteration)
     TASKS.save(db, document | {"last_update": now()})
@@ -127,7 +127,7 @@ def publish(db: sqlite3.Connection, model: str) -> None:
 
 
 def delete(db: sqlite3.Connection, model: str, force: bool = False) -> Json:
-    """Refused without force for a published model, or one that a task takes as input."""
+    """Delete a model. A published one, or one that is the input of a task, takes force."""
     document = MODELS.get(db, model)
     sql = "SELECT count(*) FROM task, json_each(task.doc, '$.models.input') item WHERE item.value ->> '$.model' = ?"
     used = db.execute(sql, (model,)).fetchone()[0]
@@ -139,17 +139,17 @@ def delete(db: sqlite3.Connection, model: str, force: bool = False) -> Json:
     return {"deleted": True, "url": document.get("uri")}
 
 
-def archive(db: sqlite3.Connection, id: str) -> None:
-    """Set a model aside: system tag `archived`."""
-    _tag(db, id, lambda tags: {*tags, _ARCHIVED})
+def archive(db: sqlite3.Connection, model: str) -> None:
+    """Archive a model, by the system tag `archived`."""
+    _tag(db, model, lambda tags: {*tags, _ARCHIVED})
 
 
-def unarchive(db: sqlite3.Connection, id: str) -> None:
-    _tag(db, id, lambda tags: {*tags} - {_ARCHIVED})
+def unarchive(db: sqlite3.Connection, model: str) -> None:
+    _tag(db, model, lambda tags: {*tags} - {_ARCHIVED})
 
 
-def _tag(db: sqlite3.Connection, id: str, changed: Callable[[list[str]], set[str]]) -> None:
-    document = MODELS.get(db, id)
+def _tag(db: sqlite3.Connection, model: str, changed: Callable[[list[str]], set[str]]) -> None:
+    document = MODELS.get(db, model)
     MODELS.save(db, document | {"system_tags": sorted(changed(document["system_tags"])), "last_update": now()})
 
 

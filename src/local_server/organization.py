@@ -1,4 +1,4 @@
-"""What concerns the whole server: all tags, its version, its one user."""
+"""The server as a whole: all tags, its version, its only user."""
 
 from __future__ import annotations
 

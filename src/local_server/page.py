@@ -1,8 +1,8 @@
 """The web page: its files, its addresses and its sign-in.
 
-Every address answers with the same shell, which holds no data: the scripts ask the API with the cookie that signing in has set. What may
-run in the page is named by the content security policy: this server's own files and nothing inline, so that a name or a log line which got
-into the document by mistake still could not run.
+Every address returns the same HTML shell, which contains no data: its scripts call the API with the cookie set by signing in. The content
+security policy allows only this server's own files and nothing inline, so that a name or a log line that gets into the document by mistake
+is still not executed.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ VIEWS = ("/", "/task/{id}", "/compare", "/datasets", "/queues")
 
 
 class _Assets(StaticFiles):
-    """Files that the browser keeps but asks about each time, so that a new version shows at once."""
+    """Files that the browser caches but revalidates each time, so that a new version is shown at once."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         response = await super().get_response(path, scope)
@@ -56,7 +56,7 @@ class _Assets(StaticFiles):
 
 
 def routes(guard: Guard) -> list[BaseRoute]:
-    """The routes of the page. The addresses that ClearML's SDK prints for a task or dataset lead to that task's view."""
+    """The routes of the page. The addresses that ClearML's SDK prints for tasks and datasets redirect to the task's view."""
     shell = _text("index.html")
 
     async def view(request: Request) -> Response:
@@ -74,7 +74,7 @@ def routes(guard: Guard) -> list[BaseRoute]:
 
 @cache
 def _plotly_script() -> tuple[bytes, str]:
-    """Plotly without the address to which it would upload charts, and the digest by which browsers know it again."""
+    """Plotly without the address to which it could upload charts, and the digest that serves as its ETag."""
     script = files("plotly").joinpath("package_data", "plotly.min.js").read_bytes().replace(_CLOUD, b"")
     return script, f'"{hashlib.sha256(script).hexdigest()}"'
 
@@ -93,7 +93,7 @@ async def _to_task(request: Request) -> Response:
 
 
 def _login(guard: Guard) -> Callable[[Request], Awaitable[Response]]:
-    """`/login?key=...`, and the form that asks for the key: it becomes a cookie, and leaves the address."""
+    """`/login?key=...`, and the form for the key. The key becomes a cookie, and disappears from the address."""
 
     async def endpoint(request: Request) -> Response:
         fields: dict[str, Any] = dict(request.query_params) if request.method == "GET" else await _form(request)
@@ -104,7 +104,7 @@ def _login(guard: Guard) -> Callable[[Request], Awaitable[Response]]:
         try:
             value, seconds = guard.page_cookie(key)
         except AnswerError as error:
-            return _sign_in(target, "That is not the key of this server.", error.status)
+            return _sign_in(target, "This key is not valid for this server.", error.status)
         answer = RedirectResponse(target, 303, _HEADERS)
         answer.set_cookie(guard.cookie, value, max_age=seconds, httponly=True, samesite="strict")
         return answer
@@ -113,7 +113,7 @@ def _login(guard: Guard) -> Callable[[Request], Awaitable[Response]]:
 
 
 async def _form(request: Request) -> dict[str, str]:
-    """Fields of a small form; one that is too long counts as empty."""
+    """The fields of a small form; a body that is too long counts as empty."""
     body = b""
     async for part in request.stream():
         body += part
@@ -123,7 +123,7 @@ async def _form(request: Request) -> dict[str, str]:
 
 
 def local_address(address: str) -> str:
-    """The address when it leads to a page of this server, else `/`: a sign-in link must not send people elsewhere."""
+    """The address if it leads to a page of this server, else `/`: a sign-in link must not redirect to another site."""
     odd = any(ord(letter) <= 32 or letter == "\\" for letter in address)
     local = address.startswith("/") and not address.startswith("//") and not odd and not URL(address).netloc
     return address if local and not address.startswith("/login") else "/"

@@ -1,4 +1,4 @@
-"""Regular expressions of clients, matched in linear time: one pattern cannot hold up the server."""
+"""Regular expressions from clients, matched in linear time, so that no pattern can block the server."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ _OPTIONS.log_errors = False
 
 
 def check(pattern: str) -> None:
-    """Raises InvalidRequestError for what is no regular expression, or one that cannot be matched in linear time."""
+    """Raises InvalidRequestError for an invalid regular expression, or one that cannot be matched in linear time."""
     try:
         _compiled(pattern)
     except re2.error as error:
         reason = error.args[0].decode("utf-8", "replace") if isinstance(error.args[0], bytes) else str(error)
         raise InvalidRequestError(
-            f"Validation error: '{pattern[:100]}' is no regular expression that is matched in linear time "
+            f"Validation error: '{pattern[:100]}' is not a regular expression that can be matched in linear time "
             f"(RE2's syntax: no look-around, no back-references): {reason}",
             subcode=21,
         ) from error
 
 
 def matches(pattern: str, value: Any) -> bool:
-    """SQL function: does the regular expression occur in the value?"""
+    """SQL function: whether the regular expression matches a part of the value."""
     return value is not None and _compiled(pattern).search(str(value)) is not None
 
 

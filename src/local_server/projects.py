@@ -14,20 +14,20 @@ from .stats import project_stats
 
 
 def named(db: sqlite3.Connection, name: str) -> Json | None:
-    """The project of that name."""
+    """The project with this name, or None."""
     return next(iter(PROJECTS.select(db, "doc ->> '$.name' = ?", name)), None)
 
 
 def ensure(db: sqlite3.Connection, name: str, **properties: Any) -> str:
-    """The ID of the project of that name, made with its parents if there is none."""
+    """The ID of the project with this name, which is created with its parents if need be."""
     return _ensure(db, checked(name), properties)
 
 
 def checked(name: str) -> str:
-    """A project's full name.
+    """A project's full name, without spaces around its parts.
 
     Raises:
-        InvalidRequestError: a part of it is empty, or the last one shorter than three characters.
+        InvalidRequestError: a part is empty, or the last one is shorter than three characters.
     """
     parts = [part.strip() for part in name.split("/")]
     if len(parts) > 1 and not all(parts):
@@ -37,7 +37,7 @@ def checked(name: str) -> str:
 
 
 def _ensure(db: sqlite3.Connection, name: str, properties: Json) -> str:
-    """A parent may have a name of under three characters: it was not asked for by itself."""
+    """As `ensure`, for a checked name. A parent's name may be shorter than three characters."""
     found = named(db, name)
     if found is not None:
         return str(found["id"])
@@ -51,24 +51,24 @@ def _ensure(db: sqlite3.Connection, name: str, properties: Json) -> str:
 
 
 def _place(db: sqlite3.Connection, name: str) -> Json:
-    """What a project's name says about its place in the tree; the parents are made if need be."""
+    """The fields that follow from a project's name; its parents are created if need be."""
     parent, _, basename = name.rpartition("/")
     return {"name": name, "basename": basename, "parent": _ensure(db, parent, {}) if parent else None}
 
 
-def descendants(db: sqlite3.Connection, id: str) -> list[Json]:
-    """The projects below one."""
-    name = PROJECTS.get(db, id)["name"]
+def descendants(db: sqlite3.Connection, project: str) -> list[Json]:
+    """All projects below this one."""
+    name = PROJECTS.get(db, project)["name"]
     return PROJECTS.select(db, "substr(doc ->> '$.name', 1, ?) = ?", len(name) + 1, name + "/")
 
 
 def with_descendants(db: sqlite3.Connection, ids: Iterable[str]) -> list[str]:
-    """The IDs of some projects and of all below them; unknown ones stay."""
+    """The IDs of some projects and of all below them. Unknown IDs are kept."""
     found: dict[str, None] = {}
-    for id in ids:
-        found[id] = None
-        if db.execute("SELECT 1 FROM project WHERE id = ?", (id,)).fetchone():
-            found.update(dict.fromkeys(str(child["id"]) for child in descendants(db, id)))
+    for project in ids:
+        found[project] = None
+        if db.execute("SELECT 1 FROM project WHERE id = ?", (project,)).fetchone():
+            found.update(dict.fromkeys(str(child["id"]) for child in descendants(db, project)))
     return list(found)
 
 
@@ -91,16 +91,16 @@ def get_by_id(db: sqlite3.Connection, project: str) -> Json:
 
 
 def get_all(db: sqlite3.Connection, **asked: Any) -> Json:
-    """Besides the common filters: `shallow_search`, `include_stats`, `include_dataset_stats`."""
+    """Takes the common filters, and `shallow_search`, `include_stats`, `include_dataset_stats`."""
     return _answered(db, asked)
 
 
 def get_all_ex(db: sqlite3.Connection, **asked: Any) -> Json:
-    """As get_all, but `parent` asks for all that is below, not for the children alone."""
+    """Like get_all, but `parent` selects all projects below it, not only its children."""
     parents = asked.pop("parent", None)
     if not parents:
         return _answered(db, asked)
-    below = [id for parent in ([parents] if isinstance(parents, str) else parents) for id in with_descendants(db, [parent])[1:]]
+    below = [project for parent in ([parents] if isinstance(parents, str) else parents) for project in with_descendants(db, [parent])[1:]]
     return _answered(db, asked, Where(f"id IN ({', '.join('?' * len(below))})", tuple(below)))
 
 

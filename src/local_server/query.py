@@ -1,7 +1,7 @@
 """The filters of ClearML's `get_all` requests, as SQL conditions on JSON documents.
 
-Tags and other lists follow the SDK's grammar (Task.get_tasks): `["a", "b"]` is any of them, `-a` or `__$not, a` excludes,
-`__$all` first asks for all, and `__$or` / `__$and` begin a group of their own.
+Tags and other lists follow the SDK's grammar (Task.get_tasks): `["a", "b"]` matches any of them, `-a` or `__$not, a` excludes one,
+a leading `__$all` requires all of them, and `__$or` and `__$and` start a group of their own.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from . import patterns
 from .errors import InvalidRequestError, UnknownFieldError
 from .fields import conforms
 
-# What documents hold: only these filter. Others steer the answer, or are the SDK's own (`method`).
+# The fields of documents: only these filter. Others control the response, or are the SDK's own (`method`).
 _COMMON = {"id", "name", "user", "company", "created", "last_update", "last_change", "tags", "system_tags", "comment", "project", "parent"}
 _HELD = {
     "task": {
@@ -32,8 +32,9 @@ _HELD = {
     "project": {*_COMMON, "basename", "description", "default_output_destination"},
     "queue": {*_COMMON, "entries", "metadata", "workers"},
 }
-# Of these, the ones that may be asked for with a single value.
+# Those among them that may be given as a single value.
 _SINGLE = {"parent", "ready", "project", "user", "status", "type", "task", "framework", "uri"}
+_PATTERNS = {"name", "description", "basename"}
 _STEERING = {"only_fields", "order_by"}
 _TAGS = {"tags", "system_tags"}
 _EXCLUDABLE = _TAGS | {"status"}
@@ -56,7 +57,7 @@ def where(table: str, asked: Mapping[str, Any]) -> Iterator[Where]:
     """The conditions of a `get_all` request.
 
     Raises:
-        InvalidRequestError: a pattern that is no regular expression, a time that is none, a field that cannot be searched.
+        InvalidRequestError: a pattern, a time or a value is invalid, or a field cannot be searched.
     """
     for field, value in asked.items():
         if field in _STEERING or value is None or value == []:
@@ -65,34 +66,38 @@ def where(table: str, asked: Mapping[str, Any]) -> Iterator[Where]:
             yield _any_field(value, _SEVERAL[field])
         elif field == "search_text":
             yield _text(table, str(value))
-        elif not holds(table, field):
-            continue
-        elif any(isinstance(each, dict | list) for each in _as_list(value)):
-            raise InvalidRequestError(f"Validation error: field '{field}' must be a value or a list of values")
-        elif field in ("name", "description", "basename") and isinstance(value, str):
-            yield _matching(_path(field), value)
-        elif field == "created" and isinstance(value, list) and len(value) != 2:
-            raise InvalidRequestError("Validation error: created must be a range of two times")
-        elif field in _TIMES and isinstance(value, list):
-            yield from (_time(field, str(text)) for text in value)
-        elif isinstance(value, list):
-            yield _listed(table, field, value)
-        elif field in _SINGLE:
-            yield _equal(table, field, value)
+        elif holds(table, field):
+            yield from _of_field(table, field, value)
     if not (asked.get("search_hidden") or asked.get("id")) and table in ("project", "task"):
         yield Where("NOT EXISTS (SELECT 1 FROM json_each(doc, '$.system_tags') WHERE value = 'hidden')")
 
 
+def _of_field(table: str, field: str, value: Any) -> Iterator[Where]:
+    """The conditions on one field: a pattern, a range of times, a list of values, or one value."""
+    if any(isinstance(each, dict | list) for each in _as_list(value)):
+        raise InvalidRequestError(f"Validation error: field '{field}' must be a value or a list of values")
+    if field in _PATTERNS and isinstance(value, str):
+        yield _matching(_path(field), value)
+    elif field == "created" and isinstance(value, list) and len(value) != 2:
+        raise InvalidRequestError("Validation error: created must be a range of two times")
+    elif field in _TIMES and isinstance(value, list):
+        yield from (_time(field, str(text)) for text in value)
+    elif isinstance(value, list):
+        yield _listed(table, field, value)
+    elif field in _SINGLE:
+        yield _equal(table, field, value)
+
+
 def holds(table: str, field: str) -> bool:
-    """Do such documents have this field? Of a dotted one, its first part."""
+    """Whether such documents have this field; of a dotted one, the first part counts."""
     return field.split(".", maxsplit=1)[0] in _HELD[table]
 
 
 def order_by(table: str, fields: Sequence[str]) -> tuple[str, list[Any]]:
-    """An ORDER BY list; documents that lack a field come last, equal ones in the order of their making.
+    """An ORDER BY list. Documents that lack a field come last, equal ones in order of creation.
 
     Raises:
-        UnknownFieldError: no such document has a field of this name.
+        UnknownFieldError: such documents have no field of this name.
     """
     terms: list[str] = []
     values: list[Any] = []
@@ -120,7 +125,7 @@ def _path(field: str) -> str:
 
 
 def _expression(table: str, field: str) -> tuple[str, list[Any]]:
-    """The SQL value of a field; a metric's last, least or greatest value comes from its series."""
+    """The SQL expression of a field; the last, least or greatest value of a metric comes from its series."""
     parts = field.split(".")
     if table == "task" and parts[0] == "last_metrics" and len(parts) == 4:
         column = _SERIES_COLUMNS.get(parts[3])
@@ -141,7 +146,7 @@ def _equal(table: str, field: str, value: Any) -> Where:
 
 
 def _any_field(asked: Any, joined: str) -> Where:
-    """One pattern, or one time, for several fields."""
+    """A pattern, or a time, for several fields."""
     fields = asked.get("fields", []) if isinstance(asked, dict) else None
     if fields is None or not conforms(fields, list[str]):
         raise InvalidRequestError("Validation error: _any_, _or_ and _all_ need fields, a list of names")
@@ -171,16 +176,16 @@ def _text(table: str, text: str) -> Where:
 def _time(field: str, text: str) -> Where:
     match = re.fullmatch(r"(>=|<=|>|<)?\s*(.+)", text.strip()) if len(text) <= _LONGEST_TIME else None
     if match is None:
-        raise InvalidRequestError(f"Validation error: '{text[:_LONGEST_TIME]}' is no time")
+        raise InvalidRequestError(f"Validation error: '{text[:_LONGEST_TIME]}' is not a time")
     return Where(f"{_path(field)} {match[1] or '='} ?", (_moment(match[2]),))
 
 
 def _moment(text: str) -> str:
-    """A time as documents hold it, from ISO 8601 (UTC unless it says otherwise) or seconds since the epoch."""
+    """A time as stored in documents, from ISO 8601 (UTC by default) or seconds since the epoch."""
     try:
         moment = datetime.fromtimestamp(float(text), UTC) if re.fullmatch(r"[\d.]+", text) else datetime.fromisoformat(text)
     except ValueError as error:
-        raise InvalidRequestError(f"Validation error: '{text}' is no time (ISO 8601, or seconds since the epoch)") from error
+        raise InvalidRequestError(f"Validation error: '{text}' is not a time (ISO 8601, or seconds since the epoch)") from error
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     return moment.astimezone(UTC).isoformat(timespec="microseconds")
@@ -206,7 +211,7 @@ def _listed(table: str, field: str, values: Iterable[Any]) -> Where:
 
 
 def _group(table: str, field: str, operator: str, members: Sequence[tuple[Any, bool]]) -> Where:
-    """`or` and `and` join all members; the group without an operator, `any`, asks for one of the wanted and none of the excluded."""
+    """`or` and `and` join all members; `any`, the group without an operator, requires one wanted and no excluded value."""
     if operator != "any":
         return _joined([_member(table, field, *member) for member in members], f" {operator.upper()} ")
     wanted = [value for value, excluded in members if not excluded]
@@ -220,7 +225,7 @@ def _member(table: str, field: str, value: Any, excluded: bool) -> Where:
 
 
 def _has(table: str, field: str, values: Sequence[Any]) -> Where:
-    """The field, or one element of it if it is a list, is one of the values; null stands for what is not set, or an empty list."""
+    """Whether the field, or an element of it if it is a list, is one of the values. Null matches an unset field, or an empty list."""
     present = [value for value in values if value is not None]
     marks = ", ".join("?" * len(present))
     if field in _TAGS:

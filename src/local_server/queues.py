@@ -11,17 +11,17 @@ from .documents import COMPANY, QUEUES, TASKS, USER, Json, check_name, now, pick
 from .errors import DuplicateError, InvalidRequestError
 
 DEFAULT = "default"
-"""The queue that is there from the start."""
+"""The queue that always exists."""
 ALREADY_THERE = 706
 
 
 def named(db: sqlite3.Connection, name: str) -> Json | None:
-    """The queue of that name."""
+    """The queue with this name, or None."""
     return next(iter(QUEUES.select(db, "doc ->> '$.name' = ?", name)), None)
 
 
 def ensure(db: sqlite3.Connection, name: str, **properties: Any) -> str:
-    """The ID of the queue of that name, made if there is none."""
+    """The ID of the queue with this name, which is created if need be."""
     name = check_name("queue", name)
     found = named(db, name)
     if found is not None:
@@ -42,7 +42,7 @@ def join(db: sqlite3.Connection, queue: str, task: str) -> None:
     """Put a task at the end of a queue.
 
     Raises:
-        InvalidRequestError: it stands in a queue already.
+        InvalidRequestError: it is already in a queue.
     """
     if db.execute("SELECT 1 FROM entry WHERE task = ?", (task,)).fetchone():
         raise InvalidRequestError(f"queue already contains task: {task}", subcode=ALREADY_THERE)
@@ -51,12 +51,12 @@ def join(db: sqlite3.Connection, queue: str, task: str) -> None:
 
 
 def leave(db: sqlite3.Connection, task: str) -> bool:
-    """Take a task out of its queue; False if it stood in none."""
+    """Remove a task from its queue; False if it was in none."""
     return db.execute("DELETE FROM entry WHERE task = ?", (task,)).rowcount > 0
 
 
 def take_back(db: sqlite3.Connection, queue: str, task: str) -> bool:
-    """Put a task that was handed out but not started to the front of its queue; False if it waits no more for its start."""
+    """Return a task that was handed out but not started to the front of its queue; False if it is no longer waiting for its start."""
     if not db.execute("SELECT 1 FROM task WHERE id = ? AND doc ->> '$.status' IN ('created', 'queued')", (task,)).fetchone():
         return False
     if not db.execute("SELECT 1 FROM queue WHERE id = ?", (queue,)).fetchone():
@@ -64,11 +64,11 @@ def take_back(db: sqlite3.Connection, queue: str, task: str) -> bool:
         return False
     first = db.execute("SELECT coalesce(min(position), 1) FROM entry WHERE queue = ?", (queue,)).fetchone()[0]
     made = db.execute("INSERT OR IGNORE INTO entry (task, queue, position, added) VALUES (?, ?, ?, ?)", (task, queue, first - 1, now()))
-    return made.rowcount > 0  # otherwise somebody has queued it
+    return made.rowcount > 0  # otherwise somebody has enqueued it already
 
 
 def entries(db: sqlite3.Connection, queue: str, limit: int = -1) -> list[Json]:
-    """The tasks that wait, first come first."""
+    """The waiting tasks, in order."""
     rows = db.execute("SELECT task, added FROM entry WHERE queue = ? ORDER BY position LIMIT ?", (queue, limit))
     return [{"task": task, "added": added} for task, added in rows]
 
@@ -84,7 +84,7 @@ def get_by_id(db: sqlite3.Connection, queue: str, max_task_entries: int = -1) ->
 
 
 def get_all_ex(db: sqlite3.Connection, **asked: Any) -> Json:
-    """As get_all, with the waiting tasks' names and the workers that serve each queue."""
+    """Like get_all, with the waiting tasks' names and the workers that serve each queue."""
     answer = get_all(db, **asked)
     serving = [(worker["queues"], workers.shown(db, worker) | {"name": worker["id"]}) for worker in workers.alive(db)]
     for queue in answer["queues"]:
@@ -119,7 +119,7 @@ def update(
 
 
 def delete(db: sqlite3.Connection, queue: str, force: bool = False) -> Json:
-    """A queue with tasks is deleted only by force; they become drafts again."""
+    """Delete a queue. One with tasks takes force, and the tasks become drafts again."""
     QUEUES.get(db, queue)
     waiting = entries(db, queue)
     if waiting and not force:
@@ -139,7 +139,7 @@ def _make_draft(db: sqlite3.Connection, task: str, reason: str) -> None:
 
 
 def get_next_task(db: sqlite3.Connection, queue: str, get_task_info: bool = False, caller: Caller = NOBODY) -> Json:
-    """Hand out the first task: no other caller gets it, unless this one does not start it in time. No entry if the queue is empty."""
+    """Hand out the first task. No other caller gets it unless this one fails to start it in time. An empty queue has no entry."""
     QUEUES.get(db, queue)
     first = entries(db, queue, 1)
     if not first:
@@ -168,7 +168,7 @@ def add_task(db: sqlite3.Connection, queue: str, task: str) -> Json:
 
 
 def remove_task(db: sqlite3.Connection, queue: str, task: str, update_task_status: bool = False) -> Json:
-    """Take a task out of the queue; by `update_task_status` it becomes a draft again."""
+    """Remove a task from the queue; with `update_task_status` it becomes a draft again."""
     _position(db, queue, task)
     leave(db, task)
     if update_task_status:
@@ -193,7 +193,7 @@ def move_task_backward(db: sqlite3.Connection, queue: str, task: str, count: int
 
 
 def _position(db: sqlite3.Connection, queue: str, task: str) -> list[str]:
-    """The waiting tasks' IDs; raises InvalidRequestError if `task` is not among them."""
+    """The IDs of the waiting tasks; raises InvalidRequestError if `task` is not among them."""
     QUEUES.get(db, queue)
     order = [entry["task"] for entry in entries(db, queue)]
     if task not in order:

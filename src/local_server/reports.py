@@ -1,4 +1,4 @@
-"""Log lines, plots and images as they are read."""
+"""Reading log lines, plots and images."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def get_task_log(
     from_timestamp: float | None = None,
     order: str | None = None,
 ) -> Json:
-    """Lines before (`navigate_earlier`) or after a time, the nearest first unless `order` says otherwise.
+    """Lines before (`navigate_earlier`) or after a time, the nearest first unless `order` is given.
 
-    Lines of the same millisecond are never torn apart, so that the last line's time is where to go on.
+    Lines of the same millisecond are never split over two pages, so that the next page can start from the last line's time.
     """
     TASKS.get(db, task)
     total = db.execute("SELECT count(*) FROM event WHERE owner = ? AND type = ?", (task, LOG)).fetchone()[0]
@@ -43,7 +43,7 @@ def get_task_log(
 
 
 def get_task_metrics(db: sqlite3.Connection, tasks: list[str], event_type: str | None = None) -> Json:
-    """Per task the names of the metrics that have events of a type (of any, if none is named)."""
+    """For each task, the names of metrics with events of a type, or of any type."""
     answer = []
     for task in tasks:
         names = set(curves.variants(db, task) if event_type in (None, SCALAR) else ())
@@ -54,7 +54,7 @@ def get_task_metrics(db: sqlite3.Connection, tasks: list[str], event_type: str |
 
 
 def get_vector_metrics_and_variants(db: sqlite3.Connection, task: str, model_events: bool = False) -> Json:
-    """The metrics, with their variants, of which vectors were reported."""
+    """The metrics, with their variants, for which vectors were reported."""
     found: dict[str, list[str]] = {}
     sql = "SELECT DISTINCT metric, variant FROM event WHERE owner = ? AND type = ? AND metric IS NOT NULL ORDER BY metric, variant"
     for metric, variant in db.execute(sql, (task, VECTOR)):
@@ -114,8 +114,8 @@ def _wanted(variant: str | None, chosen: set[str]) -> bool:
 
 
 def _documents(db: sqlite3.Connection, ids: Iterable[int], room: Room) -> Text:
-    """Events as they were stored."""
-    return Text((db.execute("SELECT doc FROM event WHERE id = ?", (id,)).fetchone()[0] for id in ids), room)
+    """The stored events, still encoded."""
+    return Text((db.execute("SELECT doc FROM event WHERE id = ?", (event,)).fetchone()[0] for event in ids), room)
 
 
 def debug_images(
@@ -127,7 +127,7 @@ def debug_images(
     scroll_id: str | None = None,
     model_events: bool = False,
 ) -> Json:
-    """Per task the images of its latest `iters` iterations; `scroll_id` goes on to earlier ones."""
+    """For each task, the images of its latest `iters` iterations; `scroll_id` leads to earlier ones."""
     return _by_iteration(db, IMAGE, metrics, iters, navigate_earlier, None if refresh else scroll_id)
 
 
@@ -140,7 +140,7 @@ def plots(
     scroll_id: str | None = None,
     model_events: bool = False,
 ) -> Json:
-    """As `debug_images`, for plots."""
+    """Like `debug_images`, for plots."""
     return _by_iteration(db, PLOT, metrics, iters, navigate_earlier, None if refresh else scroll_id)
 
 

@@ -1,7 +1,7 @@
-"""All events of a run page by page, in the order of their times.
+"""All events of a run, page by page, in order of time.
 
-A page begins where the one before ended, at the keys of its last event, which are its `scroll_id`. It does not begin after so many
-events: what is added meanwhile moves nothing, and the last page of a long curve costs no more than the first.
+A page starts after the keys of the previous page's last event, which are its `scroll_id`, rather than at an offset: events that are added
+in the meantime do not shift the pages, and the last page of a long curve costs no more than the first.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from .errors import InvalidRequestError
 from .events import SCALAR, TYPES
 
 _PART = 1000
-"""Points that are read ahead, over all series together."""
+"""The number of points that are read ahead, over all series together."""
 _OTHERS = 0
-"""In place of a series, for all that is no scalar."""
+"""Stands for the series of events that are not scalars."""
 
 Event = tuple[int, int, int, Any]
 """Timestamp, series (or _OTHERS), iteration (or the event's ID), and the value (or the event's document)."""
 
 
 class Scroll(NamedTuple):
-    """How many events there were when the first page was asked for, and the keys of the last one that was told."""
+    """The number of events when the first page was requested, and the keys of the last event that was returned."""
 
     total: int
     timestamp: float
@@ -39,22 +39,27 @@ class Scroll(NamedTuple):
 
     @classmethod
     def read(cls, scroll_id: str) -> Self:
-        """Raises InvalidRequestError for what is no `scroll_id` of this server."""
+        """Raises InvalidRequestError if it is not a `scroll_id` of this server."""
         return cls(*keys(scroll_id, 4))
 
     def __str__(self) -> str:
-        """Empty, which is the beginning, before the first event."""
+        """The `scroll_id`; before the first event it is empty, which is where a scroll begins."""
         return ":".join(map(str, self)) if math.isfinite(self.timestamp) else ""
 
     def start(self, series: int) -> tuple[float, float]:
-        """After which timestamp and place to go on in a series: of one time, each series is read before the next."""
+        """The timestamp and place after which to continue in a series.
+
+        Events with the same time are ordered by series. At the time of the last event, a series before its own has been read completely, so
+        it continues after every place (inf); one behind it has not been read at all, so it continues before every place
+        (-inf). In descending order both are the other way round, and so is the comparison.
+        """
         if series == self.series:
             return self.timestamp, self.place
         return self.timestamp, math.inf if series < self.series else -math.inf
 
 
 def keys(scroll_id: str, count: int) -> list[int]:
-    """The numbers in a `scroll_id`. Raises InvalidRequestError unless it has so many."""
+    """The numbers in a `scroll_id`. Raises InvalidRequestError unless there are `count` of them."""
     if not re.fullmatch(rf"-?[0-9]{{1,19}}(:-?[0-9]{{1,19}}){{{count - 1}}}", scroll_id):
         raise InvalidRequestError(f"Invalid scroll id: {scroll_id}")
     return [int(number) for number in scroll_id.split(":")]
@@ -69,7 +74,10 @@ def get_task_events(
     scroll_id: str | None = None,
     model_events: bool = False,
 ) -> Json:
-    """Events by time, `batch_size` at a time; `scroll_id` goes on where the last answer ended. `total` is that of the first page."""
+    """Events by time, `batch_size` at a time; `scroll_id` continues where the last response ended. `total` is that of the first page.
+
+    Each series, and each other type of event, is read in its own order from an index; merging these streams needs no sorting.
+    """
     backwards = order == "desc"
     begin = math.inf if backwards else -math.inf
     scroll = Scroll.read(scroll_id) if scroll_id else Scroll(_count(db, task, event_type), begin, begin, begin)
@@ -99,7 +107,7 @@ def _count(db: sqlite3.Connection, owner: str, kind: str | None) -> int:
 
 
 def _points(db: sqlite3.Connection, series: int, after: tuple[float, float], backwards: bool, part: int) -> Iterator[Event]:
-    """Of one series, read in parts: there may be thousands of them."""
+    """The points of one series, read in parts, since thousands of series may be open at once."""
     beyond, direction = ("<", "DESC") if backwards else (">", "ASC")
     sql = f"""SELECT timestamp, series, iter, value FROM point WHERE series = ? AND (timestamp, iter) {beyond} (?, ?)
         ORDER BY timestamp {direction}, iter {direction} LIMIT ?"""
@@ -109,7 +117,7 @@ def _points(db: sqlite3.Connection, series: int, after: tuple[float, float], bac
 
 
 def _others(db: sqlite3.Connection, owner: str, kind: str, after: tuple[float, float], backwards: bool) -> Iterator[Event]:
-    """Of one type, read one by one: each may be large."""
+    """The events of one type, read one by one, since each may be large."""
     beyond, direction = ("<", "DESC") if backwards else (">", "ASC")
     sql = f"""SELECT timestamp, {_OTHERS}, id, doc FROM event WHERE owner = ? AND type = ? AND (timestamp, id) {beyond} (?, ?)
         ORDER BY timestamp {direction}, id {direction}"""

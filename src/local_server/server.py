@@ -1,4 +1,4 @@
-"""The server's process: its data folder, its port, the files by which others find it."""
+"""The server process: its data folder, its port, and the files by which clients find it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def serve(folder: Path, port: int, *, limits: Limits = PATIENT, around: Sequence
     """Run the server on `folder` until SIGTERM or SIGINT. Port 0 picks a free one.
 
     Raises:
-        StartError: the folder is in use, newer or not writable; the port is taken; the disk is full.
+        StartError: the folder is in use, of a newer version or not writable; the port is taken; the disk is full.
     """
     os.umask(0o077)
     try:
@@ -51,7 +51,7 @@ def serve(folder: Path, port: int, *, limits: Limits = PATIENT, around: Sequence
 def _serve(folder: Path, port: int, limits: Limits, around: Sequence[Middleware]) -> None:
     keys = Keys.of(folder)
     store = Store(folder / "server.db")
-    store.write(queues.get_default).result()  # ClearML's server has it from the start
+    store.write(queues.get_default).result()  # as on ClearML's server
     store.write(leases.resume).result()
     listener = _listen(port)
     port = listener.getsockname()[1]
@@ -61,14 +61,14 @@ def _serve(folder: Path, port: int, limits: Limits, around: Sequence[Middleware]
     allow_many_files()
     config = uvicorn.Config(app, log_level="warning", access_log=False, lifespan="on", server_header=False, timeout_graceful_shutdown=5)
     server = Server(config)
-    for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn ends well, then raises the signal once more
+    for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn shuts down, and then raises the signal again
         signal.signal(number, lambda *_: None)
     server.run(sockets=[listener])
     store.close()
 
 
 def _listen(port: int) -> socket.socket:
-    # Named as TCP, its connections send at once; otherwise an answer's body waits 40 ms for the client to acknowledge the head.
+    # With the protocol given as TCP, asyncio sets TCP_NODELAY; otherwise a body waits 40 ms until the client acknowledges the head.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -84,7 +84,7 @@ def _listen(port: int) -> socket.socket:
 
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """One server per data folder; the lock ends with the process, however it ends."""
+    """Allow one server per data folder. The lock is released with the process, however that ends."""
     with (folder / "lock").open("w") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -119,15 +119,15 @@ async def _watch(store: Store, limits: Limits) -> None:
         listened = patience.listened()
         try:
             said = await asyncio.wrap_future(store.write(partial(look, limits=limits, listened=listened)))
-        except Exception:
-            log.exception("could not look after the tasks")
+        except Exception:  # noqa: BLE001  whatever it is, the next check must take place
+            log.exception("the check of tasks failed")
         else:
             for line in said:
                 log.warning(line)
 
 
 def _announce(folder: Path, port: int, keys: Keys) -> None:
-    """Write clearml.conf, by which clients use this server, then server.json, which says that it is ready."""
+    """Write clearml.conf, which configures clients for this server, and then server.json, which says that it is ready."""
     url = f"http://{HOST}:{port}"
     write_private(folder / "clearml.conf", configuration(url, keys))
     facts = {

@@ -1,4 +1,4 @@
-"""Counts of a project's tasks."""
+"""Statistics of a project's tasks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _STATUSES = ("closed", "completed", "created", "failed", "in_progress", "publish
 
 
 def project_stats(db: sqlite3.Connection, projects: Sequence[str]) -> dict[str, Any]:
-    """Tasks by status in these projects together: the active ones, and those archived."""
+    """The number of tasks by status in all of these projects: of active tasks, and of archived ones."""
     counts = {archived: dict.fromkeys(_STATUSES, 0) for archived in (0, 1)}
     sql = f"""SELECT EXISTS (SELECT 1 FROM json_each(doc, '$.system_tags') WHERE value = 'archived'), doc ->> '$.status', count(*)
               FROM task WHERE doc ->> '$.project' IN ({", ".join("?" * len(projects))}) GROUP BY 1, 2"""

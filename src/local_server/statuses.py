@@ -1,7 +1,7 @@
-"""A task's life: which status may follow which, as on ClearML's own server.
+"""The life cycle of a task: which status may follow which, as on ClearML's own server.
 
-created -> queued -> in_progress -> completed | stopped | failed -> published. What ended may end again, with another reason; `force`
-overrides all, also what is published. A change of status alone leaves a task's place in its queue.
+created -> queued -> in_progress -> completed | stopped | failed -> published. A task that has ended may end again, with another reason;
+`force` overrides everything, even publication. Changing the status does not remove a task from its queue.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from . import leases
 from .documents import TASKS, Json, now
 from .errors import IllegalStatusError
 
-# The statuses from which each one may be reached without force.
+# The statuses from which each status can be reached without force.
 REACHED_FROM = {
     "queued": {"created", "stopped", "failed"},
     "in_progress": {"created", "queued", "in_progress", "stopped", "completed"},
@@ -27,7 +27,7 @@ ENDED = {"completed", "stopped", "failed", "closed"}
 
 
 def change(db: sqlite3.Connection, task: Json, status: str, *, reason: str = "", message: str = "", force: bool = False) -> Json:
-    """Give a task a new status; returns the fields that changed.
+    """Set a task's status; returns the changed fields.
 
     Raises:
         IllegalStatusError: the present status does not allow it.

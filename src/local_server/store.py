@@ -1,7 +1,7 @@
-"""SQLite below the server: many readers, one writer that commits the changes of waiting requests together.
+"""The server's SQLite database: several readers, and one writer that commits the changes of waiting requests together.
 
-Durability: a change is answered only after its commit, and commits are synced (WAL, synchronous=FULL), so whatever a client was told
-is kept outlives kill -9 and a loss of power. One sync costs milliseconds; under load it is shared by all requests that wait.
+Durability: a change is confirmed only after its commit, and commits are synced (WAL, synchronous=FULL), so that whatever was confirmed to
+a client survives kill -9 and power loss. A sync takes milliseconds; under load, all waiting requests share one.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from .errors import DamageError, InvalidRequestError, StartError, StorageError
+from .integrity import Journal, check, damage
 from .patterns import matches
-from .wholeness import Journal, check, damage
 
 Result = TypeVar("Result")
 Work = Callable[[sqlite3.Connection], Result]
@@ -29,10 +29,10 @@ _DISK = {
     *(sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN),
     *(sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB),
 }
-"""Primary codes of errors that concern every change, not the one request in which they show."""
+"""Primary codes of errors that concern every change, not only the request in which they occur."""
 
 _REFUSED = (sqlite3.Error, OverflowError)
-"""What SQLite raises; the latter for a number beyond 64 bits."""
+"""What SQLite raises; OverflowError for a number of more than 64 bits."""
 
 _DOCUMENTS = ("project", "task", "model", "queue", "worker")
 
@@ -45,10 +45,10 @@ _DATA = [
     "CREATE INDEX task_parent ON task (doc ->> '$.parent')",
     "CREATE INDEX model_task ON model (doc ->> '$.task')",
     "CREATE INDEX model_project ON model (doc ->> '$.project')",
-    # A task stands in one queue at most; the order is by position, which may be negative after a move to the front.
+    # A task is in one queue at most. The order is by position, which is zero or negative for a task that was returned to the front.
     "CREATE TABLE entry (task TEXT PRIMARY KEY, queue TEXT NOT NULL, position INTEGER NOT NULL, added TEXT NOT NULL)",
     "CREATE INDEX entry_order ON entry (queue, position)",
-    # One row per curve with its running statistics; its points lie together in the order of their iterations.
+    # One row per curve with its running statistics. Its points are stored together, in order of iteration.
     """CREATE TABLE series (
         id INTEGER PRIMARY KEY, owner TEXT NOT NULL, metric TEXT NOT NULL, variant TEXT NOT NULL,
         metric_hash TEXT NOT NULL, variant_hash TEXT NOT NULL, value REAL NOT NULL, iter INTEGER NOT NULL, timestamp INTEGER NOT NULL,
@@ -57,7 +57,7 @@ _DATA = [
     """CREATE TABLE point (
         series INTEGER NOT NULL, iter INTEGER NOT NULL, timestamp INTEGER NOT NULL, value REAL NOT NULL,
         PRIMARY KEY (series, iter, timestamp)) WITHOUT ROWID""",
-    # Everything else that a run reports: log lines, plots, images, vectors. `doc` is the event as it was sent.
+    # Everything else that runs report: log lines, plots, images, vectors. `doc` is the event as sent.
     """CREATE TABLE event (
         id INTEGER PRIMARY KEY, owner TEXT NOT NULL, type TEXT NOT NULL, timestamp INTEGER NOT NULL,
         metric TEXT, variant TEXT, iter INTEGER, doc TEXT NOT NULL)""",
@@ -65,18 +65,18 @@ _DATA = [
     "CREATE INDEX event_metric ON event (owner, type, metric, variant, iter)",
 ]
 _LEASES = [
-    # Tasks in a worker's hands, with the monotonic time of the last that was heard of it; and the sessions that have lost one.
+    # Tasks held by workers, with the monotonic time of the last sign of life; and sessions that have lost a task.
     """CREATE TABLE lease (
         task TEXT PRIMARY KEY, queue TEXT NOT NULL, session TEXT NOT NULL, worker TEXT NOT NULL, started INTEGER NOT NULL,
         heard REAL NOT NULL)""",
     "CREATE TABLE lost (task TEXT NOT NULL, session TEXT NOT NULL, PRIMARY KEY (task, session)) WITHOUT ROWID",
 ]
 _TIMES = [
-    # Points in the order of their times, in which a run's events are paged.
+    # Points in order of time, in which a run's events are paged.
     "CREATE INDEX point_time ON point (series, timestamp, iter)",
 ]
 _STEPS = (_DATA, _LEASES, _TIMES)
-"""What each version of the format adds to the one before."""
+"""What each version of the format adds to the previous one."""
 VERSION = len(_STEPS)
 
 
@@ -84,7 +84,7 @@ class Store:
     """The data folder's database.
 
     Raises:
-        StartError: a newer version wrote the file, it is damaged or not a database, or the disk is full.
+        StartError: the file was written by a newer version, is damaged or not a database, or the disk is full.
     """
 
     def __init__(self, path: Path) -> None:
@@ -106,17 +106,17 @@ class Store:
         self._thread.start()
 
     def read(self, work: Work[Result]) -> Future[Result]:
-        """Run `work` on one consistent state of the database."""
+        """Run `work` on a consistent snapshot of the database."""
         return self._readers.submit(self._read, work)
 
     def write(self, work: Work[Result], *, large: bool = False) -> Future[Result]:
-        """Run `work` as one change, all of it or nothing; done once it is on disk. Large ones let others go first."""
+        """Run `work` as an atomic change; the future is done once it is on disk. Large changes let small ones go first."""
         future: Future[Result] = Future()
         self._waiting.put((work, future), large)
         return future
 
     def close(self) -> None:
-        """Finish what waits and close the file."""
+        """Finish all waiting changes, and close the database."""
         self._waiting.end()
         self._thread.join()
         self._readers.shutdown()
@@ -161,7 +161,7 @@ class Store:
         except sqlite3.Error as error:
             with suppress(sqlite3.Error):
                 self._writer.execute("ROLLBACK")
-            refusal = StorageError(f"the server could not store it, nothing of this request was kept: {error}")
+            refusal = StorageError(f"the server could not store this request, and kept nothing of it: {error}")
             results = [(future, None, refusal) for _, future in together]
         for future, result, problem in results:
             if problem is None:
@@ -170,7 +170,7 @@ class Store:
                 future.set_exception(problem)
 
     def _change(self, work: Work[Any]) -> tuple[Any, Exception | None]:
-        """One request's change, undone alone if it is refused."""
+        """Apply one request's change; if it is refused, undo only this change."""
         self._writer.execute("SAVEPOINT change")
         try:
             result, problem = work(self._writer), None
@@ -196,7 +196,7 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
 
 
 class _Waiting:
-    """Changes that wait: many small ones are taken together, and then one large one alone, so that neither holds up the other for long."""
+    """Waiting changes: many small ones are taken together, then a single large one, so that neither kind delays the other for long."""
 
     def __init__(self) -> None:
         self._small: deque[Change] = deque()
@@ -211,13 +211,13 @@ class _Waiting:
             self._something.notify()
 
     def end(self) -> None:
-        """No more will come."""
+        """Announce that no more changes will follow."""
         with self._something:
             self._ended = True
             self._something.notify()
 
     def take(self) -> list[Change]:
-        """What is to be committed next, once there is something; nothing after the end."""
+        """The changes to commit next; waits until there are any. Empty after the end."""
         with self._something:
             self._something.wait_for(lambda: self._small or self._large or self._ended)
             if self._large and (self._large_is_next or not self._small):
@@ -228,9 +228,11 @@ class _Waiting:
 
 
 def _of_disk(error: Exception) -> bool:
-    """Does it concern every change? Otherwise one request asked for too much, or for what no field holds."""
+    """Whether an error concerns every change. Otherwise one request exceeded a limit of SQLite, or had a value it cannot store."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DISK
 
 
 def _refusal(error: Exception) -> InvalidRequestError:
-    return InvalidRequestError(f"Validation error: the request asks for too much, or for what no field holds: {error}")
+    return InvalidRequestError(
+        f"Validation error: the request exceeds a limit of the database, or contains a value that it cannot store: {error}"
+    )

@@ -1,8 +1,8 @@
-"""All end points: each one's name, the function that answers it, whether it reads or writes, and what else is special about it.
+"""All endpoints: each one's name, its function, whether it reads or writes, and its options.
 
-Every request brings a key, a token or the page's cookie, unless its row says `keyless`. By the cookie what reads may be called at will,
-what writes only by a POST of the page itself. A body holds up to 16 MiB, unless its row says that it takes an EVENT or EVENTS. `auth.login`
-is no row: it is answered without the database, and never by the cookie (app.py).
+Every request needs a key, a token or the page's cookie, unless its row says `keyless`. With the cookie, endpoints that read can be called
+freely, those that write only by a POST of the page itself. A body may have 16 MiB, unless the row says that it takes an EVENT or EVENTS.
+`auth.login` is not in the table: it does not use the database, and does not accept the cookie (see app.py).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from . import (
     queues,
     reports,
     scrolls,
-    taskparts,
+    task_parts,
     tasks,
     transitions,
     workers,
@@ -54,18 +54,18 @@ TABLE = Table(
     writes("tasks.ping", transitions.ping),
     writes("models.set_ready", transitions.set_ready),
     # Tasks' parts
-    reads("tasks.get_hyper_params", taskparts.get_hyper_params),
-    writes("tasks.edit_hyper_params", taskparts.edit_hyper_params),
-    writes("tasks.delete_hyper_params", taskparts.delete_hyper_params),
-    reads("tasks.get_configurations", taskparts.get_configurations),
-    reads("tasks.get_configuration_names", taskparts.get_configuration_names),
-    writes("tasks.edit_configuration", taskparts.edit_configuration),
-    writes("tasks.delete_configuration", taskparts.delete_configuration),
-    writes("tasks.set_requirements", taskparts.set_requirements),
-    writes("tasks.add_or_update_artifacts", taskparts.add_or_update_artifacts),
-    writes("tasks.delete_artifacts", taskparts.delete_artifacts),
-    writes("tasks.add_or_update_model", taskparts.add_or_update_model),
-    writes("tasks.delete_models", taskparts.delete_models),
+    reads("tasks.get_hyper_params", task_parts.get_hyper_params),
+    writes("tasks.edit_hyper_params", task_parts.edit_hyper_params),
+    writes("tasks.delete_hyper_params", task_parts.delete_hyper_params),
+    reads("tasks.get_configurations", task_parts.get_configurations),
+    reads("tasks.get_configuration_names", task_parts.get_configuration_names),
+    writes("tasks.edit_configuration", task_parts.edit_configuration),
+    writes("tasks.delete_configuration", task_parts.delete_configuration),
+    writes("tasks.set_requirements", task_parts.set_requirements),
+    writes("tasks.add_or_update_artifacts", task_parts.add_or_update_artifacts),
+    writes("tasks.delete_artifacts", task_parts.delete_artifacts),
+    writes("tasks.add_or_update_model", task_parts.add_or_update_model),
+    writes("tasks.delete_models", task_parts.delete_models),
     # What resetting and deleting take along
     writes("projects.delete", deletion.delete_project),
     writes("tasks.reset", deletion.reset),

@@ -1,4 +1,4 @@
-"""Tasks: made, found, edited, cloned, queued, reset and deleted. Their statuses are in statuses.py, their parts in taskparts.py."""
+"""Tasks: creating, finding, editing, cloning, moving, archiving. Their statuses are in statuses.py, their parts in task_parts.py."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ TYPES = {
     *("training", "testing", "inference", "data_processing", "application", "monitor", "controller", "optimizer", "service"),
     *("qc", "custom", "annotation", "annotation_manual", "dataset_import", "report"),
 }
-# Edits of these carry single fields; of anything else, the whole.
+# An edit of these contains single fields, which are merged; an edit of anything else replaces it.
 _MERGED = ("script", "execution")
 _ARCHIVED = "archived"
 
 
 def new(db: sqlite3.Connection, fields: Json) -> str:
-    """Make a draft of the given fields.
+    """Create a draft with the given fields.
 
     Raises:
-        InvalidRequestError: its name is too short, or it names a project or a parent that does not exist.
+        InvalidRequestError: its name is too short, or its project or parent does not exist.
     """
     check_name("task", fields["name"])
     _check_references(db, fields)
@@ -58,7 +58,7 @@ def _check_references(db: sqlite3.Connection, fields: Json) -> None:
 
 
 def _check_fields(name: str, fields: Json) -> None:
-    """Raises InvalidRequestError for a field or a task of an unknown type, and for a hyper-parameter that is no text or of no section."""
+    """Raises InvalidRequestError for a wrong type of field or task, and for a hyper-parameter without a section or a text value."""
     check(name, fields, FIELDS)
     if fields.get("type") and fields["type"] not in TYPES:
         raise InvalidRequestError(f"Validation error: task type '{fields['type']}', expected one of {', '.join(sorted(TYPES))}")
@@ -69,37 +69,37 @@ def _check_fields(name: str, fields: Json) -> None:
             )
 
 
-def create(db: sqlite3.Connection, name: str, type: str, **asked: Any) -> Json:
-    _check_fields("tasks.create", {"type": type, **asked})
-    return {"id": new(db, {"name": name, "type": type} | {key: asked[key] for key in FIELDS if key in asked})}
+def create(db: sqlite3.Connection, name: str, type_: str, **asked: Any) -> Json:
+    _check_fields("tasks.create", {"type": type_, **asked})
+    return {"id": new(db, {"name": name, "type": type_} | {key: asked[key] for key in FIELDS if key in asked})}
 
 
-def validate(db: sqlite3.Connection, name: str, type: str, **asked: Any) -> Json:
+def validate(db: sqlite3.Connection, name: str, type_: str, **asked: Any) -> Json:
     check_name("task", name)
     return {}
 
 
 def get_by_id(db: sqlite3.Connection, task: str) -> Json:
-    """All of a task but `active_duration`, which only lists tell."""
+    """The complete task, except `active_duration`, which ClearML returns only in lists."""
     document = TASKS.get(db, task)
     document.pop("active_duration", None)
     return {"task": document | {"last_metrics": curves.last_metrics(db, [task])[task]}}
 
 
 def get_all(db: sqlite3.Connection, **asked: Any) -> Json:
-    """Every filter of query.py; `only_fields` may reach into nested fields, `last_metrics` included."""
+    """Takes all filters of query.py; `only_fields` may select nested fields, also in `last_metrics`."""
     found = _found(db, asked)
     return {"tasks": [pick(task, asked.get("only_fields")) for task in found], **scroll(asked, found)}
 
 
 def get_all_ex(db: sqlite3.Connection, **asked: Any) -> Json:
-    """As get_all; `only_fields` may also reach into what a task refers to: `project.name`, `parent.name`, `user.name`."""
+    """Like get_all; `only_fields` may also select fields of what a task refers to: `project.name`, `parent.name`, `user.name`."""
     found = _found(db, asked)
     return {"tasks": [expanded(db, task, asked.get("only_fields")) for task in found], **scroll(asked, found)}
 
 
 def get_reports(db: sqlite3.Connection, **asked: Any) -> Json:
-    """ClearML's reports are tasks of a type of their own."""
+    """ClearML's reports, which are tasks of the type `report`."""
     return get_all_ex(db, **(asked | {"type": ["report"]}))
 
 
@@ -123,7 +123,7 @@ def get_types(db: sqlite3.Connection, projects: list[str] | None = None) -> Json
 
 
 def edit(db: sqlite3.Connection, task: str, force: bool = False, **asked: Any) -> Json:
-    """Drafts are edited freely, others by force."""
+    """Edit a task: a draft freely, any other by force."""
     _check_fields("tasks.edit", asked)
     document = TASKS.get(db, task)
     fields = {key: asked[key] for key in FIELDS if key in asked}
@@ -186,7 +186,7 @@ def clone(
     new_task_input_models: list[Any] | None = None,
     execution_overrides: dict[str, Any] | None = None,
 ) -> Json:
-    """A draft of the same script, settings and inputs, the original's child; what that produced stays with it."""
+    """Create a draft with the same script, settings and inputs, as a child of the original; outputs are not copied."""
     original = TASKS.get(db, task)
     if new_project_name and not new_task_project:
         new_task_project = projects.ensure(db, new_project_name)
@@ -204,8 +204,9 @@ def clone(
     }
     fields |= {key: value for key, value in given.items() if value is not None}
     models = new_task_input_models if new_task_input_models is not None else original["models"].get("input") or []
-    id = new(db, fields | {"system_tags": new_task_system_tags or [], "execution": execution, "models": {"input": models, "output": []}})
-    answer: Json = {"id": id}
+    fields |= {"system_tags": new_task_system_tags or [], "execution": execution, "models": {"input": models, "output": []}}
+    identity = new(db, fields)
+    answer: Json = {"id": identity}
     if new_project_name and new_task_project:
         answer["new_project"] = {"id": new_task_project, "name": PROJECTS.get(db, new_task_project)["name"]}
     return answer
@@ -216,28 +217,28 @@ def move(db: sqlite3.Connection, ids: list[str], project: str | None = None, pro
         raise InvalidRequestError("Validation error: give project or project_name", subcode=11)
     target = project or projects.ensure(db, project_name or "")
     PROJECTS.require(db, [target])
-    for id in ids:
-        _updated(db, TASKS.get(db, id), {"project": target})
+    for task in ids:
+        _updated(db, TASKS.get(db, task), {"project": target})
     return {"project_id": target}
 
 
-def archive(db: sqlite3.Connection, id: str) -> Json:
-    """Set a task aside: system tag `archived`. It leaves its queue; one that runs is stopped."""
-    document = TASKS.get(db, id)
+def archive(db: sqlite3.Connection, task: str) -> Json:
+    """Archive a task, by the system tag `archived`. A queued task is dequeued, a running one is stopped."""
+    document = TASKS.get(db, task)
     if document["status"] == "queued":
-        transitions.dequeue(db, id)
+        transitions.dequeue(db, task)
     elif document["status"] == "in_progress":
-        transitions.stopped(db, id, status_reason="archived")
-    document = TASKS.get(db, id)
+        transitions.stopped(db, task, status_reason="archived")
+    document = TASKS.get(db, task)
     return _updated(db, document, {"system_tags": sorted({*document["system_tags"], _ARCHIVED})})
 
 
-def unarchive(db: sqlite3.Connection, id: str) -> Json:
-    document = TASKS.get(db, id)
+def unarchive(db: sqlite3.Connection, task: str) -> Json:
+    document = TASKS.get(db, task)
     return _updated(db, document, {"system_tags": [tag for tag in document["system_tags"] if tag != _ARCHIVED]})
 
 
 def archive_some(db: sqlite3.Connection, tasks: list[str]) -> Json:
-    for id in tasks:
-        archive(db, id)
+    for task in tasks:
+        archive(db, task)
     return {"archived": len(tasks)}

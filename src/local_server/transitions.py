@@ -1,4 +1,4 @@
-"""The end points by which a task's status changes: queued, started, stopped, ended, published."""
+"""The endpoints that change a task's status: enqueue, start, stop, end, publish."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from .errors import IllegalStatusError, InvalidRequestError
 from .workers import alive
 
 DEVELOPMENT = "development"
-"""The SDK's tag for what somebody runs at a keyboard: it goes when an agent shall run it."""
+"""The SDK's tag for a task that a person runs. It is removed when the task is enqueued for an agent."""
 LISTENING = 45.0
-"""Seconds since its last report, which it sends every 30, for which an agent counts as one that will hear of a wish to stop."""
+"""Seconds since its last report for which an agent is expected to notice a request to stop; it reports every 30."""
 
 
 def enqueue(
@@ -26,21 +26,21 @@ def enqueue(
     verify_watched_queue: bool = False,
     force: bool = False,
 ) -> Json:
-    """Queue a draft, or an ended task that shall go on. `queue` is an ID; a queue that `queue_name` names is made if need be."""
+    """Enqueue a draft, or an ended task that is to continue. `queue` is an ID; the queue named by `queue_name` is created if need be."""
     document = TASKS.get(db, task)
     if queue and queue_name:
         raise InvalidRequestError("Validation error: give either queue or queue_name")
-    id = queue or queues.ensure(db, queue_name or queues.DEFAULT)
-    QUEUES.require(db, [id])
+    queue_id = queue or queues.ensure(db, queue_name or queues.DEFAULT)
+    QUEUES.require(db, [queue_id])
     if document["status"] == "queued":
         raise InvalidRequestError(f"task is already queued: {task}", subcode=queues.ALREADY_THERE)
-    document["execution"] = document["execution"] | {"queue": id}
+    document["execution"] = document["execution"] | {"queue": queue_id}
     document["system_tags"] = [tag for tag in document["system_tags"] if tag != DEVELOPMENT]
     fields = statuses.change(db, document, "queued", reason=status_reason, message=status_message, force=force)
-    queues.join(db, id, task)
-    answer = {"queued": 1, "updated": 1, "fields": fields | {"execution.queue": id}}
+    queues.join(db, queue_id, task)
+    answer = {"queued": 1, "updated": 1, "fields": fields | {"execution.queue": queue_id}}
     if verify_watched_queue:
-        answer["queue_watched"] = any(id in worker["queues"] for worker in alive(db))
+        answer["queue_watched"] = any(queue_id in worker["queues"] for worker in alive(db))
     return answer
 
 
@@ -52,9 +52,9 @@ def dequeue(
     new_status: str = "created",
     remove_from_all_queues: bool = False,
 ) -> Json:
-    """Take a task out of its queue, if it is in one.
+    """Remove a task from its queue, if it is in one.
 
-    One that was queued or runs becomes a draft, or what `new_status` says (the agent sends in_progress); any other keeps its status.
+    A queued or running task becomes a draft, or gets the status `new_status` (the agent sends in_progress); any other keeps its status.
     """
     document = TASKS.get(db, task)
     left = queues.leave(db, task)
@@ -76,10 +76,10 @@ def dequeue(
 def started(
     db: sqlite3.Connection, task: str, force: bool = False, status_reason: str = "", status_message: str = "", caller: Caller = NOBODY
 ) -> Json:
-    """A task runs. What waits in a queue, an agent has to take from there: it may have had it before, and given it back unawares."""
+    """Start a task. An agent has to take a queued one from its queue first: it may have lost this task without noticing."""
     TASKS.require(db, [task], subcode=10)
     if caller.agent and db.execute("SELECT 1 FROM entry WHERE task = ?", (task,)).fetchone():
-        raise IllegalStatusError(f"task {task} waits in its queue: an agent has to take it from there")
+        raise IllegalStatusError(f"task {task} is in its queue, from which an agent has to take it")
     fields = statuses.change(db, TASKS.get(db, task), "in_progress", reason=status_reason, message=status_message, force=force)
     leases.start(db, task, caller)
     return {"started": 1, "updated": 1, "fields": fields}
@@ -114,7 +114,7 @@ def stopped(db: sqlite3.Connection, task: str, force: bool = False, status_reaso
 
 
 def stop(db: sqlite3.Connection, task: str, force: bool = False, status_reason: str = "", status_message: str = "") -> Json:
-    """A task that an agent runs and reports is asked to stop: the agent reads the message, ends it and says so. Any other stops at once."""
+    """Stop a task. If an agent reports that it runs it, the agent is asked to, by a message that it reads. Any other stops at once."""
     document = TASKS.get(db, task)
     if document["status"] == "in_progress" and leases.is_reported(db, task, LISTENING):
         time = now()
@@ -142,7 +142,7 @@ def publish(
 def published(
     db: sqlite3.Connection, task: Json, *, with_models: bool = True, force: bool = False, reason: str = "", message: str = ""
 ) -> Json:
-    """Publish a task, and the models that it made."""
+    """Publish a task and its output models."""
     fields = statuses.change(db, task, "published", reason=reason, message=message, force=force)
     if with_models:
         for item in task["models"].get("output") or []:
@@ -151,7 +151,7 @@ def published(
 
 
 def ping(db: sqlite3.Connection, task: str, caller: Caller = NOBODY) -> Json:
-    """The task is alive."""
+    """Record a sign of life of a task."""
     TASKS.get(db, task)
     leases.hear(db, task, caller)
     db.execute("UPDATE task SET doc = json_set(doc, '$.last_update', ?) WHERE id = ?", (now(), task))
@@ -159,7 +159,7 @@ def ping(db: sqlite3.Connection, task: str, caller: Caller = NOBODY) -> Json:
 
 
 def set_ready(db: sqlite3.Connection, model: str, publish_task: bool = True, force_publish_task: bool = False) -> Json:
-    """Publish a model, and by default the task that made it once that has ended."""
+    """Publish a model, and by default the task that made it, if that has ended."""
     document = MODELS.get(db, model)
     if document["ready"]:
         raise InvalidRequestError(f"Model is published: {model}", subcode=203)

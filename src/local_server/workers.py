@@ -45,7 +45,7 @@ def register(
 
 
 def unregister(db: sqlite3.Connection, worker: str) -> Json:
-    """A worker that is not known has nothing to lose."""
+    """Remove a worker; an unknown one is no error."""
     WORKERS.delete(db, worker)
     return {}
 
@@ -62,7 +62,7 @@ def status_report(
     system_tags: list[str] | None = None,
     caller: Caller = NOBODY,
 ) -> Json:
-    """A sign of life; a worker that was forgotten registers itself by it. A task that it has lost is not its own any more."""
+    """Record a worker's report; an unknown worker is registered by it. A task that the worker has lost does not count as its own."""
     if task and leases.has_lost(db, task, caller):
         task = None
     try:
@@ -94,7 +94,7 @@ def status_report(
 def get_all(
     db: sqlite3.Connection, last_seen: int | None = None, tags: list[str] | None = None, system_tags: list[str] | None = None
 ) -> Json:
-    """Registered workers that reported within their own time limit, and within `last_seen` seconds."""
+    """The registered workers that have reported within their timeout, and within `last_seen` seconds."""
     found = [worker for worker in alive(db) if not last_seen or time.time() - worker["seen"] <= last_seen]
     for field, wanted in (("tags", tags), ("system_tags", system_tags)):
         found = [worker for worker in found if _tagged(worker[field], wanted or [])]
@@ -102,12 +102,12 @@ def get_all(
 
 
 def alive(db: sqlite3.Connection) -> list[Json]:
-    """The workers that have not been silent for longer than they said."""
+    """The workers that have reported within their timeout."""
     return [worker for worker in WORKERS.select(db, "1 ORDER BY id") if time.time() - worker["seen"] <= worker["timeout"]]
 
 
 def of_session(db: sqlite3.Connection, caller: Caller) -> str:
-    """The worker that reports in the caller's session, empty if none does."""
+    """The ID of the worker that reports in the caller's session; empty if none does."""
     found = WORKERS.select(db, "doc ->> '$.session' = ?", caller.session) if caller.session else []
     return str(found[0]["id"]) if found else ""
 
@@ -123,10 +123,10 @@ def _tagged(tags: list[str], wanted: list[str]) -> bool:
 
 
 def shown(db: sqlite3.Connection, worker: Json) -> Json:
-    """A worker as clients see it, with its queues and its task."""
+    """A worker in the form for clients, with its queues and its task."""
     keys = ("id", "register_time", "last_activity_time", "last_report_time", "tags", "system_tags")
     answer = {key: worker[key] for key in keys} | {"key": worker["id"], "ip": "127.0.0.1", "user": USER, "company": COMPANY}
-    answer["queues"] = [_queue(db, id) for id in worker["queues"] if _exists(db, "queue", id)]
+    answer["queues"] = [_queue(db, identity) for identity in worker["queues"] if _exists(db, "queue", identity)]
     if worker["queue"] and _exists(db, "queue", worker["queue"]):
         answer["queue"] = _queue(db, worker["queue"])
     if worker["task"] and _exists(db, "task", worker["task"]):
@@ -138,10 +138,10 @@ def shown(db: sqlite3.Connection, worker: Json) -> Json:
     return answer
 
 
-def _exists(db: sqlite3.Connection, table: str, id: str) -> bool:
-    return db.execute(f"SELECT 1 FROM {table} WHERE id = ?", (id,)).fetchone() is not None
+def _exists(db: sqlite3.Connection, table: str, identity: str) -> bool:
+    return db.execute(f"SELECT 1 FROM {table} WHERE id = ?", (identity,)).fetchone() is not None
 
 
-def _queue(db: sqlite3.Connection, id: str) -> Json:
-    count = db.execute("SELECT count(*) FROM entry WHERE queue = ?", (id,)).fetchone()[0]
-    return {"id": id, "name": QUEUES.get(db, id)["name"], "num_tasks": count}
+def _queue(db: sqlite3.Connection, identity: str) -> Json:
+    count = db.execute("SELECT count(*) FROM entry WHERE queue = ?", (identity,)).fetchone()[0]
+    return {"id": identity, "name": QUEUES.get(db, identity)["name"], "num_tasks": count}

@@ -14,14 +14,14 @@ def page_key(filled: Runs) -> str:
     return filled.server.login_url.partition("key=")[2]
 
 
-def test_who_is_not_signed_in_is_asked_for_the_key_and_comes_back(visitor: Page, filled: Runs) -> None:
+def test_signing_in_asks_for_the_key_and_returns_to_the_requested_page(visitor: Page, filled: Runs) -> None:
     target = f"/compare?ids={filled.ids['fast']},{filled.ids['slow']}&tab=settings"
     visitor.goto(target)
     expect(visitor.get_by_role("heading", name="Sign in")).to_be_visible()
-    visitor.get_by_label("Key of this server").fill("wrong")
+    visitor.get_by_label("Server key").fill("wrong")
     visitor.get_by_role("button", name="Sign in").click()
-    expect(visitor.get_by_role("alert")).to_have_text("That is not the key of this server.")
-    visitor.get_by_label("Key of this server").fill(page_key(filled))
+    expect(visitor.get_by_role("alert")).to_have_text("This key is not valid for this server.")
+    visitor.get_by_label("Server key").fill(page_key(filled))
     visitor.get_by_role("button", name="Sign in").click()
     expect(visitor.get_by_role("heading", name="Comparing 2 runs")).to_be_visible()
     assert visitor.url.endswith(target)
@@ -70,7 +70,7 @@ def test_the_keyboard_alone_compares_two_runs(page: Page) -> None:
             return {name: document.activeElement.ariaLabel ?? document.activeElement.textContent, outlineStyle, outlineWidth};
         }""")
         assert focused["outlineStyle"] != "none", "focus can be seen"
-        if focused["name"] in ("Pick fast", "Pick slow"):
+        if focused["name"] in ("Select fast", "Select slow"):
             page.keyboard.press("Space")
             boxes += 1
         if focused["name"] == "Compare":

@@ -106,9 +106,9 @@ def test_images_side_by_side(page: Page, both: str) -> None:
 
 def test_a_run_can_be_taken_out(page: Page, both: str, ids: dict[str, str]) -> None:
     page.goto(f"{both}&tab=settings")
-    page.get_by_role("button", name="Take slow out").click()
+    page.get_by_role("button", name="Remove slow").click()
     expect(page.get_by_role("heading", name="Comparing 1 run", exact=True)).to_be_visible()
     page.go_back()
     expect(page.get_by_role("heading", name="Comparing 2 runs")).to_be_visible()
     page.get_by_role("link", name="Add or remove runs").click()
-    expect(page.get_by_text("2 runs picked")).to_be_visible()
+    expect(page.get_by_text("2 runs selected")).to_be_visible()

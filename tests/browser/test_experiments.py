@@ -93,10 +93,10 @@ def test_columns_of_last_values_can_be_chosen(page: Page) -> None:
 def test_picked_runs_stay_picked_and_lead_to_their_comparison(page: Page, ids: dict[str, str]) -> None:
     page.goto(TABLE)
     row(page, "slow").get_by_role("checkbox").check()
-    expect(page.get_by_text("Pick another to compare.")).to_be_visible()
+    expect(page.get_by_text("Select another run to compare.")).to_be_visible()
     row(page, "fast").get_by_role("checkbox").check()
     page.get_by_role("searchbox", name="Filter").fill("slow")
-    expect(page.get_by_text("2 runs picked")).to_be_visible()
+    expect(page.get_by_text("2 runs selected")).to_be_visible()
     page.reload()
     expect(row(page, "slow").get_by_role("checkbox")).to_be_checked()
     page.get_by_role("link", name="Compare", exact=True).click()
@@ -119,19 +119,19 @@ def test_new_runs_appear_without_taking_focus_or_selection(page: Page, filled: R
     expect(row(page, "newcomer").get_by_text("late", exact=True)).to_be_visible()
 
 
-def test_hundreds_of_runs_come_in_pages_and_a_hundred_can_be_compared(page: Page, filled: Runs) -> None:
+def test_hundreds_of_runs_are_paged_and_a_hundred_can_be_compared(page: Page, filled: Runs) -> None:
     project = filled.server.call("projects.create", name="many")["id"]
     made = [filled.server.call("tasks.create", name=f"run {i:03}", type="training", project=project)["id"] for i in range(105)]
     page.goto("/?project=many&sort=name")
     expect(page.get_by_text("Page 1 of 3")).to_be_visible()
     assert names(page) == [f"run {i:03}" for i in range(50)]
-    page.get_by_role("checkbox", name="Pick every run on this page").check()
-    expect(page.get_by_text("50 runs picked")).to_be_visible()
+    page.get_by_role("checkbox", name="Select all runs on this page").check()
+    expect(page.get_by_text("50 runs selected")).to_be_visible()
     page.get_by_role("button", name="Next").click()
     expect(page.get_by_text("Page 2 of 3")).to_be_visible()
     assert names(page)[0] == "run 050"
     page.goto(f"/?project=many&pick={','.join(made)}")
-    expect(page.get_by_text("At most 100 can be compared.")).to_be_visible()
+    expect(page.get_by_text("At most 100 runs can be compared.")).to_be_visible()
     page.goto(f"/compare?ids={','.join(made)}")
     expect(page.get_by_role("heading", name="Comparing 100 runs")).to_be_visible()
     expect(page.get_by_text("The first 100 of 105.")).to_be_visible()
@@ -172,7 +172,7 @@ def test_an_empty_server_says_what_to_type(browser: Browser, tmp_path_factory: p
     expect(tab.get_by_text("registry enqueue WORKLOAD --queue default")).to_be_visible()
     expect(tab.get_by_text("registry up --agents 1")).to_be_visible()
     tab.goto("/compare")
-    expect(tab.get_by_text("Pick runs in the table")).to_be_visible()
+    expect(tab.get_by_text("Select runs in the table")).to_be_visible()
     tab.goto("/task/0123")
     expect(tab.get_by_text("no run with this ID")).to_be_visible()
     tab.close()

@@ -58,13 +58,13 @@ def test_a_series_that_was_never_finite_has_its_chart(page: Page, ids: dict[str,
     page.goto(f"/task/{ids['never']}?tab=scalars")
     expect(card(page, "a loss").get_by_text("train not finite since step 1", exact=True)).to_be_visible()
     expect(card(page, "a loss").get_by_text("no value was finite")).to_be_visible()
-    expect(page.get_by_text("Not finite any more: grasp/effort since step 1; a loss/train since step 1")).to_be_visible()
+    expect(page.get_by_text("No longer finite: grasp/effort since step 1; a loss/train since step 1")).to_be_visible()
 
 
 def test_the_side_by_side_table_has_no_number_for_it(page: Page, all_four: str) -> None:
     page.goto(f"{all_four}&tab=settings")
     table = page.get_by_role("table", name="Settings of the runs")
-    results = table.locator("tbody", has=page.get_by_role("rowheader", name="Last value (least … greatest)"))
+    results = table.locator("tbody", has=page.get_by_role("rowheader", name="Last value (minimum … maximum)"))
     expect(results.get_by_role("rowheader").nth(1)).to_have_text("grasp/effort")  # what the workload declares as its main metric
     cells = results.get_by_role("row", name="a loss/train").get_by_role("cell")
     assert [" ".join(text.split()) for text in cells.all_inner_texts()] == [

@@ -19,7 +19,7 @@ def test_settings_and_origin(page: Page, ids: dict[str, str]) -> None:
     expect(page.get_by_role("heading", name="fast", level=1)).to_be_visible()
     settings = page.get_by_role("table", name="Settings")
     expect(settings.get_by_role("row", name="optim.lr 0.001")).to_be_visible()
-    expect(page.get_by_role("table", name="As typed").get_by_role("row", name="config smoke")).to_be_visible()
+    expect(page.get_by_role("table", name="Arguments as given").get_by_role("row", name="config smoke")).to_be_visible()
     origin = page.get_by_role("complementary", name="Origin")
     expect(origin).to_contain_text("clearml_tasks/clip/clearml_train.py")
     expect(origin).to_contain_text("0" * 40)

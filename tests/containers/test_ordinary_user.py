@@ -118,7 +118,7 @@ def test_an_image_runs_by_hand_without_a_home_and_read_only(user: Ordinary, ther
     refused = user.run(*line, check=False)
     why = f"user {USER} cannot write into /workspace (Read-only file system)"
     assert (refused.returncode, refused.stdout) == (2, "")
-    assert refused.stderr == f"error: output_dir=outputs: {why}; name a folder that can be written\n"
+    assert refused.stderr == f"error: output_dir=outputs: {why}; choose a folder that this user can write to\n"
     user.run(*line, "output_dir=/results")
     assert list(results.glob("tabletop/render-*/tabletop-pairs/train/images/*.png"))
     assert user.not_theirs() == []

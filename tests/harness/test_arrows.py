@@ -41,7 +41,7 @@ def test_the_harness_needs_neither_the_registry_nor_a_workload() -> None:
     assert breaches(ROOT / "src/harness", "registry", "local_server", "clearml_tasks", *DOMAIN) == []
 
 
-def test_one_part_of_the_harness_needs_torch_and_the_rest_does_not_know_that_part() -> None:
+def test_only_harness_torch_imports_torch_and_nothing_imports_it() -> None:
     part = "harness.torch"
     known = {name: path for name, path in modules().items() if name.partition(".")[0] in {"harness", "registry", "local_server"}}
     needy = {name for name, path in known.items() if {"torch", "lightning"} & {found.partition(".")[0] for _, found in of(path)}}
@@ -51,7 +51,7 @@ def test_one_part_of_the_harness_needs_torch_and_the_rest_does_not_know_that_par
 
 
 def test_clearml_is_imported_in_the_few_places_that_speak_to_it() -> None:
-    allowed = {"api.py", "data.py", "tracking.py", "storage.py"}
+    allowed = {"api.py", "data.py", "remote_checkpoints.py", "sdk.py", "storage.py", "tracking.py"}
     assert {file for file, _ in breaches(ROOT / "src/harness", "clearml")} <= allowed
     assert {file for file, _ in breaches(ROOT / "registry", "clearml")} <= {"backends.py", "catalog.py"}
     assert breaches(ROOT / "src/local_server", "clearml", "clearml_agent") == []
@@ -83,7 +83,7 @@ def asked_for(name: str, path: Path, known: Collection[str]) -> set[str]:
 def test_no_module_needs_itself_by_way_of_others() -> None:
     known = modules()
     graph = {name: asked_for(name, path, known) for name, path in known.items()}
-    assert {"harness.params", "harness.parent"} <= graph["harness.door"]  # one at its top, one in a function
+    assert {"harness.params", "harness.parent"} <= graph["harness.entry"]  # one at its top, one in a function
     assert "local_server.auth" in graph["local_server.page"]  # for its types
     try:
         graphlib.TopologicalSorter(graph).prepare()

@@ -1,4 +1,4 @@
-"""The cache: sets are fetched once, whole and checked; what was changed in one is noticed; others may use what they can read."""
+"""The cache: datasets are fetched once, completely, and verified; changes are detected; other users can use what they can read."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_many_processes_download_once(tmp_path: Path) -> None:
     assert downloads(tmp_path) == 1
 
 
-def test_our_manifest_is_beside_the_folder_and_a_set_keeps_its_own(tmp_path: Path) -> None:
+def test_the_manifest_is_beside_the_folder_so_a_dataset_can_have_one_of_its_own(tmp_path: Path) -> None:
     assert contents(once(tmp_path / "data", download)) == CONTENTS
     stated = json.loads(path_of(tmp_path / "data").read_text())["files"]
     assert {name: entry["sha256"] for name, entry in stated.items()} == {name: sha256(tmp_path / "data" / name) for name in CONTENTS}
@@ -121,7 +121,7 @@ class TestChanges:
         changed = (folder / "a.txt").read_text() if how != "gone" else None
         assert contents(once(folder, download)) == CONTENTS
         assert downloads(folder.parent) == 2
-        assert "changed since it was fetched: 'a.txt'; the set is fetched again" in caplog.text
+        assert "changed since it was fetched: 'a.txt'; fetching it again" in caplog.text
         kept = [path.read_text() for path in folder.parent.glob("data.changed-*/a.txt")]
         assert kept == ([] if changed is None else [changed])
         once(folder, download)
@@ -135,7 +135,9 @@ class TestChanges:
             once(folder, download)
         assert downloads(folder.parent) == 1
 
-    def test_a_change_that_leaves_size_and_time_is_found_by_reading_everything(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_change_with_the_same_size_and_time_is_found_by_reading_everything(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         before = (folder / "a.txt").stat()
         self.change(folder, "same size")
         os.utime(folder / "a.txt", ns=(before.st_atime_ns, before.st_mtime_ns))
@@ -148,7 +150,7 @@ class TestChanges:
         (folder / "sub/labels.cache").write_text("a toolbox's")
         with caplog.at_level(logging.WARNING):
             once(folder, download)
-        assert "holds 'sub/labels.cache', which the dataset does not have" in caplog.text
+        assert "contains 'sub/labels.cache', which is not part of the dataset" in caplog.text
         assert (folder / "sub/labels.cache").exists()
         assert downloads(folder.parent) == 1
 
@@ -179,13 +181,13 @@ class TestSharedByTwoUsers:
         folder.parent.mkdir()
         with pytest.raises(DataError) as error:
             as_nobody(lambda: once(folder, download))
-        for part in (f"dataset data in the cache {folder.parent}: it is not there as a whole", "Permission denied", "HARNESS_CACHE names"):
+        for part in (f"dataset data in the cache {folder.parent}: it is incomplete", "Permission denied", "set HARNESS_CACHE"):
             assert part in str(error.value)
 
     def test_a_changed_set_names_the_change_and_the_remedy(self, folder: Path) -> None:
         once(folder, download)
         (folder / "a.txt").write_text("changed")
-        told = r"changed since it was fetched: 'a.txt'; the set cannot be stored there: .*HARNESS_CACHE names"
+        told = r"changed since it was fetched: 'a.txt', and it cannot be stored there: .*set HARNESS_CACHE"
         with pytest.raises(DataError, match=told):
             as_nobody(lambda: once(folder, download))
 
@@ -193,5 +195,5 @@ class TestSharedByTwoUsers:
     def test_what_may_not_be_read_is_named(self, private: str, folder: Path) -> None:
         once(folder, download)
         (folder.parent / private).chmod(0o700)
-        with pytest.raises(DataError, match=r"(?s)it cannot be read: .*HARNESS_CACHE names"):
+        with pytest.raises(DataError, match=r"(?s)it cannot be read: .*set HARNESS_CACHE"):
             as_nobody(lambda: once(folder, download))

@@ -75,7 +75,7 @@ def test_a_writer_that_fails_leaves_nothing_and_older_ones_stay(checkpoints: Che
         path.write_text("half")
         raise OSError(28, "No space left on device")
 
-    with pytest.raises(CheckpointError, match=r"could not be written.*No space left.*earlier ones are kept"):
+    with pytest.raises(CheckpointError, match=r"could not be written.*No space left.*earlier checkpoints are kept"):
         checkpoints.save(2, explode)
     assert checkpoints.latest() == first
     assert len(list(checkpoints.folder.iterdir())) == 2
@@ -135,7 +135,7 @@ def test_find_takes_a_file_a_run_or_its_folder(checkpoints: Checkpoints, tmp_pat
 
 def test_find_says_what_is_there_instead(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").touch()
-    with pytest.raises(CheckpointError, match=r"no whole checkpoint .* which holds notes.txt"):
+    with pytest.raises(CheckpointError, match=r"no complete checkpoint .* which contains notes.txt"):
         find(tmp_path)
     with pytest.raises(CheckpointError, match="does not exist"):
         find(tmp_path / "nothing")
@@ -144,11 +144,11 @@ def test_find_says_what_is_there_instead(tmp_path: Path) -> None:
 def test_find_refuses_a_torn_file(checkpoints: Checkpoints) -> None:
     saved = checkpoints.save(3, text("weights"))
     cut(saved)
-    with pytest.raises(CheckpointError, match="has 2 bytes where its manifest says 7"):
+    with pytest.raises(CheckpointError, match="has 2 bytes, but its manifest says 7"):
         find(saved)
 
 
-def test_a_file_of_another_program_that_has_our_name_is_none_of_ours(checkpoints: Checkpoints, tmp_path: Path) -> None:
+def test_another_programs_file_with_a_checkpoints_name_is_left_alone(checkpoints: Checkpoints, tmp_path: Path) -> None:
     """Without a manifest: named by a person it is what that person means; in our folder it is passed over, and never cleared away."""
     foreign = tmp_path / "step=1000.ckpt"
     foreign.write_text("somebody's weights")

@@ -112,7 +112,7 @@ def test_edits_that_contradict_each_other_fail_the_task_and_name_both(echo: Toy,
     edit = [{"section": section, "name": "optim.lr", "value": value} for section, value in (("Args", "0.5"), ("Settings", "0.25"))]
     echo.server.call("tasks.edit_hyper_params", task=edited, hyperparams=edit)
     code, out, task = echo.carry_out(edited)
-    told = "Args/optim.lr=0.5 and Settings/optim.lr=0.25 differ, and neither is what ran before; make them equal"
+    told = "Args/optim.lr=0.5 and Settings/optim.lr=0.25 differ, and neither equals the previous run's value; make them equal"
     assert (code, task["status"], f"error: {told}" in out) == (2, "failed", True)
     assert reason_of(task) == told
     assert parameters(task, "Settings")["optim.lr"] == "0.25"  # the edit is still there to be mended

@@ -77,7 +77,7 @@ def test_an_argument_that_was_taken_out_is_no_longer_given(echo: Declaration) ->
 
 
 @pytest.mark.parametrize("place", ["Settings/optim.lr", "Args/optim.lr"])
-def test_the_sdk_drops_all_parameters_that_it_is_not_given_but_none_is_lost(echo: Declaration, place: str) -> None:
+def test_no_argument_is_lost_although_set_parameters_drops_all_that_it_is_not_given(echo: Declaration, place: str) -> None:
     section, _, key = place.partition("/")
     found = asked(echo, {section: {key: "0.25"}}, {NOTE: note(RAN)})
     assert found == {**RAN["Args"], "optim.lr": "0.25"}
@@ -85,27 +85,29 @@ def test_the_sdk_drops_all_parameters_that_it_is_not_given_but_none_is_lost(echo
 
 def test_two_edits_that_differ_are_both_named(echo: Declaration) -> None:
     found = problems(echo, clone({"Settings/optim.lr": "0.25", "Args/optim.lr": "0.5"}), {NOTE: note(RAN)})
-    assert found == ["Args/optim.lr=0.5 and Settings/optim.lr=0.25 differ, and neither is what ran before; make them equal"]
+    assert found == ["Args/optim.lr=0.5 and Settings/optim.lr=0.25 differ, and neither equals the previous run's value; make them equal"]
 
 
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"General/optim.lr": "0.25"}, "General/optim.lr=0.25: a run reads Args/ and Settings/ alone; write Args/optim.lr"),
-        ({"General/lr": "0.25"}, "General/lr=0.25: a run reads Args/ and Settings/ alone; write Args/lr"),
-        ({"Hydra/seed": "3"}, "Hydra/seed=3: a run reads Args/ and Settings/ alone; write Args/seed"),
+        ({"General/optim.lr": "0.25"}, "General/optim.lr=0.25: runs read only Args/ and Settings/; write Args/optim.lr"),
+        ({"General/lr": "0.25"}, "General/lr=0.25: runs read only Args/ and Settings/; write Args/lr"),
+        ({"Hydra/seed": "3"}, "Hydra/seed=3: runs read only Args/ and Settings/; write Args/seed"),
         ({"Settings/optim.rl": "1"}, "Settings/optim.rl: there is no such key (did you mean optim.lr?)"),
-        ({"Settings/one": None}, "Settings/one was taken out, which changes nothing; give it a value"),
-        ({"Datasets/dataset_id": "f00"}, "Datasets/dataset_id was edited: it only tells what was used; edit Args/dataset_id"),
+        ({"Settings/one": None}, "Settings/one was removed, which has no effect; give it a value"),
+        ({"Datasets/dataset_id": "f00"}, "Datasets/dataset_id was edited, but it is only a record of what was used; edit Args/dataset_id"),
     ],
 )
-def test_an_edit_that_would_not_count_is_refused_with_the_right_place(echo: Declaration, changes: dict[str, str | None], told: str) -> None:
+def test_an_edit_without_effect_is_refused_and_the_place_to_edit_named(
+    echo: Declaration, changes: dict[str, str | None], told: str
+) -> None:
     assert problems(echo, clone(changes), {NOTE: note(RAN)}) == [told]
 
 
 def test_a_configuration_object_is_no_place_for_an_edit(echo: Declaration) -> None:
     assert problems(echo, clone({}), {NOTE: note(RAN), "OmegaConf": "optim: {lr: 0.25}"}) == [
-        "configuration object 'OmegaConf': a run reads none; edit Args/ or Settings/"
+        "configuration object 'OmegaConf': runs do not read it; edit Args/ or Settings/"
     ]
     edited = json.loads(note(RAN))
     edited["written"]["Settings"]["optim.lr"] = "0.25"
@@ -123,7 +125,9 @@ class TestBeforeAnyRun:
 
     def test_they_must_not_contradict_each_other(self, echo: Declaration) -> None:
         (told,) = problems(echo, {"Args": {"optim.lr": "0.5"}, "Settings": {"optim.lr": "0.25"}}, {})
-        assert told == "Args/optim.lr=0.5 and Settings/optim.lr=0.25 differ, and no run before tells which one was edited; make them equal"
+        assert (
+            told == "Args/optim.lr=0.5 and Settings/optim.lr=0.25 differ, and no previous run tells which one was edited; make them equal"
+        )
         assert asked(echo, {"Args": {"optim.lr": "1/2"}, "Settings": {"optim.lr": "1/2"}}, {}) == {"optim.lr": "1/2"}
 
 

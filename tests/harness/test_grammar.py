@@ -74,8 +74,8 @@ def test_what_has_no_meaning_in_the_grammar_needs_no_quotes(typed: str) -> None:
     [
         ("lr=1e-3,", "'lr=1e-3,' cannot be read: write lr=1e-3"),
         ("lr＝1e-3", "'lr＝1e-3' cannot be read: write lr=1e-3"),
-        ("-m", "'-m' cannot be read: a sweep needs no flag; write key=a,b"),
-        ("--multirun", "'--multirun' cannot be read: a sweep needs no flag; write key=a,b"),
+        ("-m", "'-m' cannot be read: sweeps need no flag; write key=a,b"),
+        ("--multirun", "'--multirun' cannot be read: sweeps need no flag; write key=a,b"),
         ("--lr=1e-3", "'--lr=1e-3' cannot be read: write lr=1e-3"),
         ("--lr", "'--lr' cannot be read: write lr=VALUE"),
         ("lr", "'lr' cannot be read: write lr=VALUE"),
@@ -84,7 +84,7 @@ def test_what_has_no_meaning_in_the_grammar_needs_no_quotes(typed: str) -> None:
         ("prompt=it's", "\"prompt=it's\" cannot be read: write prompt='it\\'s'"),
         ("words=[a", "'words=[a' cannot be read: write words='[a'"),
         ("+lr=1", "'+lr=1': write key=value without + or ~ or @"),
-        ("lr=1,2", "'lr=1,2': a sweep makes several runs; one run takes one value, in quotes if it has commas"),
+        ("lr=1,2", "'lr=1,2': a sweep starts several runs, and this is a single run; give one value, in quotes if it contains commas"),
     ],
 )
 def test_what_cannot_be_read_gets_the_nearest_right_form(typed: str, told: str) -> None:

@@ -88,7 +88,7 @@ class TestRanksThatBlockSIGTERM:
         assert gone(pids)
         wait_for(lambda: not guards(mark), 5)
 
-    def test_do_not_outlive_all_their_ancestors_that_clearml_agent_kills(self, others: str, start: Start) -> None:
+    def test_ranks_end_when_clearml_agent_kills_all_their_ancestors(self, others: str, start: Start) -> None:
         """As it does where its task is aborted."""
         parent, _, pids = start(others)
         kill_all_child_processes(parent.pid)
@@ -127,7 +127,7 @@ def test_a_guard_that_is_told_to_end_stays(start: Start) -> None:
     assert gone(pids)
 
 
-def test_a_rank_alone_asks_the_workers_that_it_has_in_other_sessions(start: Start, tmp_path: Path) -> None:
+def test_only_a_rank_itself_signals_its_workers_in_other_sessions(start: Start, tmp_path: Path) -> None:
     """They would end before it has saved what they hold."""
     told = f"signal.signal(signal.SIGTERM, lambda *_: (open('{tmp_path}/' + str(os.getpid()), 'w'), sys.exit()))"
     worker = f"import os, signal, sys, time; {told}; print(flush=True); time.sleep(300)"
@@ -182,7 +182,7 @@ def test_a_rank_that_is_told_again_still_saves() -> None:
     assert (done.returncode, done.stdout) == (128 + signal.SIGTERM, "saved\n")
 
 
-def test_at_a_normal_end_the_guard_goes_too_and_holds_no_output_open() -> None:
+def test_after_a_normal_end_the_guard_is_gone_and_holds_no_output_open() -> None:
     said = "import os; print('up', os.environ['HARNESS_RANKS'])"
     began = time.monotonic()
     done = subprocess.run([sys.executable, "-c", PARENT, "60", said], capture_output=True, text=True, timeout=30)
@@ -191,7 +191,7 @@ def test_at_a_normal_end_the_guard_goes_too_and_holds_no_output_open() -> None:
     wait_for(lambda: not guards(done.stdout.split()[1]), 5)
 
 
-def test_the_guard_is_no_child_of_the_parent_and_has_none_of_its_environment(start: Start) -> None:
+def test_the_guard_is_not_a_child_of_the_parent_and_does_not_inherit_its_environment(start: Start) -> None:
     parent, mark, pids = start("others = []")
     (guard,) = guards(mark)
     assert children(parent.pid) == pids

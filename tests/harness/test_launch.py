@@ -92,7 +92,7 @@ class TestGPUs:
     def test_each_process_takes_one(self) -> None:
         assert problems_of_processes(2, {}) == []
         assert problems_of_processes(2, {"CUDA_VISIBLE_DEVICES": "1"}) == [
-            "nproc_per_node=2: this machine has 1 GPU(s) for the run (CUDA_VISIBLE_DEVICES=1), and each process takes one"
+            "nproc_per_node=2: this run has 1 GPU(s) (CUDA_VISIBLE_DEVICES=1), and each process needs one"
         ]
 
     @pytest.mark.usefixtures("two")
@@ -121,5 +121,5 @@ def test_the_image_s_interpreter(tmp_path: Path) -> None:
     python.parent.mkdir(parents=True)
     python.touch()
     assert image_python("clip", Path("/nowhere"), {"HARNESS_ENVS": str(tmp_path)}) == str(python)
-    with pytest.raises(LaunchError, match="type: make env/cliport"):
+    with pytest.raises(LaunchError, match="run: make env/cliport"):
         image_python("cliport", Path("/nowhere"), {"HARNESS_ENVS": str(tmp_path)})

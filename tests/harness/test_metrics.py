@@ -50,7 +50,7 @@ def test_what_is_declared_goes_above_the_words() -> None:
     assert not metrics.lower_is_better("regrasps/mean/x")
 
 
-def test_a_star_stands_for_anything_and_every_other_sign_for_itself() -> None:
+def test_a_star_matches_anything_and_every_other_character_itself() -> None:
     metrics = Metrics.of({"lower": ["a[b]/*", "why?/x", "*/*/end", "aim/" + "*a" * 30]})
     better_low = [
         name

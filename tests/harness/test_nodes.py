@@ -68,7 +68,7 @@ class TestRun:
         machines.server.call("tasks.enqueue", task=one, queue=machines.queue, force=True)
         again = machines.ended(*machines.take())
         assert again["status"] == "failed"
-        assert "its task is completed already; enqueue the run of node 0 anew" in reason_of(again)
+        assert "its task is completed already; enqueue the task of node 0 again" in reason_of(again)
 
     def test_a_clone_with_another_number_makes_that_many(self, finished: tuple[Machines, list[str]]) -> None:
         """The SDK keeps the number of nodes among the parameters of the task, and a clone has them, too."""
@@ -83,7 +83,7 @@ class TestRun:
         process.send_signal(signal.SIGTERM)
         machines.ended(again, process)
 
-    def test_what_goes_wrong_on_one_machine_ends_the_run_on_all_in_the_same_words(self, machines: Machines) -> None:
+    def test_a_failure_on_one_machine_ends_the_run_on_all_with_the_same_reason(self, machines: Machines) -> None:
         machines.enqueue("dataset_path=data", "steps=1000", "pause=0.1", "nnodes=3", "fail_at=2", "fail_rank=1")
         started = [machines.take() for _ in range(3)]
         ended = [machines.ended(*each) for each in started]
@@ -114,7 +114,7 @@ class TestRun:
         assert (first[1].returncode, second[1].returncode) == (INTERRUPTED, INTERRUPTED)  # or their agents would call them failed
         assert ended[0]["models"]["output"]  # the checkpoint is kept
 
-    def test_a_stop_while_another_machine_is_awaited_leaves_nothing_in_the_queue(self, machines: Machines) -> None:
+    def test_a_stop_while_waiting_for_another_machine_leaves_nothing_in_the_queue(self, machines: Machines) -> None:
         zero = machines.enqueue("dataset_path=data", "nnodes=2")
         first = machines.take()
         wait_for(lambda: "waiting for node 1" in machines.log(zero))
@@ -150,8 +150,8 @@ class TestRun:
     def test_by_hand_nothing_starts_before_that_is_known(self, machines: Machines) -> None:
         process = machines.by_hand("dataset_path=data", "nnodes=2", NODE_RANK="2", MASTER_ADDR="127.0.0.1")
         assert process.wait(60) == 2
-        told = "nnodes=2 without an agent: set MASTER_PORT on each machine, NODE_RANK from 0 to 1; or let ClearML start the machines: "
-        assert machines.log("by-hand-2") == f"error: {told}registry enqueue\nNODE_RANK=2: must be int from 0 to 1\n"
+        told = "nnodes=2 without an agent: set MASTER_PORT on each machine, NODE_RANK from 0 to 1; or let ClearML start the run on the "
+        assert machines.log("by-hand-2") == f"error: {told}machines: registry enqueue\nNODE_RANK=2: must be int from 0 to 1\n"
 
 
 class Watched:
@@ -231,7 +231,7 @@ class TestWatching:
     def test_a_silent_node_is_lost_and_its_task_says_so(self, watched: Watched) -> None:
         watched.start()
         verdict = watched.verdict()
-        assert re.match(rf"node 1 \(task {watched.one} on pluto\): no sign of life for 1 s", verdict)
+        assert re.match(rf"node 1 \(task {watched.one} on pluto\): unresponsive for 1 s", verdict)
         one = watched.task(watched.one)
         assert (one["status"], one["status_message"], reason_of(one)) == ("failed", verdict, verdict)
 
@@ -274,7 +274,7 @@ class TestWatching:
         ends(watched.server, watched.one, 1)
         assert watched.verdict() == told
 
-    def test_of_a_node_that_could_not_speak_the_agent_s_exit_code_is_told_in_words(self, watched: Watched) -> None:
+    def test_the_agents_exit_code_is_explained_for_a_node_that_gave_no_reason(self, watched: Watched) -> None:
         watched.start()
         ends(watched.server, watched.one, 247)
         killed = "a process was ended by SIGKILL: out of memory, or killed by hand (worker execution exit code 247)"
@@ -297,10 +297,10 @@ class TestWatching:
         nodes = watched.watch()
         watched.looks(1)
         reason, code = nodes.end("rank 0: RuntimeError: Connection closed by peer [10.0.0.2]:4711", 1)
-        assert re.match(rf"node 1 \(task {watched.one} on pluto\): no sign of life", reason)
+        assert re.match(rf"node 1 \(task {watched.one} on pluto\): unresponsive", reason)
         assert code == 1
 
-    def test_a_lost_connection_between_nodes_that_live_is_told_as_it_is(self, watched: Watched) -> None:
+    def test_a_lost_connection_between_living_nodes_is_reported_as_such(self, watched: Watched) -> None:
         watched.start()
         watched.live()
         reason, _ = watched.watch().end("rank 0: RuntimeError: Connection closed by peer", 1)
@@ -357,5 +357,5 @@ class TestNetwork:
                 wait_until_open(*place, within=5)
 
     def test_a_port_that_stays_closed_is_told_with_what_to_do(self) -> None:
-        with held_port() as held, pytest.raises(LaunchError, match=r"node 0 is not reached at 127\.0\.0\.1 port \d+ .*MASTER_ADDR"):
+        with held_port() as held, pytest.raises(LaunchError, match=r"node 0 could not be reached at 127\.0\.0\.1 port \d+ .*MASTER_ADDR"):
             wait_until_open("127.0.0.1", held.getsockname()[1], within=0)

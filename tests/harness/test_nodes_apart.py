@@ -194,7 +194,7 @@ def test_two_machines_learn_what_two_processes_on_one_do(cluster: Cluster) -> No
     assert nodes[1]["name"] == f"{nodes[0]['name']} node 1"
 
 
-def test_a_machine_finds_its_own_address_by_its_way_to_the_server(cluster: Cluster) -> None:
+def test_a_machine_uses_the_address_from_which_it_reaches_the_server(cluster: Cluster) -> None:
     first, second = cluster.network.addresses.items()
     code = f"from harness.network import *; print(address_towards('http://{second[1]}:8008'), interface_towards('{second[1]}'))"
     found = subprocess.run([*cluster.network.inside(first[0]), sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -209,5 +209,5 @@ def test_a_machine_that_goes_dark_ends_the_run_on_the_other_one(cluster: Cluster
     cluster.network.cut(dark["last_worker"])
     nodes = cluster.ended(zero)
     assert [node["status"] for node in nodes] == ["failed", "failed"]
-    told = rf"node 1 \(task {dark['id']} on .*\): no sign of life for \d+ s; it was killed, or is cut off from the server"
+    told = rf"node 1 \(task {dark['id']} on .*\): unresponsive for \d+ s; it was killed, or has lost its connection to the server"
     assert all(re.fullmatch(told, reason_of(node)) for node in nodes), nodes

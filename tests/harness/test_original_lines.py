@@ -64,5 +64,5 @@ class TestALine:
 def test_every_command_has_a_module(workload: str) -> None:
     declaration = load(ROOT / "clearml_tasks" / workload)
     package = declaration.commands["train"].config.partition(".")[0]
-    doors = {door(f"{package}.{path.stem}") for path in (ROOT / "src" / package).glob("*.py") if "harness.door" in path.read_text()}
+    doors = {door(f"{package}.{path.stem}") for path in (ROOT / "src" / package).glob("*.py") if "harness.entry" in path.read_text()}
     assert doors == {(workload, command) for command in declaration.commands}

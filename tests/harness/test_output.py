@@ -35,7 +35,7 @@ def passed_on(source: Iterable[bytes]) -> tuple[str, str]:
         ([], ""),
     ],
 )
-def test_the_terminal_gets_all_and_the_log_the_last_state_of_each_line(read: list[bytes], log: str) -> None:
+def test_the_terminal_gets_everything_and_the_log_the_last_state_of_each_line(read: list[bytes], log: str) -> None:
     assert passed_on(read) == (b"".join(read).decode(), log)
 
 

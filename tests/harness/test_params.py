@@ -72,7 +72,7 @@ def test_a_setting_may_name_the_data_in_place_of_a_dataset(declaration: Declarat
     assert resolve(declaration, ["tag=elsewhere"]).datasets == {}
     assert problems(declaration) == ["dataset_id is required: toys (or dataset_path=FOLDER or tag)"]
     twice = problems(declaration, "tag=elsewhere", "dataset_path=.")
-    assert twice == ["tag=elsewhere: dataset_id names the data already; keep one of them"]
+    assert twice == ["tag=elsewhere: dataset_id already names the data; keep one of the two"]
     assert problems(declaration, "tag=elsewhere", "steps=0") == ["steps=0: must be int >= 1"]
 
 
@@ -119,16 +119,19 @@ def test_all_problems_are_named_at_once(declaration: Declaration) -> None:
         (["command=trian"], "command=trian: toy has no such command (did you mean train?); it has train, convert, detect"),
         (["command=convert"], "target is required: what to reach"),
         (["command=convert", "target=x", "nproc_per_node=2"], "command=convert runs in one process"),
-        (["dataset_path=.", "config=smokey"], "config=smokey: neither a file nor one of configs/toy (did you mean smoke?)"),
-        (["dataset_path=.", "nnodes=2", "standalone=True"], "standalone=True means one machine, nnodes=2 several; write standalone=False"),
-        (["dataset_path=.", "nnodes=2", "requeue=3"], "requeue=3 is for runs on one machine, nnodes=2 means several"),
+        (
+            ["dataset_path=.", "config=smokey"],
+            "config=smokey: there is no such file, nor one of that name in configs/toy (did you mean smoke?)",
+        ),
+        (["dataset_path=.", "nnodes=2", "standalone=True"], "standalone=True and nnodes=2 cannot be combined; leave out standalone"),
+        (["dataset_path=.", "nnodes=2", "requeue=3"], "requeue=3 and nnodes=2 cannot be combined"),
         (["dataset_path=.", "requeue=-1"], "requeue=-1: must be at least 0"),
         (["dataset_path=.", "requeue=often"], "requeue=often: must be int"),
         (["command=convert", "target=x", "nnodes=2"], "command=convert runs in one process"),
-        (["command=detect", "target=x", "nnodes=2"], "command=detect starts its processes itself, on one machine"),
+        (["command=detect", "target=x", "nnodes=2"], "command=detect starts its own processes, on one machine"),
         (["dataset_path=.", "nproc_per_node=0"], "nproc_per_node=0: must be at least 1"),
         (["dataset_path=.", "standalone=2"], "standalone=2: must be bool"),
-        (["dataset_path=.", "steps=1,2"], "a sweep makes several runs"),
+        (["dataset_path=.", "steps=1,2"], "a sweep starts several runs"),
         (["dataset_path=.", "steps"], "'steps' cannot be read"),
         (["dataset_path=.", "+steps=1"], "without + or ~"),
         (["dataset_path=.", "steps=1", "steps=2"], "steps is given 2 times"),
@@ -138,7 +141,7 @@ def test_all_problems_are_named_at_once(declaration: Declaration) -> None:
         (["dataset_path=.", "OPTIM.LR=0.5"], "OPTIM.LR: there is no such key (did you mean optim.lr?)"),
         (["dataset_path=.", "nproc_per_node=True"], "nproc_per_node=True: must be int"),
         (["dataset_path=.", "seed=-1"], "seed=-1: must be at least 0"),
-        (["dataset_path=.", "tag=???"], "tag=???: it stands for a value that is missing"),
+        (["dataset_path=.", "tag=???"], "tag=???: this is OmegaConf's mark for a missing value"),
     ],
 )
 def test_each_mistake_has_its_words(declaration: Declaration, tokens: list[str], told: str) -> None:
@@ -168,7 +171,7 @@ def test_an_empty_value_is_the_default(declaration: Declaration) -> None:
 def test_no_interpolation_is_resolved(declaration: Declaration, monkeypatch: pytest.MonkeyPatch, key: str, text: str) -> None:
     monkeypatch.setenv("SECRET", "hidden")
     told = [problem for problem in problems(declaration, "dataset_path=.", f"{key}={text}") if problem.startswith(f"{key}=")]
-    assert [problem.partition(": ")[2].partition(",")[0] for problem in told] == ["${...} is not replaced here"]
+    assert [problem.partition(": ")[2].partition(",")[0] for problem in told] == ["${...} is not interpolated"]
     assert "hidden" not in "".join(told)
 
 
@@ -179,7 +182,7 @@ def test_nor_in_a_config_file(declaration: Declaration, text: str) -> None:
     config(declaration, text)
     (told,) = problems(declaration, "dataset_path=.", "config=smoke")
     assert told.startswith(f"smoke.yaml: {'optim.lr' if 'optim' in text else text.partition(':')[0]}=")
-    assert "${...} is not replaced here" in told
+    assert "${...} is not interpolated" in told
 
 
 def test_nothing_is_none_where_none_may_be(declaration: Declaration) -> None:
@@ -197,7 +200,7 @@ def test_the_name_of_a_config_may_have_its_root(declaration: Declaration, tmp_pa
         assert resolve(declaration, ["dataset_path=x", f"config={name}"]).settings.steps == steps
 
 
-def test_a_config_adds_to_the_defaults_and_an_argument_to_the_config(declaration: Declaration) -> None:
+def test_a_config_overrides_defaults_and_an_argument_overrides_the_config(declaration: Declaration) -> None:
     config(declaration, "optim: {lr: 1e-2}\nextra: {a: 1}\n")
     found = resolve(declaration, ["dataset_path=x", "config=smoke", "steps=3"]).settings
     assert found == Train(steps=3, optim=Optim(lr=1e-2, name="adamw"), extra={"a": 1})
@@ -219,7 +222,7 @@ def test_a_number_in_yaml_is_one_for_a_float(declaration: Declaration, number: s
 def test_a_key_that_stands_twice_is_named_with_its_lines(declaration: Declaration) -> None:
     config(declaration, "steps: 2\noptim:\n  lr: 1e-3\n  name: sgd\n  lr: 1e-2\nsteps: 3\n")
     (told,) = problems(declaration, "dataset_path=x", "config=smoke")
-    assert told == f"{declaration.configs}/smoke.yaml: lr is given 2 times, in lines 3, 5; steps is given 2 times, in lines 1, 6"
+    assert told == f"{declaration.configs}/smoke.yaml: lr is given 2 times, on lines 3, 5; steps is given 2 times, on lines 1, 6"
     config(declaration, "optim.lr: 1e-3\noptim: {lr: 1e-2}\n")
     (told,) = problems(declaration, "dataset_path=x", "config=smoke")
     assert told.endswith("smoke.yaml: optim.lr is given 2 times")
@@ -252,7 +255,7 @@ def test_expand_makes_the_product_of_sweeps() -> None:
         ["a=2", "b=x", "c=0"],
         ["a=2", "b=x", "c=1"],
     ]
-    with pytest.raises(ParameterError, match="an interval has no list of values"):
+    with pytest.raises(ParameterError, match="an interval cannot be expanded into runs"):
         expand(["a=interval(0,1)"])
 
 

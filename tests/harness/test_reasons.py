@@ -43,7 +43,7 @@ def test_it_is_read_back_after_the_agent_has_replaced_the_status(server: LocalSe
     assert found["hyperparams"]["properties"]["reason"]["value"] == TOLD  # where the web UI shows it
 
 
-def test_a_task_that_goes_on_does_not_keep_the_reason_of_its_last_end(server: LocalServer, task: str) -> None:
+def test_a_continued_task_does_not_keep_the_reason_of_its_last_end(server: LocalServer, task: str) -> None:
     say(server, task, TOLD)
     server.call("tasks.stopped", task=task)
     server.call("tasks.enqueue", task=task, queue_name="anew")

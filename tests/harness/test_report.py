@@ -51,7 +51,7 @@ def test_a_value_that_is_not_finite_is_a_gap_and_said_once(report: TerminalRepor
     assert set(report.gaps.series) == {"train/loss"}
 
 
-def test_a_list_for_tests_has_the_same_gaps_and_other_ranks_say_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_recorder_has_the_same_gaps_and_other_ranks_report_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     recorder, silent = Recorder(), Silent()
     diverge(recorder)
     diverge(silent)

@@ -18,7 +18,7 @@ import pytest
 from support.agent import INTERRUPTED, WORDS, ends
 from support.server import LocalServer
 
-from harness import data, requeue, sidecar, tracking
+from harness import data, remote_checkpoints, requeue, sidecar, tracking
 from harness.checkpoint import Checkpoints
 from harness.errors import CheckpointError, DataError, ServerError
 from harness.reasons import reason_of, tell
@@ -94,7 +94,7 @@ def test_after_so_many_times_it_stays_and_says_so(tasks: Tasks) -> None:
     assert not requeue.goes_back(found)
     tasks.put_back(task)
     found = tasks.look(task)
-    assert (found["status"], requeue.count(found), reason_of(found)) == ("stopped", 2, f"{TOLD}; requeued 2 times already")
+    assert (found["status"], requeue.count(found), reason_of(found)) == ("stopped", 2, f"{TOLD}; it has already been requeued 2 times")
 
 
 def test_two_who_do_it_count_once(tasks: Tasks) -> None:
@@ -148,7 +148,7 @@ def test_a_reset_and_a_clone_begin_anew(tasks: Tasks) -> None:
         ("", "", None, False),
     ],
 )
-def test_whose_end_it_was(reason: str, message: str, own: str | None, back: bool) -> None:
+def test_who_ended_the_run(reason: str, message: str, own: str | None, back: bool) -> None:
     properties = {"reason": {"value": own, "description": "of task a, started now"}} if own else {}
     stated = {
         "status_reason": reason,
@@ -191,7 +191,7 @@ class TestWhen:
 
         return settle
 
-    def test_a_run_that_its_agent_has_killed_was_seen_to_have_stopped(self, tasks: Tasks, after: Callable[..., str]) -> None:
+    def test_a_run_is_requeued_after_its_agent_saw_it_stopped_and_killed_it(self, tasks: Tasks, after: Callable[..., str]) -> None:
         task = tasks.started()
         tasks.stopped(task)
         assert after(task, TOLD) == f"requeued 1 of 1: {TOLD}"
@@ -200,7 +200,7 @@ class TestWhen:
         task = tasks.started()
         assert after(task, then=lambda: ends(tasks.server, task, INTERRUPTED)) == "requeued 1 of 1: user abort"
 
-    def test_a_run_that_ended_by_itself_leaves_its_agent_the_last_word(self, tasks: Tasks, after: Callable[..., str]) -> None:
+    def test_a_run_that_ends_by_itself_waits_for_its_agents_final_report(self, tasks: Tasks, after: Callable[..., str]) -> None:
         task = tasks.started()
         tasks.stopped(task)
         seen = []
@@ -236,15 +236,15 @@ class TestWhen:
         task = tasks.started()
         by_person = {"status_reason": "task was stopped by tasks.stop", "status_message": WORDS}
         told = after(task, then=lambda: tasks.server.call("tasks.stopped", task=task, **by_person))
-        assert (told, tasks.look(task)["status"]) == ("left alone: task was stopped by tasks.stop", "stopped")
+        assert (told, tasks.look(task)["status"]) == ("not requeued: task was stopped by tasks.stop", "stopped")
         tasks.server.call("tasks.stopped", task=task, **by_person)
-        assert after(task, TOLD) == "left alone: a person has stopped it"
+        assert after(task, TOLD) == "not requeued: a person has stopped the task"
 
     def test_what_failed_or_has_come_to_its_end_is_left_alone(self, tasks: Tasks, after: Callable[..., str]) -> None:
         task = tasks.started()
-        assert after(task, then=lambda: ends(tasks.server, task, 0)) == "left alone: it is completed"
+        assert after(task, then=lambda: ends(tasks.server, task, 0)) == "not requeued: the task is completed"
         task = tasks.started()
-        assert after(task, then=lambda: ends(tasks.server, task, 247)).startswith("left alone: a process was ended by SIGKILL")
+        assert after(task, then=lambda: ends(tasks.server, task, 247)).startswith("not requeued: a process was ended by SIGKILL")
         assert tasks.look(task)["status"] == "failed"
 
     def test_what_another_agent_runs_by_now_is_left_alone(self, tasks: Tasks, after: Callable[..., str]) -> None:
@@ -255,7 +255,7 @@ class TestWhen:
             tasks.put_back(task)
             tasks.take(task)
 
-        assert after(task, TOLD, GOODBYE, then=elsewhere) == "left alone: it is in_progress"
+        assert after(task, TOLD, GOODBYE, then=elsewhere) == "not requeued: the task is in_progress"
         assert requeue.count(tasks.look(task)) == 1
 
 
@@ -293,14 +293,14 @@ def test_it_goes_on_from_its_newest_checkpoint_wherever_that_is(
     model = SimpleNamespace(name="checkpoint-0", id="m", config_dict={"step": uploaded})
     sdk = SimpleNamespace(get_task=lambda task_id: SimpleNamespace(name="t", models={"output": [model] if uploaded else []}))
     monkeypatch.setitem(sys.modules, "clearml", SimpleNamespace(Task=sdk))
-    monkeypatch.setattr(tracking, "fetched", lambda model, folder: Path("uploaded"))
+    monkeypatch.setattr(remote_checkpoints, "fetched", lambda model, folder: Path("uploaded"))
     if here:
         Checkpoints(tmp_path / "checkpoints").save(here, lambda path: path.write_text("here"))
     found = tracking.Tracked.own_checkpoint(SimpleNamespace(id="abc"), tmp_path)  # type: ignore[arg-type]
     assert (found and {"uploaded": "uploaded"}.get(found.name, "here")) == expected
 
 
-def test_newer_checkpoints_that_cannot_be_had_are_no_reason_to_begin_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_newer_checkpoints_that_cannot_be_fetched_are_an_error_not_a_fresh_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = SimpleNamespace(name="checkpoint-0", id="m", config_dict={"step": 5}, url="http://nowhere", get_weights=lambda **_: None)
     sdk = SimpleNamespace(get_task=lambda task_id: SimpleNamespace(name="t", models={"output": [model]}))
     monkeypatch.setitem(sys.modules, "clearml", SimpleNamespace(Task=sdk))

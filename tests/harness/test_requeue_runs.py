@@ -37,7 +37,7 @@ def supervised(spot: Spot, name: str, home: Path) -> list[str]:
     return [sys.executable, "-m", "registry.agents.supervisor", name, *spot.argv]
 
 
-def test_three_machines_are_taken_away_and_nothing_is_seen_of_it_in_the_end(spot: Spot, tmp_path: Path) -> None:
+def test_a_run_whose_machine_is_lost_three_times_ends_with_the_same_result(spot: Spot, tmp_path: Path) -> None:
     """The run is told to end; then a plain clearml-agent; then an agent of ours. Each time another agent takes the same task."""
     with spot.agents("one", "two"):
         whole = spot.enqueue("whole", seed="3", steps="24", pause="0")
@@ -68,7 +68,7 @@ def test_three_machines_are_taken_away_and_nothing_is_seen_of_it_in_the_end(spot
     assert spot.curve(broken) == spot.curve(whole)
 
 
-def test_a_person_s_end_is_one_and_so_is_that_of_a_run_that_has_been_requeued_as_often_as_it_may(spot: Spot) -> None:
+def test_a_run_stopped_by_a_person_or_requeued_as_often_as_allowed_stays_stopped(spot: Spot) -> None:
     with spot.agents("five", "six") as agents:
         mine, spent = spot.enqueue("mine", steps="60", requeue="9"), spot.enqueue("spent", steps="60", requeue="1")
         spot.until(mine, 1, 1)
@@ -79,7 +79,7 @@ def test_a_person_s_end_is_one_and_so_is_that_of_a_run_that_has_been_requeued_as
         os.kill(spot.run_of(spent), signal.SIGTERM)
         found = spot.ended(spent, "stopped")
         wait_for(lambda: "requeued" in reason_of(spot.task(spent)))
-        assert reason_of(spot.task(spent)) == "stopped by SIGTERM; the last checkpoint is kept; requeued 1 time already"
+        assert reason_of(spot.task(spent)) == "stopped by SIGTERM; the last checkpoint is kept; it has already been requeued 1 time"
         wait_for(lambda: not spot.runs_of(spent) and not spot.runs_of(mine))
         spot.end(agents)
     assert [(spot.task(task)["status"], count(spot.task(task))) for task in (mine, spent)] == [("stopped", 0), ("stopped", 1)]

@@ -50,7 +50,7 @@ def folder_of(place: Path, command: str = "train") -> Path:
     return found
 
 
-def test_results_are_below_output_dir_and_the_way_to_a_server_is_told(script: Path, place: Path) -> None:
+def test_results_are_below_output_dir_and_the_message_says_how_to_use_a_server(script: Path, place: Path) -> None:
     code, out, err = run(script, place, "dataset_path=data", "config=smoke", "seed=7")
     assert (code, err) == (0, "")
     folder = folder_of(place)
@@ -73,7 +73,10 @@ def test_wrong_arguments_are_all_told_before_anything_starts(script: Path, place
     [
         (["dataset_path=nowhere"], "dataset_path=nowhere: there is no such folder"),
         (["dataset_path=data", "resume=nowhere"], "nowhere does not exist; name a checkpoint file, a run's folder or a task ID"),
-        (["dataset_path=data", "init_from=data"], "no whole checkpoint (step=*.ckpt with its .json) in data, which holds numbers.txt"),
+        (
+            ["dataset_path=data", "init_from=data"],
+            "no complete checkpoint (step=*.ckpt with its .json) in data, which contains numbers.txt",
+        ),
     ],
 )
 def test_missing_data_or_checkpoint_is_told(script: Path, place: Path, tokens: list[str], told: str) -> None:

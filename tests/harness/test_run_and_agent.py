@@ -94,7 +94,7 @@ def test_a_run_that_waits_for_its_data_ends_with_its_agent_too(toy: Toy, start: 
     awaited = toy.remote(command="make")  # in progress for ever: nobody runs it
     task = toy.remote(dataset_id=f"task:{awaited}")
     agent = start("clearml-agent", toy.command(), env=toy.environment | {"CLEARML_TASK_ID": task}, cwd=toy.folder)
-    wait_for(lambda: "waiting for the task toy remote" in log_of(tmp_path))
+    wait_for(lambda: "waiting for task toy remote" in log_of(tmp_path))
     agent.kill()
     wait_for(lambda: toy.task(task)["status"] == "stopped", 30)
     assert reason_of(toy.task(task)) == "its agent is gone before the first step"
@@ -157,7 +157,7 @@ class TestDescent:
         assert len(links) == 3
         assert (links[0].partition(":")[0], links[-1].partition(":")[2]) == (own, str(agent.pid))
 
-    def test_who_started_an_agent_does_not_count_though_it_is_another_s_agent(self, start: Start, tmp_path: Path) -> None:
+    def test_the_process_that_started_an_agent_is_not_watched(self, start: Start, tmp_path: Path) -> None:
         inner = tmp_path / "inner" / "clearml-agent"
         inner.parent.mkdir()
         inner.write_text("import subprocess, sys; subprocess.run(sys.argv[2:])")

@@ -18,8 +18,8 @@ from harness.checkpoint import Checkpoints
 from harness.data import check_stored, materialise
 from harness.errors import CheckpointError, DataError, StoreError
 from harness.files import sha256
-from harness.storage import place
-from harness.tracking import checkpoint_of
+from harness.remote_checkpoints import checkpoint_of
+from harness.storage import locate
 
 pytestmark = pytest.mark.filterwarnings("ignore::pyparsing.warnings.PyparsingDeprecationWarning")  # of the SDK's
 BIG = os.urandom(1_000_000)
@@ -84,13 +84,13 @@ class TestDataset:
 
     def test_an_object_whose_name_leaves_the_folder_is_refused(self, store: Store, tmp_path: Path) -> None:
         bucket = store.bucket(**{"evil/../../escaped.txt": b"x"})
-        with pytest.raises(DataError, match="would leave its folder"):
+        with pytest.raises(DataError, match="would lead out of its folder"):
             materialise(f"s3://{bucket}/evil", None)
         assert not list(tmp_path.rglob("escaped.txt"))
 
     def test_objects_whose_names_are_one_file_s_are_refused(self, store: Store) -> None:
         bucket = store.bucket(**{"two/a/b.txt": b"1", "two/a//b.txt": b"2"})
-        with pytest.raises(DataError, match=r"the objects 'a/+b.txt' and 'a/+b.txt' would be one file"):
+        with pytest.raises(DataError, match=r"the objects 'a/+b.txt' and 'a/+b.txt' would be the same file"):
             materialise(f"s3://{bucket}/two", None)
 
     def test_a_file_that_was_changed_in_the_cache_is_fetched_again(self, bucket: str) -> None:
@@ -98,17 +98,17 @@ class TestDataset:
         (folder / "a.txt").write_text("x")
         assert texts(materialise(f"s3://{bucket}/pairs", None).folder) == {"a.txt": "a", "sub/b.txt": "bb"}
 
-    def test_objects_that_change_while_they_are_fetched_are_no_dataset(
+    def test_objects_that_change_while_being_fetched_are_refused(
         self, store: Store, bucket: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
-        source, fetch = f"s3://{bucket}/pairs", s3.Place.fetch
+        source, fetch = f"s3://{bucket}/pairs", s3.Location.fetch
 
-        def late(place: s3.Place, target: Path, size: int) -> None:
-            fetch(place, target, size)
+        def late(location: s3.Location, target: Path, size: int) -> None:
+            fetch(location, target, size)
             store.put(f"{source}/a.txt", b"b")  # of the same size as what was listed
 
-        monkeypatch.setattr(s3.Place, "fetch", late)
-        with pytest.raises(DataError, match="changed while it was being fetched"):
+        monkeypatch.setattr(s3.Location, "fetch", late)
+        with pytest.raises(DataError, match="it changed while it was being fetched"):
             materialise(source, None)
         assert not list(tmp_path.rglob("a.txt"))
 
@@ -119,7 +119,7 @@ class TestDataset:
 
     def test_nothing_is_kept_of_what_never_arrives_whole(self, bucket: str, line: Line, tmp_path: Path) -> None:
         line.cuts, line.after = 100, CUT
-        with pytest.raises(StoreError, match=rf"s3://{bucket}/big: the connection to {line.url} broke, also when tried again"):
+        with pytest.raises(StoreError, match=rf"s3://{bucket}/big: the connection to {line.url} broke repeatedly"):
             materialise(f"s3://{bucket}", None)
         assert 1 < line.broken < 10
         assert [path for path in tmp_path.rglob("*") if path.is_file() and path.suffix != ".lock"] == []
@@ -127,7 +127,7 @@ class TestDataset:
 
 class TestParts:
     def part(self, bucket: str, key: str, start: int, size: int) -> bytes:
-        found = place(f"s3://{bucket}/{key}")
+        found = locate(f"s3://{bucket}/{key}")
         return found.read(start, size, found.entry()["ETag"])
 
     def test_a_part_is_read_without_the_rest(self, bucket: str) -> None:
@@ -136,21 +136,21 @@ class TestParts:
         assert self.part(bucket, "big", 7, 0) == b""
 
     def test_a_connection_that_breaks_off_is_made_again(self, bucket: str, line: Line) -> None:
-        found = place(f"s3://{bucket}/big")
+        found = locate(f"s3://{bucket}/big")
         etag = found.entry()["ETag"]
         line.cuts, line.after = 2, CUT
         assert found.read(0, len(BIG), etag) == BIG
         assert line.broken == 2
         line.cuts, line.broken = 100, 0
-        with pytest.raises(StoreError, match="broke, also when tried again"):
+        with pytest.raises(StoreError, match="broke repeatedly"):
             found.read(0, len(BIG), etag)
         assert 1 < line.broken < 10
 
-    def test_an_object_that_was_changed_is_told_from_the_one_that_was_listed(self, store: Store, bucket: str) -> None:
-        found = place(f"s3://{bucket}/big")
+    def test_an_object_that_changed_since_it_was_listed_is_recognised(self, store: Store, bucket: str) -> None:
+        found = locate(f"s3://{bucket}/big")
         etag = found.entry()["ETag"]
         store.put(f"s3://{bucket}/big", BIG[:10])
-        with pytest.raises(StoreError, match="it was changed while it was being read"):
+        with pytest.raises(StoreError, match="it changed while it was being read"):
             found.read(0, 5, etag)
 
 
@@ -164,9 +164,9 @@ class TestWhatIsTold:
     def told(self, uri: str) -> str:
         """The one message that both ways of use agree on."""
         with pytest.raises(StoreError) as writing:
-            place(uri).check_writable()
+            locate(uri).check_writable()
         with pytest.raises(StoreError) as reading:
-            place(uri).objects()
+            locate(uri).objects()
         assert str(reading.value) == str(writing.value)
         return str(reading.value)
 
@@ -175,7 +175,7 @@ class TestWhatIsTold:
         for name, value in store.environment(user=user).items():
             monkeypatch.setenv(name, value)
         assert self.told(f"s3://{bucket}/x") == (
-            f"s3://{bucket}/x: {store.url} refuses the keys (SignatureDoesNotMatch); right ones belong in sdk.aws.s3 of clearml.conf, "
+            f"s3://{bucket}/x: {store.url} refuses the keys (SignatureDoesNotMatch); set valid ones in sdk.aws.s3 of clearml.conf, "
             "or in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         )
 
@@ -191,7 +191,7 @@ class TestWhatIsTold:
         assert "there are no keys for http://" in self.told(f"s3://{bucket}/x")
 
     def test_a_missing_bucket(self, store: Store) -> None:
-        told = f"s3://nowhere/x: there is no bucket 'nowhere' at {store.url}; make it, or name one that is there"
+        told = f"s3://nowhere/x: there is no bucket 'nowhere' at {store.url}; create it, or name an existing one"
         assert self.told("s3://nowhere/x") == told
 
     def test_a_store_that_is_not_there(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -206,17 +206,17 @@ class TestWhatIsTold:
 
     def test_a_store_without_https(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("AWS_ENDPOINT_URL")
-        assert "does not speak https; for http set AWS_ENDPOINT_URL to http://host:port" in self.told(f"s3://{store.host}/bucket/x")
+        assert "does not support https; to use http, set AWS_ENDPOINT_URL to http://host:port" in self.told(f"s3://{store.host}/bucket/x")
 
     @pytest.mark.parametrize("uri", ["s3://", "s3:///x", "s3://host:9000", "s3://host:99999/bucket"])
     def test_an_address_that_names_no_bucket(self, uri: str) -> None:
         with pytest.raises(StoreError, match="write s3://bucket/prefix, or s3://host:port/bucket/prefix"):
-            place(uri)
+            locate(uri)
 
     def test_a_place_that_can_be_written_to_is_left_as_it_was(self, store: Store) -> None:
         bucket = store.bucket()
         for uri in (f"s3://{bucket}", f"s3://{bucket}/deep/prefix/"):
-            place(uri).check_writable()
+            locate(uri).check_writable()
         assert store.keys(bucket) == []
 
 
@@ -229,14 +229,12 @@ class TestKeys:
         from clearml.storage.helper import StorageHelper
 
         monkeypatch.setattr(storage, "section", lambda: settings)
-        ours = place(uri).client
+        ours = locate(uri).client
         storage.share()
         monkeypatch.setattr(StorageHelper, "_s3_configurations", S3BucketConfigurations.from_config(settings))
-        theirs = StorageHelper.get(uri, __force_create=True)._container.resource.meta.client
-        found = [
-            (client.meta.endpoint_url, client._request_signer._credentials.access_key, client._request_signer._credentials.secret_key)
-            for client in (ours, theirs)
-        ]
+        theirs = StorageHelper.get(uri, __force_create=True)._container.resource.meta.client  # noqa: SLF001  the SDK hands it to nobody
+        keys = [client._request_signer._credentials for client in (ours, theirs)]  # noqa: SLF001  nor does boto3 its keys
+        found = [(client.meta.endpoint_url, key.access_key, key.secret_key) for client, key in zip((ours, theirs), keys, strict=True)]
         assert found[0] == found[1]
         return found[0]
 
@@ -267,22 +265,22 @@ class TestKeys:
     def test_a_profile_that_is_not_there_is_told(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("AWS_PROFILE", "nobody")
         with pytest.raises(StoreError, match=r"nobody.*AWS_PROFILE must be one of"):
-            place("s3://bucket/x").objects()
+            locate("s3://bucket/x").objects()
 
     def test_look_alikes_get_no_checksums_that_they_may_not_know(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        assert place("s3://bucket/x").client.meta.config.request_checksum_calculation == "when_required"
+        assert locate("s3://bucket/x").client.meta.config.request_checksum_calculation == "when_required"
         for name in (*storage.CHECKSUMS, "AWS_ENDPOINT_URL"):
             monkeypatch.delenv(name)
-        assert place("s3://bucket/x").client.meta.config.request_checksum_calculation == "when_supported"
+        assert locate("s3://bucket/x").client.meta.config.request_checksum_calculation == "when_supported"
 
     def test_no_secret_is_shown(self, store: Store) -> None:
-        assert store.owner[1] not in repr(place("s3://bucket/x"))
+        assert store.owner[1] not in repr(locate("s3://bucket/x"))
 
 
 class TestUpload:
     def upload(self, bucket: str, path: Path, content: bytes) -> None:
         path.write_bytes(content)
-        place(f"s3://{bucket}/model").upload(path, sha256(path))
+        locate(f"s3://{bucket}/model").upload(path, sha256(path))
 
     def test_a_connection_that_breaks_off_is_made_again(self, store: Store, bucket: str, line: Line, tmp_path: Path) -> None:
         line.cuts, line.after = 2, CUT
@@ -293,29 +291,29 @@ class TestUpload:
     def test_what_was_there_stays_until_the_new_is_whole(self, store: Store, bucket: str, line: Line, tmp_path: Path) -> None:
         self.upload(bucket, tmp_path / "model", b"old")
         line.cuts, line.after = 100, CUT
-        with pytest.raises(StoreError, match=f"the connection to {line.url} broke, also when tried again"):
+        with pytest.raises(StoreError, match=f"the connection to {line.url} broke repeatedly"):
             self.upload(bucket, tmp_path / "model", BIG)
         assert 1 < line.broken < 10
         assert store.get(f"s3://{bucket}/model") == b"old"
 
     def test_several_parts_make_one_object(self, store: Store, bucket: str, tmp_path: Path) -> None:
         self.upload(bucket, tmp_path / "model", BIG * 12)
-        place(f"s3://{bucket}/model").download(tmp_path / "again")
+        locate(f"s3://{bucket}/model").download(tmp_path / "again")
         assert (tmp_path / "again").read_bytes() == BIG * 12
 
 
 class TestDownload:
     def test_an_object_is_checked_against_the_sha256_that_it_was_stored_with(self, bucket: str, tmp_path: Path) -> None:
         (tmp_path / "model").write_bytes(b"weights")
-        found = place(f"s3://{bucket}/model")
+        found = locate(f"s3://{bucket}/model")
         found.upload(tmp_path / "model", "0" * 64)
-        with pytest.raises(StoreError, match="differs from the SHA-256"):
+        with pytest.raises(StoreError, match="does not match the SHA-256"):
             found.download(tmp_path / "fetched")
         assert not (tmp_path / "fetched").exists()
 
     def test_a_missing_object_is_told(self, store: Store, bucket: str, tmp_path: Path) -> None:
         with pytest.raises(StoreError, match=f"s3://{bucket}/nothing: there is no such object at {store.url}"):
-            place(f"s3://{bucket}/nothing").download(tmp_path / "fetched")
+            locate(f"s3://{bucket}/nothing").download(tmp_path / "fetched")
 
 
 class TestPublishedDataset:
@@ -347,7 +345,7 @@ class Trained:
             path = Checkpoints(folder).save(step, lambda path, step=step: path.write_text(f"weights {step}"))
             uri = f"s3://{bucket}/models/checkpoint-{slot}.ckpt"
             manifest = {"file": path.name, "step": step, "sha256": sha256(path)}
-            place(uri).upload(path, manifest["sha256"])
+            locate(uri).upload(path, manifest["sha256"])
             self.models["output"].append(SimpleNamespace(name=f"checkpoint-{slot}", url=uri, config_dict=manifest))
 
 
@@ -364,7 +362,9 @@ class TestCheckpointOfATask:
         found = checkpoint_of(trained.id, tmp_path / "resumed")
         assert (found.name, found.read_text()) == ("resumed-step=00000005.ckpt", "weights 5")
 
-    @pytest.mark.parametrize(("damage", "told"), [("torn", "differs from its manifest's SHA-256"), ("missing", "there is no such object")])
+    @pytest.mark.parametrize(
+        ("damage", "told"), [("torn", "does not match the SHA-256 in its manifest"), ("missing", "there is no such object")]
+    )
     def test_a_damaged_one_is_passed_over_with_a_warning(
         self, trained: Trained, damage: str, told: str, store: Store, bucket: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -374,7 +374,7 @@ class TestCheckpointOfATask:
             store.client.delete_object(Bucket=bucket, Key="models/checkpoint-0.ckpt")
         assert checkpoint_of(trained.id, tmp_path / "resumed").read_text() == "weights 4"
         (warning,) = caplog.messages
-        assert f"model checkpoint-0 of task {trained.id} is passed over" in warning
+        assert f"skipping model checkpoint-0 of task {trained.id}" in warning
         assert told in warning
         assert [path.name for path in (tmp_path / "resumed").iterdir()] == ["resumed-step=00000004.ckpt"]
 
@@ -382,5 +382,5 @@ class TestCheckpointOfATask:
         monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
         with pytest.raises(CheckpointError) as error:
             checkpoint_of(trained.id, tmp_path / "resumed")
-        for expected in ("has no whole checkpoint", "checkpoint-0: s3://", "checkpoint-1: s3://", "does not answer"):
+        for expected in ("has no complete checkpoint", "checkpoint-0: s3://", "checkpoint-1: s3://", "does not answer"):
             assert expected in str(error.value)

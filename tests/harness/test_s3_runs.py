@@ -91,7 +91,7 @@ def line(store: Store) -> Iterator[Line]:
     line.close()
 
 
-def test_clearml_conf_alone_says_where_results_go_and_with_which_keys(toy: Toy, store: Store, line: Line, tmp_path: Path) -> None:
+def test_clearml_conf_alone_can_set_the_store_for_results_and_its_keys(toy: Toy, store: Store, line: Line, tmp_path: Path) -> None:
     """And published data come from there, over a line that breaks off now and then; if it always does, that is told."""
     key, secret = store.owner
     uri = f"s3://{line.host}/{store.bucket()}/results"
@@ -130,7 +130,7 @@ def test_a_store_that_cannot_be_written_to_fails_the_task_before_any_work(toy: T
     uri = "s3://results/x"
     identity = toy.remote(uri, dataset_id="task:" + uuid.uuid4().hex)  # the data, which are not there either, are not yet looked for
     code, out, task = toy.run(CLEARML_TASK_ID=identity, **store.environment(user=(store.owner[0], "wrong")))
-    message = f"output_uri={uri}: {store.url} refuses the keys (SignatureDoesNotMatch); right ones belong in sdk.aws.s3"
+    message = f"output_uri={uri}: {store.url} refuses the keys (SignatureDoesNotMatch); set valid ones in sdk.aws.s3"
     assert (code, task["status"]) == (2, "failed")
     assert reason_of(task).startswith(message)
     assert out.count(f"error: {message}") == 1
@@ -138,7 +138,7 @@ def test_a_store_that_cannot_be_written_to_fails_the_task_before_any_work(toy: T
 
 def test_by_hand_it_stands_in_the_log_as_well(toy: Toy, store: Store) -> None:
     code, _, task = toy.run("dataset_path=data", **store.environment(), CLEARML_DEFAULT_OUTPUT_URI="s3://nowhere/x")
-    message = f"output_uri=s3://nowhere/x: there is no bucket 'nowhere' at {store.url}; make it, or name one that is there"
+    message = f"output_uri=s3://nowhere/x: there is no bucket 'nowhere' at {store.url}; create it, or name an existing one"
     assert (code, task["status"], task["status_reason"]) == (2, "failed", message)
     assert toy.log(task["id"]).count(message) == 1
 

@@ -95,9 +95,9 @@ def test_a_run_goes_on_from_the_checkpoint_that_is_left(toy: Toy) -> None:
     ("arguments", "told"),
     [
         ({"dataset_id": "f" * 32}, "there is no finished dataset with this ID"),
-        ({"dataset_id": "no-such-name"}, "no finished dataset has this ID or name"),
+        ({"dataset_id": "no-such-name"}, "there is no finished dataset with this ID or name"),
         ({"dataset_id": "task:" + "f" * 32}, "there is no such task on the server"),
-        ({"dataset_path": "data", "resume": "f" * 32}, "neither a file nor a folder nor a task on the server"),
+        ({"dataset_path": "data", "resume": "f" * 32}, "there is no such file, folder or task on the server"),
     ],
 )
 def test_missing_inputs_fail_the_task_with_their_name(toy: Toy, arguments: dict[str, str], told: str) -> None:
@@ -128,7 +128,7 @@ def test_a_run_that_waits_for_its_data_can_be_stopped(toy: Toy) -> None:
     awaited = toy.remote(command="make")  # in progress for ever: nobody runs it
     process = toy.start(f"dataset_id=task:{awaited}")
     assert process.stdout is not None
-    assert any("waiting for the task toy remote" in line for line in process.stdout)
+    assert any("waiting for task toy remote" in line for line in process.stdout)
     process.send_signal(signal.SIGTERM)
     out, _ = process.communicate(timeout=60)
     told = "stopped by SIGTERM before the first step"

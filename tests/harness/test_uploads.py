@@ -13,8 +13,8 @@ from support.events import wait_for
 
 from harness.checkpoint import Checkpoints
 from harness.errors import StoreError
+from harness.remote_checkpoints import UploadedCheckpoints
 from harness.report import ClearMLReport
-from harness.tracking import UploadedCheckpoints
 
 pytestmark = pytest.mark.filterwarnings("ignore::pyparsing.warnings.PyparsingDeprecationWarning")  # of the SDK's
 TASK = SimpleNamespace(
@@ -87,7 +87,7 @@ def test_a_task_that_ran_before_keeps_its_newest_to_the_last(uploads: UploadedCh
     assert Model.stored == [("checkpoint-1", "4"), ("checkpoint-0", "5")]
 
 
-def test_a_failed_upload_is_told_and_leaves_the_newest_that_is_whole(
+def test_a_failed_upload_is_reported_and_keeps_the_newest_complete_checkpoint(
     uploads: UploadedCheckpoints, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     Model.open.set()

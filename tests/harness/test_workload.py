@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import ParameterError, WorkloadError
+from harness.errors import HarnessError, ParameterError, WorkloadError
 from harness.params import RESERVED, describe, resolve, settings_class
 from harness.workload import Declaration, load
 
@@ -63,7 +63,7 @@ metrics: {man: loss/val, main: success, lower: [loss/val], higher: {loss/val: 1}
     ("metrics", "told"),
     [
         ("success/mean", "metrics is 'success/mean'; must be a mapping with main, lower, higher"),
-        ("{lower: [a/b, c/d], higher: c/d}", "metrics: c/d: both lower and higher"),
+        ("{lower: [a/b, c/d], higher: c/d}", "metrics: c/d cannot be both lower and higher"),
     ],
 )
 def test_metrics_that_contradict_are_refused(tmp_path: Path, metrics: str, told: str) -> None:
@@ -101,7 +101,7 @@ class TestOurWorkloads:
             for command in workload.commands:
                 try:
                     resolve(workload, [f"command={command}", f"config={name}", *[f"{key}=x" for key in workload.datasets]])
-                except Exception as error:
+                except HarnessError as error:
                     errors.append(error)
             assert len(errors) < len(workload.commands), errors
 

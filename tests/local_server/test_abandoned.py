@@ -53,7 +53,7 @@ class TestAbandoned:
         site.wait(40)
         assert site.task(task)["status_reason"] == "worker machine:0 is gone: no report for 100 s"
 
-    def test_an_agent_of_the_same_name_that_does_not_run_it_is_no_sign_of_life(self, site: Site, queue: str) -> None:
+    def test_an_agent_with_the_same_name_that_does_not_run_the_task_is_not_a_sign_of_life(self, site: Site, queue: str) -> None:
         task, agent = site.queued(queue), site.agent("machine:0", queue)
         assert agent.take() == task
         assert agent.start(task)
@@ -61,7 +61,7 @@ class TestAbandoned:
         for _ in range(12):
             site.wait(10)
             started_anew.report()
-        assert site.task(task)["status_reason"] == "worker machine:0 does not run it any more"
+        assert site.task(task)["status_reason"] == "worker machine:0 no longer runs it"
 
     def test_pings_of_the_agent_count_as_its_reports(self, site: Site, queue: str) -> None:
         """It sends them every minute; how often it reports can be set (CLEARML_AGENT_STATUS_REPORT_FREQ_SEC)."""
@@ -96,7 +96,7 @@ class TestAbandoned:
         assert site.ask("tasks.stop", task=task)[0] == 200
         assert site.status(task) == "stopped"
 
-    def test_a_wish_to_stop_that_its_agent_has_not_lived_to_hear_is_fulfilled(self, site: Site, queue: str) -> None:
+    def test_a_stop_request_is_carried_out_if_the_agent_dies_before_it_reads_it(self, site: Site, queue: str) -> None:
         task, agent = site.queued(queue), site.agent("machine:0", queue)
         assert agent.take() == task
         assert agent.start(task)
@@ -105,7 +105,7 @@ class TestAbandoned:
         site.wait(120)
         assert site.status(task) == "stopped"
 
-    def test_what_runs_without_a_worker_may_be_silent_for_half_an_hour(self, site: Site) -> None:
+    def test_a_task_without_a_worker_may_be_unresponsive_for_half_an_hour(self, site: Site) -> None:
         run = site.login(agent=False)
         task = site.ask("tasks.create", name="some task", type="training")[1]["id"]
         assert run("tasks.started", task=task)[0] == 200
@@ -145,7 +145,7 @@ class TestAbandoned:
         site.wait(120)
         assert site.status(task) == "completed"
 
-    def test_a_late_report_of_an_ended_task_makes_its_agent_none_of_a_person_who_goes_on_with_it(self, site: Site, queue: str) -> None:
+    def test_a_late_report_of_an_ended_task_does_not_make_a_person_who_continues_it_an_agent(self, site: Site, queue: str) -> None:
         task, agent, person = site.queued(queue), site.agent("machine:0", queue), site.login(agent=False)
         assert agent.work() == task
         agent.report(task)

@@ -76,13 +76,13 @@ def submit(server: LocalServer, environment: dict[str, str], repository: Path, n
     return found[1]
 
 
-def task_of(server: LocalServer, id: str) -> dict[str, Any]:
-    task: dict[str, Any] = server.call("tasks.get_by_id", task=id)["task"]
+def task_of(server: LocalServer, identity: str) -> dict[str, Any]:
+    task: dict[str, Any] = server.call("tasks.get_by_id", task=identity)["task"]
     return task
 
 
-def log_of(server: LocalServer, id: str) -> str:
-    return "".join(event["msg"] for event in server.call("events.get_task_log", task=id, batch_size=1000, order="asc")["events"])
+def log_of(server: LocalServer, identity: str) -> str:
+    return "".join(event["msg"] for event in server.call("events.get_task_log", task=identity, batch_size=1000, order="asc")["events"])
 
 
 def test_clearml_task_from_a_local_repository(server: LocalServer, environment: dict[str, str], repository: Path) -> None:
@@ -155,9 +155,9 @@ def test_two_agents_run_what_waits(server: LocalServer, environment: dict[str, s
     wait_for(lambda: "my arguments" in log_of(server, aborted), 150)
     server.call("tasks.stop", task=aborted)
     wait_for(lambda: task_of(server, aborted)["status"] == "stopped", 60)
-    wait_for(lambda: all(task_of(server, id)["status"] in ("completed", "failed") for id in ids.values()), 150)
+    wait_for(lambda: all(task_of(server, identity)["status"] in ("completed", "failed") for identity in ids.values()), 150)
 
-    seen = {name: task_of(server, id) for name, id in ids.items()}
+    seen = {name: task_of(server, identity) for name, identity in ids.items()}
     statuses = {name: task["status"] for name, task in seen.items()}
     assert statuses == {"success": "completed", "failure": "failed", "another": "completed"}, log_of(server, ids["another"])
     assert "exit code 3" in seen["failure"]["status_reason"]

@@ -58,10 +58,10 @@ def test_a_name_stands_in_the_table_once() -> None:
 @pytest.mark.parametrize("endpoint", KNOWN, ids=lambda endpoint: endpoint.name)
 def test_a_handlers_signature_is_the_sdks_schema(endpoint: Endpoint) -> None:
     schema = NEWEST[endpoint.name].request
-    parameters = [each for each in endpoint.parameters if each.kind is not each.VAR_KEYWORD and each.name != CALLER]
-    assert {each.name for each in parameters} - BEYOND.get(endpoint.name, set()) <= set(schema.get("properties", {}))
+    parameters = {name: each for name, each in endpoint.parameters.items() if each.kind is not each.VAR_KEYWORD and name != CALLER}
+    assert {*parameters} - BEYOND.get(endpoint.name, set()) <= set(schema.get("properties", {}))
     # A handler asks for no more than the schema does: a valid request is never refused as incomplete.
-    required = {each.name for each in parameters if each.default is each.empty}
+    required = {name for name, each in parameters.items() if each.default is each.empty}
     assert required <= set(schema.get("required", []))
 
 

@@ -190,11 +190,11 @@ def test_changes_that_wait_are_committed_together_and_refused_alone(tmp_path: Pa
     problems = [future.exception(10) for future in waiting]
     assert [str(problem) for problem in problems if problem] == ["not this one"]
     rows = store.read(lambda db: db.execute("SELECT id FROM queue ORDER BY id").fetchall()).result(10)
-    assert [int(id) for (id,) in rows] == [0, 1, 2, 4, 5]
+    assert [int(number) for (number,) in rows] == [0, 1, 2, 4, 5]
     store.close()
 
 
-def test_what_sqlite_refuses_in_one_change_is_no_fault_of_those_committed_with_it(tmp_path: Path) -> None:
+def test_a_change_refused_by_sqlite_does_not_affect_others_in_the_same_commit(tmp_path: Path) -> None:
     """A function of ours that fails inside a statement is an OperationalError, as a full disk is."""
     store = Store(tmp_path / "server.db")
     begun, go_on = threading.Event(), threading.Event()

@@ -33,7 +33,7 @@ FIELDS = """
 """
 NAMES = FIELDS.split()
 PLAIN = (str, int, float, bool)
-MORE = {"tasks.create": tasks.FIELDS, "tasks.edit": tasks.FIELDS, "models.create": models._FIELDS, "models.edit": models._FIELDS}
+MORE = {"tasks.create": tasks.FIELDS, "tasks.edit": tasks.FIELDS, "models.create": models.FIELDS, "models.edit": models.FIELDS}
 RAW = [
     *(b"", b"{", b"[]", b"null", b"1", b'"x"', b"\xff\xfe", b'{"a": "\xff"}', b'{"a": "\\ud800"}', b"[" * 10_000, b'{"a":' * 5000),
     *(b"\0", b'{"name": NaN}', b'{"name": -Infinity, "type": 1e400}', b'{"a": 1, "a": [2]}', b"\xef\xbb\xbf{}"),

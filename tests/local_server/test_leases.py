@@ -255,4 +255,4 @@ def test_of_24_frozen_and_killed_agents_none_loses_a_task_and_none_shares_one(ow
     assert {task["id"] for task in found if task["status"] == "completed"} <= set(ran)
     reasons = [task["status_reason"] for task in found if task["status"] == "stopped"]
     assert all(re.match(r"worker (machine:\d+|survivor:0) ", reason) for reason in reasons)
-    assert "queued again" in server.log.read_text(), "no kill came between the hand-out and the start"
+    assert "returned to its queue" in server.log.read_text(), "no kill came between the hand-out and the start"

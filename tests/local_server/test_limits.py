@@ -54,15 +54,15 @@ def test_what_would_take_the_memory_is_refused_and_does_not(own_server: OwnServe
     before = peak(server)
     answer = post(server, endpoint, body)
     assert answer.status_code == 413
-    assert f"over {MOST_VALUES:,}" in message(answer)
+    assert f"more than {MOST_VALUES:,}" in message(answer)
     assert peak(server) - before < 400
 
 
 @pytest.mark.parametrize(("endpoint", "limit"), [("tasks.create", 16 * MIB), ("events.add", 64 * MIB), ("events.add_batch", 128 * MIB)])
-def test_a_body_over_its_end_points_limit_is_told_the_limit(server: LocalServer, endpoint: str, limit: int) -> None:
+def test_a_body_over_its_endpoints_limit_is_refused_naming_the_limit(server: LocalServer, endpoint: str, limit: int) -> None:
     answer = post(server, endpoint, b'{"name": "' + b"x" * limit + b'"}')
     assert (answer.status_code, answer.json()["meta"]["result_code"]) == (413, 413)
-    assert f"{limit // MIB} MiB, the most that {endpoint} takes" in message(answer)
+    assert f"{limit // MIB} MiB, the limit of {endpoint}" in message(answer)
 
 
 @pytest.mark.parametrize("field", ["hyperparams", "unknown"])
@@ -71,7 +71,7 @@ def test_nesting_is_limited(server: LocalServer, field: str) -> None:
     for depth in (DEEPEST, 5000, 10**6):
         answer = post(server, "tasks.create", deep % (field, '{"a":' * depth + "1" + "}" * depth))
         assert answer.status_code == 400
-    assert "100 deep" in message(post(server, "tasks.create", deep % ("x", "[" * DEEPEST + "]" * DEEPEST)))
+    assert "more than 100 levels deep" in message(post(server, "tasks.create", deep % ("x", "[" * DEEPEST + "]" * DEEPEST)))
 
 
 def test_an_integer_beyond_64_bits_is_refused_and_the_largest_kept(server: LocalServer) -> None:
@@ -84,7 +84,7 @@ def test_an_integer_beyond_64_bits_is_refused_and_the_largest_kept(server: Local
             assert server.call("tasks.get_by_id", task=answer.json()["data"]["id"])["task"]["runtime"]["n"] == number
 
 
-def test_output_that_is_no_utf_8_does_not_cost_its_batch(server: LocalServer, new_task: NewTask) -> None:
+def test_output_that_is_not_utf_8_does_not_lose_its_batch(server: LocalServer, new_task: NewTask) -> None:
     """Python's clients send half a surrogate pair for it. What looks like one and is none stays."""
     task = new_task()
     lines = ["caf\udce9", "😀", r"C:\udata", "\ud83d", "fine"]
@@ -204,7 +204,7 @@ def test_a_sender_that_goes_away_in_the_middle_leaves_no_traceback(own_server: O
     assert server.log.read_text() == ""
 
 
-def test_an_answer_that_would_take_the_memory_is_refused_with_what_to_do(own_server: OwnServer) -> None:
+def test_a_response_that_would_exhaust_memory_is_refused_with_a_remedy(own_server: OwnServer) -> None:
     server = own_server()
     task = server.call("tasks.create", name="some task", type="training")["id"]
     doc = json.dumps(log_line(task, "x" * MIB, 0))
@@ -212,7 +212,7 @@ def test_an_answer_that_would_take_the_memory_is_refused_with_what_to_do(own_ser
     written(server, sql, ((task, index, doc) for index in range(257)))
     answer = server.ask("events.get_task_log", task=task, batch_size=1000)
     assert answer.status_code == 400
-    assert "over 256 MiB; ask for less of it: by batch_size" in message(answer)
+    assert "exceed 256 MiB; request less, by batch_size" in message(answer)
     assert len(server.call("events.get_task_log", task=task, batch_size=2)["events"]) == 2
 
 
@@ -224,7 +224,7 @@ def test_the_ids_of_thousands_of_tasks_come_at_once(own_server: OwnServer) -> No
     with closing(sqlite3.connect(server.data / "server.db")) as db:
         (doc,) = db.execute("SELECT doc FROM task").fetchone()
     ids = [f"{index:032x}" for index in range(3000)]
-    written(server, "INSERT INTO task VALUES (?, ?)", ((id, doc.replace(task, id)) for id in ids))
+    written(server, "INSERT INTO task VALUES (?, ?)", ((copy, doc.replace(task, copy)) for copy in ids))
     started = time.monotonic()
     found = server.call("tasks.get_all", only_fields=["id"])["tasks"]
     assert time.monotonic() - started < 1

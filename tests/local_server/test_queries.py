@@ -79,11 +79,11 @@ def test_any_and_all_of_several_fields(server: LocalServer, project: str, new_ta
 
 
 def test_text_is_searched_in_any_case_and_taken_literally(server: LocalServer, project: str, new_task: NewTask) -> None:
-    id = new_task("100% done", comment="On Purpose")
+    task = new_task("100% done", comment="On Purpose")
     new_task("100 done")
     assert names(server, project, search_text="100%") == ["100% done"]
     assert names(server, project, search_text="purpose") == ["100% done"]
-    assert names(server, project, search_text=id[:12]) == ["100% done"]
+    assert names(server, project, search_text=task[:12]) == ["100% done"]
 
 
 def test_by_status_type_parent_and_id(server: LocalServer, project: str, new_task: NewTask) -> None:

@@ -57,10 +57,10 @@ def test_200_tasks_and_4_dequeuers_each_exactly_once(server: LocalServer, new_ta
 
 def test_a_queue_is_found_by_its_name_not_its_id(server: LocalServer) -> None:
     """clearml-task tries the name as an ID first, and expects a 400."""
-    id = server.call("queues.create", name="gpu01")["id"]
+    identity = server.call("queues.create", name="gpu01")["id"]
     answer = server.ask("queues.get_by_id", queue="gpu01")
     assert (answer.status_code, answer.json()["meta"]["result_subcode"]) == (400, 701)
-    assert server.call("queues.get_all", name="^gpu01$", only_fields=["id"])["queues"] == [{"id": id}]
+    assert server.call("queues.get_all", name="^gpu01$", only_fields=["id"])["queues"] == [{"id": identity}]
     assert server.ask("queues.create", name="gpu01").status_code == 400
 
 

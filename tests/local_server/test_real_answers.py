@@ -69,8 +69,8 @@ def test_a_request_is_answered_as_on_the_real_server(server: LocalServer, new_ta
     assert (answer.status_code, str(found)) == (int(row["code"]), row["subcode"] or str(found)), answer.text
 
 
-def task_of(server: LocalServer, id: str) -> dict[str, Any]:
-    task: dict[str, Any] = server.call("tasks.get_by_id", task=id)["task"]
+def task_of(server: LocalServer, identity: str) -> dict[str, Any]:
+    task: dict[str, Any] = server.call("tasks.get_by_id", task=identity)["task"]
     return task
 
 

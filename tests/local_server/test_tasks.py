@@ -10,13 +10,13 @@ from support.events import NewTask, log_line, scalar
 from support.server import LocalServer
 
 
-def task_of(server: LocalServer, id: str) -> dict[str, Any]:
-    task: dict[str, Any] = server.call("tasks.get_by_id", task=id)["task"]
+def task_of(server: LocalServer, identity: str) -> dict[str, Any]:
+    task: dict[str, Any] = server.call("tasks.get_by_id", task=identity)["task"]
     return task
 
 
-def parameters(server: LocalServer, id: str) -> dict[str, str]:
-    (found,) = server.call("tasks.get_hyper_params", tasks=[id])["params"]
+def parameters(server: LocalServer, identity: str) -> dict[str, str]:
+    (found,) = server.call("tasks.get_hyper_params", tasks=[identity])["params"]
     return {f"{item['section']}/{item['name']}": item["value"] for item in found["hyperparams"]}
 
 
@@ -92,6 +92,24 @@ def test_a_running_task_is_edited_by_force(server: LocalServer, new_task: NewTas
         assert server.ask("tasks.edit", task=task, **fields).status_code == 400
         server.call("tasks.edit", task=task, **fields, force=True)
     assert (task_of(server, task)["tags"], task_of(server, task)["script"]["diff"]) == (["kept"], "x")
+
+
+@pytest.mark.parametrize("field", ["project", "parent"])
+def test_an_edit_to_an_unknown_project_or_parent_is_refused_and_changes_nothing(server: LocalServer, new_task: NewTask, field: str) -> None:
+    """As for a new task (400/16 in real_answers.tsv): ClearML's server validates both alike, `edit` in apiserver/services/tasks.py."""
+    task = new_task("some task", comment="before")
+    before = task_of(server, task)
+    answer = server.ask("tasks.edit", task=task, comment="after", **{field: "0" * 32})
+    assert (answer.status_code, answer.json()["meta"]["result_subcode"]) == (400, 16)
+    assert task_of(server, task) == before
+
+
+def test_an_edit_of_the_output_destination_keeps_the_rest_of_the_output(server: LocalServer, new_task: NewTask) -> None:
+    """ClearML's server sets `destination` in the output that is there, by `prepare_create_fields` in its apiserver/services/tasks.py."""
+    task = new_task()
+    server.call("tasks.update", task=task, output__error="out of memory")
+    server.call("tasks.edit", task=task, output_dest="s3://bucket/folder")
+    assert task_of(server, task)["output"] == {"error": "out of memory", "destination": "s3://bucket/folder"}
 
 
 def test_hyper_parameters_are_set_one_by_one_or_by_section(server: LocalServer, new_task: NewTask) -> None:

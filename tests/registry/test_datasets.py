@@ -126,7 +126,7 @@ def unkept(folder: Path) -> dict[str, str]:
     Path(os.fsdecode(bytes(folder) + b"/caf\xe9.txt")).write_text("latin-1")
     return {
         "'broken'": "leads to /nowhere/x: No such file or directory",
-        "'sub/loop'": "leads to .., a folder that it is in itself",
+        "'sub/loop'": "leads to .., a folder that contains it",
         "'itself'": "leads to itself: Too many levels of symbolic links",
         "'fifo'": "is neither a file nor a folder",
         "'socket'": "is neither a file nor a folder",
@@ -191,7 +191,7 @@ def test_a_change_during_the_upload_is_an_error_and_leaves_nothing(
     monkeypatch.setattr(clearml.Dataset, "upload", changing)
     outcome, name = create()
     assert outcome.code == 1
-    assert f"changed while it was being uploaded: '{named}'" in outcome.err
+    assert f"files changed during the upload: '{named}'" in outcome.err
     assert not exists(embedded, name)
 
 
@@ -228,12 +228,12 @@ class TestPublishedByARun:
     def test_entries_with_contents_are_never_left_out(self, folder: Path, task: clearml.Task) -> None:
         write(folder, {"a.txt": "a"})
         Path(os.fsdecode(bytes(folder) + b"/caf\xe9.txt")).write_text("latin-1")
-        with pytest.raises(DataError, match=r"(?s)no dataset can hold what is in .*'caf\\udce9.txt' has a name that is not UTF-8"):
+        with pytest.raises(DataError, match=r"(?s)a dataset cannot store what is in .*'caf\\udce9.txt' has a name that is not UTF-8"):
             self.publish(folder, task)
         assert not task.get_user_properties()
 
     def test_an_empty_folder_is_an_error(self, folder: Path, task: clearml.Task) -> None:
-        with pytest.raises(DataError, match="holds no file"):
+        with pytest.raises(DataError, match="contains no file"):
             self.publish(folder, task)
 
 
@@ -255,7 +255,7 @@ class TestFetched:
     def test_a_name_outside_of_the_folder_is_refused(self, renamed: str, folder: Path, tmp_path: Path, embedded: Server) -> None:
         write(folder, {"a.txt": "a", "b.txt": "b"})
         renamed = renamed.format(folder=tmp_path)
-        with pytest.raises(DataError, match=rf"the file '{renamed}' would leave its folder"):
+        with pytest.raises(DataError, match=rf"the file '{renamed}' would lead out of its folder"):
             data.fetch_clearml(self.publish(folder, renamed=renamed))
         assert not list(tmp_path.rglob("escaped.txt"))
 

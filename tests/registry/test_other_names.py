@@ -42,7 +42,7 @@ def test_a_sweep_that_makes_the_same_run_twice_is_refused(registry: Registry) ->
 
 def test_a_setting_without_effect_is_reported_once(registry: Registry) -> None:
     outcome = registry("enqueue", "toy", "dataset_path=/data", "kind=one", "seed=1,2", "--dry-run")
-    assert outcome.err.count("kind=one changes nothing: there is one kind") == 1
+    assert outcome.err.count("kind=one has no effect: there is one kind") == 1
     assert "kind" not in outcome.out
 
 
@@ -65,4 +65,4 @@ def test_aliases_that_contradict_the_settings_are_an_error_in_the_declaration(cl
     for command in (("show", "toy"), ("enqueue", "toy", "dataset_path=/data", "--dry-run")):
         outcome = registry(*command)
         assert outcome.code in {1, 2}
-        assert "workload.yaml: commands.train: steps is a key itself" in outcome.err
+        assert "workload.yaml: commands.train: steps is itself a key" in outcome.err

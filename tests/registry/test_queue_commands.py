@@ -103,6 +103,6 @@ class TestEnqueue:
 
     def test_arguments_that_contradict_several_machines_are_refused(self, embedded: Server, queue: Queue, registry: Registry) -> None:
         command = ("enqueue", "toy", "--queue", queue.name, "nnodes=2")
-        assert "standalone=True means one machine, nnodes=2 several" in registry(*command, "standalone=True").err
+        assert "standalone=True and nnodes=2 cannot be combined" in registry(*command, "standalone=True").err
         assert "command=make runs in one process" in registry(*command, "command=make").err
         assert "nproc_per_node=0: must be at least 1" in registry(*command, "nproc_per_node=0").err

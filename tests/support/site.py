@@ -86,12 +86,12 @@ class Site:
         self.ask("tasks.enqueue", task=task, queue=queue)
         return task
 
-    def task(self, id: str) -> dict[str, Any]:
-        task: dict[str, Any] = self.ask("tasks.get_by_id", task=id)[1]["task"]
+    def task(self, identity: str) -> dict[str, Any]:
+        task: dict[str, Any] = self.ask("tasks.get_by_id", task=identity)[1]["task"]
         return task
 
-    def status(self, id: str) -> str:
-        return str(self.task(id)["status"])
+    def status(self, identity: str) -> str:
+        return str(self.task(identity)["status"])
 
     def waiting(self, queue: str) -> list[str]:
         """The tasks that stand in a queue."""

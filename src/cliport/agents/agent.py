@@ -67,7 +67,7 @@ class Agent(nn.Module):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Agent:
         if self.trunk is not None:
-            self.trunk.apply(lambda module: module._apply(fn))  # noqa: RUF100, SLF001 - `to` and `half` have no other hook
+            self.trunk.apply(lambda module: module._apply(fn))  # noqa: SLF001 - `to` and `half` have no other hook
         moved: Agent = super()._apply(fn, recurse)
         return moved
 

@@ -64,9 +64,10 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
     from safetensors.torch import load_file
 
     try:
-        return load_file(path)
+        state: dict[str, Tensor] = load_file(path)
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path} cannot be read as safetensors: {error}") from error
+    return state
 
 
 def read_checkpoint(path: Path, allowed: Sequence[Any] = ()) -> object:

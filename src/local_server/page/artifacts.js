@@ -21,7 +21,7 @@ export function createArtifacts(id) {
       const tables = [
         artifacts.length && table("Artifacts", ["Name", "Type", "Size", "Stored", "Preview"], artifacts.map(artifactRow)),
         models.length && table("Models", ["Name", "Framework", "Created", ""], models.map(modelRow)),
-        inputs.length && table("Models it started from", ["Name", "Framework", "Created", ""], inputs.map(modelRow)),
+        inputs.length && table("Input models", ["Name", "Framework", "Created", ""], inputs.map(modelRow)),
       ].filter(Boolean);
       replace(element, tables.length ? tables : empty("No artifacts or models.", 'report.artifact("predictions", path)'));
     },

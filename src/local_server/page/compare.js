@@ -20,7 +20,7 @@ const DEFAULTS = { ids: [], tab: "scalars", hide: [], diff: true, find: "", metr
 export async function show(main) {
   const state = createState(DEFAULTS);
   const asked = state.get().ids;
-  if (!asked.length) return void replace(main, empty("Pick runs in the table of experiments, then press Compare."));
+  if (!asked.length) return void replace(main, empty("Select runs in the table of experiments, then press Compare."));
   const ids = () => [...new Set(state.get().ids)].slice(0, MOST_COMPARED);
   const legend = createLegend(state);
   const panels = {
@@ -130,7 +130,7 @@ function createLegend(state) {
     const takeOut = () => state.set({ ids: ids.filter((id) => id !== run.id) });
     const out = h(
       "button",
-      { type: "button", class: "remove", "aria-label": `Take ${run.name} out`, title: "Take out", on: { click: takeOut } },
+      { type: "button", class: "remove", "aria-label": `Remove ${run.name}`, title: "Remove from the comparison", on: { click: takeOut } },
       "×",
     );
     const name = h("a", { href: `/task/${encodeURIComponent(run.id)}`, title: run.name, "data-focus": `run:${run.id}` }, run.name);

@@ -69,7 +69,7 @@ export async function show(main) {
       rows.length === tasks.length ? plural(tasks.length, "version") : `${rows.length} of ${plural(tasks.length, "version")}`;
     if (document.activeElement !== filter) filter.value = q;
     const shown = !tasks.length
-      ? empty("No datasets yet. To publish a folder, type:", "registry dataset create NAME --folder DIR")
+      ? empty("No datasets yet. To publish a folder, run:", "registry dataset create NAME --folder DIR")
       : rows.length
         ? table.element
         : empty("No dataset matches this filter.");

@@ -4,7 +4,7 @@ import { empty, h, redraw } from "./dom.js";
 import { compareText, moment, workload } from "./format.js";
 
 const ORDER = ["Settings", "Args", "properties"]; // sections people look for first
-const TITLES = { Args: "As typed", properties: "Properties" };
+const TITLES = { Args: "Arguments as given", properties: "Properties" };
 const ID = /^[0-9a-f]{32}$/;
 
 export function createOverview() {

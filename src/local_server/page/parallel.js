@@ -73,6 +73,6 @@ function fillSelect(select, names, chosen) {
 
 function problemOf(runs, metric, axes) {
   if (!metric) return "No scalars have been reported by these runs.";
-  if (runs < 2) return "Show two runs or more.";
+  if (runs < 2) return "Show at least two runs.";
   return axes.length ? null : "These runs have the same settings. Choose axes above.";
 }

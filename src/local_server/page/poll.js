@@ -26,7 +26,7 @@ function fresh(live) {
   const line = document.getElementById("freshness");
   line.classList.toggle("live", live);
   line.textContent = live ? "Live" : "Up to date";
-  line.title = `Asked at ${new Date().toLocaleTimeString([], { hour12: false })}`;
+  line.title = `Updated at ${new Date().toLocaleTimeString([], { hour12: false })}`;
 }
 
 /**

@@ -56,7 +56,7 @@ function queueCard(queue, tasks) {
       h("td", { class: "numeric" }, waited(added)),
     ),
   );
-  const heads = ["Place", "Run", "Workload", "Waiting"];
+  const heads = ["Position", "Run", "Workload", "Waiting"];
   return h(
     "div",
     { class: "card queue" },
@@ -82,7 +82,7 @@ function queueCard(queue, tasks) {
 }
 
 function agentTable(workers, tasks) {
-  if (!workers.length) return empty("No agent is running. To start one, type:", "registry up --agents 1");
+  if (!workers.length) return empty("No agent is running. To start one, run:", "registry up --agents 1");
   const rows = workers
     .toSorted((a, b) => compareText(a.id, b.id))
     .map((worker) => {

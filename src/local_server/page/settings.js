@@ -62,7 +62,7 @@ export function createSettings(state) {
       const settings = groups[0].rows;
       const differ = settings.filter(({ differs }) => differs).length;
       count.textContent = shown.length < 2 ? "" : `${differ} of ${settings.length} settings differ`;
-      const none = diff ? "No setting differs." : "These runs have no such settings.";
+      const none = diff ? "No settings differ." : "These runs have no such settings.";
       redraw(place, [filled, shown.map(({ id, name }) => [id, name])], () => (filled.length ? table(shown, filled) : empty(none)));
     },
   };
@@ -100,7 +100,7 @@ function rowsOf(runs) {
       ),
     },
     {
-      title: "Last value (least … greatest)",
+      title: "Last value (minimum … maximum)",
       always: true,
       rows: metrics.map((name) =>
         row(

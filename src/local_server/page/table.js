@@ -13,7 +13,7 @@ export function createTable({ caption, rowKey, rowName, on = {} }) {
   const rows = new Map(); // key -> {tr, cells, versions}
   let columns = [];
   let headVersion = "";
-  const all = h("input", { type: "checkbox", "aria-label": "Pick every run on this page", on: { change: () => on.pickAll(all.checked) } });
+  const all = h("input", { type: "checkbox", "aria-label": "Select all runs on this page", on: { change: () => on.pickAll(all.checked) } });
 
   function drawHead(sort) {
     const version = JSON.stringify([columns.map(({ key, label }) => [key, label]), sort]);
@@ -51,7 +51,7 @@ export function createTable({ caption, rowKey, rowName, on = {} }) {
     if (!drawn) rows.set(key, (drawn = newRow(key)));
     if (drawn.box) {
       drawn.box.checked = picked;
-      drawn.box.setAttribute("aria-label", `Pick ${rowName(row)}`);
+      drawn.box.setAttribute("aria-label", `Select ${rowName(row)}`);
       drawn.tr.classList.toggle("picked", picked);
     }
     columns.forEach((column, index) => {

@@ -93,12 +93,12 @@ function drawHeader(header, task, project, ask) {
     ),
     h("p", { class: "muted facts" }, facts.join(" · "), " · ", copyable(task.id, "the run's ID")),
     task.status === "failed" && failure(task),
-    gone.length > 0 && h("div", { class: "failure" }, h("strong", {}, "Not finite any more: "), listed(gone)),
+    gone.length > 0 && h("div", { class: "failure" }, h("strong", {}, "No longer finite: "), listed(gone)),
   ]);
 }
 
 function failure(task) {
   const reason = reasonOf(task, "\n");
-  const told = reason ? h("span", { class: "reason" }, reason) : "It left no reason: see the end of its log.";
+  const told = reason ? h("span", { class: "reason" }, reason) : "It gave no reason; see the end of its log.";
   return h("div", { class: "failure", role: "alert" }, h("strong", {}, "This run failed. "), told);
 }

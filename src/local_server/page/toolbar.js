@@ -22,7 +22,7 @@ export function createToolbar(state) {
   const count = h("p", { class: "count", role: "status" });
   const place = h("div", { class: "scroller", tabindex: "0", role: "region", "aria-label": "Experiments" });
   const pager = h("nav", { class: "pager", "aria-label": "Pages of the table" });
-  const picked = h("div", { class: "picked-bar", role: "region", "aria-label": "Picked runs", hidden: true });
+  const picked = h("div", { class: "picked-bar", role: "region", "aria-label": "Selected runs", hidden: true });
   const unseen = (text) => h("span", { class: "unseen" }, text);
   const tools = [h("label", { class: "field grow" }, unseen("Filter"), filter), h("label", { class: "field" }, unseen("Project"), project)];
   const element = h("div", { class: "view experiments" }, h("h1", { class: "unseen" }, "Experiments"));
@@ -62,7 +62,7 @@ function drawTable(place, table, total, matching) {
     if (place.firstChild !== table) replace(place, table);
     return;
   }
-  const nothing = total ? empty("No run matches this filter.") : empty("No runs yet. To start one, type:", "registry enqueue clip --smoke");
+  const nothing = total ? empty("No run matches this filter.") : empty("No runs yet. To start one, run:", "registry enqueue clip --smoke");
   if (place.textContent !== nothing.textContent) replace(place, nothing);
 }
 
@@ -112,7 +112,7 @@ function drawPicked(bar, state, tasks) {
   const gone = pick.filter((id) => !known.has(id)).length;
   const address = pick.length > 1 && pick.length <= MOST_COMPARED ? `/compare?ids=${pick.map(encodeURIComponent).join(",")}` : null;
   redraw(bar, [pick, gone], () => [
-    h("strong", {}, `${plural(pick.length, "run")} picked`),
+    h("strong", {}, `${plural(pick.length, "run")} selected`),
     h("span", { class: "muted" }, hintFor(pick.length, gone)),
     h("button", { type: "button", on: { click: () => state.set({ pick: [] }) } }, "Clear"),
     h("a", { class: "primary button", href: address, "aria-disabled": String(!address), "data-focus": "compare" }, "Compare"),
@@ -120,7 +120,7 @@ function drawPicked(bar, state, tasks) {
 }
 
 function hintFor(count, gone) {
-  if (count > MOST_COMPARED) return `At most ${MOST_COMPARED} can be compared.`;
-  if (count < 2) return "Pick another to compare.";
+  if (count > MOST_COMPARED) return `At most ${MOST_COMPARED} runs can be compared.`;
+  if (count < 2) return "Select another run to compare.";
   return gone ? `${gone} not on this server.` : "";
 }

@@ -52,6 +52,6 @@ def queued() -> list[str]:
 
 
 wait_for(lambda: len(queued()) >= 3)
-by = {Task.get_task(id).get_parameter("Args/by"): Task.get_task(id).parent for id in queued()}
+by = {Task.get_task(task).get_parameter("Args/by"): Task.get_task(task).parent for task in queued()}
 found = {"job": job.id, "sources": {"task": ended, "model": model, "dataset": dataset.id}, "queued": by}
 (folder / "found.json").write_text(json.dumps(found))

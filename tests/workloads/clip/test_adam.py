@@ -54,7 +54,7 @@ def test_decay_alone_shrinks_weights_by_the_rate_times_the_decay(state_dtype: st
 
 
 def test_a_bf16_mean_square_can_decrease() -> None:
-    """With beta2 = 0.999 a step changes it by a thousandth, less than half of bfloat16's spacing: rounded to nearest, it would never change."""
+    """With beta2 = 0.999 a step changes it by a thousandth, less than half of bfloat16's spacing: rounding to nearest would freeze it."""
     mine, ours, _, _ = optimizers(torch.float32, "bf16", beta2=0.999)
     for scale in [1.0] * 5 + [0.0] * 700:
         mine.grad = torch.full(SHAPE, scale)

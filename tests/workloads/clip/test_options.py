@@ -84,7 +84,7 @@ def test_a_run_from_the_command_line(squares: Path, tiny_model: Path, tmp_path: 
     first = run_line("clip_training.train", *line, folder=tmp_path)
     assert first.returncode == 0, first.stderr[-2000:]
     assert "starts from random weights" in first.stdout
-    assert "shuffle=True changes nothing: pairs are always shuffled in every epoch" in first.stdout
+    assert "shuffle=True has no effect: pairs are always shuffled in every epoch" in first.stdout
     (output,) = tmp_path.glob("outputs/clip/train-*")
     assert json.loads((output / "artifacts" / "result.json").read_text())["steps"] == 4
     weights = torch.load(output / "weights.pt", weights_only=True)
@@ -108,4 +108,4 @@ def test_a_wrong_command_line_gives_one_error_and_help_lists_every_setting(tmp_p
     for key in ("model.name", "train.micro_batch", "optim.state_dtype", "dataset_path", "resume"):
         assert f"  {key}=" in helped.stdout
     assert "(also folder)" in helped.stdout
-    assert "image_size: there is no such setting, the model's own is used" in helped.stdout
+    assert "image_size: not supported: the model's own is used" in helped.stdout

@@ -23,7 +23,7 @@ from clip_training.streaming import Cache, Stream
 from harness import storage
 from harness.checkpoint import find
 from harness.errors import DataError, ParameterError, StoreError
-from harness.s3 import Place
+from harness.s3 import Location
 
 pytestmark = pytest.mark.filterwarnings("ignore::pyparsing.warnings.PyparsingDeprecationWarning")  # of the SDK's
 LIMIT = 10_000_000
@@ -46,13 +46,13 @@ def surroundings(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def fetched(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, int]]:
     """Object, first byte and size of each read from the store in this process."""
     reads: list[tuple[str, int, int]] = []
-    read = Place.read
+    read = Location.read
 
-    def counted(self: Place, start: int, size: int, etag: str) -> bytes:
+    def counted(self: Location, start: int, size: int, etag: str) -> bytes:
         reads.append((self.key, start, size))
         return read(self, start, size, etag)
 
-    monkeypatch.setattr(Place, "read", counted)
+    monkeypatch.setattr(Location, "read", counted)
     return reads
 
 
@@ -183,7 +183,7 @@ class TestWhatGoesWrong:
     def test_a_changed_object_ends_the_run(self, store: Store, few: str) -> None:
         pairs = pairs_of(Stream(few, 0))
         store.put(str(pairs[0].image), b"other")
-        with pytest.raises(StoreError, match="it was changed while it was being read"):
+        with pytest.raises(StoreError, match="it changed while it was being read"):
             pairs[0].read_image()
 
     def test_an_empty_address_and_a_missing_bucket_are_errors(self, store: Store) -> None:

@@ -224,7 +224,7 @@ def test_the_command_line_trains_in_the_experiments_folder_and_goes_on_there(tmp
 
     given.remove("train.n_steps=3")
     longer = line(tmp_path, *given, "n_steps=4", "train.load_from_last_ckpt=True")
-    assert f"going on from {kept}/step=00000003.ckpt; resume=anew begins anew" in longer.stdout
+    assert f"continuing from {kept}/step=00000003.ckpt; to start over, add resume=anew" in longer.stdout
     assert torch.load(kept / "last.ckpt", weights_only=True)["global_step"] == 4
 
 

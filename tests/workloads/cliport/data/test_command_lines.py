@@ -72,7 +72,7 @@ def test_every_mistake_is_told_at_once_with_the_nearest_right_name() -> None:
         ("eval_task=align-ropes", "did you mean align-rope?"),
         ("n_demos=many", "must be int >= 1"),
         ("'disp'", "write disp=VALUE"),
-        ("'n_repeats=1,2'", "one run takes one value"),
+        ("'n_repeats=1,2'", "this is a single run"),
     ):
         assert [problem for problem in said if problem.startswith(key) and hint in problem], key
 
@@ -89,8 +89,8 @@ def test_a_sweep_of_the_original_s_seed_is_three_runs_and_what_has_no_effect_is_
     found = understood("cliport", "train", "train.seed=3", "train.exp_folder=mine", "train.data_dir=/d", "train.gpu=[0]", "train.log=True")
     assert (found.reserved["seed"], found.reserved["output_dir"], found.reserved["dataset_path"]) == (3, "mine", "/d")
     assert dict(found.texts) == {"command": "train", "seed": "3", "output_dir": "mine", "dataset_path": "/d"}
-    assert [note.partition(" changes nothing")[0] for note in found.notes] == ["train.gpu=[0]", "train.log=True"]
-    with pytest.raises(ParameterError, match=r"train\.exp_folder=a and output_dir=b both say output_dir"):
+    assert [note.partition(" has no effect")[0] for note in found.notes] == ["train.gpu=[0]", "train.log=True"]
+    with pytest.raises(ParameterError, match=r"train\.exp_folder=a and output_dir=b both set output_dir"):
         understood("cliport", "train", "train.exp_folder=a", "output_dir=b")
 
 

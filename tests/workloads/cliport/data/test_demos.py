@@ -195,4 +195,4 @@ def test_without_a_server_a_run_says_where_its_data_set_is(tmp_path: Path) -> No
     run = subprocess.run(script, capture_output=True, text=True, env=environment, cwd=tmp_path)
     assert run.returncode == 0, run.stdout + run.stderr
     [manifest] = tmp_path.rglob("manifest.json")
-    assert f"cliport-{TASK} is at {manifest.parents[1]}; use it by dataset_path={manifest.parents[1]}" in run.stdout
+    assert f"cliport-{TASK} is in {manifest.parents[1]}; to use it, give dataset_path={manifest.parents[1]}" in run.stdout

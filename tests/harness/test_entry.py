@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from support.toy import WORKLOAD, make_repository
 
-from harness import here
+from harness import local_run
 from harness.errors import WorkloadError
 from harness.flags import tokens_of
 from harness.grammar import read
@@ -48,7 +48,7 @@ def test_a_run_by_hand_has_its_places_and_goes_on_in_its_folder(script: Path, ho
     folder = home / "runs" / "of-2-0.0"
     assert f"results go to {folder};" in out
     code, out, _ = run(script, home, "steps=2", "--again")
-    assert f"going on from {folder}/checkpoints/step=00000002.ckpt; resume=anew begins anew" in out
+    assert f"continuing from {folder}/checkpoints/step=00000002.ckpt; to start over, add resume=anew" in out
     assert (code, "step 1" in out) == (0, False)
     code, out, _ = run(script, home, "steps=2", "again=False")
     assert (code, "going on" in out, "step 1" in out) == (0, False, True)
@@ -84,12 +84,12 @@ def test_help_tells_every_key(script: Path, home: Path) -> None:
     assert "  steps=3            steps\n" in out
     assert "  dataset_path=" in out
     assert "(also numbers)" in out
-    assert "gpu: there is no such setting, say N" in out
+    assert "gpu: not supported: say N" in out
 
 
 def test_torchrun_by_hand_is_told_what_to_write(script: Path, home: Path) -> None:
     code, _, err = run(script, home, TORCHELASTIC_RUN_ID="x", WORLD_SIZE="2", RANK="0")
-    assert (code, err) == (2, "error: torchrun is started by the run itself: leave it out, and write nproc_per_node=2\n")
+    assert (code, err) == (2, "error: the run starts torchrun itself: start it without torchrun, and add nproc_per_node=2\n")
 
 
 @pytest.mark.parametrize(
@@ -117,11 +117,11 @@ def test_a_flag_s_value_is_what_stands_there(text: str) -> None:
 
 def test_places_are_paths_in_the_home_of_the_workload(script: Path, tmp_path: Path) -> None:
     declaration = load(script.parent)
-    assert here.home(declaration, {"TOY_ROOT": str(tmp_path)}) == tmp_path
-    assert here.home(declaration, {}) == Path.cwd()
+    assert local_run.home(declaration, {"TOY_ROOT": str(tmp_path)}) == tmp_path
+    assert local_run.home(declaration, {}) == Path.cwd()
 
 
 def test_a_place_that_is_none_is_an_error_of_the_declaration(tmp_path: Path) -> None:
     (tmp_path / "workload.yaml").write_text(DECLARED.replace("dataset_path: data", "dataset_path: 1"))
-    with pytest.raises(WorkloadError, match=r"commands\.train: here is .*; must be a mapping of keys to places"):
+    with pytest.raises(WorkloadError, match=r"commands\.train: here is .*; must be a mapping of keys to paths"):
         load(tmp_path)

@@ -9,16 +9,16 @@ from typing import Any
 from .documents import MODELS, TASKS, Json, now
 from .errors import IllegalStatusError, InvalidRequestError
 
-# Users annotate finished runs in this section.
+# In this section, users annotate runs that have ended.
 ALWAYS_EDITABLE_SECTION = "properties"
 
 
-# What has ended keeps its parts, also against force.
+# The parts of a task that has ended cannot be changed, even by force.
 _UNFINISHED = {"created", "queued", "in_progress"}
 
 
 def _open(db: sqlite3.Connection, task: str, allowed: set[str]) -> Json:
-    """The task, if its status allows that its parts are edited."""
+    """The task, if its status allows editing its parts."""
     document = TASKS.get(db, task)
     if document["status"] not in allowed:
         raise IllegalStatusError(
@@ -28,7 +28,7 @@ def _open(db: sqlite3.Connection, task: str, allowed: set[str]) -> Json:
 
 
 def _by_force(force: bool) -> set[str]:
-    """A draft's parts are free; what waits or runs takes force."""
+    """The statuses that allow edits: a draft's parts can be edited freely, those of a queued or running task by force."""
     return _UNFINISHED if force else {"created"}
 
 
@@ -38,7 +38,7 @@ def _save(db: sqlite3.Connection, document: Json) -> None:
 
 
 def get_hyper_params(db: sqlite3.Connection, tasks: list[str]) -> Json:
-    found = [TASKS.get(db, id) for id in tasks]
+    found = [TASKS.get(db, task) for task in tasks]
     items = ([item for section in (task["hyperparams"] or {}).values() for item in section.values()] for task in found)
     return {"params": [{"task": task["id"], "hyperparams": each} for task, each in zip(found, items, strict=True)]}
 
@@ -46,7 +46,7 @@ def get_hyper_params(db: sqlite3.Connection, tasks: list[str]) -> Json:
 def edit_hyper_params(
     db: sqlite3.Connection, task: str, hyperparams: list[dict[str, Any]], replace_hyperparams: str = "none", force: bool = False
 ) -> Json:
-    """Set single parameters; `replace_hyperparams` drops all others, or the others of the named sections."""
+    """Set single parameters. `replace_hyperparams` drops all others, or all others in the given sections."""
     named = [(item.get("section") or "", item.get("name") or "", item) for item in hyperparams]
     if not all(section and name for section, name, _ in named):
         raise InvalidRequestError("Validation error: each hyper-parameter needs a section and a name")
@@ -64,7 +64,7 @@ def edit_hyper_params(
 
 
 def delete_hyper_params(db: sqlite3.Connection, task: str, hyperparams: list[dict[str, Any]], force: bool = False) -> Json:
-    """A key without a name stands for its whole section. A section that is left empty stays; what was asked for is counted."""
+    """Delete parameters. A key without a name stands for its section. An empty section is kept; the count is that of the request."""
     sections = {key.get("section") for key in hyperparams}
     document = TASKS.get(db, task) if sections <= {ALWAYS_EDITABLE_SECTION} else _open(db, task, _by_force(force))
     held: Json = dict(document["hyperparams"] or {})
@@ -79,13 +79,13 @@ def delete_hyper_params(db: sqlite3.Connection, task: str, hyperparams: list[dic
 
 
 def get_configurations(db: sqlite3.Connection, tasks: list[str], names: list[str] | None = None) -> Json:
-    found = [TASKS.get(db, id) for id in tasks]
+    found = [TASKS.get(db, task) for task in tasks]
     chosen = ([item for name, item in (task["configuration"] or {}).items() if names is None or name in names] for task in found)
     return {"configurations": [{"task": task["id"], "configuration": items} for task, items in zip(found, chosen, strict=True)]}
 
 
 def get_configuration_names(db: sqlite3.Connection, tasks: list[str], skip_empty: bool = True) -> Json:
-    found = [TASKS.get(db, id) for id in tasks]
+    found = [TASKS.get(db, task) for task in tasks]
     return {
         "configurations": [
             {
@@ -125,7 +125,7 @@ def set_requirements(db: sqlite3.Connection, task: str, requirements: dict[str, 
 
 
 def add_or_update_artifacts(db: sqlite3.Connection, task: str, artifacts: list[dict[str, Any]], force: bool = False) -> Json:
-    """An artifact is known by its key and mode."""
+    """Set artifacts, which are identified by key and mode."""
     document = _open(db, task, _UNFINISHED)
     held = {_key(artifact): artifact for artifact in document["execution"].get("artifacts") or []}
     for artifact in artifacts:
@@ -149,14 +149,14 @@ def _key(artifact: Json) -> tuple[str, str]:
     return artifact.get("key") or "", artifact.get("mode") or "output"
 
 
-def add_or_update_model(db: sqlite3.Connection, task: str, name: str, model: str, type: str, iteration: int | None = None) -> Json:
-    """Enter a model under a name as the task's input or output."""
-    if type not in ("input", "output"):
-        raise InvalidRequestError(f"Validation error: model type '{type}', expected input or output")
+def add_or_update_model(db: sqlite3.Connection, task: str, name: str, model: str, type_: str, iteration: int | None = None) -> Json:
+    """Add a model to the task's inputs or outputs, under a name."""
+    if type_ not in ("input", "output"):
+        raise InvalidRequestError(f"Validation error: model type '{type_}', expected input or output")
     document = _open(db, task, _UNFINISHED)
     MODELS.require(db, [model])
-    held = [item for item in document["models"].get(type) or [] if item["name"] != name]
-    document["models"] = document["models"] | {type: [*held, {"name": name, "model": model}]}
+    held = [item for item in document["models"].get(type_) or [] if item["name"] != name]
+    document["models"] = document["models"] | {type_: [*held, {"name": name, "model": model}]}
     if iteration is not None:
         document["last_iteration"] = max(document["last_iteration"], iteration)
     _save(db, document)
@@ -167,7 +167,7 @@ def delete_models(db: sqlite3.Connection, task: str, models: list[dict[str, Any]
     document = TASKS.get(db, task)
     unwanted: Iterable[tuple[Any, Any]] = {(item.get("type"), item.get("name")) for item in models}
     document["models"] = {
-        type: [item for item in items or [] if (type, item["name"]) not in unwanted] for type, items in document["models"].items()
+        kind: [item for item in items or [] if (kind, item["name"]) not in unwanted] for kind, items in document["models"].items()
     }
     _save(db, document)
     return {"updated": 1}

@@ -1,4 +1,4 @@
-"""The one way into a workload: its entry script and `python -m package.command` both come here, with what was typed."""
+"""The one entry point of a workload: its entry script and `python -m package.command` both come here with their command line."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from .aliases import Names
 from .errors import HarnessError, ParameterError
 from .flags import tokens_of
 from .grammar import read
-from .names import Names
 from .params import RESERVED, chosen_command, keys_of, names_of, path_key, settings_class
-from .place import settle_home
 from .settings import describe
 from .workload import Command, Declaration, load
+from .writable import settle_home
 
 TASKS = Path(__file__).resolve().parents[2] / "clearml_tasks"
 
 
 def enter(workload: str, command: str, usage: str | None) -> NoReturn:
-    """What `python -m package.command` does: the same as the workload's entry script with `command=`.
+    """Run `python -m package.command`: the same as the workload's entry script with `command=`.
 
     Args:
-        workload: its name.
-        command: its command.
-        usage: what `--help` says above the settings.
+        workload: the workload's name.
+        command: the command's name.
+        usage: the text of `--help` above the list of settings.
     """
     folder = TASKS / workload
     try:
@@ -39,7 +39,7 @@ def enter(workload: str, command: str, usage: str | None) -> NoReturn:
 
 
 def run(declaration: Declaration, argv: Sequence[str], script: Path, usage: str | None = None) -> NoReturn:
-    """Run a command line to its end, or say what may stand in it."""
+    """Run a command line to its end, or print its help."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     from .parent import run as run_parent
 
@@ -63,18 +63,18 @@ def end(error: HarnessError) -> NoReturn:
 
 
 def check_launcher() -> None:
-    """Whether somebody else's torchrun has started this process.
+    """Refuse to be started by torchrun.
 
     Raises:
-        ParameterError: several of them would each start a run.
+        ParameterError: torchrun started several of these processes, each of which would start a run of its own.
     """
     if "TORCHELASTIC_RUN_ID" in os.environ and int(os.environ.get("WORLD_SIZE", "1")) > 1:
         number = os.environ["WORLD_SIZE"]
-        raise ParameterError([f"torchrun is started by the run itself: leave it out, and write nproc_per_node={number}"])
+        raise ParameterError([f"the run starts torchrun itself: start it without torchrun, and add nproc_per_node={number}"])
 
 
 def print_help(declaration: Declaration, tokens: Sequence[str], usage: str) -> None:
-    """Say what a command does, and its keys with default and meaning."""
+    """Print what a command does, and each of its keys with default and meaning."""
     typed, _ = read(token for token in tokens if token.partition("=")[0] not in {"help", "-h"})
     problems: list[str] = []
     command = chosen_command(declaration, typed["command"].text if "command" in typed else None, problems)
@@ -90,7 +90,7 @@ def print_help(declaration: Declaration, tokens: Sequence[str], usage: str) -> N
 
 
 def lines_of(declaration: Declaration, command: Command) -> list[tuple[str, object, str]]:
-    """Key, default and meaning of everything that a command takes."""
+    """Key, default and meaning of every argument of a command."""
     data = [(path_key(key), None, f"folder of {what}") for key, what in declaration.datasets.items() if key in command.needs]
     own = [(key, entry.default, entry.help) for key, entry in RESERVED.items() if key != "command"]
     settings = [
@@ -100,8 +100,8 @@ def lines_of(declaration: Declaration, command: Command) -> list[tuple[str, obje
 
 
 def print_names(names: Names) -> None:
-    """Say which other names change nothing, and which there are not."""
+    """Print the names that are accepted without effect, and those that are refused."""
     for name, fixed in names.fixed.items():
-        print(f"  {name}: changes nothing, {fixed.why}")
+        print(f"  {name}: has no effect: {fixed.why}")
     for name, why in names.refused.items():
-        print(f"  {name}: there is no such setting, {why}")
+        print(f"  {name}: not supported: {why}")

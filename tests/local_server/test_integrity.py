@@ -26,7 +26,7 @@ def test_a_database_that_is_cut_is_not_served_and_one_line_says_what_to_do(own_s
     whole = path.read_bytes()
     path.write_bytes(whole[: int(len(whole) * part)])
     line = one_line(failed_start("--data", str(server.data), "--port", "0"))
-    assert f"{path} is damaged and not served" in line
+    assert f"{path} is damaged, so the server does not start" in line
     assert "move server.db, server.db-wal and server.db-shm out of" in line
     path.write_bytes(whole)
     server.start()
@@ -40,7 +40,7 @@ def test_a_page_of_the_database_that_was_written_over_is_found(own_server: OwnSe
     with path.open("r+b") as file:
         file.seek(path.stat().st_size // 2 // 4096 * 4096)
         file.write(os.urandom(4096))
-    assert "is damaged and not served" in one_line(failed_start("--data", str(server.data), "--port", "0"))
+    assert "is damaged, so the server does not start" in one_line(failed_start("--data", str(server.data), "--port", "0"))
 
 
 @pytest.mark.parametrize("harm", ["cut", "written over"])

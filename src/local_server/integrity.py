@@ -1,4 +1,4 @@
-"""Whether a database is whole: looked at before it is served, as SQLite itself notices damage only where it happens to read."""
+"""The integrity of the database, checked before it is served: SQLite itself notices damage only in what it happens to read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ log = logging.getLogger("local_server")
 
 
 class Journal:
-    """The write-ahead log beside a database, as it lies there before SQLite reads it."""
+    """The write-ahead log beside a database, as it is before SQLite reads it."""
 
     def __init__(self, database: Path) -> None:
         self._path = database.with_name(database.name + "-wal")
@@ -24,26 +24,30 @@ class Journal:
         self._committed = self._frames() if self.is_there else 0
 
     def compare(self, connection: sqlite3.Connection) -> None:
-        """Say so, and keep what is left, when SQLite leaves out commits that the file holds: something before them is damaged."""
+        """If SQLite ignores commits in the file, because something before them is damaged, log a warning and keep a copy of the file."""
         read = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()[1]
         if self._committed > read:
             kept = self._path.with_name(self._path.name + ".damaged")
             shutil.copyfile(self._path, kept)
             log.warning(
-                "the journal %s is damaged: of its %d pages the last %d could not be read, and the changes in them are missing. They were "
-                "the last before the server was ended; what is left of them is kept in %s",
-                *(self._path, self._committed, self._committed - read, kept),
+                "the journal %s is damaged: the last %d of its %d pages could not be read, so the last changes before the server ended are "
+                "missing; what is left of them is kept in %s",
+                *(self._path, self._committed - read, self._committed, kept),
             )
 
     def _frames(self) -> int:
-        """Pages up to the last commit that belongs to this journal, whole or not: each page says by its salt to which it does."""
+        """The number of pages up to the last commit of this journal, damaged or not. A page belongs to it if it has its salt.
+
+        SQLite stops at the first page with a wrong checksum, and is silent about commits behind it. Hence the file is read here, by the
+        format at https://www.sqlite.org/fileformat2.html#walformat, without checksums.
+        """
         with self._path.open("rb") as file:
             header = file.read(_HEADER)
             if len(header) < _HEADER:
                 return 0
             size, salt = struct.unpack(">I", header[8:12])[0], header[16:24]
             count = committed = 0
-            whole = (self._path.stat().st_size - _HEADER) // (_FRAME + size)  # a page that was cut off was never committed
+            whole = (self._path.stat().st_size - _HEADER) // (_FRAME + size)  # a truncated page was never committed
             while count < whole:
                 frame = file.read(_FRAME)
                 count += 1
@@ -54,10 +58,10 @@ class Journal:
 
 
 def check(connection: sqlite3.Connection, path: Path, *, ended_well: bool) -> None:
-    """Look through the whole database; through one of over 2 GiB only if the server before did not end well, as that takes a minute.
+    """Check the whole database. One of over 2 GiB, which takes a minute, only if the last server was killed.
 
     Raises:
-        StartError: it is damaged.
+        StartError: the database is damaged.
     """
     if ended_well and path.stat().st_size > _LARGE:
         return
@@ -67,9 +71,9 @@ def check(connection: sqlite3.Connection, path: Path, *, ended_well: bool) -> No
 
 
 def damage(path: Path, reason: str) -> str:
-    """What to tell who has a damaged database: one line."""
+    """The message about a damaged database, in one line."""
     return (
-        f"{path} is damaged and not served ({reason[:200]}): move {path.name}, {path.name}-wal and {path.name}-shm out of {path.parent} "
-        f"and put a copy of yours in their place, or what `sqlite3 {path.name} .recover` finds; without one the server starts empty. "
-        f"Files of runs lie apart, in {path.parent / 'files'}, and stay"
+        f"{path} is damaged, so the server does not start ({reason[:200]}): move {path.name}, {path.name}-wal and {path.name}-shm out of "
+        f"{path.parent}, and replace them by a backup, or by what `sqlite3 {path.name} .recover` can restore; without a replacement the "
+        f"server starts empty. The files of runs, in {path.parent / 'files'}, are not affected"
     )

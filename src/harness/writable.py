@@ -1,4 +1,4 @@
-"""Where a run can write: its output folder, and a home for what libraries keep; a container's user may have neither."""
+"""Folders that a run can write to: its output folder, and a home for the files of libraries; a user in a container may have neither."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from pathlib import Path
 from .errors import ParameterError
 
 NAMED = ("LOGNAME", "USER", "LNAME", "USERNAME")
-"""Variables in which Python looks for the user's name."""
+"""Variables that Python's getpass reads the user's name from."""
 
 
 def check_output(stated: str, output: Path) -> None:
-    """Make sure that files can be written below `output`, which need not exist yet.
+    """Check that files can be written below `output`, which need not exist yet.
 
     Raises:
-        ParameterError: naming `output_dir` as it was stated, and why nothing can be written there.
+        ParameterError: nothing can be written there; it names `output_dir` as given, and the reason.
     """
     there = next(folder for folder in (output, *output.parents) if folder.exists())
     try:
@@ -28,11 +28,11 @@ def check_output(stated: str, output: Path) -> None:
             return
     except OSError as error:
         why = f"user {os.geteuid()} cannot write into {there} ({error.strerror})"
-        raise ParameterError([f"output_dir={stated}: {why}; name a folder that can be written"]) from error
+        raise ParameterError([f"output_dir={stated}: {why}; choose a folder that this user can write to"]) from error
 
 
 def settle_home(environment: MutableMapping[str, str]) -> None:
-    """Give a user without a home, or without a name, what libraries ask for: a folder that goes with this process, and the user's ID.
+    """Give a user without a home or a name what libraries need: a folder that is removed with this process, and the user's ID as a name.
 
     Raises:
         ParameterError: there is no folder for temporary files either.
@@ -41,7 +41,7 @@ def settle_home(environment: MutableMapping[str, str]) -> None:
         try:
             environment["HOME"] = tempfile.mkdtemp(prefix="home-")
         except OSError as error:
-            raise ParameterError([f"no folder for temporary files can be written ({error.strerror}): set TMPDIR to one"]) from error
+            raise ParameterError([f"there is no writable folder for temporary files ({error.strerror}); set TMPDIR to one"]) from error
         atexit.register(shutil.rmtree, environment["HOME"], ignore_errors=True)
     if not any(environment.get(name) for name in NAMED):
         try:

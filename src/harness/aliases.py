@@ -1,7 +1,8 @@
-"""An original's names for what is called otherwise here. A workload declares them, and every command line, file and task may use them.
+"""Other names of settings, mostly those of the repository that a workload was made from. A workload declares them, and they can be used
+on every command line, in config files and on tasks.
 
-An alias stands for a key. A fixed name is accepted with the values that hold here anyway, and it is said that it changes nothing. A
-refused one is an error that says what there is instead. No task keeps any of them: what is recorded is the key.
+An alias stands for a key. A fixed name is accepted if its value is the one that applies anyway, with a note that it has no effect. A
+refused name is an error that says what to use instead. Tasks record the keys, never these names.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ class Alias:
 
     key: str
     values: Mapping[Any, Any] = field(default_factory=dict)
-    """What the original's values are called here; any other stays as it is."""
+    """Values that have another name here as well; all others are passed on as they are."""
 
 
 @dataclass(frozen=True)
@@ -28,12 +29,12 @@ class Fixed:
 
     why: str
     values: tuple[Any, ...] | None = None
-    """Those that are accepted; None for all."""
+    """The accepted values; None accepts all."""
 
 
 @dataclass(frozen=True)
 class Names:
-    """The names of a workload, or of one command."""
+    """The other names of a workload, or of one command."""
 
     aliases: Mapping[str, Alias] = field(default_factory=dict)
     fixed: Mapping[str, Fixed] = field(default_factory=dict)
@@ -41,7 +42,7 @@ class Names:
 
     @classmethod
     def of(cls, stated: Mapping[str, Any]) -> Names:
-        """What the tables of a mapping state, which has been checked."""
+        """From the tables in a mapping that has been checked."""
         aliases, fixed, refused = (stated.get(table, {}) for table in TABLES)
         return cls(
             {name: Alias(entry) if isinstance(entry, str) else Alias(entry["key"], entry["values"]) for name, entry in aliases.items()},
@@ -58,7 +59,7 @@ class Names:
 
 
 def problems_of_names(stated: Mapping[str, Any], where: str = "") -> Iterator[str]:
-    """What is wrong in the tables of a workload.yaml, or of one of its commands."""
+    """All problems in the tables of a workload.yaml, or of one of its commands."""
     seen: dict[str, str] = {}
     for table in TABLES:
         entries = stated.get(table, {})
@@ -67,7 +68,7 @@ def problems_of_names(stated: Mapping[str, Any], where: str = "") -> Iterator[st
             continue
         for name, entry in entries.items():
             if name in seen:
-                yield f"{where}{table}: {name} is among {seen[name]} already"
+                yield f"{where}{table}: {name} is also in {seen[name]}"
             seen[name] = table
             if problem := problem_of_entry(table, entry):
                 yield f"{where}{table}.{name}: {problem}"
@@ -75,11 +76,11 @@ def problems_of_names(stated: Mapping[str, Any], where: str = "") -> Iterator[st
     for name, entry in (aliases or {}).items():
         target = entry.get("key") if isinstance(entry, dict) else entry
         if isinstance(target, str) and target in seen:
-            yield f"{where}aliases.{name}: {target} is no key but one of {seen[target]} itself"
+            yield f"{where}aliases.{name}: {target} is not a key, it is itself in {seen[target]}"
 
 
 def problem_of_entry(table: str, entry: Any) -> str | None:
-    """What is wrong with one entry."""
+    """The problem of one entry, or None."""
     if table == "refused" or not isinstance(entry, dict):
         return None if isinstance(entry, str) and table != "fixed" else f"must be {FORMS[table]}"
     if table == "aliases":
@@ -91,6 +92,6 @@ def problem_of_entry(table: str, entry: Any) -> str | None:
 
 FORMS = {
     "aliases": "KEY, or {key: KEY, values: {THEIRS: OURS}}",
-    "fixed": "{why: TEXT}, with values: [VALUE, ...] where not all are accepted",
-    "refused": "a text that says what there is instead",
+    "fixed": "{why: TEXT}, and values: [VALUE, ...] if only some are accepted",
+    "refused": "a text that says what to use instead",
 }

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from harness.aliases import Names
 from harness.edits import NOTE, asked, note
 from harness.errors import ParameterError, WorkloadError
 from harness.grammar import expand
-from harness.names import Names
 from harness.params import Arguments, names_of, resolve, setting
 from harness.workload import Command, Declaration, load
 
@@ -90,7 +90,7 @@ class TestEveryDoorTranslates:
         found = resolve(toy, ["config=theirs"])
         self.check(found)
         assert found.texts == {"config": "theirs", "seed": "3"}
-        assert found.notes == ("theirs.yaml: kind=single changes nothing: there is one kind",)
+        assert found.notes == ("theirs.yaml: kind=single has no effect: there is one kind",)
         assert resolve(toy, ["config=theirs", "random_seed=4", "optim.lr=0.5"]).reserved["seed"] == 4
         assert resolve(toy, ["config=theirs", "random_seed=4", "optim.lr=0.5"]).settings.optim.lr == 0.5
 
@@ -99,7 +99,7 @@ class TestEveryDoorTranslates:
         assert [run.reserved["seed"] for run in runs] == [1, 2, 3]
         assert [run.texts for run in runs] == [{"seed": "1"}, {"seed": "2"}, {"seed": "3"}]
 
-    def test_what_is_typed_goes_before_what_a_task_holds_by_whatever_name(self, toy: Declaration) -> None:
+    def test_typed_arguments_override_those_on_a_task_under_any_name(self, toy: Declaration) -> None:
         assert resolve(toy, ["train.seed=2"], {"seed": "1"}).reserved["seed"] == 2
         assert resolve(toy, ["seed=2"], {"train.seed": "1"}).reserved["seed"] == 2
 
@@ -112,31 +112,31 @@ def test_a_value_has_a_name_of_ours_too(toy: Declaration) -> None:
     assert problems(toy, "bits=8") == ["precision=8: must be one of fp32, fp16"]
 
 
-def test_a_dotted_key_has_its_last_part_for_a_name_where_no_other_ends_so(toy: Declaration) -> None:
+def test_the_last_part_of_a_dotted_key_is_an_alias_if_it_is_unique(toy: Declaration) -> None:
     assert resolve(toy, ["lr=0.25", "name=sgd"]).flat_settings()["optim.name"] == "sgd"
     assert resolve(toy, ["command=make", "name=x"]).settings.name == "x"
     assert resolve(toy, ["lr=0.25"]).texts == {"optim.lr": "0.25"}
 
 
 def test_two_names_that_say_different_things_are_both_named(toy: Declaration) -> None:
-    assert problems(toy, "train.seed=1", "seed=2") == ["train.seed=1 and seed=2 both say seed; keep one of them"]
-    assert problems(toy, "random_seed=1", "train.seed=2") == ["random_seed=1 and train.seed=2 both say seed; keep one of them"]
+    assert problems(toy, "train.seed=1", "seed=2") == ["train.seed=1 and seed=2 both set seed; keep one of the two"]
+    assert problems(toy, "random_seed=1", "train.seed=2") == ["random_seed=1 and train.seed=2 both set seed; keep one of the two"]
     assert resolve(toy, ["train.seed=2", "seed=2", "learning_rate=0.5", "optim.lr=5e-1"]).texts == {"seed": "2", "optim.lr": "0.5"}
 
 
 def test_what_changes_nothing_is_said_and_not_kept(toy: Declaration) -> None:
     found = resolve(toy, ["kind=single", "log=True"])
     assert found.texts == {}
-    assert found.notes == ("kind=single changes nothing: there is one kind", "log=True changes nothing: curves are always written")
+    assert found.notes == ("kind=single has no effect: there is one kind", "log=True has no effect: curves are always written")
     assert len(resolve(toy, ["kind=true"]).notes) == len(resolve(toy, ["kind=[0]"]).notes) == 1
-    assert resolve(toy, [], {"kind": "[0]"}).notes == ("kind=[0] changes nothing: there is one kind",)
-    assert problems(toy, "kind=multi") == ["kind=multi: here it is single or True or [0]: there is one kind"]
+    assert resolve(toy, [], {"kind": "[0]"}).notes == ("kind=[0] has no effect: there is one kind",)
+    assert problems(toy, "kind=multi") == ["kind=multi: must be single or True or [0]: there is one kind"]
 
 
 def test_what_there_is_not_is_refused_with_what_there_is(toy: Declaration) -> None:
     assert problems(toy, "gpu=[1]", "steps=0") == [
         "steps=0: must be int >= 1",
-        "gpu: there is no such setting here: nproc_per_node=N starts N processes",
+        "gpu: not supported: nproc_per_node=N starts N processes",
     ]
 
 
@@ -160,12 +160,12 @@ class TestEdits:
         assert self.asked(toy, {"lr": "0.5"})["optim.lr"] == "0.5"
 
     def test_two_edits_that_differ_are_both_named(self, toy: Declaration) -> None:
-        with pytest.raises(ParameterError, match="both say seed"):
+        with pytest.raises(ParameterError, match="both set seed"):
             resolve(toy, [], self.asked(toy, {"train.seed": "3", "seed": "2"}))
         with pytest.raises(ParameterError, match=re.escape("Args/seed=3 and Settings/seed=2 differ")):
             self.asked(toy, {"train.seed": "3"}, {"seed": "2"})
 
-    def test_what_an_older_run_wrote_by_an_original_s_name_is_no_edit(self, toy: Declaration) -> None:
+    def test_an_alias_written_by_an_older_run_is_not_an_edit(self, toy: Declaration) -> None:
         ran = {"Args": {"command": "train", "train.seed": "1"}, "Settings": {"seed": "0"}, "Datasets": {}}
         assert asked(toy, ran, {NOTE: note(ran)}) == {"command": "train", "seed": "1"}
         edited = ran | {"Args": {**ran["Args"], "seed": "2"}}
@@ -175,17 +175,17 @@ class TestEdits:
 @pytest.mark.parametrize(
     ("common", "own", "told"),
     [
-        ({"aliases": {"steps": "seed"}}, {}, "commands.train: steps is a key itself"),
-        ({"fixed": {"optim.lr": {"why": "w"}}}, {}, "commands.train: optim.lr is a key itself"),
-        ({"refused": {"dataset_path": "w"}}, {}, "commands.train: dataset_path is a key itself"),
+        ({"aliases": {"steps": "seed"}}, {}, "commands.train: steps is itself a key"),
+        ({"fixed": {"optim.lr": {"why": "w"}}}, {}, "commands.train: optim.lr is itself a key"),
+        ({"refused": {"dataset_path": "w"}}, {}, "commands.train: dataset_path is itself a key"),
         ({"aliases": {"a": "optim.rl"}}, {}, "aliases.a: no command has a key optim.rl"),
         ({}, {"aliases": {"a": "optim.rl"}}, "commands.train: aliases.a: there is no key optim.rl"),
-        ({"aliases": {"a": "seed"}}, {"refused": {"a": "w"}}, "commands.train: a is declared for all commands already"),
+        ({"aliases": {"a": "seed"}}, {"refused": {"a": "w"}}, "commands.train: a is already declared for all commands"),
         ({}, {"here": {"dataset_path": "data", "datapath": "data"}}, "commands.train: here.datapath: there is no such key"),
         ({}, {"here": {"folder": "of-{steps}-{stps}"}}, "commands.train: here.folder: there is no setting stps"),
     ],
 )
-def test_a_name_that_would_hide_a_key_or_another_name_is_an_error_of_the_declaration(
+def test_a_declared_name_that_hides_a_key_or_another_name_is_refused(
     common: dict[str, dict[str, str]], own: dict[str, dict[str, str]], told: str, toy: Declaration
 ) -> None:
     train = replace(toy.commands["train"], names=Names.of(own), here=own.get("here", {}))
@@ -194,7 +194,7 @@ def test_a_name_that_would_hide_a_key_or_another_name_is_an_error_of_the_declara
         resolve(wrong, ["command=train"])
 
 
-def test_a_name_for_what_only_other_commands_have_is_unknown_here(toy: Declaration) -> None:
+def test_an_alias_of_another_commands_key_is_unknown(toy: Declaration) -> None:
     assert problems(toy, "command=make", "learning_rate=1") == ["learning_rate: there is no such key"]
     assert "learning_rate" not in names_of(toy, toy.commands["make"]).aliases
 
@@ -205,8 +205,8 @@ def test_a_name_for_what_only_other_commands_have_is_unknown_here(toy: Declarati
         ("aliases: [a]", "aliases must be a mapping"),
         ("aliases: {a: 1}", "aliases.a: must be KEY, or {key: KEY, values: {THEIRS: OURS}}"),
         ("aliases: {a: {key: b}}", "aliases.a: must be KEY, or"),
-        ("aliases: {a: b, b: seed}", "aliases.a: b is no key but one of aliases itself"),
-        ("aliases: {a: seed}\nrefused: {a: no}", "refused: a is among aliases already"),
+        ("aliases: {a: b, b: seed}", "aliases.a: b is not a key, it is itself in aliases"),
+        ("aliases: {a: seed}\nrefused: {a: no}", "refused: a is also in aliases"),
         ("fixed: {a: no}", "fixed.a: must be {why: TEXT}"),
         ("fixed: {a: {values: [1]}}", "fixed.a: must be {why: TEXT}"),
         ("refused: {a: {why: no}}", "refused.a: must be a text"),

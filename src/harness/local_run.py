@@ -1,8 +1,8 @@
-"""A run by hand, which no agent starts: the places that its workload declares for it, and whether what it names is there.
+"""A local run, started by hand without an agent: the default paths that its workload declares, and whether its inputs exist.
 
-A command's `here` in workload.yaml gives keys that hold where nothing else is said, each a path in the workload's `home`: the folder
-that an environment variable names, else the working folder. Its `folder` names the run's own folder below output_dir by settings, so
-that the same line, typed again, goes on there.
+A command's `here` in workload.yaml gives default values for keys that are not given, each a path below the workload's `home`: the folder
+named by an environment variable, or else the working folder. Its `folder` entry derives the name of the run's own folder below output_dir
+from settings, so that typing the same command line again continues the run.
 """
 
 from __future__ import annotations
@@ -12,53 +12,53 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from .checkpoint import Checkpoints
+from .checkpoint import CHECKPOINTS, Checkpoints
+from .failure import forget_failures
 from .s3 import SCHEME
 from .workload import FOLDER, Command, Declaration
 
 ANEW = "anew"
-"""The value of `resume` with which a run does not go on where its folder has a checkpoint."""
+"""The value of `resume` that starts over although the run's folder has a checkpoint."""
 IN_PATTERN = re.compile(r"\{([\w.]+)\}")
 
 
 def home(declaration: Declaration, environment: Mapping[str, str]) -> Path:
-    """The folder that the declared places are in."""
+    """The folder that the declared paths are relative to."""
     return Path((declaration.home and environment.get(declaration.home)) or ".").absolute()
 
 
 def places(command: Command, home: Path) -> dict[str, str]:
-    """The keys that hold for a run by hand, as far as nothing else is said."""
+    """The default values of keys in a local run."""
     return {key: str(home / place) for key, place in command.here.items() if key != FOLDER}
 
 
 def names_in(command: Command) -> list[str]:
-    """The settings by which a command's own folder is named."""
+    """The settings that the name of a command's folder is made of."""
     return IN_PATTERN.findall(command.here.get(FOLDER, ""))
 
 
 def folder_of(command: Command, output_dir: str, settings: Mapping[str, Any], home: Path) -> Path | None:
-    """The folder that a run by hand always has; None where each run has one of its own."""
+    """The folder that a local run shares with equal ones; None if every run has its own."""
     pattern = command.here.get(FOLDER)
     return home / output_dir / IN_PATTERN.sub(lambda match: str(settings[match[1]]), pattern) if pattern else None
 
 
 def last_checkpoint(folder: Path, resume: str | None) -> Path | None:
-    """Make a run's folder ready for it, and return where the run goes on of itself."""
-    for failure in folder.glob("failure-*.txt"):  # of a run before
-        failure.unlink()
-    checkpoints = Checkpoints(folder / "checkpoints")
+    """Prepare a run's folder, and return the checkpoint from which the run continues by default."""
+    forget_failures(folder)
+    checkpoints = Checkpoints(folder / CHECKPOINTS)
     if resume == ANEW:
         for path in checkpoints.newest_first():
             path.with_suffix(".json").unlink(missing_ok=True)
             path.unlink()
     found = None if resume else checkpoints.latest()
     if found:
-        print(f"going on from {found}; resume={ANEW} begins anew", flush=True)
+        print(f"continuing from {found}; to start over, add resume={ANEW}", flush=True)
     return found
 
 
 def problems_of_inputs(reserved: Mapping[str, Any], datasets: Mapping[str, str], *, has_server: bool) -> Iterator[str]:
-    """What the arguments name that is not there. `datasets` are the keys of folders of data, each with that of the dataset beside it."""
+    """Inputs that do not exist. `datasets` maps the key of each data folder to that of the dataset it can replace."""
     for path, key in datasets.items():
         if reserved.get(path) and not reserved.get(key) and not Path(reserved[path]).exists():
             yield f"{path}={reserved[path]}: there is no such folder"

@@ -153,7 +153,7 @@ def test_gradients_of_several_steps_accumulate() -> None:
 
 
 def assert_close(found: dict[str, Tensor], expected: dict[str, Tensor], close: float) -> None:
-    """Each gradient agrees relative to its norm, or to a hundredth of the largest norm if that is more: tiny ones may be rounding errors."""
+    """Each gradient agrees relative to its norm, or to a hundredth of the largest norm if that is more: tiny ones may be noise."""
     assert found.keys() == expected.keys()
     norms = {name: float(torch.linalg.norm(gradient)) for name, gradient in expected.items()}
     for name, norm in norms.items():

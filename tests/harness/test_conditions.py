@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
-from support.reads import unread_of
+from support.reads import unread
 
 from harness.aliases import Alias, Fixed, Names
 from harness.conditions import holds
 from harness.entry import lines_of
 from harness.errors import ParameterError, WorkloadError
 from harness.params import resolve, setting, settings_of
-from harness.reads import Reads
+from harness.reads import NOTES, SETTINGS
 from harness.workload import Command, Declaration
 
 
@@ -124,28 +126,59 @@ PLAIN = {"loss": "clip", "bias": 0.0, "workers": 4, "video.save": False, "video.
 FILMING = PLAIN | {"loss": "siglip", "video.save": True}
 
 
+@pytest.fixture
+def reads(tmp_path: Path) -> Path:
+    return tmp_path / "reads"
+
+
+def ran(reads: Path, command: str, settings: dict[str, object], keys: Iterable[str]) -> None:
+    """What a run of a command leaves."""
+    run = reads / "toy" / command / f"{len(list(reads.glob('*/*/*')))}"
+    (run / NOTES).mkdir(parents=True)
+    (run / SETTINGS).write_text(json.dumps(settings))
+    for key in keys:
+        (run / NOTES / key).touch()
+
+
 class TestADeadSettingIsAnError:
-    """By the runs that there are of a command: the values that each had, and the keys that it read."""
+    """By the runs that there are of each command: the values that each had, and the keys that it read."""
 
-    def problems(self, toy: Declaration, *runs: Reads, command: str = "train") -> list[str]:
-        return [line.partition(",")[0].partition(":")[2].strip() for line in unread_of(toy.commands[command], runs)]
+    def problems(self, toy: Declaration, reads: Path, command: str = "train") -> list[str]:
+        only = replace(toy, commands={name: toy.commands[name] for name in ("train", "make")})
+        told = [line.partition(": ") for line in unread(only, reads)]
+        return [problem.partition(",")[0].partition(":")[0] for name, _, problem in told if name == command]
 
-    def test_none_is_dead(self, toy: Declaration) -> None:
-        assert self.problems(toy, Reads(PLAIN, ALL - {"video.fps", "bias"}), Reads(FILMING, frozenset({"bias", "video.fps"}))) == []
+    def test_none_is_dead(self, toy: Declaration, reads: Path) -> None:
+        ran(reads, "train", PLAIN, ALL - {"video.fps", "bias"})
+        ran(reads, "train", FILMING, {"bias", "video.fps"})
+        assert self.problems(toy, reads) == []
 
-    def test_one_that_no_run_reads(self, toy: Declaration) -> None:
-        assert self.problems(toy, Reads(FILMING, ALL - {"workers"})) == ["workers is never read: use it"]
+    def test_one_that_no_run_reads(self, toy: Declaration, reads: Path) -> None:
+        ran(reads, "train", FILMING, ALL - {"workers"})
+        assert self.problems(toy, reads) == ["workers is never read"]
 
-    def test_one_that_is_not_read_where_it_should_have_an_effect(self, toy: Declaration) -> None:
-        assert self.problems(toy, Reads(PLAIN, ALL), Reads(FILMING, ALL - {"bias"})) == ["bias is never read: use it"]
+    def test_one_that_is_not_read_where_it_should_have_an_effect(self, toy: Declaration, reads: Path) -> None:
+        ran(reads, "train", PLAIN, ALL)
+        ran(reads, "train", FILMING, ALL - {"bias"})
+        assert self.problems(toy, reads) == ["bias is never read"]
 
-    def test_one_whose_condition_no_run_meets(self, toy: Declaration) -> None:
-        found = self.problems(toy, Reads(PLAIN, ALL))
-        assert found == ["bias has an effect only with loss=siglip", "video.fps has an effect only with video.save"]
+    def test_one_whose_condition_no_run_meets(self, toy: Declaration, reads: Path) -> None:
+        ran(reads, "train", PLAIN, ALL)
+        assert self.problems(toy, reads) == ["bias has an effect only with loss=siglip", "video.fps has an effect only with video.save"]
 
-    def test_a_command_without_a_run(self, toy: Declaration) -> None:
-        assert self.problems(toy) == ["there is no run of it: put one into smoke of workload.yaml"]
+    def test_a_condition_may_be_met_by_a_command_that_has_the_setting_from_the_same_class(self, toy: Declaration, reads: Path) -> None:
+        ran(reads, "train", FILMING, ALL)
+        ran(reads, "make", PLAIN, {"loss", "video.save"})
+        assert self.problems(toy, reads, "make") == []
 
-    def test_one_that_is_read_and_declared_to_have_no_effect(self, toy: Declaration) -> None:
-        assert self.problems(toy, Reads(FILMING, ALL - {"workers"}), command="make") == []
-        assert self.problems(toy, Reads(FILMING, ALL), command="make") == ["workers is read"]
+    def test_what_has_no_condition_must_be_read_by_every_command(self, toy: Declaration, reads: Path) -> None:
+        ran(reads, "train", FILMING, ALL)
+        ran(reads, "make", PLAIN, {"loss"})
+        assert self.problems(toy, reads, "make") == ["video.save is never read"]
+
+    def test_a_command_without_a_run(self, toy: Declaration, reads: Path) -> None:
+        assert self.problems(toy, reads) == ["there is no run of it"]
+
+    def test_one_that_is_read_and_declared_to_have_no_effect(self, toy: Declaration, reads: Path) -> None:
+        ran(reads, "make", FILMING, ALL)
+        assert self.problems(toy, reads, "make") == ["workers is read"]

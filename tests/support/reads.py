@@ -18,11 +18,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from harness.checkpoint import find_weights
 from harness.conditions import holds
 from harness.params import Arguments, path_key, resolve, settings_class
 from harness.plan import PLAN, Plan
 from harness.reads import NOTES, SETTINGS, Reads
-from harness.settings import describe
+from harness.settings import Setting, leaves_of
 from harness.workload import Command, Declaration, load
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,25 +36,38 @@ def further(workload: str) -> Path:
 
 def unread(declaration: Declaration, folder: Path) -> Iterator[str]:
     """A line for each setting that is dead, or that is declared otherwise than it is; `folder` is that of HARNESS_READS."""
-    for command in declaration.commands.values():
-        if command.launcher != "script":
-            yield from unread_of(command, [reads_in(run) for run in sorted((folder / declaration.name / command.name).glob("*"))])
+    commands = [command for command in declaration.commands.values() if command.launcher != "script"]
+    runs = {each.name: [reads_in(run) for run in sorted((folder / declaration.name / each.name).glob("*"))] for each in commands}
+    leaves = {each.name: leaves_of(settings_class(each)) for each in commands}
+    for command in commands:
+        if runs[command.name]:
+            for leaf in leaves[command.name].values():
+                sharing = [name for name in runs if leaves[name].get(leaf.key) == leaf] if leaf.when else [command.name]
+                if problem := problem_of(leaf, command, runs[command.name], [run for name in sharing for run in runs[name]]):
+                    yield f"{command.name}: {leaf.key} {problem}"
+        else:
+            yield f"{command.name}: there is no run of it: put one into smoke of workload.yaml, or into reads.py of its tests"
 
 
-def unread_of(command: Command, runs: Sequence[Reads]) -> Iterator[str]:
-    if not runs:
-        yield f"{command.name}: there is no run of it: put one into smoke of workload.yaml, or into reads.py of its tests"
-        return
-    for leaf in describe(settings_class(command)):
-        where = f"{command.name}: {leaf.key}"
-        able = [run for run in runs if holds(leaf.when, run.settings)]
-        if leaf.key in command.names.fixed:
-            if any(leaf.key in run.keys for run in runs):
-                yield f"{where} is read, while workload.yaml declares under fixed that it has no effect"
-        elif not able:
-            yield f"{where} has an effect only with {leaf.when}, which none of the {len(runs)} runs has: add one to reads.py of the tests"
-        elif not any(leaf.key in run.keys for run in able):
-            yield f"{where} is never read: use it, delete it, or say why it has no effect: under fixed of workload.yaml, or by when="
+def problem_of(leaf: Setting, command: Command, runs: Sequence[Reads], alike: Sequence[Reads]) -> str | None:
+    """What is wrong with a setting.
+
+    Args:
+        leaf: the setting.
+        command: whose it is.
+        runs: of the command.
+        alike: the same, and with a condition also those of other commands that have the setting from the same class: that the setting
+            in its condition is read is asked of every command.
+    """
+    able = [run for run in alike if holds(leaf.when, run.settings)]
+    if leaf.key in command.names.fixed:
+        read = any(leaf.key in run.keys for run in runs)
+        return "is read, while workload.yaml declares under fixed that it has no effect" if read else None
+    if not able:
+        return f"has an effect only with {leaf.when}, which no run has: add one to reads.py of the tests"
+    if not any(leaf.key in run.keys for run in able):
+        return "is never read: use it, delete it, or say why it has no effect: under fixed of workload.yaml, or by when="
+    return None
 
 
 def reads_in(run: Path) -> Reads:
@@ -92,7 +106,7 @@ def plan_of(declaration: Declaration, arguments: Arguments, name: str, outputs: 
         str(outputs / name),
         given["seed"],
         None,
-        given["init_from"],
+        str(find_weights(Path(given["init_from"]))) if given["init_from"] else None,
         None,
     )
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from .aliases import Names
-from .errors import HarnessError, ParameterError
+from .errors import HarnessError, ParameterError, WorkloadError
 from .flags import tokens_of
 from .grammar import read
 from .params import RESERVED, chosen_command, keys_of, names_of, path_key, settings_of
@@ -31,6 +31,11 @@ def enter(workload: str, command: str, usage: str | None) -> NoReturn:
     """
     folder = TASKS / workload
     try:
+        if not folder.is_dir():
+            raise WorkloadError(
+                f"the workload {workload} is declared in a clone of this project, and {TASKS.parent} is none; "
+                f"type: python CLONE/clearml_tasks/{workload}/clearml_train.py command={command}"
+            )
         declaration = load(folder)
     except HarnessError as error:
         end(error)

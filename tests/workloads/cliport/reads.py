@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 TASK = "put-block-in-bowl-seen-colors"
-FILM = {"renderer": "tiny", "record.save_video": True, "record.video_height": 64, "record.video_width": 64, "record.fps": 5}
+FILM = {"record.save_video": True, "record.video_height": 64, "record.video_width": 64, "record.fps": 5}
 SMALL = {
     "train.task": TASK,
     "train.agent": "transporter",
@@ -24,8 +24,9 @@ SMALL = {
 
 def runs(folder: Path) -> Iterator[dict[str, Any]]:
     data = folder / "data"
-    yield {"command": "demos", "task": TASK, "n": 1, "n_val": 1, "data_dir": data, **FILM}
+    yield {"command": "demos", "task": TASK, "n": 1, "n_val": 1, "data_dir": data, "renderer": "tiny", **FILM}
     yield {"command": "train", "dataset_path": data, **SMALL}
     trained = folder / "outputs" / "further-2"
     yield {"command": "finetune", "dataset_path": data, "init_from": trained, **SMALL}
-    yield {"command": "eval", "dataset_path": data, "init_from": trained, "eval_task": TASK, "mode": "val", "n_demos": 1, **FILM}
+    found = {"model_path": trained / "checkpoints", "checkpoint_type": "last"}
+    yield {"command": "eval", "dataset_path": data, **found, "eval_task": TASK, "mode": "val", "n_demos": 1, "renderer": "tiny"}

@@ -28,7 +28,7 @@ from registry.environment import cache_folder, image_names
 
 ROOT = Path(__file__).resolve().parents[1]
 BUDGET = 40 * 60.0
-SHARED = ("registry", "src/harness", "src/local_server", "docker/harness", "requirements.txt")
+SHARED = ("registry", "src/harness", "src/local_server", "docker/harness", "requirements.txt", "tests/support/reads.py")
 OF_IMAGES = ("docker/setup", "docker/torch", "tests/containers", "tests/support/engine.py", "tests/packages.txt")
 GRACE = 120.0  # seconds that a test run has to end its engine, server and agents
 

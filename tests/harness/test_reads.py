@@ -8,13 +8,16 @@ import logging
 import multiprocessing
 import os
 import pickle
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.toy import make_repository
+from support.reads import unread
+from support.toy import SCRIPT, SETTINGS, forget_settings, make_repository
 
 from harness.errors import ParameterError
 from harness.params import resolve, setting
@@ -140,11 +143,30 @@ def load_with(settings: Train) -> None:
     os._exit(1)  # as a loader process that is killed: it writes nothing at its end
 
 
+def test_what_a_run_left_unread_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a toy that reads one of its two settings, and merely prints the other."""
+    settings = SETTINGS.replace(
+        '    n: int = setting(5, "numbers", ge=1)', '    n: int = setting(5, "numbers", ge=1)\n    dead: int = setting(1, "nothing")'
+    )
+    entry = make_repository(
+        tmp_path / "clone", settings=settings, script=SCRIPT.replace("def make(job):", "def make(job):\n    print(job.settings.dead)")
+    )
+    folder = tmp_path / "reads"
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("CLEARML_")} | {"HARNESS_READS": str(folder)}
+    command = [sys.executable, entry, "command=make", "n=3", f"output_dir={tmp_path}/outputs"]
+    subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True)
+    monkeypatch.syspath_prepend(entry.parent)
+    forget_settings(monkeypatch)
+    found = [line.partition(":")[0] + line.partition(":")[2].partition(":")[0] for line in unread(load(entry.parent), folder)]
+    assert found == ["train there is no run of it", "make dead is never read"]
+
+
 def test_a_run_notes_what_it_reads_where_it_is_asked_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from harness.job import settings_of
 
     entry = make_repository(tmp_path / "clone")
     monkeypatch.syspath_prepend(entry.parent)
+    forget_settings(monkeypatch)
     declaration = load(entry.parent)
     arguments = resolve(declaration, ["command=make"])
     plan = Plan("toy", "make", "make-1", arguments.flat_settings(), {}, str(tmp_path), 0, None, None, None)

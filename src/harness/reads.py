@@ -84,7 +84,7 @@ def noting_class(kind: type, prefix: str, notes: Path) -> type:
 
     def read(self: Any, name: str) -> Any:
         value = object.__getattribute__(self, name)
-        if name in leaves and name not in seen and not is_dataclass(value) and is_reading(sys._getframe(1)):
+        if name in leaves and name not in seen and not is_dataclass(value) and is_reading(sys._getframe(1)):  # noqa: SLF001  the caller is what is asked for
             (notes / f"{prefix}{name}").touch()
             seen.add(name)
         return value

@@ -54,6 +54,7 @@ def command_of(found: Declaration, command: Command) -> dict[str, Any]:
                 "choices": list(each.choices),
                 "limits": dict(each.limits),
                 "unit": each.unit,
+                "when": each.when,
                 "help": each.help,
             }
             for each in workload.settings_of(command)

@@ -240,7 +240,7 @@ def command_of(python: Path) -> str:
     return f"""#!/bin/sh
 '''exec' {shlex.quote(str(python))} "$0" "$@"
 ' '''
-from registry.cli import main
+from clearml_workloads import main
 
 main()
 """

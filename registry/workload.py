@@ -64,10 +64,9 @@ def named(name: str, workloads: Mapping[str, Declaration]) -> Declaration:
 
 def settings_of(command: Command) -> list[Setting]:
     """Every setting of a command, with its type, default, unit and limits."""
-    from harness.params import settings_class
-    from harness.settings import describe
+    from harness.params import settings_of
 
-    return describe(settings_class(command))
+    return settings_of(command)
 
 
 def configs_of(found: Declaration) -> list[str]:

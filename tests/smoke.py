@@ -2,6 +2,8 @@
 
 tests/smoke.py clip tabletop            # these
 tests/smoke.py --changed [--budget S]   # those, and those images, whose inputs have no green stamp in the cache
+
+After the tasks of a workload come, here and now, the further runs that `support.reads` tells of; a setting that neither reads is a failure.
 """
 
 from __future__ import annotations
@@ -16,12 +18,17 @@ import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from support.image import tools
+from support.reads import further, unread
+
+from harness import reads
+from harness.launch import image_python
 from harness.workload import Declaration, load
 from registry.environment import cache_folder, image_names
 
 ROOT = Path(__file__).resolve().parents[1]
 BUDGET = 40 * 60.0
-SHARED = ("registry", "src/harness", "src/local_server", "docker/harness", "requirements.txt")
+SHARED = ("registry", "src/harness", "src/local_server", "docker/harness", "requirements.txt", "tests/support/reads.py")
 OF_IMAGES = ("docker/setup", "docker/torch", "tests/containers", "tests/support/engine.py", "tests/packages.txt")
 GRACE = 120.0  # seconds that a test run has to end its engine, server and agents
 
@@ -38,6 +45,7 @@ def inputs(declaration: Declaration) -> set[str]:
         f"configs/{declaration.name}",
         f"docker/{declaration.image}",
         f"example/{declaration.name}.sh",
+        further(declaration.name).relative_to(ROOT).as_posix(),
     )
     return {*SHARED, *own, *(f"src/{package}" for package in packages | {"tabletop"})}
 
@@ -85,7 +93,8 @@ def smoke(names: Iterable[str], deadline: float) -> dict[str, str]:
     """Run the example scripts on a server of their own, and say of each how it went."""
     results: dict[str, str] = {}
     with tempfile.TemporaryDirectory(prefix="smoke-") as home:
-        environment = {key: value for key, value in os.environ.items() if not key.startswith("CLEARML_")} | {"REGISTRY_HOME": home}
+        own = {"REGISTRY_HOME": home, reads.FOLDER: f"{home}/reads"}
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("CLEARML_")} | own
         registry = [sys.executable, "-m", "registry"]
         subprocess.run([*registry, "up", "--port", "0"], cwd=ROOT, env=environment, check=True)
         try:
@@ -94,21 +103,34 @@ def smoke(names: Iterable[str], deadline: float) -> dict[str, str]:
                 if left <= 0:
                     results[name] = "skipped: the time budget is spent"
                     continue
-                results[name] = run(name, environment, left)
+                results[name] = run(declarations()[name], environment, left)
         finally:
             subprocess.run([*registry, "down"], cwd=ROOT, env=environment, check=True)
     return results
 
 
-def run(name: str, environment: dict[str, str], seconds: float) -> str:
-    started = time.monotonic()
+def run(declaration: Declaration, environment: dict[str, str], seconds: float) -> str:
+    """A workload's tasks and further runs, and whether between them they read every setting."""
+    started, name = time.monotonic(), declaration.name
     try:
         done = subprocess.run(["bash", f"example/{name}.sh"], cwd=ROOT, env=environment, timeout=seconds)
+        if done.returncode == 0 and further(name).exists():
+            done = run_further(declaration, environment, seconds - (time.monotonic() - started))
     except subprocess.TimeoutExpired:
         return f"skipped: not finished when the time budget was spent ({seconds:.0f} s)"
     if done.returncode:
         return f"FAILED with exit code {done.returncode}"
+    if problems := list(unread(declaration, Path(environment[reads.FOLDER]))):
+        return "".join(["FAILED: settings are dead, or declared wrongly", *(f"\n    {problem}" for problem in problems)])
     return f"passed in {time.monotonic() - started:.0f} s"
+
+
+def run_further(declaration: Declaration, environment: dict[str, str], seconds: float) -> subprocess.CompletedProcess[bytes]:
+    python = image_python(declaration.image, ROOT, environment)
+    path = os.pathsep.join(map(str, (ROOT / "src", ROOT / "tests", ROOT, tools())))
+    with tempfile.TemporaryDirectory(prefix="further-") as folder:
+        command = [python, "-m", "support.reads", declaration.name, folder]
+        return subprocess.run(command, cwd=ROOT, env=environment | {"PYTHONPATH": path}, timeout=seconds)
 
 
 def main() -> None:

@@ -172,7 +172,7 @@ def clear_dead(agents: Sequence[Process], say: Callable[[str], None]) -> None:
 def start_agent(name: str, root: Path, queues: Sequence[str], client: ClientConfiguration, containers: bool) -> Process:
     """Start an agent with its supervisor, as a process that outlives this one."""
     agent = prepare(name, root, queues, client, containers=containers, poll=POLL)
-    argv = [sys.executable, "-m", "registry.agents.supervisor", *(["--docker"] if containers else []), name, *agent.argv]
+    argv = [sys.executable, "-P", "-m", "registry.agents.supervisor", *(["--docker"] if containers else []), name, *agent.argv]
     return processes.start(name, argv, agent.environment, agents_folder(), queues, containers=containers)
 
 
@@ -196,7 +196,7 @@ def port_for(asked: int | None, say: Callable[[str], None]) -> int:
 
 
 def start_server(port: int) -> Process:
-    argv = [sys.executable, "-m", "local_server", "--data", str(home() / "server"), "--port", str(port)]
+    argv = [sys.executable, "-P", "-m", "local_server", "--data", str(home() / "server"), "--port", str(port)]
     return processes.start("server", argv, clean_environment(), home())
 
 

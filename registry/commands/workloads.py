@@ -60,7 +60,7 @@ def show(name: str, as_json: bool) -> None:
         settings = workload.settings_of(command)
         print_table(
             ("setting", "type", "default", "unit", "meaning"),
-            [(each.key, in_short(each), shown(each.default), each.unit, each.help) for each in settings],
+            [(each.key, in_short(each), shown(each.default), each.unit, each.meaning) for each in settings],
             whole=["setting", "unit"],
         )
         show_names(names_of(found, command))

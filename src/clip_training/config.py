@@ -64,9 +64,9 @@ class DataConfig:
         Reading.encoding, "text encoding of captions, tables and lists: utf-16, latin-1, cp1252, gb18030, ...", check=problem_of_encoding
     )
     stream: str = setting("", "s3://bucket/prefix to stream the data from during training, instead of downloading all of dataset_id first")
-    cache_gb: float = setting(10.0, "disk space for caching streamed data; 0 caches nothing", unit="GB", ge=0)
+    cache_gb: float = setting(10.0, "disk space for caching streamed data; 0 caches nothing", unit="GB", ge=0, when="stream")
     module: str = setting("", "your own LightningDataModule as package.module:Class; its batches must start with images and texts")
-    module_options: dict[str, Any] = setting({}, "keyword arguments for data.module: {key: value}")
+    module_options: dict[str, Any] = setting({}, "keyword arguments for data.module: {key: value}", when="module")
 
 
 @dataclass
@@ -274,7 +274,6 @@ class FinetuneLoopConfig(LoopConfig):
     """Shorter than training from scratch."""
 
     epochs: int = setting(10, "passes over the training pairs", ge=1)
-    loss: str = setting("clip", "loss: clip (softmax over the batch), the only one with soft targets", choices=("clip",))
 
 
 @dataclass

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -157,7 +157,8 @@ def from_wrapper(
         CheckpointError: when the weights are those of other encoders.
     """
     found = {name.removeprefix("visual."): value for name, value in state.items() if name.startswith("visual.")}
-    bare_image, bare_text = ImageEncoderConfig(image.encoder, "", image.size), replace(text, pretrained=False)
+    bare_image = ImageEncoderConfig(image.encoder, "", image.size)
+    bare_text = TextEncoderConfig(text.encoder, False, text.avg_word_embs, text.context)
     trunk, _ = image_encoder(bare_image)
     head = {name.rpartition(".")[2]: value for name, value in found.items() if name not in trunk.state_dict()}
     if set(head) != {"weight", "bias"}:

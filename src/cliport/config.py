@@ -56,7 +56,7 @@ def default_of(name: str) -> str:
 class AugmentConfig:
     """How training samples are rotated and shifted."""
 
-    theta_sigma: float = setting(60.0, "standard deviation of the random rotation", unit="degrees", ge=0)
+    theta_sigma: float = setting(60.0, "standard deviation of the random rotation", unit="degrees", ge=0, when="train.augment")
 
 
 @dataclass
@@ -64,7 +64,7 @@ class DatasetConfig:
     """How demonstrations are read."""
 
     cache: bool = setting(True, "keep episodes in memory, up to dataset.cache_mib")
-    cache_mib: int = setting(DEFAULT_MIB, "memory for cached episodes per process", unit="MiB", ge=0)
+    cache_mib: int = setting(DEFAULT_MIB, "memory for cached episodes per process", unit="MiB", ge=0, when="cache")
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
 
@@ -74,12 +74,14 @@ class RecordConfig:
 
     save_video: bool = setting(False, "record an mp4 per episode; slow, because every frame is rendered")
     save_video_path: str = setting(
-        "", "folder for the videos; default: videos/ in the folder of the demonstrations, the experiment or the run"
+        "", "folder for the videos; default: videos/ in the folder of the demonstrations, the experiment or the run", when="save_video"
     )
-    add_text: bool = setting(True, "write the instruction below the picture")
-    fps: int = setting(FRAME_RATE, f"frame rate of the video; {FRAME_RATE} plays in real time", unit="frames/s", ge=1, le=120)
-    video_height: int = setting(640, "height of the video, without the instruction", unit="pixels", ge=16, le=4096)
-    video_width: int = setting(720, "width of the video", unit="pixels", ge=16, le=4096)
+    add_text: bool = setting(True, "write the instruction below the picture", when="save_video")
+    fps: int = setting(
+        FRAME_RATE, f"frame rate of the video; {FRAME_RATE} plays in real time", unit="frames/s", ge=1, le=120, when="save_video"
+    )
+    video_height: int = setting(640, "height of the video, without the instruction", unit="pixels", ge=16, le=4096, when="save_video")
+    video_width: int = setting(720, "width of the video", unit="pixels", ge=16, le=4096, when="save_video")
 
 
 @dataclass
@@ -92,8 +94,8 @@ class DemosConfig:
     task: str = setting("packing-boxes-pairs-seen-colors", "task, or a group for each of its tasks", choices=TASKS + GROUPS)
     mode: str = setting("train", "split; train uses even seeds from 0, val odd seeds from 1, test odd seeds from 10001", choices=MODES)
     n: int = setting(1000, "total number of demonstrations", unit="episodes", ge=1)
-    n_val: int = setting(0, "number of mode=val demonstrations to make as well, if mode=train", unit="episodes", ge=0)
-    n_test: int = setting(0, "number of mode=test demonstrations to make as well, if mode=train", unit="episodes", ge=0)
+    n_val: int = setting(0, "number of mode=val demonstrations to make as well", unit="episodes", ge=0, when="mode=train")
+    n_test: int = setting(0, "number of mode=test demonstrations to make as well", unit="episodes", ge=0, when="mode=train")
     geometry: str = setting("exact", "cells of the height maps: exact, or as in the original's code", choices=GEOMETRIES)
     save_data: bool = setting(True, "keep the demonstrations; False only tries the oracle")
     workers: int = setting(1, "number of processes; 0 means one per core. The result does not depend on it", ge=0, le=256)

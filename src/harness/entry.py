@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import NoReturn
 
 from .aliases import Names
-from .errors import HarnessError, ParameterError
+from .errors import HarnessError, ParameterError, WorkloadError
 from .flags import tokens_of
 from .grammar import read
-from .params import RESERVED, chosen_command, keys_of, names_of, path_key, settings_class
-from .settings import describe
+from .params import RESERVED, chosen_command, keys_of, names_of, path_key, settings_of
 from .workload import Command, Declaration, load
 from .writable import settle_home
 
@@ -32,6 +31,11 @@ def enter(workload: str, command: str, usage: str | None) -> NoReturn:
     """
     folder = TASKS / workload
     try:
+        if not folder.is_dir():
+            raise WorkloadError(
+                f"the workload {workload} is declared in a clone of this project, and {TASKS.parent} is none; "
+                f"type: python CLONE/clearml_tasks/{workload}/clearml_train.py command={command}"
+            )
         declaration = load(folder)
     except HarnessError as error:
         end(error)
@@ -93,9 +97,7 @@ def lines_of(declaration: Declaration, command: Command) -> list[tuple[str, obje
     """Key, default and meaning of every argument of a command."""
     data = [(path_key(key), None, f"folder of {what}") for key, what in declaration.datasets.items() if key in command.needs]
     own = [(key, entry.default, entry.help) for key, entry in RESERVED.items() if key != "command"]
-    settings = [
-        (leaf.key, leaf.default, f"{leaf.help}{f' [{leaf.unit}]' if leaf.unit else ''}") for leaf in describe(settings_class(command))
-    ]
+    settings = [(leaf.key, leaf.default, f"{leaf.meaning}{f' [{leaf.unit}]' if leaf.unit else ''}") for leaf in settings_of(command)]
     return [*data, *(line for line in own if line[0] not in {key for key, _, _ in data}), *settings]
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import workload
+from . import reads, workload
 from .checkpoint import CHECKPOINTS, Checkpoints
 from .data import PUBLIC_PROJECT, publish
 from .failure import write_failure
@@ -121,7 +121,7 @@ def make_job(declaration: workload.Declaration, plan: Plan, number: int) -> tupl
             report, uploads = ClearMLReport(task, reported(task) if plan.requeued else None), UploadedCheckpoints(task)
     job = Job(
         name=plan.name,
-        settings=merge(settings_class(declaration.commands[plan.command]), None, plan.settings.items()),
+        settings=settings_of(declaration, plan),
         datasets={key: Path(folder) for key, folder in plan.datasets.items()},
         output_dir=output,
         seed=plan.seed,
@@ -135,3 +135,10 @@ def make_job(declaration: workload.Declaration, plan: Plan, number: int) -> tupl
         task=task,
     )
     return job, uploads
+
+
+def settings_of(declaration: workload.Declaration, plan: Plan) -> Any:
+    """The planned command's typed settings; where HARNESS_READS asks for it, they note which of them are read."""
+    settings = merge(settings_class(declaration.commands[plan.command]), None, plan.settings.items())
+    folder = os.environ.get(reads.FOLDER)
+    return reads.noted(settings, Path(folder, declaration.name, plan.command, plan.name)) if folder else settings

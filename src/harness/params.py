@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from .aliases import Alias, Names
+from .conditions import holds, subject_of
 from .errors import ParameterError, WorkloadError
 from .grammar import Argument, expand, on_tasks, read, text_on_task
 from .local_run import folder_of, names_in, places
@@ -71,7 +72,7 @@ class Arguments:
     texts: Mapping[str, str] = field(default_factory=dict)
     """Every given argument by its key, in its form on a task."""
     notes: tuple[str, ...] = ()
-    """Notes about given names that have no effect."""
+    """Notes about given names and settings that have no effect."""
     folder: Path | None = None
     """The run's folder, if local runs with the same arguments share one."""
 
@@ -143,9 +144,16 @@ def resolve(
         {key: reserved[key] for key in declaration.datasets if reserved.get(key)},
         settings,
         {key: item.text for key, item in given.items()},
-        tuple(note for part in parts for note in part.notes),
+        (*(note for part in parts for note in part.notes), *without_effect(command, {*stated.arguments, *all_given}, flat(settings))),
         folder_of(command, reserved["output_dir"], flat(settings), home) if home else None,
     )
+
+
+def without_effect(command: Command, given: Collection[str], settings: Mapping[str, Any]) -> Iterator[str]:
+    """A line for each given setting that differs from its default and has no effect under the values of the others."""
+    for key, leaf in leaves_of(settings_class(command)).items():
+        if key in given and settings[key] != leaf.default and not holds(leaf.when, settings):
+            yield f"{key}={settings[key]} has no effect without {leaf.when}"
 
 
 def by_hand(declaration: Declaration, command: Command | None, home: Path | None, said: Collection[str]) -> dict[str, Argument]:
@@ -183,7 +191,11 @@ def problems_of_declared(declaration: Declaration, command: Command, keys: set[s
     """All problems of the names declared for a command, given the command's keys."""
     common, own = declaration.names, command.names
     where = f"commands.{command.name}: "
-    yield from (f"{where}{name} is itself a key, so it cannot be another name of one" for name in {*common, *own} & keys)
+    others = {*common, *own.aliases, *own.refused}  # `fixed` may name a setting of a class that commands share, which this one ignores
+    yield from (f"{where}{name} is itself a key, so it cannot be another name of one" for name in others & keys)
+    for leaf in describe(settings_class(command)):
+        if leaf.when and subject_of(leaf.when) not in keys:
+            yield f"{where}{leaf.key}: when={leaf.when} names no setting"
     holding = {name for name in common if name not in common.aliases or common.aliases[name].key in keys}
     yield from (f"{where}{name} is already declared for all commands" for name in holding & {*own})
     yield from (f"{where}aliases.{name}: there is no key {alias.key}" for name, alias in own.aliases.items() if alias.key not in keys)
@@ -191,6 +203,15 @@ def problems_of_declared(declaration: Declaration, command: Command, keys: set[s
     yield from (f"{where}here.{FOLDER}: there is no setting {name}" for name in names_in(command) if name not in keys)
     every = {leaf for each in declaration.commands.values() for leaf in leaves_of(settings_class(each))} | keys
     yield from (f"aliases.{name}: no command has a key {alias.key}" for name, alias in common.aliases.items() if alias.key not in every)
+
+
+def settings_of(command: Command) -> list[Setting]:
+    """The settings that a command has: those of its class, less those that it declares to have no effect.
+
+    Raises:
+        WorkloadError: the class cannot be imported.
+    """
+    return [leaf for leaf in describe(settings_class(command)) if leaf.key not in command.names.fixed]
 
 
 def keys_of(declaration: Declaration) -> dict[str, bool]:

@@ -14,6 +14,7 @@ from typing import Any
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from .conditions import in_full
 from .errors import ParameterError
 from .yaml_file import read_yaml
 
@@ -29,13 +30,15 @@ def setting(
     lt: float | None = None,
     choices: Sequence[Any] = (),
     check: Callable[[Any], str | None] | None = None,
+    when: str = "",
 ) -> Any:
     """A dataclass field with its documentation and limits. `default=MISSING` makes it required.
 
-    `check` returns the problem of a value, or None, where limits and choices do not suffice. It must not need torch.
+    `check` returns the problem of a value, or None, where limits and choices do not suffice. It must not need torch. `when`
+    names the other setting without which this one has no effect, see `conditions`.
     """
     limits = {name: limit for name, limit in (("ge", ge), ("gt", gt), ("le", le), ("lt", lt)) if limit is not None}
-    metadata = {"help": meaning, "unit": unit, "limits": limits, "choices": tuple(choices), "check": check}
+    metadata = {"help": meaning, "unit": unit, "limits": limits, "choices": tuple(choices), "check": check, "when": when}
     if isinstance(default, list | dict):
         return dataclasses.field(default_factory=lambda: type(default)(default), metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
@@ -53,6 +56,13 @@ class Setting:
     limits: Mapping[str, float] = dataclasses.field(default_factory=dict)
     choices: tuple[Any, ...] = ()
     check: Callable[[Any], str | None] | None = None
+    when: str = ""
+    """The condition, in full, under which it has an effect; see `conditions`."""
+
+    @property
+    def meaning(self) -> str:
+        """What a person reads of it: its help, and when it has an effect."""
+        return f"{self.help} (only with {self.when})" if self.when else self.help
 
     @property
     def holds_text(self) -> bool:
@@ -89,13 +99,19 @@ def describe(schema: type) -> list[Setting]:
     return list(leaves_of(schema).values())
 
 
-def leaves_of(schema: type, prefix: str = "") -> dict[str, Setting]:
+def leaves_of(schema: type) -> dict[str, Setting]:
+    """The same by key."""
+    leaves = nested(schema)
+    return {key: dataclasses.replace(leaf, when=in_full(leaf.when, key, leaves)) for key, leaf in leaves.items()}
+
+
+def nested(schema: type, prefix: str = "") -> dict[str, Setting]:
     leaves: dict[str, Setting] = {}
     hints = typing.get_type_hints(schema)
     for field in dataclasses.fields(schema):
         key, hint = f"{prefix}{field.name}", hints[field.name]
         if isinstance(hint, type) and dataclasses.is_dataclass(hint):
-            leaves |= leaves_of(hint, f"{key}.")
+            leaves |= nested(hint, f"{key}.")
         else:
             default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
             leaves[key] = Setting(key, type_name(hint), default, **field.metadata)

@@ -25,10 +25,9 @@ def translate(names: Names, given: Iterable[Argument], source: str = "") -> Tran
     for item in given:
         if item.key in names.refused:
             found.problems.append(f"{source}{item.key}: not supported: {names.refused[item.key]}")
-        elif item.key in names.fixed:
-            settle(names.fixed[item.key], item, found, source)
+        elif (meant := meant_by(item, names.aliases[item.key]) if item.key in names.aliases else item).key in names.fixed:
+            settle(names.fixed[meant.key], item, found, source)
         else:
-            meant = meant_by(item, names.aliases[item.key]) if item.key in names.aliases else item
             before = found.arguments.setdefault(meant.key, meant)
             if before.value != meant.value and before.text != meant.text:
                 found.problems.append(f"{source}{typed[meant.key]} and {item} both set {meant.key}; keep one of the two")

@@ -140,6 +140,7 @@ def test_a_killed_rank_is_told_as_such(script: Path, place: Path) -> None:
 
 
 @pytest.mark.skipif(not CLIP.exists(), reason="needs torch: make env/clip")
+@pytest.mark.slow
 def test_two_processes_and_one_that_fails(script: Path, place: Path) -> None:
     """Slow: torch is imported by three processes, twice."""
     code, out, _ = run(script, place, "dataset_path=data", "nproc_per_node=2", "steps=2", python=str(CLIP))

@@ -19,6 +19,10 @@ def image_of(tested: str) -> str:
     return load(folder).image if folder.exists() else "clip"
 
 
+def tools() -> str:
+    """What the path needs for the tests' own libraries, which are in two layers."""
+    return ":".join(dict.fromkeys(str(Path(module.__file__).parents[1]) for module in (pytest, pygments)))
+
+
 if __name__ == "__main__":
-    tools = dict.fromkeys(str(Path(module.__file__).parents[1]) for module in (pytest, pygments))  # of two layers
-    print(":".join(tools) if sys.argv[1] == "--tools" else image_of(sys.argv[1]))
+    print(tools() if sys.argv[1] == "--tools" else image_of(sys.argv[1]))

@@ -20,6 +20,8 @@ from .local_run import folder_of, names_in, places
 from .settings import Setting, describe, flat, leaves_of, merge, nearest, problem_of_text, setting, stated_in
 from .translation import Translation, translate
 from .workload import FOLDER, Command, Declaration
+from .wrapped.schema import schema
+from .wrapped.script import note_on_age
 
 __all__ = ["RESERVED", "Arguments", "Setting", "describe", "expand", "names_of", "nearest", "resolve", "setting", "settings_class"]
 
@@ -74,6 +76,8 @@ class Arguments:
     """Notes about given names that have no effect."""
     folder: Path | None = None
     """The run's folder, if local runs with the same arguments share one."""
+    said: frozenset[str] = frozenset()
+    """The keys that were given: on a command line, on a task or in a file."""
 
     def flat_settings(self) -> dict[str, Any]:
         """Every setting in dotted form, as shown beside the run."""
@@ -86,6 +90,8 @@ def settings_class(command: Command) -> type:
     Raises:
         WorkloadError: it cannot be imported.
     """
+    if command.script:
+        return schema(command.script.settings)
     module, _, name = command.config.partition(":")
     try:
         found: type = getattr(importlib.import_module(module), name)
@@ -143,9 +149,15 @@ def resolve(
         {key: reserved[key] for key in declaration.datasets if reserved.get(key)},
         settings,
         {key: item.text for key, item in given.items()},
-        tuple(note for part in parts for note in part.notes),
+        tuple(filter(None, [*(note for part in parts for note in part.notes), age_of(declaration, command)])),
         folder_of(command, reserved["output_dir"], flat(settings), home) if home else None,
+        frozenset({*all_given, *stated.arguments}),
     )
+
+
+def age_of(declaration: Declaration, command: Command) -> str | None:
+    """A note if a command's script has changed since its options were read."""
+    return note_on_age(command.script, declaration.root, declaration.name) if command.script else None
 
 
 def by_hand(declaration: Declaration, command: Command | None, home: Path | None, said: Collection[str]) -> dict[str, Argument]:
@@ -171,6 +183,8 @@ def names_of(declaration: Declaration, command: Command) -> Names:
     keys = {*leaves, *own_keys(declaration)}
     common, own = declaration.names, command.names
     aliases = {**{name: alias for name, alias in common.aliases.items() if alias.key in keys}, **own.aliases}
+    if command.script:
+        aliases = {**{name: Alias(key) for name, key in command.script.aliases().items() if name not in keys}, **aliases}
     stated = Names(aliases, {**common.fixed, **own.fixed}, {**common.refused, **own.refused})
     if problems := list(problems_of_declared(declaration, command, keys)):
         raise WorkloadError("\n".join(f"{declaration.folder / 'workload.yaml'}: {problem}" for problem in problems))

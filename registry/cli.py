@@ -13,7 +13,7 @@ import click
 
 from harness.errors import HarnessError
 
-from .commands import agent, compose, dataset, enqueue, image, queue, runs, sbom, services, upkeep, workloads
+from .commands import agent, compose, dataset, enqueue, image, new, queue, runs, sbom, services, upkeep, workloads
 from .errors import RegistryError, UsageError
 
 
@@ -29,7 +29,7 @@ def cli(root: Path | None) -> None:  # workload.clone_root reads it
     """Run any workload: enqueue it, watch it, compare its results."""
 
 
-for module in (workloads, enqueue, image, compose, runs, dataset, queue, services, agent):
+for module in (workloads, new, enqueue, image, compose, runs, dataset, queue, services, agent):
     for command in module.COMMANDS:
         cli.add_command(command)
 for command in (*upkeep.COMMANDS, *sbom.COMMANDS):

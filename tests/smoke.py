@@ -39,7 +39,9 @@ def declarations() -> dict[str, Declaration]:
 
 def inputs(declaration: Declaration) -> set[str]:
     """What a workload's smoke run depends on: its own files, its packages', and what all share."""
-    packages = {command.config.partition(".")[0] for command in declaration.commands.values()}
+    commands = declaration.commands.values()
+    packages = {command.config.partition(".")[0] for command in commands if command.config}
+    scripts = {command.script.path for command in commands if command.script and not command.script.repository}
     own = (
         f"clearml_tasks/{declaration.name}",
         f"configs/{declaration.name}",
@@ -47,7 +49,7 @@ def inputs(declaration: Declaration) -> set[str]:
         f"example/{declaration.name}.sh",
         further(declaration.name).relative_to(ROOT).as_posix(),
     )
-    return {*SHARED, *own, *(f"src/{package}" for package in packages | {"tabletop"})}
+    return {*SHARED, *own, *scripts, *(f"src/{package}" for package in packages | {"tabletop"})}
 
 
 def stamp(name: str, paths: Iterable[str]) -> Path:

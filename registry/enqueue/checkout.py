@@ -10,6 +10,7 @@ from typing import Any
 
 from harness.params import path_key
 from harness.workload import Declaration
+from harness.wrapped.script import FILE
 
 from ..git import git
 
@@ -29,7 +30,10 @@ class Checkout:
 
     def problems_of_code(self, workload: Declaration) -> Iterator[str]:
         """Files that every run of a workload needs, and that are missing."""
-        for name in (workload.script, f"clearml_tasks/{workload.name}/workload.yaml"):
+        scripts = [command.script for command in workload.commands.values() if command.script]
+        read = [f"clearml_tasks/{workload.name}/{FILE}"] if scripts else []
+        own = [script.path for script in scripts if not script.repository]
+        for name in (workload.script, f"clearml_tasks/{workload.name}/workload.yaml", *read, *own):
             if self.commit and not self.holds(name):
                 yield self.not_committed(name)
 

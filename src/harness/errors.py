@@ -5,6 +5,7 @@ HarnessError            any of the following; the message is meant for the perso
 ├── ParameterError      arguments or settings that are wrong; `problems` lists all of them
 ├── DataError           a dataset that is missing, unfinished or damaged
 ├── ServerError         a ClearML server that does not answer, or refuses
+├── RepositoryError     another repository, or a commit of it, that cannot be had
 ├── StoreError          an S3 store that does not answer, refuses, or lacks the bucket or object
 ├── ImageError          an image whose environment is not the one that the run needs
 ├── CheckpointError     nothing to resume from, or a file that is damaged or of the wrong kind
@@ -40,6 +41,10 @@ class DataError(HarnessError):
 
 class ServerError(HarnessError):
     """A ClearML server that does not answer, or refuses."""
+
+
+class RepositoryError(HarnessError):
+    """Another repository, or a commit of it, that cannot be had."""
 
 
 class StoreError(HarnessError):

@@ -21,6 +21,8 @@ from .local_run import folder_of, names_in, places
 from .settings import Setting, describe, flat, leaves_of, merge, nearest, problem_of_text, setting, stated_in
 from .translation import Translation, translate
 from .workload import FOLDER, Command, Declaration
+from .wrapped.schema import schema
+from .wrapped.script import note_on_age
 
 __all__ = ["RESERVED", "Arguments", "Setting", "describe", "expand", "names_of", "nearest", "resolve", "setting", "settings_class"]
 
@@ -75,6 +77,8 @@ class Arguments:
     """Notes about given names and settings that have no effect."""
     folder: Path | None = None
     """The run's folder, if local runs with the same arguments share one."""
+    said: frozenset[str] = frozenset()
+    """The keys that were given: on a command line, on a task or in a file."""
 
     def flat_settings(self) -> dict[str, Any]:
         """Every setting in dotted form, as shown beside the run."""
@@ -87,6 +91,8 @@ def settings_class(command: Command) -> type:
     Raises:
         WorkloadError: it cannot be imported.
     """
+    if command.script:
+        return schema(command.script.settings)
     module, _, name = command.config.partition(":")
     try:
         found: type = getattr(importlib.import_module(module), name)
@@ -138,14 +144,19 @@ def resolve(
     problems += [problem for part in parts for problem in part.problems]
     if problems or command is None:
         raise ParameterError(problems)
+    said = {*all_given, *stated.arguments}
+    notes = [note for part in parts for note in part.notes]
+    notes += without_effect(command, said, flat(settings))
+    notes += notes_on_age(declaration, command)
     return Arguments(
         command,
         reserved,
         {key: reserved[key] for key in declaration.datasets if reserved.get(key)},
         settings,
         {key: item.text for key, item in given.items()},
-        (*(note for part in parts for note in part.notes), *without_effect(command, {*stated.arguments, *all_given}, flat(settings))),
+        tuple(notes),
         folder_of(command, reserved["output_dir"], flat(settings), home) if home else None,
+        frozenset(said),
     )
 
 
@@ -154,6 +165,12 @@ def without_effect(command: Command, given: Collection[str], settings: Mapping[s
     for key, leaf in leaves_of(settings_class(command)).items():
         if key in given and settings[key] != leaf.default and not holds(leaf.when, settings):
             yield f"{key}={settings[key]} has no effect without {leaf.when}"
+
+
+def notes_on_age(declaration: Declaration, command: Command) -> Iterator[str]:
+    """A note if a command's script has changed since its options were read."""
+    if command.script and (note := note_on_age(command.script, declaration.root, declaration.name)):
+        yield note
 
 
 def by_hand(declaration: Declaration, command: Command | None, home: Path | None, said: Collection[str]) -> dict[str, Argument]:
@@ -179,6 +196,8 @@ def names_of(declaration: Declaration, command: Command) -> Names:
     keys = {*leaves, *own_keys(declaration)}
     common, own = declaration.names, command.names
     aliases = {**{name: alias for name, alias in common.aliases.items() if alias.key in keys}, **own.aliases}
+    if command.script:
+        aliases = {**{name: Alias(key) for name, key in command.script.aliases().items() if name not in keys}, **aliases}
     stated = Names(aliases, {**common.fixed, **own.fixed}, {**common.refused, **own.refused})
     if problems := list(problems_of_declared(declaration, command, keys)):
         raise WorkloadError("\n".join(f"{declaration.folder / 'workload.yaml'}: {problem}" for problem in problems))

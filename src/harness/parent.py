@@ -31,6 +31,7 @@ from .sdk import check_server, has_server, is_remote
 from .sidecar import Sidecar
 from .tracking import Tracked
 from .workload import Declaration
+from .wrapped.run import run_script, wrapped
 from .writable import check_output
 
 BAD_INPUT = 2
@@ -73,10 +74,15 @@ def run(declaration: Declaration, argv: Sequence[str], script: str) -> int:
         if launch.nnodes > 1:
             nodes = join(tracked.task, launch.nnodes) if tracked and is_remote(os.environ) else nodes
             choose_interface(os.environ)
-        ranks = launch.argv(python, script, os.environ)
+        unchanged = arguments.command.script and wrapped(declaration, arguments.command.script)
+        ranks = launch.argv(python, str(unchanged.path) if unchanged else script, os.environ)
         plan = settle(declaration, arguments, tracked)
         nodes.meet()
-        execute(declaration, plan, ranks)
+        if unchanged:
+            reporting = tracked is None or launch.nnodes == 1 or os.environ.get("NODE_RANK", "0") == "0"
+            run_script(unchanged, arguments, plan, ranks, tracked.task if tracked else None, reporting=reporting)
+        else:
+            execute(declaration, plan, ranks)
         nodes.close()
     except LaunchError as error:
         return end(tracked, nodes, agent, sidecar, str(error), error.code)

@@ -11,6 +11,7 @@ import sys
 import threading
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import BinaryIO
 
 from . import guard
@@ -31,8 +32,8 @@ MARK = "HARNESS_RANKS"
 class Ranks:
     """The processes of one launcher. None of them outlives `close`, or this process, however it ends."""
 
-    def __init__(self, argv: Sequence[str], environment: Mapping[str, str]) -> None:
-        """Start them. From now on they get SIGTERM and SIGINT; a second signal does not extend their time."""
+    def __init__(self, argv: Sequence[str], environment: Mapping[str, str], folder: Path | None = None) -> None:
+        """Start them, in `folder` if it is given. From now on they get SIGTERM and SIGINT; a second signal does not extend their time."""
         identity = uuid.uuid4().hex
         self.family = guard.Family(f"{MARK}={identity}")
         self.guard = guarded(f"{MARK}={identity}", GRACE)
@@ -40,9 +41,8 @@ class Ranks:
         self.over = threading.Event()
         signal.signal(signal.SIGTERM, self.stop)
         self.interrupt = signal.signal(signal.SIGINT, self.stop)
-        self.process = subprocess.Popen(
-            argv, env={**environment, MARK: identity}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
-        )
+        own = {**environment, MARK: identity}
+        self.process = subprocess.Popen(argv, env=own, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
         self.family.session = self.process.pid
         assert self.guard.stdin is not None
         with contextlib.suppress(BrokenPipeError):
@@ -80,18 +80,25 @@ class Ranks:
         self.guard.communicate()
 
 
-def supervise(argv: Sequence[str], environment: Mapping[str, str], log: BinaryIO, failure: Callable[[], str | None]) -> None:
+def supervise(
+    argv: Sequence[str],
+    environment: Mapping[str, str],
+    log: BinaryIO,
+    failure: Callable[[], str | None],
+    folder: Path | None = None,
+) -> None:
     """Run the ranks until they end, and copy their output to standard output and `log`.
 
     SIGTERM and SIGINT are passed on; ranks that do not end in time are killed. If this process ends, however it does, so do the ranks.
 
     Args:
         failure: returns, after a failure, the error that a rank reported.
+        folder: their working folder; by default the present one.
 
     Raises:
         LaunchError: with exit code and reason, if they failed or were stopped.
     """
-    ranks = Ranks(argv, environment)
+    ranks = Ranks(argv, environment, folder)
     try:
         assert ranks.process.stdout is not None
         pass_on(reads(ranks.process.stdout.fileno()), sys.stdout, log)

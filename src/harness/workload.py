@@ -11,11 +11,12 @@ from typing import Any
 from .aliases import TABLES, Names, problems_of_names
 from .errors import WorkloadError
 from .metrics import Metrics, problems_of_metrics
+from .wrapped.script import KEYS, Script, problems_of_script, script_of
 from .yaml_file import read_yaml
 
 FOLDER = "folder"
 """The entry of a command's `here` that names the run's folder; all others are keys."""
-LAUNCHERS = ("inline", "torchrun", "paddle", "own")
+LAUNCHERS = ("inline", "torchrun", "paddle", "own", "script")
 TASK_TYPES = (
     "training",
     "testing",
@@ -39,7 +40,7 @@ class Command:
     launcher: str
     type: str
     config: str
-    """The class of the typed settings: `module:Class`, importable without torch."""
+    """The class of the typed settings: `module:Class`, importable without torch; empty for a script, whose options are its settings."""
     needs: tuple[str, ...] = ()
     """Keys of the datasets that the command requires."""
     instead: tuple[str, ...] = ()
@@ -48,6 +49,8 @@ class Command:
     """Other names of settings, in addition to those of the workload."""
     here: Mapping[str, str] = field(default_factory=dict)
     """Default paths of a local run, see `local_run`."""
+    script: Script | None = None
+    """With `launcher: script`, the script that runs unchanged."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,7 @@ def load(folder: Path) -> Declaration:
         image=stated.get("image", folder.name.lower()),
         queue=stated["queue"],
         datasets=datasets,
-        commands={name: command_of(name, values, datasets) for name, values in stated["commands"].items()},
+        commands={name: command_of(name, values, datasets, folder) for name, values in stated["commands"].items()},
         metrics=Metrics.of(stated.get("metrics")),
         smoke=tuple(stated.get("smoke", ())),
         names=Names.of(stated),
@@ -114,17 +117,18 @@ def load(folder: Path) -> Declaration:
     )
 
 
-def command_of(name: str, stated: Mapping[str, Any], datasets: Mapping[str, str]) -> Command:
+def command_of(name: str, stated: Mapping[str, Any], datasets: Mapping[str, str], folder: Path) -> Command:
     """A command, from the checked contents of workload.yaml."""
     return Command(
         name,
         stated["launcher"],
         stated["type"],
-        stated["config"],
+        stated.get("config", ""),
         needs=tuple(stated.get("needs", datasets)),
         instead=tuple(stated.get("instead", ())),
         names=Names.of(stated),
         here=stated.get("here", {}),
+        script=script_of(name, stated, folder) if stated["launcher"] == "script" else None,
     )
 
 
@@ -149,7 +153,8 @@ def problems_of(stated: Any) -> list[str]:
 def problems_of_command(command: Any, datasets: Mapping[str, str]) -> list[str]:
     if not isinstance(command, dict):
         return ["must be a mapping with launcher, type and config"]
-    problems = [f"unknown key {key!r}" for key in command if key not in {"launcher", "type", "config", "needs", "instead", "here", *TABLES}]
+    own = KEYS if command.get("launcher") == "script" else ("config",)
+    problems = [f"unknown key {key!r}" for key in command if key not in {"launcher", "type", "needs", "instead", "here", *own, *TABLES}]
     problems += problems_of_names(command)
     here = command.get("here", {})
     if not isinstance(here, dict) or not all(isinstance(place, str) for place in here.values()):
@@ -157,7 +162,9 @@ def problems_of_command(command: Any, datasets: Mapping[str, str]) -> list[str]:
     for key, valid in (("launcher", LAUNCHERS), ("type", TASK_TYPES)):
         if command.get(key) not in valid:
             problems.append(f"{key} is {command.get(key)!r}; must be one of {', '.join(valid)}")
-    if not re.fullmatch(r"[\w.]+:\w+", str(command.get("config", ""))):
+    if command.get("launcher") == "script":
+        problems += problems_of_script(command, datasets)
+    elif not re.fullmatch(r"[\w.]+:\w+", str(command.get("config", ""))):
         problems.append(f"config is {command.get('config')!r}; must be module:Class")
     problems += [
         f"needs {key!r}, which is not among datasets: {', '.join(datasets)}" for key in command.get("needs", []) if key not in datasets

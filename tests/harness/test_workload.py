@@ -78,6 +78,45 @@ def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, text: str) -> None
         load(written(tmp_path, text))
 
 
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        ("{script: /abs.py}", "script is '/abs.py'; must be the path of a .py file in its repository"),
+        ("{script: ../a.py}", "script is '../a.py'"),
+        (
+            "{script: a.py, repository: --upload-pack=x, commit: main}",
+            "repository is '--upload-pack=x'; must be the URL",
+        ),
+        ("{script: a.py, repository: 'https://h/a', commit: main}", "commit is 'main'; must be the whole hash of a commit of https://h/a"),
+        ("{script: a.py, commit: aaaa}", "commit is that of another repository; state its repository"),
+        ("{script: a.py, repository: 'https://u:p@h/a'}", "repository holds a password"),
+        ("{script: a.py, options: {speed: lr}}", "options: unknown key 'speed'; allowed: output_dir, seed, resume, init_from"),
+        ("{script: a.py, checkpoints: '*.pt'}", "checkpoints must be a list of patterns"),
+        ("{script: a.py, config: 'm:C'}", "unknown key 'config'"),
+        ("{script: a.py}", "no options that were read from the script; type: registry new Toy --refresh"),
+    ],
+)
+def test_what_is_wrong_with_a_script_is_named(command: str, told: str, tmp_path: Path) -> None:
+    text = f"summary: s\nqueue: q\ncommands: {{go: {{launcher: script, type: training, {command[1:]}}}\n"
+    with pytest.raises(WorkloadError, match=re.escape(told)):
+        load(written(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        ("{form: value}", "must be a mapping with a key"),
+        ("{key: a, colour: red}", "a: unknown colour"),
+        ("{key: a, form: leap}", "a: form must be one of value, switch"),
+    ],
+)
+def test_what_is_wrong_in_options_yaml_is_named(option: str, told: str, tmp_path: Path) -> None:
+    folder = written(tmp_path, "summary: s\nqueue: q\ncommands: {go: {launcher: script, type: training, script: a.py}}\n")
+    (folder / "options.yaml").write_text(f"go: {{style: argparse, options: [{option}]}}\n")
+    with pytest.raises(WorkloadError, match=re.escape(told)):
+        load(folder)
+
+
 @pytest.mark.parametrize("workload", WORKLOADS, ids=lambda workload: workload.name)
 class TestOurWorkloads:
     def test_settings_bear_no_reserved_name_and_say_what_they_mean(self, workload: Declaration) -> None:
@@ -114,7 +153,7 @@ class TestOurWorkloads:
     def test_the_entry_script_is_short_and_names_each_command(self, workload: Declaration) -> None:
         source = (ROOT / workload.script).read_text()
         (call,) = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call) and ast.unparse(node.func) == "harness.main"]
-        assert {keyword.arg for keyword in call.keywords} == set(workload.commands)
+        assert {keyword.arg for keyword in call.keywords} == {name for name, command in workload.commands.items() if not command.script}
         assert len(source.splitlines()) <= 60
 
     def test_its_image_is_declared(self, workload: Declaration) -> None:

@@ -32,7 +32,7 @@ def tabletop() -> list[catalog.CatalogEntry]:
 @pytest.mark.parametrize("entry", tabletop(), ids=lambda entry: entry.alias)
 def test_a_rendered_dataset_is_published_under_its_alias(entry: catalog.CatalogEntry) -> None:
     settings = resolve(discover(ROOT)["tabletop"], entry.arguments).settings
-    assert settings.dataset == entry.alias
+    assert settings.dataset_name == entry.alias
     assert not list(settings.problems())
     assert not entry.alias.endswith("-min") or settings.n == 300
 
@@ -47,7 +47,7 @@ def test_the_smoke_run_of_tabletop_makes_the_datasets_of_the_aliases() -> None:
     promised = {entry.alias: resolve(tabletops, entry.arguments).settings for entry in tabletop()}
     for step in tabletops.smoke:
         settings = resolve(tabletops, [f"{key}={value}" for key, value in step.items()]).settings
-        assert settings == promised[settings.dataset]
+        assert settings == promised[settings.dataset_name]
 
 
 def test_an_entry_without_a_run_is_an_error(tmp_path: Path) -> None:

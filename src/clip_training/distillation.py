@@ -85,15 +85,16 @@ class SelfDistillation(ContrastiveModule):
 
     def training_step(self, batch: Batch, number: int) -> Tensor:
         if self.teacher is not None:
-            self.targets = self.soft_targets(self.teacher, batch)
+            self.targets = self.soft_targets(batch)
         return super().training_step(batch, number)
 
     @torch.no_grad()
-    def soft_targets(self, teacher: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+    def soft_targets(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """The teacher's targets (B, N) for this rank's images and texts, over the pairs of all ranks."""
+        assert self.teacher is not None  # `training_step`
         size = self.micro_batch if self.caches else len(batch.index)
         parts = zip(batch.images.split(size), batch.tokens.split(size), strict=True)
-        embedded = [self.embed(teacher, images, tokens) for images, tokens in parts]
+        embedded = [self.embed(self.teacher, images, tokens) for images, tokens in parts]
         images, texts = (gather_rows(torch.cat(rows).float()) for rows in zip(*embedded, strict=True))
         with torch.autocast(images.device.type, enabled=False):
             found = targets(images, texts, self.distillation.eps, self.distillation.iterations)

@@ -20,8 +20,9 @@ from transformers import BertConfig, BertModel, BertTokenizerFast
 
 from clip_training.config import FinetuneConfig, ImageEncoderConfig, ModelConfig, TextEncoderConfig
 from clip_training.distillation import SelfDistillation, targets
-from clip_training.encoders import image_encoder, make_encoders, masked_mean
+from clip_training.encoders import make_encoders, masked_mean
 from clip_training.finetune import finetune
+from clip_training.image_encoders import image_encoder
 from clip_training.model import normalised
 from clip_training.model_files import load_clip
 from harness.checkpoint import find

@@ -29,7 +29,7 @@ def test_a_place_that_is_taken_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "a.txt").touch()
     (tmp_path / "mine.txt").write_text("precious")
-    with pytest.raises(DataError, match="something is there already"):
+    with pytest.raises(DataError, match="it exists already"):
         materialise(str(tmp_path / "data"), str(tmp_path / "mine.txt"))
     assert (tmp_path / "mine.txt").read_text() == "precious"
 

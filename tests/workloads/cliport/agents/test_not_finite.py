@@ -101,7 +101,7 @@ def test_parameters_that_are_no_numbers_are_refused_by_name(data: Path, tmp_path
     key = next(iter(content["state_dict"]))
     content["state_dict"][key].view(-1)[0] = math.nan
     torch.save(content, tmp_path / "spoilt.ckpt")
-    wrong = rf"spoilt\.ckpt holds weights that are not finite, .*: {key}"
+    wrong = rf"spoilt\.ckpt holds non-finite weights, .*: {key}"
     with pytest.raises(CheckpointError, match=wrong):
         load(tmp_path / "spoilt.ckpt", say=lambda _: None)
     with pytest.raises(CheckpointError, match=wrong):

@@ -231,7 +231,7 @@ def test_the_command_line_trains_in_the_experiments_folder_and_goes_on_there(tmp
 def test_several_gpus_are_the_launchers_to_start(tmp_path: Path) -> None:
     done = line(tmp_path, "train.gpu=[0,1]")
     assert done.returncode == 2
-    assert "train.gpu=[0, 1]: here it is [0] or 0: each process uses one GPU" in done.stderr
+    assert "train.gpu=[0, 1]: must be [0] or 0: each process uses one GPU" in done.stderr
 
 
 def test_all_that_is_wrong_with_a_command_line_is_told_at_once(tmp_path: Path) -> None:

@@ -30,6 +30,13 @@ RESUMABLE = Resumable(
 """Of every training command. With batch normalisation `train.micro_batch` changes the result: see `training_loop.identity_of`."""
 
 
+def warmup_steps(default: int) -> int:
+    """The field `warmup` of an optimizer's settings; see `optim.warmup_within`."""
+    meaning = "length of the learning rate's linear warm-up from 0; a run that is not longer warms up for a tenth of its steps"
+    steps: int = setting(default, meaning, unit="optimizer steps", ge=0)
+    return steps
+
+
 @dataclass
 class ModelConfig:
     """Which model, and its initial weights."""
@@ -80,7 +87,7 @@ class OptimConfig:
         0.0, "decay rate of the running mean of squared gradients; 0 uses the paper's: 0.98 for ViT, 0.999 for ResNet", ge=0, lt=1
     )
     eps: float = setting(0.0, "AdamW's epsilon; 0 uses the paper's: 1e-6 for ViT, 1e-8 for ResNet", ge=0)
-    warmup: int = setting(2000, "length of the learning rate's linear warm-up from 0", unit="optimizer steps", ge=0)
+    warmup: int = warmup_steps(2000)
     state_dtype: str = setting("fp32", "data type of AdamW's two statistics: 8, 4 or 2 bytes per weight", choices=STATE_DTYPES)
     text_weights: str = setting(
         "fp32",
@@ -217,7 +224,7 @@ class PromptOptimConfig(OptimConfig):
 
     lr: float = setting(2e-3, "peak learning rate", gt=0)
     weight_decay: float = setting(0.01, "weight decay of the prompts; nothing else decays", ge=0)
-    warmup: int = setting(20, "length of the learning rate's linear warm-up from 0", unit="optimizer steps", ge=0)
+    warmup: int = warmup_steps(20)
 
 
 @dataclass
@@ -266,7 +273,7 @@ class SgdConfig:
     lr: float = setting(3e-3, "peak learning rate", gt=0)
     momentum: float = setting(0.9, "momentum of SGD", ge=0, lt=1)
     weight_decay: float = setting(0.0, "weight decay; gains, biases and logit_scale do not decay", ge=0)
-    warmup: int = setting(100, "length of the learning rate's linear warm-up from 0", unit="optimizer steps", ge=0)
+    warmup: int = warmup_steps(100)
 
 
 @dataclass

@@ -22,7 +22,7 @@ from .config import OptimConfig, SgdConfig
 from .gradient_caching import CachedStep, at_least_fp32
 from .losses import make_loss
 from .model import Clip, normalised
-from .optim import cosine_with_warmup, make_optimizer
+from .optim import cosine_with_warmup, make_optimizer, warmup_within
 from .pairs import Batch, HeldOut
 from .retrieval import Retrieval, contrastive_loss, report_recall, retrieval
 
@@ -112,7 +112,8 @@ class ContrastiveModule(CachedStep):
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         optimizer = make_optimizer(self.model, self.optim, self.name, self.compiled)
-        return scheduled(optimizer, lambda step: cosine_with_warmup(step, self.optim.warmup, self.total_steps))
+        warmup = warmup_within(self.optim.warmup, self.total_steps)
+        return scheduled(optimizer, lambda step: cosine_with_warmup(step, warmup, self.total_steps))
 
     def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Optimizer, closure: Callable[[], Any] | None = None) -> None:
         super().optimizer_step(epoch, batch_idx, optimizer, closure)

@@ -72,6 +72,11 @@ def learning_rate_of(name: str) -> float:
     return LEARNING_RATES.get(name.removesuffix("-quickgelu"), LEARNING_RATES["ViT-B-32"])
 
 
+def warmup_within(stated: int, total: int) -> int:
+    """Steps of warm-up in a run of `total` steps: as stated, or a tenth of a run that is not longer than that."""
+    return stated if stated < total else total // 10
+
+
 def cosine_with_warmup(step: int, warmup: int, total: int) -> float:
     """Learning-rate factor at optimizer step `step`, counted from 0: rises to 1 over `warmup` steps, then falls to 0 at `total`."""
     if step < warmup:

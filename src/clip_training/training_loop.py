@@ -11,7 +11,6 @@ import lightning.pytorch as lightning
 import torch
 
 from harness import Job
-from harness.errors import ParameterError
 from harness.files import replaced
 from harness.torch.batchnorm import normalises_batches
 from harness.torch.callbacks import ReportTraining, SaveAndStop, SeedEachStep
@@ -28,6 +27,7 @@ from .dataloaders import make_loaders
 from .digest import digest_of_pairs
 from .gallery import gallery
 from .model import Clip
+from .optim import warmup_within
 from .pairs import HeldOut, Pairs
 from .skipped import ListSkipped
 
@@ -37,28 +37,21 @@ def sampler_of(training: Pairs, settings: TrainingConfig, seed: int) -> Resumabl
     return ResumableBatchSampler(len(training), settings.train.batch_size, seed=seed, rank=rank(), ranks=world_size())
 
 
-def total_steps(sampler: ResumableBatchSampler, settings: TrainingConfig) -> int:
-    """Optimizer steps of the whole run.
-
-    Raises:
-        ParameterError: when the warm-up is not shorter than the run.
-    """
-    total = len(sampler) * settings.train.epochs
-    if settings.optim.warmup >= total:
-        raise ParameterError([f"optim.warmup={settings.optim.warmup}: must be below the run's {total} steps ({len(sampler)} per epoch)"])
+def total_steps(sampler: ResumableBatchSampler, job: Job) -> int:
+    """Optimizer steps of the whole run. Reports a warm-up that is shortened to fit into them."""
+    settings: TrainingConfig = job.settings
+    total, stated = len(sampler) * settings.train.epochs, settings.optim.warmup
+    if (warmup := warmup_within(stated, total)) != stated:
+        job.report.text(f"optim.warmup={stated}: the run has {total} steps ({len(sampler)} per epoch), so it warms up for {warmup}")
     return total
 
 
 def module_options(clip: Clip, training: Pairs, heldout: HeldOut, sampler: ResumableBatchSampler, job: Job) -> dict[str, Any]:
-    """The arguments that every training command passes to its ContrastiveModule.
-
-    Raises:
-        ParameterError: as `total_steps`.
-    """
+    """The arguments that every training command passes to its ContrastiveModule."""
     settings: TrainingConfig = job.settings
     shown = settings.train.debug_images
     return {
-        "total_steps": total_steps(sampler, settings),
+        "total_steps": total_steps(sampler, job),
         "heldout": heldout,
         "batch_size": settings.train.batch_size * world_size(),
         "identity": identity_of(clip, training, heldout, settings),

@@ -63,7 +63,8 @@ class Nonsense:
 
     def request(self, endpoint: Endpoint) -> Any:
         """Fields of an end point, each of its own type more often than not, and some that it does not name."""
-        hints = {each.name: str(each.annotation) for each in endpoint.parameters if each.name not in ("requests", "asked", "event")}
+        skipped = ("requests", "asked", "event")
+        hints = {field: str(parameter.annotation) for field, parameter in endpoint.parameters.items() if field not in skipped}
         parameters = [*hints]
         if endpoint.name in MORE:
             hints |= {name: hint.__name__ if hint in PLAIN else str(hint) for name, hint in MORE[endpoint.name].items()}

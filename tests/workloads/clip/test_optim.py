@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from clip_training.config import OptimConfig
-from clip_training.optim import cosine_with_warmup, make_optimizer, parameter_groups
+from clip_training.optim import cosine_with_warmup, make_optimizer, parameter_groups, warmup_within
 
 
 @pytest.fixture(scope="module", params=["ViT-B-32", "RN50"])
@@ -58,3 +58,8 @@ def test_the_schedule_is_a_warm_up_and_half_a_cosine() -> None:
     assert factors[109] == pytest.approx((1 - math.cos(math.pi / 100)) / 2)
     assert factors[110:] == [0] * 5
     assert cosine_with_warmup(0, 0, 4) == 1
+
+
+@pytest.mark.parametrize(("stated", "total", "expected"), [(10, 110, 10), (110, 110, 11), (2000, 9, 0), (0, 4, 0), (3, 4, 3)])
+def test_a_run_that_is_not_longer_than_its_warmup_warms_up_for_a_tenth(stated: int, total: int, expected: int) -> None:
+    assert warmup_within(stated, total) == expected

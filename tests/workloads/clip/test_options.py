@@ -66,7 +66,7 @@ def test_all_mistakes_are_listed_together_with_suggestions() -> None:
         ("image_size", "the model's own"),
         ("'junk'", "write junk=VALUE"),
         ("nproc_per_node=none", "must be int"),
-        ("resize_ratio=0.5", "here it is 0.75"),
+        ("resize_ratio=0.5", "must be 0.75"),
         ("config=rn51", "did you mean rn50?"),
         ("optim.state_dtype=int4", "one of fp32, bf16, int8"),
         ("optim.lrr", "did you mean optim.lr?"),
@@ -80,11 +80,12 @@ def test_all_mistakes_are_listed_together_with_suggestions() -> None:
 def test_a_run_from_the_command_line(squares: Path, tiny_model: Path, tmp_path: Path) -> None:
     """With train-CLIP's flags, then resumed from its last checkpoint. Slow: two programs whose ranks import PyTorch."""
     line = ["--model_name", str(tiny_model), "--folder", str(squares), "--batchsize", "30", "--max_epochs", "2", "--num_workers", "0"]
-    line += ["warmup=1", "debug_images=0", "--shuffle", "True"]
+    line += ["debug_images=0", "--shuffle", "True"]
     first = run_line("clip_training.train", *line, folder=tmp_path)
     assert first.returncode == 0, first.stderr[-2000:]
     assert "starts from random weights" in first.stdout
     assert "shuffle=True has no effect: pairs are always shuffled in every epoch" in first.stdout
+    assert "optim.warmup=2000: the run has 4 steps (2 per epoch), so it warms up for 0" in first.stdout
     (output,) = tmp_path.glob("outputs/clip/train-*")
     assert json.loads((output / "artifacts" / "result.json").read_text())["steps"] == 4
     weights = torch.load(output / "weights.pt", weights_only=True)

@@ -66,3 +66,10 @@ def test_every_command_has_a_module(workload: str) -> None:
     package = declaration.commands["train"].config.partition(".")[0]
     doors = {door(f"{package}.{path.stem}") for path in (ROOT / "src" / package).glob("*.py") if "harness.entry" in path.read_text()}
     assert doors == {(workload, command) for command in declaration.commands}
+
+
+def test_finetune_accepts_a_model_name_and_says_that_it_is_ignored() -> None:
+    """The README of train-CLIP gives `train_finetune.py` the flags of `train.py` less `--model_name`, then prints a line that has it."""
+    found = understood("clip", "finetune", "--model_name", "RN50", "--folder", "data_dir", "--batchsize", "512", "--strategy", "ddp")
+    assert (found.reserved["dataset_path"], found.settings.train.batch_size) == ("data_dir", 512)
+    assert [note.partition(":")[0] for note in found.notes] == ["model_name=RN50 has no effect", "strategy=ddp has no effect"]

@@ -16,7 +16,6 @@ BENCHMARKS := $(sort $(patsubst tests/benchmarks/%.py,%,$(filter-out $(NO_BENCHM
 .PHONY: help demo quick test lint types changed smoke images-test bench render lock docs clean env .venv \
     test/project $(HOUSE:%=test/%) $(TESTED:%=test/%)
 VENV := .venv/bin/python
-TESTS := tests --ignore=tests/workloads --ignore=tests/containers
 
 help:  ## list the targets
 	@grep -hE '^[a-z/%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -24,13 +23,14 @@ help:  ## list the targets
 demo:  ## make a dataset, train two runs on it, compare them (KEEP=1 leaves the server running, PORT=8080 sets its port)
 	@bash example/demo.sh
 
-quick: lint types  ## check style and types, and run the fast tests of .venv
-	$(VENV) -m pytest $(TESTS) -m "not slow" $(PYTEST)
-
 # Two parts at a time: most of the project's tests wait for processes, while those of the workloads compute. A part is printed when it ends
+PARTS = @$(MAKE) --no-print-directory --jobs=$(JOBS) $(if $(filter 1,$(JOBS)),,--output-sync) --keep-going
+
+quick: lint types  ## check style and types, and run the fast tests of .venv
+	$(PARTS) $(HOUSE:%=test/%) test/project PYTEST='-m "not slow" $(PYTEST)'
+
 test: env lint types  ## build all environments, check style and types, and run all tests (JOBS=1: one part at a time)
-	@$(MAKE) --no-print-directory --jobs=$(JOBS) $(if $(filter 1,$(JOBS)),,--output-sync) --keep-going \
-	    $(HOUSE:%=test/%) test/project $(TESTED:%=test/%)
+	$(PARTS) $(HOUSE:%=test/%) test/project $(TESTED:%=test/%)
 
 $(HOUSE:%=test/%): test/%:
 	$(VENV) -m pytest tests/$* $(PYTEST)

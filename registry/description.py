@@ -28,7 +28,7 @@ def summary_of(found: Declaration) -> dict[str, Any]:
 def description_of(found: Declaration) -> dict[str, Any]:
     """The summary, and all settings of all commands."""
     metrics = {"main": list(found.metrics.main), "lower": list(found.metrics.lower), "higher": list(found.metrics.higher)}
-    from harness.params import RESERVED  # slow to import, and a list needs none
+    from harness.keys import RESERVED  # slow to import, and a list needs none
 
     keys = [{"key": key, "type": each.type.__name__, "default": each.default, "help": each.help} for key, each in RESERVED.items()]
     commands = [command_of(found, command) for command in found.commands.values()]
@@ -36,7 +36,7 @@ def description_of(found: Declaration) -> dict[str, Any]:
 
 
 def command_of(found: Declaration, command: Command) -> dict[str, Any]:
-    from harness.params import names_of
+    from harness.keys import names_of
 
     names = names_of(found, command)
     return {

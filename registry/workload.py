@@ -64,7 +64,7 @@ def named(name: str, workloads: Mapping[str, Declaration]) -> Declaration:
 
 def settings_of(command: Command) -> list[Setting]:
     """Every setting of a command, with its type, default, unit and limits."""
-    from harness.params import settings_of
+    from harness.keys import settings_of
 
     return settings_of(command)
 

@@ -40,7 +40,7 @@ def show(name: str, as_json: bool) -> None:
 
     The keys that every command accepts come last.
     """
-    from harness.params import RESERVED, names_of  # the grammar's parser is slow to import, and a list needs none
+    from harness.keys import RESERVED, names_of  # the grammar's parser is slow to import, and a list needs none
 
     found = workload.named(name, workload.discover(workload.clone_root()))
     if as_json:

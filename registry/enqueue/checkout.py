@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.params import path_key
+from harness.keys import path_key
 from harness.workload import Declaration
 from harness.wrapped.script import FILE
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from harness.aliases import Names
 from harness.grammar import expand, token
-from harness.params import RESERVED, names_of
+from harness.keys import RESERVED, names_of
 from harness.settings import nearest
 from harness.workload import Declaration
 

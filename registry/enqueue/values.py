@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from harness.params import RESERVED, path_key
+from harness.keys import RESERVED, path_key
 from harness.settings import Setting
 from harness.workload import Command, Declaration
 

@@ -161,7 +161,7 @@ def made_of(found: Mapping[str, Any], passes: Mapping[str, str], taken: set[str]
 
 def key_of(name: str, taken: Collection[str], *, is_group: bool = False) -> str:
     """The setting's key: the option's name, unless something else is called so."""
-    from harness.params import RESERVED
+    from harness.keys import RESERVED
 
     parts = [re.sub(r"\W", "_", part) for part in name.split(".")]
     key = ".".join(part if part.isidentifier() and not keyword.iskeyword(part) and part[0] != "_" else f"{BEFORE}{part}" for part in parts)

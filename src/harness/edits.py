@@ -25,7 +25,8 @@ from typing import Any
 from .aliases import Names
 from .errors import ParameterError
 from .grammar import on_task
-from .params import chosen_command, keys_of, names_of
+from .keys import keys_of, names_of
+from .params import chosen_command
 from .settings import nearest
 from .translation import meant_by
 from .workload import Declaration

@@ -14,7 +14,8 @@ from .aliases import Names
 from .errors import HarnessError, ParameterError, WorkloadError
 from .flags import tokens_of
 from .grammar import read
-from .params import RESERVED, chosen_command, keys_of, names_of, path_key, settings_of
+from .keys import RESERVED, keys_of, names_of, path_key, settings_of
+from .params import chosen_command
 from .workload import Command, Declaration, load
 from .writable import settle_home
 

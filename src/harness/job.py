@@ -20,7 +20,7 @@ from . import reads, workload
 from .checkpoint import CHECKPOINTS, Checkpoints
 from .data import PUBLIC_PROJECT, publish
 from .failure import write_failure
-from .params import settings_class
+from .keys import settings_class
 from .plan import PLAN, Plan
 from .report import ClearMLReport, Report, Silent, TerminalReport
 from .settings import merge

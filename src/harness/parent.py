@@ -18,10 +18,11 @@ from .errors import HarnessError, LaunchError, ParameterError
 from .failure import read_failure
 from .gpus import problems_of_processes
 from .image import check_image
+from .keys import path_key
 from .launch import Launch, image_python, problems_of_meeting
 from .nodes import Nodes, choose_interface, join
 from .output import TERMINAL
-from .params import Arguments, path_key, resolve
+from .params import Arguments, resolve
 from .plan import PLAN, Plan
 from .ranks import supervise
 from .reasons import STOPPED

@@ -15,7 +15,7 @@ from support.documents import spans, tables
 
 from harness.checkpoint import Checkpoints
 from harness.job import Job
-from harness.params import RESERVED, settings_class
+from harness.keys import RESERVED, settings_class
 from harness.report import Report
 from harness.settings import describe
 from harness.workload import load, problems_of

@@ -12,7 +12,8 @@ from harness.aliases import Names
 from harness.edits import NOTE, asked, note
 from harness.errors import ParameterError, WorkloadError
 from harness.grammar import expand
-from harness.params import Arguments, names_of, resolve, setting
+from harness.keys import names_of
+from harness.params import Arguments, resolve, setting
 from harness.workload import Command, Declaration, load
 
 

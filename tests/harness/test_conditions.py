@@ -14,7 +14,8 @@ from harness.aliases import Alias, Fixed, Names
 from harness.conditions import holds
 from harness.entry import lines_of
 from harness.errors import ParameterError, WorkloadError
-from harness.params import resolve, setting, settings_of
+from harness.keys import settings_of
+from harness.params import resolve, setting
 from harness.reads import NOTES, SETTINGS
 from harness.workload import Command, Declaration
 

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from omegaconf import MISSING
 
 from harness.errors import ParameterError
-from harness.params import RESERVED, describe, expand, resolve, setting
+from harness.keys import RESERVED
+from harness.params import describe, expand, resolve, setting
 from harness.workload import Command, Declaration
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from harness.errors import HarnessError, ParameterError, WorkloadError
-from harness.params import RESERVED, describe, resolve, settings_class
+from harness.keys import RESERVED, settings_class
+from harness.params import describe, resolve
 from harness.workload import Declaration, load
 
 ROOT = Path(__file__).resolve().parents[2]

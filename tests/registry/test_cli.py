@@ -14,7 +14,7 @@ import pytest
 from support.command_line import Registry, parse_clearml_task
 from support.toy import forget_settings
 
-from harness.params import RESERVED
+from harness.keys import RESERVED
 from harness.settings import Setting
 from registry.cli import cli
 from registry.commands.workloads import in_short

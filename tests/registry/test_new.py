@@ -13,7 +13,8 @@ from support.command_line import Registry, git
 from support.wrapped import commit_all
 
 from harness.errors import ParameterError
-from harness.params import resolve, settings_class
+from harness.keys import settings_class
+from harness.params import resolve
 from harness.settings import describe
 from harness.workload import Declaration, load
 from registry.enqueue.checkout import Checkout

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.flags import tokens_of
-from harness.params import Arguments, keys_of, resolve
+from harness.keys import keys_of
+from harness.params import Arguments, resolve
 from harness.workload import load
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -20,7 +20,8 @@ from typing import Any
 
 from harness.checkpoint import find_weights
 from harness.conditions import holds
-from harness.params import Arguments, path_key, resolve, settings_class
+from harness.keys import path_key, settings_class
+from harness.params import Arguments, resolve
 from harness.plan import PLAN, Plan
 from harness.reads import NOTES, SETTINGS, Reads
 from harness.settings import Setting, leaves_of

@@ -14,7 +14,7 @@ from support.lines import run_line, tells_before, understood
 from cliport import agents, tasks
 from cliport.config import DemosConfig, EvalConfig, TrainConfig
 from harness.errors import ParameterError
-from harness.params import names_of
+from harness.keys import names_of
 from harness.settings import describe
 from harness.workload import load
 

@@ -253,7 +253,7 @@ class ExportConfig:
     name: str = setting(
         "", "open_clip's name of the model, or a JSON file; empty infers the model from the weights' shapes", check=problem_of_model
     )
-    format: str = setting("pt", "file format to write", choices=("pt", "safetensors"))
+    format: str = setting("pt", "file to write (pt, safetensors), or folder (huggingface)", choices=("pt", "safetensors", "huggingface"))
 
 
 @dataclass

@@ -52,14 +52,14 @@ def export(job: Job) -> Path:
     job.output_dir.mkdir(parents=True, exist_ok=True)
     if settings.format == "huggingface":
         path = write_clip_model(job.output_dir / "huggingface", fitted(state, on_meta(name)), name)
-        how = f"transformers.CLIPModel.from_pretrained({str(path)!r})"
+        how = f"transformers.CLIPModel.from_pretrained({str(path)!r}), which is {name}"
     else:
         path = job.output_dir / f"weights.{settings.format}"
         write(path, fitted(state, on_meta(name)))
         added = f"open_clip.add_model_config({argument!r}); " if argument != name else ""
         how = f"{added}open_clip.create_model({name!r}, pretrained={str(path)!r})"
     job.report.artifact("weights", path)
-    job.report.text(f"{len(state)} tensors of {name} are in {path}. To load: {how}")
+    job.report.text(f"{len(state)} tensors are in {path}. To load: {how}")
     return path
 
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from harness.checkpoint import find_weights
 from harness.errors import CheckpointError, ParameterError
 from harness.params import nearest
-from harness.torch.weights import load_into
+from harness.torch.weights import check_fit, load_into
 
 from .checkpoint import Description, fitted, load
 from .config import ModelConfig
@@ -109,12 +109,13 @@ def assembled(name: str, model: nn.Module, tokenize: Callable[[str], Tensor], pr
 def fill(model: nn.Module, state: Mapping[str, Tensor], description: Description) -> None:
     """Load the weights; a positional embedding for another image size is interpolated (CLIP's 336-pixel model starts from 224 pixels)."""
     bias = getattr(model, "logit_bias", None)
-    state = fitted(state if bias is None else {"logit_bias": bias.detach(), **state}, model)
-    resize_pos_embed(state, model)
+    converted = fitted(state if bias is None else {"logit_bias": bias.detach(), **state}, model)
+    resize_pos_embed(converted, model)
     try:
-        load_into(model, state, description.path)
+        check_fit(model.state_dict(), converted, description.path)
     except CheckpointError as error:
         raise CheckpointError(f"{error}; {description}; {identified(state, description)}") from error
+    load_into(model, converted, description.path)
 
 
 def source_of(settings: ModelConfig, init_from: Path | None) -> Path | None:

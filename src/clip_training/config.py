@@ -46,7 +46,7 @@ class ModelConfig:
         f"model: one of open_clip's, a small one of this project ({', '.join(SMALL)}), or a JSON file in open_clip's format",
         check=problem_of_model,
     )
-    pretrained: str = setting("", "initial weights: a pretrained tag of open_clip (downloaded) or a file; empty means random weights")
+    pretrained: str = setting("", "initial weights: a file, a folder of transformers, or a tag of open_clip (downloaded); empty: random")
 
 
 @dataclass

@@ -1,8 +1,8 @@
 """CLIP weights from any file that holds them, with open_clip's parameter names, and a description of the file.
 
 The files are OpenAI's (TorchScript archives, of which only the tensors are read, and state dicts), open_clip's, this project's Lightning
-checkpoints, train-CLIP's CLIPWrapper and CustomCLIPWrapper, and safetensors. No code in a file is run. Other files are described in the
-error.
+checkpoints, train-CLIP's CLIPWrapper and CustomCLIPWrapper, a CLIPModel of Hugging Face's transformers, and safetensors; a state dict may
+be one entry of a training program's file. No code in a file is run. Other files are described in the error.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ from torch import Tensor, nn
 from harness.errors import CheckpointError
 from harness.files import replaced
 from harness.torch.torchscript import is_torchscript
-from harness.torch.weights import LIGHTNING, read_file
+from harness.torch.weights import LIGHTNING, is_state_dict, only, read_file, state_dicts
+
+from .architecture import architecture, groups
+from .hugging_face import ACTIVATIONS, config_beside, from_clip_model, is_clip_model
 
 KEY = "clip_training"
 """The key under which a file of ours states its metadata."""
@@ -43,6 +46,8 @@ class Description:
     path: Path
     kind: str
     """A key of KINDS."""
+    entry: str = ""
+    """The entry of the file that holds the weights; empty if the whole file is a state dict."""
     model: str = ""
     """The model's name, if the file states it."""
     architecture: str = ""
@@ -55,10 +60,20 @@ class Description:
     """What a file of ours states about itself, as given to `save`."""
     teacher: Mapping[str, Tensor] = field(default_factory=dict)
     """Weights of self-distillation's moving average, with the names of the state dict."""
+    towers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """What the config.json beside a CLIPModel of Hugging Face states about each tower; see `hugging_face.config_beside`."""
+
+    @property
+    def quick(self) -> bool | None:
+        """Whether the model uses OpenAI's activation; None if the file does not show it. transformers uses it unless told otherwise."""
+        if self.kind == "hugging_face":
+            return ACTIVATIONS.get(self.towers["vision_config"]["hidden_act"]) if self.towers else True
+        return True if self.kind.startswith("openai") else None
 
     def __str__(self) -> str:
         left = "; ".join(f"{what} ({count})" for what, count in self.left_out.items())
-        parts = [f"{self.path} is {KINDS[self.kind]}", self.architecture, f"left out: {left}" if left else ""]
+        entry = f" in the entry {self.entry!r}" if self.entry not in ("", "state_dict") else ""
+        parts = [f"{self.path} is {KINDS[self.kind]}{entry}", self.architecture, f"left out: {left}" if left else ""]
         return ": ".join(part for part in parts if part)
 
 
@@ -70,6 +85,7 @@ KINDS = {
     "lightning": "a checkpoint of this project",
     "ours": "weights of this project",
     "clip_wrapper": "a checkpoint of train-CLIP's CLIPWrapper",
+    "hugging_face": "a CLIPModel of Hugging Face",
     "custom_clip_wrapper": "a checkpoint of train-CLIP's CustomCLIPWrapper: an image encoder and a Hugging Face text encoder",
 }
 OPENAI = ("input_resolution", "context_length", "vocab_size")
@@ -89,34 +105,43 @@ def load(path: Path) -> tuple[dict[str, Tensor], Description]:
             the message lists what it holds instead.
     """
     loaded = read_file(path, TYPES)
-    names = wrapped(loaded)
-    if names is None:
-        raise CheckpointError(f"{path} holds no named weights; it holds {described(loaded)}")
-    around: Mapping[Any, Any] = loaded if names is not loaded and isinstance(loaded, Mapping) else {}
+    entry, names = chosen(loaded, path)
+    around: Mapping[Any, Any] = loaded if entry and isinstance(loaded, Mapping) else {}
     state = {key.replace("_orig_mod.", ""): value for key, value in unprefixed(names, "module.").items()}  # left by torch.compile
     kind, state, left_out, teacher = sorted_out(state, around, is_torchscript(path))
+    towers: Mapping[str, Mapping[str, Any]] = {}
+    if kind == "hugging_face":
+        state, towers = from_clip_model(state, path), config_beside(path)
     if not is_clip(state):
         raise CheckpointError(f"{path} holds no CLIP that can be loaded; it holds {described(loaded)}")
     metadata = dict(around.get(KEY) or {})
     description = Description(
         path,
         kind,
+        entry=entry,
         model=str((around.get("identity") or metadata).get("model") or ""),
         architecture=architecture(state),
         left_out=left_out,
         hyper_parameters=plain(around.get("hyper_parameters", {})),
         metadata=metadata,
         teacher=teacher,
+        towers=towers,
     )
     return state, description
 
 
-def wrapped(loaded: object) -> Mapping[str, Tensor] | None:
-    """The file's named tensors: the file itself, or its `state_dict`."""
-    for found in (loaded, loaded.get("state_dict") if isinstance(loaded, Mapping) else None):
-        if isinstance(found, Mapping) and found and all(isinstance(value, Tensor) for value in found.values()):
-            return found
-    return None
+def chosen(loaded: object, path: Path) -> tuple[str, Mapping[str, Tensor]]:
+    """The state dict of a CLIP in the content of a file, and the name of its entry, which is empty for the whole content.
+
+    Raises:
+        CheckpointError: when there is no state dict, or several hold a CLIP.
+    """
+    found = state_dicts(loaded)
+    clips = {entry: state for entry, state in found.items() if any(key.rpartition(".")[2] == "logit_scale" for key in map(str, state))}
+    if not clips and "state_dict" not in found and "" not in found:
+        raise CheckpointError(f"{path} holds no named weights of a CLIP; it holds {described(loaded)}")
+    entry = only(clips, path) if clips else "" if "" in found else "state_dict"
+    return entry, found[entry]
 
 
 def unprefixed(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -138,7 +163,7 @@ def sorted_out(
         return found
 
     teacher: dict[str, Tensor] = {}
-    kind = "ours" if KEY in around else "open_clip" if around else "plain"
+    kind = "ours" if KEY in around else "open_clip" if "state_dict" in around else "plain"
     if any(key.startswith("model.") for key in state):  # of a LightningModule
         kind = "lightning" if "identity" in around else "clip_wrapper"
         outside = take_out("parts of the training loop", lambda key: not key.startswith(("model.", "teacher.")))
@@ -149,6 +174,9 @@ def sorted_out(
             take_out("unused parts of the CLIP whose towers were replaced", UNUSED.__contains__)
             teacher = {key: value for key, value in teacher.items() if key in state}
             left_out |= {"the teacher, a moving average of the model": len(teacher)} if teacher else {}
+    if is_clip_model(state):
+        kind = "hugging_face"
+        take_out("numbers that are not weights", lambda key: key.endswith(".position_ids"))  # written by transformers until 2023
     if archive or any(key in state for key in OPENAI):
         kind = "openai_archive" if archive else "openai"
         take_out("numbers that are not weights", lambda key: key in OPENAI or key.rpartition(".")[2] == "attn_mask")
@@ -159,64 +187,16 @@ def is_clip(state: Mapping[str, Tensor]) -> bool:
     return "logit_scale" in state and all(any(key.startswith(tower) for key in state) for tower in ("visual.", ("transformer.", "text.")))
 
 
-def architecture(state: Mapping[str, Tensor]) -> str:
-    """Both towers in words, inferred from names and shapes."""
-    try:
-        return f"{visual_tower(state)}; {text_tower(state)}"
-    except (LookupError, ValueError, TypeError):  # CLIP's names with shapes that are not CLIP's
-        return groups(state)
-
-
-def visual_tower(state: Mapping[str, Tensor]) -> str:
-    if "visual.class_embedding" in state and "visual.conv1.weight" in state:
-        width, _, patch, _ = state["visual.conv1.weight"].shape
-        side = round((len(state["visual.positional_embedding"]) - 1) ** 0.5) * patch
-        depth = blocks(state, "visual.transformer.resblocks.")
-        return f"vision transformer, {depth} blocks, width {width}, patches of {patch} in {side} pixels"
-    if "visual.attnpool.positional_embedding" in state:
-        side = round((len(state["visual.attnpool.positional_embedding"]) - 1) ** 0.5) * 32
-        layers = ", ".join(str(blocks(state, f"visual.layer{stage}.")) for stage in range(1, 5))
-        return f"ResNet of {layers} blocks, width {len(state['visual.layer1.0.conv1.weight'])}, {side} pixels"
-    return f"an image encoder with {groups(state, 'visual.')}"
-
-
-def text_tower(state: Mapping[str, Tensor]) -> str:
-    prefix = "text." if "text.positional_embedding" in state else ""
-    if f"{prefix}positional_embedding" in state and f"{prefix}token_embedding.weight" in state:
-        (context, width), words = state[f"{prefix}positional_embedding"].shape, len(state[f"{prefix}token_embedding.weight"])
-        depth = blocks(state, f"{prefix}transformer.resblocks.")
-        return f"text transformer, {depth} blocks, width {width}, {context} of {words} tokens"
-    return f"a text encoder with {groups(state, 'text.' if any(key.startswith('text.') for key in state) else 'transformer.')}"
-
-
-def blocks(state: Mapping[str, Tensor], prefix: str) -> int:
-    return len({key.removeprefix(prefix).partition(".")[0] for key in state if key.startswith(prefix)})
-
-
 def described(loaded: object) -> str:
     """What a file holds: tensors in groups of names, and other entries with their types."""
     if not isinstance(loaded, Mapping):
         return f"a {type(loaded).__name__}"
-    names = wrapped(loaded) or {}
-    others = [f"{key!r} ({type(value).__name__})" for key, value in loaded.items() if names is not loaded and key != "state_dict"]
-    inner = [
-        f"{key!r} with {groups(value)}"
-        for key, value in loaded.items()
-        if key != "state_dict" and isinstance(value, Mapping) and wrapped(value) is value
-    ]
-    parts = [groups(names)] if names else []
-    return "; ".join([*parts, *inner, *([f"entries {', '.join(others[:12])}"] if others else [])]) or "nothing"
-
-
-def groups(state: Mapping[Any, Tensor], prefix: str = "", limit: int = 8) -> str:
-    """Tensors grouped by the first part of their names after `prefix`: each group's size, and the shape of its first tensor."""
-    found: dict[str, list[str]] = {}
-    for key in map(str, state):
-        if key.startswith(prefix):
-            found.setdefault(key.removeprefix(prefix).partition(".")[0], []).append(key)
-    by_name = {str(key): value for key, value in state.items()}
-    parts = [f"{prefix}{name}: {len(keys)} tensors, {keys[0]} {tuple(by_name[keys[0]].shape)}" for name, keys in found.items()]
-    return ", ".join(parts[:limit]) + (f" and {len(parts) - limit} more groups" if len(parts) > limit else "")
+    if is_state_dict(loaded):
+        return groups(loaded)
+    found = state_dicts(loaded)
+    parts = [f"{entry!r} with {groups(state)}" for entry, state in found.items()]
+    others = [f"{key!r} ({type(value).__name__})" for key, value in loaded.items() if str(key) not in found]
+    return "; ".join([*parts, *([f"entries {', '.join(others[:12])}"] if others else [])]) or "nothing"
 
 
 def plain(values: Any) -> dict[str, Any]:

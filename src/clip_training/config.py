@@ -46,7 +46,7 @@ class ModelConfig:
         f"model: one of open_clip's, a small one of this project ({', '.join(SMALL)}), or a JSON file in open_clip's format",
         check=problem_of_model,
     )
-    pretrained: str = setting("", "initial weights: a pretrained tag of open_clip (downloaded) or a file; empty means random weights")
+    pretrained: str = setting("", "initial weights: a file, a folder of transformers, or a tag of open_clip (downloaded); empty: random")
 
 
 @dataclass
@@ -253,7 +253,7 @@ class ExportConfig:
     name: str = setting(
         "", "open_clip's name of the model, or a JSON file; empty infers the model from the weights' shapes", check=problem_of_model
     )
-    format: str = setting("pt", "file format to write", choices=("pt", "safetensors"))
+    format: str = setting("pt", "file to write (pt, safetensors), or folder (huggingface)", choices=("pt", "safetensors", "huggingface"))
 
 
 @dataclass

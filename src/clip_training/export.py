@@ -1,4 +1,4 @@
-"""Export the weights from any file that holds a CLIP to a plain state dict that open_clip loads.
+"""Export the weights from any file that holds a CLIP to a file that open_clip loads, or a folder that transformers loads.
 
 python -m clip_training.export init_from=RN50.pt
 """
@@ -12,7 +12,6 @@ if __name__ == "__main__":  # before PyTorch is imported, so that a wrong comman
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import open_clip
 import torch
@@ -20,23 +19,25 @@ from torch import Tensor
 
 from harness import Job
 from harness.errors import CheckpointError, ParameterError
-from harness.files import replaced
-from harness.torch.weights import check_fit, check_numbers
+from harness.files import replaced, write_json
+from harness.torch.weights import check_numbers
 
-from .checkpoint import Description, blocks, fitted, load
+from .checkpoint import Description, fitted, load
 from .config import ExportConfig
-from .model import registered, without_hints
+from .hugging_face import check_config, config_of, to_clip_model
+from .known_models import configuration_of, fit, names_of, on_meta, registered
 
 
 def export(job: Job) -> Path:
-    """Write the weights in `init_from` to the run's folder, report what they were and how open_clip loads them, and return the file.
+    """Write the weights in `init_from` to the run's folder, report what they were and how to load them, and return the file or folder.
 
     Args:
         job: its settings are an ExportConfig, and its `init_from` is the file to export.
 
     Raises:
         ParameterError: without a file, or for an unknown model.
-        CheckpointError: for a file without a CLIP, with non-finite weights, or with a CLIP that open_clip has no model for.
+        CheckpointError: for a file without a CLIP, with non-finite weights, or with a CLIP that open_clip has no model for, or that a
+            CLIPModel of Hugging Face cannot express.
     """
     settings: ExportConfig = job.settings
     if job.init_from is None:
@@ -44,14 +45,38 @@ def export(job: Job) -> Path:
     state, description = load(job.init_from)
     check_numbers(state, job.init_from)
     job.report.text(str(description))
+    check_plain(description)
     name, argument = chosen(settings.name, state, description)
-    path = job.output_dir / f"weights.{settings.format}"
+    if description.towers:
+        check_config(description.towers, open_clip.get_model_config(name), name, description.path)
     job.output_dir.mkdir(parents=True, exist_ok=True)
-    write(path, fitted(state, on_meta(name)))
+    if settings.format == "huggingface":
+        path = write_clip_model(job.output_dir / "huggingface", fitted(state, on_meta(name)), name)
+        how = f"transformers.CLIPModel.from_pretrained({str(path)!r}), which is {name}"
+    else:
+        path = job.output_dir / f"weights.{settings.format}"
+        write(path, fitted(state, on_meta(name)))
+        added = f"open_clip.add_model_config({argument!r}); " if argument != name else ""
+        how = f"{added}open_clip.create_model({name!r}, pretrained={str(path)!r})"
     job.report.artifact("weights", path)
-    added = f"open_clip.add_model_config({argument!r}); " if argument != name else ""
-    job.report.text(f"{len(state)} tensors are in {path}. To load: {added}open_clip.create_model({name!r}, pretrained={str(path)!r})")
+    job.report.text(f"{len(state)} tensors are in {path}. To load: {how}")
     return path
+
+
+def check_plain(description: Description) -> None:
+    """Check that the file holds a model that other programs have.
+
+    Raises:
+        CheckpointError: for a model with prompts, or of two separate encoders.
+    """
+    kind = description.kind if description.kind == "custom_clip_wrapper" else description.metadata.get("kind")
+    what = {
+        "prompts": "a model with visual prompts",
+        "encoders": "two separately trained encoders",
+        "custom_clip_wrapper": "two separately trained encoders",
+    }.get(str(kind))
+    if what:
+        raise CheckpointError(f"{description.path} holds {what}, which neither open_clip nor Hugging Face's CLIPModel can express")
 
 
 def chosen(wanted: str, state: Mapping[str, Tensor], description: Description) -> tuple[str, str]:
@@ -67,65 +92,12 @@ def chosen(wanted: str, state: Mapping[str, Tensor], description: Description) -
         return name, wanted if wanted.endswith(".json") else name
     names = names_of(state, description)
     if not names:
+        own = configuration_of(state, description)
         raise CheckpointError(
             f"{description}; no open_clip model has these shapes: set name=NAME, or name=FILE.json for a model of your own"
+            + (f", a file that holds {own}" if own else "")
         )
     return names[0], names[0]
-
-
-def names_of(state: Mapping[str, Tensor], description: Description) -> list[str]:
-    """open_clip's models that the weights fit, the likeliest first.
-
-    Weights do not show a model's activation: OpenAI's files are taken to use the approximated GELU of `-quickgelu`, all others not.
-    """
-    registered("RN50")  # adds our own models to open_clip's
-    suited = [name for name in open_clip.list_models() if alike(open_clip.get_model_config(name), state) and fits(name, state, description)]
-    quick = description.kind.startswith("openai")
-    return sorted(suited, key=lambda name: (name != description.model, name.endswith("-quickgelu") != quick, len(name), name))
-
-
-def alike(config: Mapping[str, Any], state: Mapping[str, Tensor]) -> bool:
-    """Whether the weights may be this model's, judged by its configuration alone, without building it."""
-    vision, text = config["vision_cfg"], config["text_cfg"]
-    if "timm_model_name" in vision or "hf_model_name" in text:
-        return False
-    projection = state.get("text_projection", state.get("text.text_projection"))
-    if projection is None or projection.ndim != 2 or projection.shape[1] != config["embed_dim"]:
-        return False
-    if isinstance(vision["layers"], list):
-        return all(blocks(state, f"visual.layer{stage}.") == count for stage, count in enumerate(vision["layers"], 1))
-    return bool(blocks(state, "visual.transformer.resblocks.") == vision["layers"])
-
-
-def fits(name: str, state: Mapping[str, Tensor], description: Description) -> bool:
-    try:
-        fit(name, state, description)
-    except CheckpointError:
-        return False
-    return True
-
-
-def fit(name: str, state: Mapping[str, Tensor], description: Description) -> None:
-    """Check that the weights fit this model, with or without a `logit_bias`.
-
-    Raises:
-        CheckpointError: naming the differences.
-    """
-    model = on_meta(name)
-    found, wanted = (
-        {key: value for key, value in each.items() if key != "logit_bias"} for each in (fitted(state, model), model.state_dict())
-    )
-    try:
-        check_fit(wanted, found, description.path)
-    except CheckpointError as error:
-        raise CheckpointError(f"{error}; {description}") from error
-
-
-def on_meta(name: str) -> torch.nn.Module:
-    """A model on torch's meta device, without memory for its weights."""
-    with without_hints(), torch.device("meta"):
-        model: torch.nn.Module = open_clip.create_model(name, load_weights=False, pretrained_hf=False, device="meta")
-    return model
 
 
 def write(path: Path, state: Mapping[str, Tensor]) -> None:
@@ -135,6 +107,19 @@ def write(path: Path, state: Mapping[str, Tensor]) -> None:
         if path.suffix == ".safetensors":
             from safetensors.torch import save_file
 
-            save_file(plain, beside)
+            save_file(plain, beside, {"format": "pt"})  # transformers refuses a file without this mark
         else:
             torch.save(plain, beside)
+
+
+def write_clip_model(folder: Path, state: Mapping[str, Tensor], name: str) -> Path:
+    """Write the weights of an open_clip model as transformers' `CLIPModel.from_pretrained` loads them.
+
+    Raises:
+        CheckpointError: for a model that a CLIPModel cannot express.
+    """
+    renamed, config = to_clip_model(state, name), config_of(open_clip.get_model_config(name), name)
+    folder.mkdir(exist_ok=True)
+    write(folder / "model.safetensors", {key: value.float() for key, value in renamed.items()})
+    write_json(folder / "config.json", config)
+    return folder

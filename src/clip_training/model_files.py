@@ -13,7 +13,8 @@ from harness.torch.weights import load_into, read_file
 from .checkpoint import KEY, TYPES, load
 from .config import ImageEncoderConfig, ModelConfig, TextEncoderConfig
 from .encoders import from_wrapper, restored
-from .model import Clip, make_clip, registered
+from .known_models import registered
+from .model import Clip, make_clip, source_of
 from .prompts import add_prompts, fingerprint
 
 
@@ -35,7 +36,7 @@ def load_clip(
         ParameterError: for an unknown name or tag.
         CheckpointError: for unusable weights.
     """
-    source = init_from or (Path(settings.pretrained) if Path(settings.pretrained).is_file() else None)
+    source = source_of(settings, init_from)
     metadata = metadata_in(source) if source else {}
     if source and metadata.get("kind") == "prompts":
         return prompted(settings, source, metadata, settings.pretrained if init_from else "", loss)

@@ -103,7 +103,9 @@ def damage_of(path: Path) -> str | None:
     return None if sha256(path) == digest else "its contents do not match the SHA-256 in its manifest"
 
 
-PUBLISHED = ("weights.pt", "best.ckpt", "last.ckpt")
+HUGGING_FACE = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
+"""The file of weights in a folder that transformers wrote, or the index of its parts."""
+PUBLISHED = ("weights.pt", "best.ckpt", "last.ckpt", *HUGGING_FACE)
 """File names under which runs publish their weights, in order of preference."""
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import torch
@@ -15,6 +17,8 @@ from torch import Tensor, nn
 from harness.errors import CheckpointError
 
 from .torchscript import is_torchscript, read_torchscript
+
+log = logging.getLogger(__name__)
 
 
 class Ignored:
@@ -37,7 +41,7 @@ LIGHTNING: list[Any] = [
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """The state dict in a file: plain, safetensors, wrapped by Lightning or open_clip's training program, or in a TorchScript archive.
+    """The state dict in a file: plain, safetensors, the only one among a training program's entries, or in a TorchScript archive.
 
     The prefixes that wrappers leave (`module.`, `model.`) are removed.
 
@@ -49,11 +53,15 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def read_file(path: Path, allowed: Sequence[Any] = ()) -> object:
-    """Everything in a file of weights of any format. Only the tensors of a TorchScript archive are read; its program is not run.
+    """Everything in a file of weights of any format, or in the parts that an index of Hugging Face names.
+
+    Only the tensors of a TorchScript archive are read; its program is not run.
 
     Raises:
         CheckpointError: as for `read_checkpoint`.
     """
+    if path.name.endswith(".index.json"):
+        return read_parts(path)
     if path.suffix == ".safetensors":
         return read_safetensors(path)
     return read_torchscript(path) if is_torchscript(path) else read_checkpoint(path, allowed)
@@ -67,6 +75,31 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
         state: dict[str, Tensor] = load_file(path)
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path} cannot be read as safetensors: {error}") from error
+    return state
+
+
+def read_parts(index: Path) -> dict[str, Tensor]:
+    """The weights in several files beside an index, a JSON file whose `weight_map` states the file of each weight.
+
+    Raises:
+        CheckpointError: for an unusable index, a missing part, and parts that do not hold exactly the weights of the index.
+    """
+    try:
+        places: dict[str, str] = dict(json.loads(index.read_text())["weight_map"])
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise CheckpointError(f"{index} is not an index of weights: {type(error).__name__} {error}") from error
+    files = sorted(set(map(str, places.values())))
+    missing = [name for name in files if Path(name).name != name or not (index.parent / name).is_file()]
+    if missing:
+        raise CheckpointError(f"{index} names {listed(missing)}, which must lie beside it")
+    state: dict[str, Tensor] = {}
+    for name in files:
+        part = read_file(index.parent / name)
+        if not is_state_dict(part):
+            raise CheckpointError(f"{index.parent / name} holds no state dict: expected parameter names with tensors")
+        state |= part
+    if differing := state.keys() ^ places.keys():
+        raise CheckpointError(f"{index} and the files that it names differ in {listed(differing)}")
     return state
 
 
@@ -89,15 +122,42 @@ def read_checkpoint(path: Path, allowed: Sequence[Any] = ()) -> object:
         raise CheckpointError(f"{path} cannot be read as weights: {type(error).__name__} {error}".strip()) from error
 
 
+def is_state_dict(value: object) -> TypeGuard[Mapping[str, Tensor]]:
+    return isinstance(value, Mapping) and bool(value) and all(isinstance(each, Tensor) for each in value.values())
+
+
+def state_dicts(loaded: object) -> dict[str, Mapping[str, Tensor]]:
+    """The state dicts in the content of a file by the names of their entries; one that is the whole content has the name ""."""
+    if is_state_dict(loaded):
+        return {"": loaded}
+    return {str(key): value for key, value in loaded.items() if is_state_dict(value)} if isinstance(loaded, Mapping) else {}
+
+
+def only(found: Mapping[str, Mapping[str, Tensor]], path: Path) -> str:
+    """The name of the only entry; one that is not the usual `state_dict` is logged.
+
+    Raises:
+        CheckpointError: naming all entries, when there are several.
+    """
+    if len(found) > 1:
+        several = " and ".join(f"{entry!r} ({len(state)} tensors)" for entry, state in found.items())
+        raise CheckpointError(f"{path} holds several state dicts: {several}; save the one that you mean to a file of its own")
+    entry = next(iter(found))
+    if entry not in ("", "state_dict"):
+        log.warning("%s: the weights are those of its entry %r", path, entry)
+    return entry
+
+
 def unwrapped(loaded: object, path: Path) -> dict[str, Tensor]:
     """The plain state dict inside the content of a file.
 
     Raises:
-        CheckpointError: when there is none.
+        CheckpointError: when there is none, or several.
     """
-    state = loaded["state_dict"] if isinstance(loaded, Mapping) and "state_dict" in loaded else loaded
-    if not isinstance(state, Mapping) or not state or not all(isinstance(value, Tensor) for value in state.values()):
+    found = state_dicts(loaded)
+    if not found:
         raise CheckpointError(f"{path} holds no state dict: expected parameter names with tensors")
+    state = found[only(found, path)]
     for prefix in ("module.", "model."):
         if all(key.startswith(prefix) for key in state):
             state = {key.removeprefix(prefix): value for key, value in state.items()}

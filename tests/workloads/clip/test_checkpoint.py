@@ -63,7 +63,8 @@ class TestOpenClip:
         torch.save(clip().state_dict(), tmp_path / "vit.pt")
         torch.save(clip("resnet").state_dict(), tmp_path / "resnet.pt")
         assert load(tmp_path / "vit.pt")[1].architecture == (
-            "vision transformer, 2 blocks, width 32, patches of 8 in 32 pixels; text transformer, 2 blocks, width 32, 12 of 1000 tokens"
+            "vision transformer, 2 blocks, width 32, patches of 8 in 32 pixels; text transformer, 2 blocks, width 32, 12 of 1000 tokens; "
+            "embeddings of 32"
         )
         assert load(tmp_path / "resnet.pt")[1].architecture.startswith("ResNet of 2, 1, 1, 1 blocks, width 8, 64 pixels; text transformer")
 
@@ -196,6 +197,25 @@ class TestTrainClip:
             make_clip(ModelConfig(name="RN50"), tmp_path / "custom.ckpt")
 
 
+class TestWrappers:
+    @pytest.mark.parametrize("entry", ["model_state_dict", "model", "net", "ema"])
+    def test_the_only_entry_that_holds_a_clip_is_taken_and_said(self, entry: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        """Statistics and an optimizer's state are no second candidate."""
+        model = clip()
+        optimizer = torch.optim.AdamW(model.parameters()).state_dict()
+        torch.save({entry: model.state_dict(), "optimizer": optimizer, "stats": {"mean": torch.zeros(3)}, "epoch": 4}, tmp_path / "a.pt")
+        state, description = load(tmp_path / "a.pt")
+        assert same(state, model)
+        assert f"a.pt is a state dict of open_clip in the entry {entry!r}: vision transformer" in str(description)
+        assert f"a.pt: the weights are those of its entry {entry!r}" in caplog.text
+
+    @pytest.mark.parametrize("entries", [("model", "ema"), ("state_dict", "state_dict_ema")])
+    def test_two_candidates_are_one_error_that_names_both(self, entries: tuple[str, str], tmp_path: Path) -> None:
+        torch.save({entry: clip().state_dict() for entry in entries}, tmp_path / "two.pt")
+        with pytest.raises(CheckpointError, match=rf"two\.pt holds several state dicts: '{entries[0]}' \(\d+ tensors\) and '{entries[1]}'"):
+            load(tmp_path / "two.pt")
+
+
 class TestUnknownFiles:
     def test_other_models_are_described(self, tmp_path: Path) -> None:
         small = BertConfig(vocab_size=50, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32)
@@ -205,11 +225,11 @@ class TestUnknownFiles:
         for part in ("bert.pt holds no CLIP", "embeddings: 5 tensors, embeddings.word_embeddings.weight (50, 32)", "pooler: 2 tensors"):
             assert part in str(error.value)
 
-    def test_an_unknown_nesting_is_described_and_not_guessed_at(self, tmp_path: Path) -> None:
-        torch.save({"net": clip().state_dict(), "epoch": 4, "note": "best"}, tmp_path / "nested.pt")
+    def test_a_nesting_without_a_clip_is_described(self, tmp_path: Path) -> None:
+        torch.save({"run": {"net": clip().state_dict()}, "stats": {"mean": torch.zeros(3)}, "epoch": 4, "note": "best"}, tmp_path / "a.pt")
         with pytest.raises(CheckpointError) as error:
-            load(tmp_path / "nested.pt")
-        for part in ("holds no named weights", "'net' with ", "visual: ", "'epoch' (int)", "'note' (str)"):
+            load(tmp_path / "a.pt")
+        for part in ("holds no named weights", "'stats' with mean: 1 tensors", "'run' (dict)", "'epoch' (int)", "'note' (str)"):
             assert part in str(error.value)
 
     @pytest.mark.parametrize("content", [[1, 2], {}, 3.0, {"state_dict": {}}])

@@ -17,8 +17,9 @@ from support.training import judged_by
 from torch.nn import functional
 
 from harness.checkpoint import find
-from harness.errors import DataError, ParameterError
+from harness.errors import CheckpointError, DataError, ParameterError
 from harness.report import Recorder
+from harness.torch.models import FOLDER
 
 COLOURS = ["red", "green", "blue", "yellow", "white"]
 
@@ -132,3 +133,25 @@ def test_data_without_matching_classes_are_an_error(squares: Path, tiny_model: P
         evaluated(squares, tmp_path, tiny_model, zero_shot__classes=[str(tmp_path / "cats.yaml")])
     with pytest.raises(ParameterError, match=r"2 sub-folders of .* are not in cats: heldout, train"):
         evaluated(squares, tmp_path, tiny_model, zero_shot__classes=[str(tmp_path / "cats.yaml")], evaluate__data="classes")
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_weights_of_another_model_are_told_by_name_or_as_a_json_file(whole: bool, squares: Path, tiny_model: Path, tmp_path: Path) -> None:
+    """The independent source is open_clip, which builds the file's model."""
+    with_text = {} if whole else {"layers": 3}
+    stated = json.loads((FOLDER / "tabletop-tiny.json").read_text())
+    stated["text_cfg"] |= with_text
+    torch.save(open_clip.CLIP(**stated).state_dict(), tmp_path / "other.pt")
+    with pytest.raises(CheckpointError) as error:
+        evaluated(squares, tmp_path / "out", tiny_model, init_from=tmp_path / "other.pt")
+    told = str(error.value)
+    depth, width, patch = (stated["vision_cfg"][key] for key in ("layers", "width", "patch_size"))
+    assert f"vision transformer, {depth} blocks, width {width}" in told
+    assert f"patches of {patch} in {stated['vision_cfg']['image_size']} pixels" in told
+    assert f"embeddings of {stated['embed_dim']}" in told
+    if whole:
+        assert told.endswith("set model.name=tabletop-tiny")
+    else:
+        own = json.loads(told.partition("set model.name to a JSON file that holds ")[2])
+        (tmp_path / "own.json").write_text(json.dumps(own))
+        assert evaluated(squares, tmp_path / "out", tmp_path / "own.json", init_from=tmp_path / "other.pt")["model"] == "own"

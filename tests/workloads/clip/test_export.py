@@ -12,7 +12,8 @@ from support.lines import run_line
 from support.training import job_in
 
 from clip_training.config import ExportConfig, ModelConfig
-from clip_training.export import alike, export, names_of
+from clip_training.export import export
+from clip_training.known_models import alike, names_of
 from clip_training.model import make_clip
 from harness.errors import CheckpointError, ParameterError
 from harness.report import Recorder

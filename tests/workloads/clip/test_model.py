@@ -14,7 +14,8 @@ import torch
 from PIL import Image
 
 from clip_training.config import ModelConfig, TrainConfig
-from clip_training.model import make_clip, registered
+from clip_training.known_models import registered
+from clip_training.model import make_clip
 from clip_training.optim import learning_rate_of
 from harness.errors import CheckpointError, ParameterError
 from harness.settings import merge

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 from datetime import date
@@ -68,6 +69,49 @@ def test_a_state_dict_is_found_in_its_wrappers(tmp_path: Path) -> None:
     torch.save([1, 2], tmp_path / "list.pt")
     with pytest.raises(CheckpointError, match="holds no state dict"):
         read_weights(tmp_path / "list.pt")
+
+
+def test_the_only_state_dict_is_taken_whatever_its_entry_is_called(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    state = {"weight": torch.arange(4.0)}
+    torch.save({"net": state, "epoch": 3}, tmp_path / "net.pt")
+    assert torch.equal(read_weights(tmp_path / "net.pt")["weight"], state["weight"])
+    assert "net.pt: the weights are those of its entry 'net'" in caplog.text
+    torch.save({"net": state, "ema": state}, tmp_path / "two.pt")
+    with pytest.raises(CheckpointError, match=r"'net' \(1 tensors\) and 'ema' \(1 tensors\); save the one that you mean"):
+        read_weights(tmp_path / "two.pt")
+
+
+class TestParts:
+    """An index and its parts in Hugging Face's form; test_hugging_face.py reads those that transformers itself writes."""
+
+    def written(self, folder: Path, places: dict[str, str]) -> Path:
+        for number, name in enumerate(("a.bin", "b.bin")):
+            torch.save({name[0]: torch.full((2,), float(number))}, folder / name)
+        index = folder / "pytorch_model.bin.index.json"
+        index.write_text(json.dumps({"metadata": {}, "weight_map": places}))
+        return index
+
+    def test_they_are_one_state_dict(self, tmp_path: Path) -> None:
+        read = read_weights(self.written(tmp_path, {"a": "a.bin", "b": "b.bin"}))
+        assert {key: value.tolist() for key, value in read.items()} == {"a": [0, 0], "b": [1, 1]}
+
+    @pytest.mark.parametrize(
+        ("places", "message"),
+        [
+            ({"a": "a.bin", "c": "b.bin"}, "differ in b, c"),
+            ({"a": "a.bin", "b": "c.bin"}, "names c.bin, which must lie beside it"),
+            ({"a": "../a.bin", "b": "b.bin"}, "names ../a.bin, which must lie beside it"),
+        ],
+    )
+    def test_an_index_that_does_not_fit_its_parts_is_an_error(self, places: dict[str, str], message: str, tmp_path: Path) -> None:
+        with pytest.raises(CheckpointError, match=message):
+            read_weights(self.written(tmp_path, places))
+
+    @pytest.mark.parametrize("content", ["{", "[]", '{"weight_map": 3}'])
+    def test_another_file_of_that_name_is_an_error(self, content: str, tmp_path: Path) -> None:
+        (tmp_path / "x.index.json").write_text(content)
+        with pytest.raises(CheckpointError, match=r"x\.index\.json is not an index of weights"):
+            read_weights(tmp_path / "x.index.json")
 
 
 def test_weights_that_do_not_fit_leave_the_model_unchanged(tmp_path: Path) -> None:

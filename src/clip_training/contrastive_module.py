@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from harness.report import Report
-from harness.torch.distributed import gather_rows
+from harness.torch.distributed import gather_rows, mean_over_ranks
 from harness.torch.resume import check_identity
 from harness.torch.schedule import scheduled
 from harness.torch.scores import first
@@ -102,12 +102,10 @@ class ContrastiveModule(CachedStep):
         return self.loss(images, texts, self.model.logit_scale.exp(), getattr(self.model, "logit_bias", None))
 
     def figures(self) -> dict[tuple[str, str], float]:
-        """Values of the last training step to report besides its loss, by title and series."""
+        """Values of the last training step to report besides its loss, by title and series. Every rank must call this."""
         found = {("logit scale", "exp"): float(self.model.logit_scale.detach().exp())}
         if self.last is not None:
-            scores = self.last[0] @ self.last[1].T
-            right = torch.eye(len(scores), dtype=torch.bool, device=scores.device)
-            found["recall@1", "image to text, in its training batch"] = float(first(scores, right).mean())
+            found["recall@1", "image to text, in its training batch"] = recall_in_batch(*self.last)
         return found
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
@@ -163,3 +161,16 @@ class ContrastiveModule(CachedStep):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         check_identity(checkpoint["identity"], self.identity, self.report)
+
+
+def recall_in_batch(images: Tensor, texts: Tensor) -> float:
+    """The share of images of all ranks whose own text is the nearest among the texts of all ranks.
+
+    Args:
+        images: this rank's embeddings (B, D); every rank has as many.
+        texts: those of their texts (B, D).
+    """
+    scores = images @ gather_rows(texts).T  # of this rank's images only, as all ranks' would be a matrix far larger than the loss's
+    right = torch.zeros_like(scores, dtype=torch.bool)
+    right.diagonal(rank() * len(images)).fill_(True)
+    return float(mean_over_ranks(first(scores, right).mean()))

@@ -5,6 +5,7 @@ Images are (B, 3, S, S), either uint8, or floating point and normalised for the 
 
 from __future__ import annotations
 
+import copy
 import importlib
 import os
 import tempfile
@@ -18,7 +19,7 @@ import torch
 from filelock import FileLock
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import DistributedSampler, SequentialSampler
+from torch.utils.data import DataLoader, DistributedSampler, SequentialSampler
 
 from harness.errors import DataError, ParameterError
 from harness.torch.seeds import seed_everything
@@ -100,6 +101,15 @@ class ModulePairs(Pairs):
         whole = len(sampler) // self.batch_size if isinstance(sampler, Sized) else len(self.batches)
         return min(whole, len(self.batches)) * self.batch_size * (world_size() if is_shared(self.batches) else 1)
 
+    def notes(self) -> list[str]:
+        """What the run says about resuming, for each option of the loader that would prevent it or does."""
+        found = []
+        if getattr(self.batches, "persistent_workers", False):
+            found.append("data.module: its persistent workers are started anew in each epoch, so that a resumed run draws the same numbers")
+        if getattr(self.batches, "num_workers", 0) > 1 and not getattr(self.batches, "in_order", True):
+            found.append("data.module: in_order=False gives batches in any order, so that a resumed run differs from an uninterrupted one")
+        return found
+
     def loader(self, order: ResumableBatchSampler) -> ModuleLoader:
         """This rank's batches, starting at the current step."""
         return ModuleLoader(self, order)
@@ -140,13 +150,27 @@ def seeded(loader: Any, count: int, *place: int) -> Iterator[Any]:
         DataError: when there are fewer.
     """
     seed_everything(*place, 0, 0)
-    iterator = iter(loader)
+    iterator = iter(restarted(loader))
     for number in range(count):
         seed_everything(*place, number, 1)
         items = next(iterator, None)
         if items is None:
             raise DataError(f"the loader of data.module ended after {number} of {count} batches")
         yield items
+
+
+def restarted(loader: Any) -> Any:
+    """The loader with all random numbers seeded by torch's global generator, whatever it has loaded before.
+
+    Persistent workers, and generators of the loader's or its sampler's own, would carry their state into the next epoch, but a resumed
+    run starts without that state.
+    """
+    if not isinstance(loader, DataLoader):
+        return loader
+    for owner in (loader, loader.sampler, loader.batch_sampler, getattr(loader.batch_sampler, "sampler", None)):
+        if isinstance(generator := getattr(owner, "generator", None), torch.Generator):
+            generator.manual_seed(torch.initial_seed())
+    return copy.copy(loader) if loader.persistent_workers else loader  # workers persist in the loader that started them
 
 
 class ModuleHeldOut(HeldOut):

@@ -112,6 +112,8 @@ def fit(module: ContrastiveModule, training: Pairs, heldout: HeldOut, sampler: R
         f"{len(training)} training pairs, {len(heldout)} held out; {len(sampler)} steps of {together} pairs per epoch, "
         f"{len(sampler) * settings.train.epochs} in all"
     )
+    for note in training.notes() if isinstance(training, ModulePairs) else ():
+        job.report.text(note)
     loaders = make_loaders(training, heldout, sampler, settings)
     if job.resume is None:
         trainer.validate(module, loaders[1], verbose=False)

@@ -1,7 +1,8 @@
 """Checkpoints: written atomically, found again, and never trusted when incomplete.
 
 `step=00000100.ckpt` is the file that the caller wrote, `step=00000100.json` its manifest, which is written last. A checkpoint
-without a manifest, or that differs from its manifest, was interrupted while being written, and is skipped.
+without a manifest, or that differs from its manifest, was interrupted while being written, and is skipped. The manifest states whose
+checkpoint it is: a run's folder belongs to that run, and another one is refused there (`owner`).
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ log = logging.getLogger(__name__)
 
 CHECKPOINTS = "checkpoints"
 """The folder below a run's that holds its checkpoints."""
+ANEW = "anew"
+"""The value of `resume` that starts over although the run's folder has a checkpoint."""
 
 
 class Checkpoints:
@@ -28,12 +31,16 @@ class Checkpoints:
         folder: where they are stored; created by the first save.
         keep: how many of the newest to keep.
         uploaded: called with each saved file and its manifest, to copy it elsewhere.
+        run: the run's ID. Checkpoints that state another run are neither found nor removed; without an ID, all are this run's.
     """
 
-    def __init__(self, folder: Path, keep: int = 2, uploaded: Callable[[Path, Mapping[str, Any]], None] | None = None) -> None:
+    def __init__(
+        self, folder: Path, keep: int = 2, uploaded: Callable[[Path, Mapping[str, Any]], None] | None = None, run: str = ""
+    ) -> None:
         self.folder = folder
         self.keep = keep
         self.uploaded = uploaded
+        self.run = run
 
     def save(self, step: int, write: Callable[[Path], object], metrics: Mapping[str, float] | None = None) -> Path:
         """Save a new checkpoint with `write`.
@@ -57,13 +64,14 @@ class Checkpoints:
                 "bytes": path.stat().st_size,
                 "sha256": sha256(path),
                 "metrics": dict(metrics or {}),
+                "run": self.run,
             }
             write_json(path.with_suffix(".json"), manifest)
         except OSError as error:
             raise CheckpointError(f"checkpoint {path} could not be written: {error}; earlier checkpoints are kept") from error
         whole = [
-            each for each in self.newest_first() if each.with_suffix(".json").exists()
-        ]  # checkpoints of other programs have none, and are left alone
+            each for each in self.newest_first() if each <= path and each.with_suffix(".json").exists()
+        ]  # later steps do not make this one old; checkpoints of other programs have no manifest; both are left alone
         for old in whole[self.keep :]:
             old.with_suffix(".json").unlink(missing_ok=True)  # first, so that a kill between the two leaves a file that is skipped
             old.unlink(missing_ok=True)
@@ -72,7 +80,15 @@ class Checkpoints:
         return path
 
     def newest_first(self) -> list[Path]:
-        return sorted(self.folder.glob("step=*.ckpt"), reverse=True)
+        """This run's checkpoints and those that state no run, complete or not."""
+        found = sorted(self.folder.glob("step=*.ckpt"), reverse=True)
+        return [path for path in found if not self.run or run_of(path) in ("", self.run)]
+
+    def clear(self) -> None:
+        """Remove all of them."""
+        for path in self.newest_first():
+            path.with_suffix(".json").unlink(missing_ok=True)
+            path.unlink()
 
     def latest(self) -> Path | None:
         """The newest complete checkpoint, or None. A warning names each incomplete one."""
@@ -87,6 +103,36 @@ class Checkpoints:
 def step_of(path: Path) -> int:
     """The step in a checkpoint's name."""
     return int(path.stem.partition("=")[2])
+
+
+def run_of(path: Path) -> str:
+    """The ID of the run that a checkpoint's manifest states; empty if it states none, as those of older versions."""
+    try:
+        return str(json.loads(path.with_suffix(".json").read_text()).get("run", ""))
+    except (OSError, ValueError, AttributeError):
+        return ""
+
+
+def owner(folder: Path, run: str, resume: Path | None) -> str:
+    """The ID of the run that a run's folder belongs to: that of the checkpoint in it that is resumed, else `run`, a new one.
+
+    Args:
+        folder: a run's folder, which need not exist.
+        run: the ID of a new run.
+        resume: the checkpoint to continue from, if any.
+
+    Raises:
+        CheckpointError: the folder holds a checkpoint that is not continued.
+    """
+    checkpoints = folder / CHECKPOINTS
+    if resume is not None and resume.resolve().parent == checkpoints.resolve():
+        return run_of(resume) or run
+    if (held := Checkpoints(checkpoints).latest()) is not None:
+        raise CheckpointError(
+            f"{folder} holds the checkpoints of {f'the run {stated}' if (stated := run_of(held)) else 'another run'}, up to {held.name}; "
+            f"continue it by resume={folder}, remove its checkpoints by resume={ANEW}, or choose another output_dir"
+        )
+    return run
 
 
 def damage_of(path: Path) -> str | None:

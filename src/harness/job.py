@@ -126,7 +126,7 @@ def make_job(declaration: workload.Declaration, plan: Plan, number: int) -> tupl
         output_dir=output,
         seed=plan.seed,
         report=report,
-        checkpoints=Checkpoints(output / CHECKPOINTS, uploaded=uploads),
+        checkpoints=Checkpoints(output / CHECKPOINTS, uploaded=uploads, run=plan.run),
         resume=Path(plan.resume) if plan.resume else None,
         init_from=Path(plan.init_from) if plan.init_from else None,
         rank=number,

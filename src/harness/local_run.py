@@ -12,13 +12,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from .checkpoint import CHECKPOINTS, Checkpoints
+from .checkpoint import ANEW, CHECKPOINTS, Checkpoints
 from .failure import forget_failures
 from .s3 import SCHEME
 from .workload import FOLDER, Command, Declaration
 
-ANEW = "anew"
-"""The value of `resume` that starts over although the run's folder has a checkpoint."""
 IN_PATTERN = re.compile(r"\{([\w.]+)\}")
 
 
@@ -44,14 +42,9 @@ def folder_of(command: Command, output_dir: str, settings: Mapping[str, Any], ho
 
 
 def last_checkpoint(folder: Path, resume: str | None) -> Path | None:
-    """Prepare a run's folder, and return the checkpoint from which the run continues by default."""
+    """Prepare a folder that equal runs share, and return the checkpoint from which the run continues by default."""
     forget_failures(folder)
-    checkpoints = Checkpoints(folder / CHECKPOINTS)
-    if resume == ANEW:
-        for path in checkpoints.newest_first():
-            path.with_suffix(".json").unlink(missing_ok=True)
-            path.unlink()
-    found = None if resume else checkpoints.latest()
+    found = None if resume else Checkpoints(folder / CHECKPOINTS).latest()
     if found:
         print(f"continuing from {found}; to start over, add resume={ANEW}", flush=True)
     return found

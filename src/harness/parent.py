@@ -12,7 +12,7 @@ from pathlib import Path
 
 from . import local_run, requeue
 from .agent import Agent, descent
-from .checkpoint import find, find_weights
+from .checkpoint import ANEW, CHECKPOINTS, Checkpoints, find, find_weights, owner
 from .data import materialise
 from .errors import HarnessError, LaunchError, ParameterError
 from .failure import read_failure
@@ -172,6 +172,7 @@ def settle(declaration: Declaration, arguments: Arguments, tracked: Tracked | No
     output = output_of(declaration, arguments, name)
     check_output(reserved["output_dir"], output)
     last = local_run.last_checkpoint(arguments.folder, reserved["resume"]) if arguments.folder else None
+    run = name if tracked and tracked.requeued else owner_of(output, name, reserved["resume"], last)
     wanted = {key: (arguments.datasets.get(key), reserved.get(path_key(key))) for key in declaration.datasets}
     datasets = {key: materialise(source, path) for key, (source, path) in wanted.items() if source or path}
     if tracked:
@@ -190,11 +191,33 @@ def settle(declaration: Declaration, arguments: Arguments, tracked: Tracked | No
         init_from=checkpoint(reserved["init_from"], output, find_weights),
         task=tracked.id if tracked else None,
         requeued=tracked.requeued if tracked else 0,
+        run=run,
     )
     plan.write()
     if tracked is None:
         print(f"results go to {output}; to send them to a server: registry up, or set CLEARML_API_HOST and its keys", flush=True)
     return plan
+
+
+def owner_of(output: Path, name: str, resume: str | None, last: Path | None) -> str:
+    """The run that the folder belongs to; one that starts over removes the checkpoints in it.
+
+    Args:
+        output: the run's folder.
+        name: of this run.
+        resume: the argument.
+        last: the checkpoint from which the run continues by default.
+
+    Raises:
+        CheckpointError: the folder belongs to another run, or a local checkpoint cannot be used.
+    """
+    if resume == ANEW:
+        Checkpoints(output / CHECKPOINTS).clear()
+    elif resume and resume.removeprefix("task:") == name:
+        return name  # the task's own checkpoints, which are fetched from the server
+    elif resume and Path(resume).exists():
+        last = find(Path(resume))
+    return owner(output, name, last)
 
 
 def output_of(declaration: Declaration, arguments: Arguments, name: str) -> Path:
@@ -204,7 +227,7 @@ def output_of(declaration: Declaration, arguments: Arguments, name: str) -> Path
 
 def checkpoint(source: str | None, output: Path, find: Callable[[Path], Path]) -> str | None:
     """The checkpoint file that `resume` or `init_from` stands for: a file, one that `find` finds in a folder, a task's, or a file in S3."""
-    if source is None or source == local_run.ANEW:
+    if source is None or source == ANEW:
         return None
     if source.startswith(SCHEME):
         return str(stored_checkpoint(source, output / "resumed"))

@@ -35,6 +35,8 @@ class Plan:
     """ID of the ClearML task; None without a server."""
     requeued: int = 0
     """How often the run has been requeued."""
+    run: str = ""
+    """The ID of the run that `output_dir` belongs to, which its checkpoints state."""
 
     @property
     def file(self) -> Path:

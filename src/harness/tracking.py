@@ -108,7 +108,7 @@ class Tracked:
         Raises:
             CheckpointError: there are newer ones than on this machine, but none of them can be fetched.
         """
-        here = Checkpoints(output / CHECKPOINTS).latest()
+        here = Checkpoints(output / CHECKPOINTS, run=self.id).latest()
         try:
             return checkpoint_of(self.id, output / "resumed", beyond=-1 if here is None else step_of(here))
         except NoCheckpointError:

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.checkpoint import Checkpoints, find
+from harness.checkpoint import Checkpoints, find, owner, run_of
 from harness.errors import CheckpointError
+from harness.parent import owner_of
 
 
 @pytest.fixture
@@ -40,6 +41,47 @@ def test_the_newest_is_found_and_old_ones_go(checkpoints: Checkpoints) -> None:
         "step=00000100.ckpt",
         "step=00000100.json",
     ]
+
+
+def test_another_runs_checkpoints_are_neither_found_nor_removed(tmp_path: Path) -> None:
+    """Nor do they count among the newest: this run's steps are lower. Those that state no run are anybody's, as of older versions."""
+    first, second = (Checkpoints(tmp_path, run=run) for run in ("first", "second"))
+    theirs = [first.save(step, text("weights")) for step in (50, 60)]
+    ours = [second.save(step, text("weights")) for step in (1, 2, 3)]
+    assert second.newest_first() == ours[:0:-1]
+    assert (second.latest(), first.latest()) == (ours[2], theirs[1])
+    assert {run_of(path) for path in tmp_path.glob("*.ckpt")} == {"first", "second"}
+    unstated = Checkpoints(tmp_path).save(4, text("weights"))
+    assert second.newest_first() == [unstated, ours[2]]
+    assert Checkpoints(tmp_path).newest_first() == [*theirs[::-1], unstated, ours[2]]
+
+
+def test_a_folder_with_checkpoints_is_entered_only_by_continuing_them(checkpoints: Checkpoints) -> None:
+    folder, elsewhere = checkpoints.folder.parent, checkpoints.folder / "elsewhere" / "step=00000009.ckpt"
+    assert owner(folder, "new", None) == owner(folder, "new", elsewhere) == "new"
+    unstated = checkpoints.save(1, text("weights"))
+    assert owner(folder, "new", unstated) == "new"
+    stated = Checkpoints(checkpoints.folder, run="old").save(2, text("weights"))
+    assert owner(folder, "new", stated) == "old"
+    for resume in (None, elsewhere):
+        with pytest.raises(CheckpointError, match=r"holds the checkpoints of the run old, up to step=00000002\.ckpt; .*resume=anew"):
+            owner(folder, "new", resume)
+    cut(stated)
+    with pytest.raises(CheckpointError, match=r"holds the checkpoints of another run, up to step=00000001\.ckpt"):
+        owner(folder, "new", None)
+    checkpoints.clear()
+    assert owner(folder, "new", None) == "new"
+
+
+@pytest.mark.parametrize("resume", ["0123", "task:0123", "folder"])
+def test_a_task_started_again_continues_or_says_that_it_starts_over(resume: str, tmp_path: Path) -> None:
+    """Its folder bears its ID, and so still holds what it saved before a person stopped or reset it."""
+    Checkpoints(tmp_path / "checkpoints", run="0123").save(7, text("weights"))
+    with pytest.raises(CheckpointError, match="holds the checkpoints of the run 0123"):
+        owner_of(tmp_path, "0123", None, None)
+    assert owner_of(tmp_path, "0123", str(tmp_path) if resume == "folder" else resume, None) == "0123"
+    assert owner_of(tmp_path, "0123", "anew", None) == "0123"
+    assert not any(path.is_file() for path in tmp_path.rglob("*"))
 
 
 def cut(path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -52,6 +54,25 @@ def test_a_run_by_hand_has_its_places_and_goes_on_in_its_folder(script: Path, ho
     assert (code, "step 1" in out) == (0, False)
     code, out, _ = run(script, home, "steps=2", "again=False")
     assert (code, "going on" in out, "step 1" in out) == (0, False, True)
+
+
+def test_a_folder_belongs_to_one_run(script: Path, home: Path) -> None:
+    """A run that continues another one's checkpoint in a folder that holds its own would remove what it saves: the steps are lower."""
+    folder, other = home / "runs" / "of-9-0.0", home / "runs" / "of-2-0.0"
+    assert run(script, home, "steps=9")[0] == run(script, home, "steps=2")[0] == 0
+    first = json.loads((folder / "checkpoints" / "step=00000009.json").read_text())["run"]
+    assert re.fullmatch(r"train-\d{8}-\d{6}-\w{4}", first)
+
+    code, out, err = run(script, home, "steps=9", f"resume={other}")
+    assert (code, out) == (2, "")
+    assert err == (
+        f"error: {folder} holds the checkpoints of the run {first}, up to step=00000009.ckpt; continue it by resume={folder}, "
+        "remove its checkpoints by resume=anew, or choose another output_dir\n"
+    )
+    for more in ([], [f"resume={folder}"], [f"resume={folder}/checkpoints/step=00000008.ckpt"]):
+        assert run(script, home, "steps=9", *more)[0] == 0
+    stated = [json.loads(path.read_text())["run"] for path in (folder / "checkpoints").glob("*.json")]
+    assert stated == [first, first]
 
 
 def test_what_is_said_goes_before_the_declared_places(script: Path, home: Path) -> None:

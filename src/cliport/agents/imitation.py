@@ -22,6 +22,7 @@ from harness.torch.callbacks import ReportTraining, SaveAndStop
 from harness.torch.distributed import gather_rows
 from harness.torch.resume import check_identity
 from harness.torch.schedule import scheduled
+from harness.torch.step_losses import StepLosses
 from harness.world import rank
 
 from ..checkpoint_files import BEST, LAST, kept_at
@@ -85,28 +86,27 @@ def falling(step: int, total: int, share: float) -> float:
 
 
 class ReportParts(Callback):
-    """Reports the mean losses of pick and place; `training` reports that of their sum."""
+    """Reports the mean losses of pick and place over all ranks; `training` reports that of their sum."""
 
     def __init__(self, training: ReportTraining) -> None:
         self.training = training
-        self.losses: dict[str, list[Tensor]] = {"attn": [], "trans": []}
+        self.losses = {"attn": StepLosses(), "trans": StepLosses()}
 
     def on_train_batch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule, outputs: Any, *_: Any) -> None:
         for name, losses in self.losses.items():
-            losses.append(outputs[name].detach())
+            losses.add(outputs[name])
             if trainer.global_step % self.training.every == 0:
-                mean = self.training.finite.mean(losses)
+                mean = self.training.finite.mean(losses.over_ranks())
                 self.training.report.scalar(f"{name}/loss", self.training.series, mean, trainer.global_step)
                 losses.clear()
 
-    def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        self.losses = {name: [loss.to(module.device) for loss in losses] for name, losses in self.losses.items()}
-
     def state_dict(self) -> dict[str, Any]:
-        return {name: list(losses) for name, losses in self.losses.items()}
+        """The losses since the last point. Every rank must call this."""
+        return {name: losses.over_ranks() for name, losses in self.losses.items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.losses = {name: list(losses) for name, losses in state.items()}
+        for name, losses in self.losses.items():
+            losses.restore(state[name])
 
 
 class Validate(Callback):

@@ -23,6 +23,7 @@ from harness.world import rank
 from .finite import Finite
 from .resume import SETTINGS
 from .seeds import seed_everything
+from .step_losses import StepLosses
 
 
 class SeedEachStep(Callback):
@@ -36,9 +37,9 @@ class SeedEachStep(Callback):
 
 
 class ReportTraining(Callback):
-    """Reports progress, mean loss, learning rate, samples per second and memory at regular steps.
+    """Reports progress, learning rate and rank 0's memory at regular steps, and mean loss and samples per second of all ranks together.
 
-    If the module has a method `figures()`, the values that it returns by title and series are reported too.
+    If the module has a method `figures()`, which every rank calls, the values that it returns by title and series are reported too.
 
     Args:
         report: where they go.
@@ -49,12 +50,11 @@ class ReportTraining(Callback):
 
     def __init__(self, report: Report, every: int, items_per_step: int, finite: Finite) -> None:
         self.report, self.every, self.items_per_step, self.finite, self.series = report, every, items_per_step, finite, finite.series
-        self.losses: list[torch.Tensor] = []
+        self.losses = StepLosses()
         self.since = self.rate = 0.0
         self.bar: Iterator[int] = iter(())
 
     def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        self.losses = [loss.to(module.device) for loss in self.losses]
         total = int(trainer.estimated_stepping_batches)
         self.bar = iter(self.report.progress(range(trainer.global_step, total), total=total - trainer.global_step, description="steps"))
         self.since = time.perf_counter()
@@ -64,11 +64,11 @@ class ReportTraining(Callback):
 
     def on_train_batch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule, outputs: Any, *_: Any) -> None:
         next(self.bar, None)
-        self.losses.append(outputs["loss"].detach())
+        self.losses.add(outputs["loss"])
         step = trainer.global_step
         if step % self.every == 0:
             seconds = time.perf_counter() - self.since
-            self.report.scalar("loss", self.series, self.finite.mean(self.losses), step)
+            self.report.scalar("loss", self.series, self.finite.mean(self.losses.over_ranks()), step)
             self.report.scalar("learning rate", "lr", self.rate, step)
             self.report.scalar("samples per second", self.series, len(self.losses) * self.items_per_step / seconds, step)
             figures: dict[tuple[str, str], float] = getattr(module, "figures", dict)()
@@ -88,11 +88,14 @@ class ReportTraining(Callback):
         self.report.flush()
 
     def state_dict(self) -> dict[str, Any]:
-        """The losses since the last point: a resumed run averages them with those that follow, as an uninterrupted run does."""
-        return {"losses": list(self.losses)}
+        """The losses since the last point: a resumed run averages them with those that follow, as an uninterrupted run does.
+
+        Every rank must call this, as Lightning does when all of them save.
+        """
+        return {"losses": self.losses.over_ranks()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.losses = list(state["losses"])
+        self.losses.restore(state["losses"])
 
 
 def peak_memory() -> dict[tuple[str, str], float]:

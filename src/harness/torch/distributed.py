@@ -16,6 +16,15 @@ def share_of_rank(items: Sequence[int]) -> Iterator[int]:
     return iter(items[rank() :: world_size()])
 
 
+def mean_over_ranks(values: Tensor) -> Tensor:
+    """The mean of each value over all ranks. Every rank must call this; no gradient flows."""
+    if world_size() == 1:
+        return values
+    total = values.detach().clone()
+    dist.all_reduce(total)
+    return total / world_size()
+
+
 def gather_rows(rows: Tensor) -> Tensor:
     """The rows (N_r, ...) of all ranks stacked in order of rank. Ranks may have different numbers of rows; no gradient flows."""
     if world_size() == 1:

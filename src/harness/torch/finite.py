@@ -18,6 +18,8 @@ from harness import Job
 from harness.errors import NotFiniteError
 from harness.world import world_size
 
+from .distributed import mean_over_ranks
+
 
 class Finite(Callback):
     """Applies `train.non_finite` when a step's loss or gradient is not finite. The ranks agree first, so that all do the same.
@@ -62,7 +64,7 @@ class Finite(Callback):
             self.warn(f"step {trainer.global_step + 1}: {what} not finite; train.non_finite=warn continues, and logs this only once")
         else:
             if bad_loss:
-                self.job.report.scalar("loss", self.series, float(self.loss), trainer.global_step + 1)
+                self.job.report.scalar("loss", self.series, float(mean_over_ranks(self.loss)), trainer.global_step + 1)
             raise self.error(trainer.global_step + 1, f"{what} not finite")
 
     def leave_out(self, trainer: lightning.Trainer, optimizer: Optimizer, gradients: list[Tensor], what: str) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import Job
+from harness.checkpoint import owner
 from harness.errors import CheckpointError
 from harness.report import Report
 from harness.settings import flat
@@ -31,7 +32,9 @@ def stated(job: Job) -> dict[str, Any]:
 
 
 def check(job: Job, resumable: Resumable, describe: Callable[[Path], str]) -> None:
-    """Check that the run may be resumed from its `resume`, if it has one, and log the permitted differences. Reads only that file.
+    """Check that the run may be resumed from its `resume`, and log the permitted differences; or that it may start anew in its folder.
+
+    Reads only that file.
 
     Args:
         job: the run; its settings have `train.batch_size`.
@@ -39,9 +42,11 @@ def check(job: Job, resumable: Resumable, describe: Callable[[Path], str]) -> No
         describe: describes a file from which no run can be resumed.
 
     Raises:
-        CheckpointError: for another kind of file, or naming every setting whose change makes this another run.
+        CheckpointError: for another kind of file, or naming every setting whose change makes this another run; or for a run that starts
+            anew in a folder with checkpoints.
     """
     if job.resume is None:
+        owner(job.output_dir, job.name, None)  # again, as a job made in Python has not passed the command line's check
         return
     before, now = settings_in(job.resume, describe), stated(job)
     changed = {key: f"{key} was {before.get(key)}, is now {value}" for key, value in now.items() if value != before.get(key)}

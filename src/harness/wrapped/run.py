@@ -141,7 +141,7 @@ def followed(run: Wrapped, plan: Plan, task: Any) -> Iterator[None]:
     if task is not None:
         report, uploads = ClearMLReport(task, reported(task) if plan.requeued else None), UploadedCheckpoints(task)
     begin = re.search(r"step=(\d+)", Path(plan.resume or "").name)
-    checkpoints = Checkpoints(Path(plan.output_dir) / "checkpoints", uploaded=uploads)
+    checkpoints = Checkpoints(Path(plan.output_dir) / "checkpoints", uploaded=uploads, run=plan.run)
     follower = Follower(files_of(plan), report, checkpoints, run.script.checkpoints, int(begin[1]) if begin else 0)
     try:
         with follower:

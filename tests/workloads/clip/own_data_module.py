@@ -54,6 +54,14 @@ class Module(lightning.LightningDataModule):
         return self.loader(8, False)
 
 
+class Persistent(Module):
+    """Its workers outlive an epoch, and so would the generator of its order."""
+
+    def loader(self, count: int, training: bool, **options: Any) -> DataLoader[Any]:
+        generator = torch.Generator().manual_seed(5)
+        return super().loader(count, training, persistent_workers=True, generator=generator, **options)
+
+
 class Tokens(Module):
     """Texts are tokens already."""
 

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 from runs import run, same
+from torch.utils.data import DataLoader
 
 from clip_training.batch_sampler import ResumableBatchSampler
 from clip_training.config import DataConfig, ModelConfig, TrainConfig
+from clip_training.data_module import ModulePairs
 from clip_training.dataloaders import check, datasets, make_loaders
 from clip_training.model import Clip, make_clip
 from clip_training.pairs import HeldOut, Pairs
@@ -41,12 +43,15 @@ def data_of(clip: Clip, **options: object) -> tuple[Pairs, HeldOut]:
     return datasets(clip, settings.data, None, 0, settings.train.batch_size)
 
 
-@pytest.mark.parametrize("options", [{}, {"workers": 2}, {"floats": True}])
-def test_a_resumed_run_ends_like_an_uninterrupted_one(options: dict[str, object], tiny_model: Path, tmp_path: Path) -> None:
-    """Even though the module's loader shuffles and its dataset draws random numbers."""
-    common = {**OWN, "data__module_options": options}
+@pytest.mark.parametrize(
+    ("name", "options"), [("Module", {}), ("Module", {"workers": 2}), ("Module", {"floats": True}), ("Persistent", {"workers": 2})]
+)
+def test_a_resumed_run_ends_like_an_uninterrupted_one(name: str, options: dict[str, object], tiny_model: Path, tmp_path: Path) -> None:
+    """Even though the module's loader shuffles and its dataset draws random numbers, also in workers that persist."""
+    common = {**OWN, "data__module": f"own_data_module:{name}", "data__module_options": options}
     report = Recorder()
     unbroken = run(None, tmp_path / "run", tiny_model, report, **common)
+    assert any("persistent workers are started anew in each epoch" in text for text in report.texts) == (name == "Persistent")
     assert "20 training pairs, 8 held out; 4 steps of 5 pairs per epoch, 16 in all" in report.texts[1]
     assert report.scalars["recall@1", "chance"][0][1] == pytest.approx(1 / 8)
     for step, every in ((12, 6), (15, 5)):  # between two epochs, and within one
@@ -54,6 +59,15 @@ def test_a_resumed_run_ends_like_an_uninterrupted_one(options: dict[str, object]
         checkpoint = find(tmp_path / f"{step}/checkpoints/step={step:08d}.ckpt")
         assert same(run(None, tmp_path / "again", tiny_model, resume=checkpoint, **common), unbroken), step
     assert not same(run(None, tmp_path / "other", tiny_model, seed=1, **common), unbroken)
+
+
+def test_a_loader_whose_batches_come_in_any_order_is_told(clip: Clip) -> None:
+    training, _ = data_of(clip, data__module_options={"workers": 2})
+    assert isinstance(training, ModulePairs)
+    assert training.notes() == []
+    training.batches = DataLoader(training.batches.dataset, 5, num_workers=2, in_order=False)
+    (note,) = training.notes()
+    assert "a resumed run differs from an uninterrupted one" in note
 
 
 def test_texts_may_be_tokens_and_equal_texts_count_as_one_caption(tiny_model: Path, tmp_path: Path) -> None:

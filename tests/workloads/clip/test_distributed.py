@@ -12,7 +12,7 @@ import pytest
 import torch
 from models import largest_difference
 from runs import run
-from two_ranks import SIZES, gradients
+from two_ranks import SIZES, curves, gradients
 
 from clip_training.optim import cosine_with_warmup
 from harness.checkpoint import find
@@ -75,6 +75,22 @@ def test_a_run_of_two_processes_is_reported_once_and_evaluates_everything(
     assert [rate for _, rate in scalars["learning rate", "lr"]] == pytest.approx(expected)
     for key in (("loss", "held out"), ("recall@1", "image to text"), ("recall@5", "text to image"), ("recall@5", "chance")):
         assert scalars[key][0][1] == pytest.approx(report.scalars[key][0][1], rel=1e-5), key
+
+
+@pytest.mark.parametrize("loss", ["clip", "siglip"])
+def test_curves_are_those_of_one_process_with_the_whole_batch(
+    loss: str, ranks: Path, squares: Path, undropped_model: Path, tmp_path: Path
+) -> None:
+    """So runs of different GPU counts compare; also after resuming between two points, from a checkpoint that rank 0 wrote."""
+    whole, rest = torch.load(ranks / "curves-0.pt", weights_only=True)[loss]
+    expected, _ = curves(squares, tmp_path, undropped_model, loss)
+    keys = ("loss", "train"), ("recall@1", "image to text, in its training batch"), ("loss", "held out"), ("logit scale", "exp")
+    for key in keys:
+        assert len(expected[key]) >= 2, key
+        assert whole[key] == [(step, pytest.approx(value, rel=1e-5)) for step, value in expected[key]], key
+        assert rest[key] == [point for point in whole[key] if point[0] > 3], key
+    assert [step for step, _ in whole["loss", "train"]] == [2, 4, 6]
+    assert len({value for _, value in whole[keys[1]]} - {0.0, 1.0}) > 1
 
 
 def test_sigterm_ends_both_ranks_at_one_step_with_a_checkpoint(ranks: Path, squares: Path, tiny_model: Path) -> None:

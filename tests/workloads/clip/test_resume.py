@@ -173,6 +173,13 @@ def test_only_the_settings_listed_here_may_differ(schema: type, tmp_path: Path) 
     assert no == flat(settings).keys() - told
 
 
+def test_a_second_run_in_the_folder_of_another_is_refused(squares: Path, tiny_model: Path, tmp_path: Path) -> None:
+    """Before it reads data or model. It used to remove its own checkpoints, whose steps are lower, and a resume gave the first run's."""
+    run(squares, tmp_path, tiny_model, train__epochs=1)
+    with pytest.raises(CheckpointError, match=r"holds the checkpoints of .*, up to step=00000004\.ckpt; continue it by resume="):
+        run(tmp_path / "nowhere", tmp_path, Path("nothing.json"), seed=5)
+
+
 def test_all_differences_are_listed_before_data_or_model_are_read(tiny_model: Path, squares: Path, tmp_path: Path) -> None:
     run(squares, tmp_path, tiny_model, train__epochs=1)
     other = {"optim__lr": 1e-3, "optim__weight_decay": 0.1, "optim__warmup": 2, "optim__beta1": 0.8, "seed": 3}

@@ -16,7 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 from clip_training.contrastive_module import ContrastiveModule
 from clip_training.gradient_caching import cached_loss
 from clip_training.losses import make_loss
-from harness.report import Silent
+from harness.report import Recorder, Silent
 from harness.torch.distributed import gather_rows
 from harness.world import rank, world_size
 
@@ -71,6 +71,18 @@ def steps_of_training(folder: Path, output: Path, model: Path, micro_batch: int)
     return found[1]
 
 
+Curves = dict[tuple[str, str], list[tuple[int, float]]]
+
+
+def curves(folder: Path, output: Path, model: Path, loss: str) -> tuple[Curves, Curves]:
+    """What rank 0 reports of six steps of 10 pairs, two steps to a point, and of its steps after the third, when resumed from there."""
+    whole, rest = Recorder(), Recorder()
+    options = {"train__batch_size": 10 // world_size(), "train__epochs": 1, "train__report_every": 2, "train__loss": loss}
+    for report, resume in ((whole, {}), (rest, {"resume": output / "checkpoints" / "step=00000003.ckpt"})):
+        run(folder, output, model, report if rank() == 0 else Silent(), **options, **resume)
+    return whole.scalars, rest.scalars
+
+
 def main(folder: Path, output: Path, model: Path, undropped: Path) -> None:
     dist.init_process_group("gloo")
     torch.save(
@@ -80,6 +92,7 @@ def main(folder: Path, output: Path, model: Path, undropped: Path) -> None:
     torch.save(rows, output / f"rows-{rank()}.pt")
     trained = [steps_of_training(folder, output / f"trained-{size}", undropped, size) for size in (0, 4)]
     torch.save(trained, output / f"trained-{rank()}.pt")
+    torch.save({loss: curves(folder, output / loss, undropped, loss) for loss in ("clip", "siglip")}, output / f"curves-{rank()}.pt")
     report = Talking() if rank() == 0 else Silent()
     run(folder, output, model, report, train__batch_size=5, train__epochs=1)
     torch.save(report.scalars if isinstance(report, Talking) else {}, output / f"scalars-{rank()}.pt")

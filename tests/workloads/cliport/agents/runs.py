@@ -17,6 +17,7 @@ from cliport.config import TrainConfig
 from cliport.train import train
 from harness.report import Recorder
 from harness.settings import merge
+from harness.world import rank
 
 SHORT = {
     "train.task": TASK,
@@ -67,4 +68,6 @@ def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
 
 if __name__ == "__main__":
     given = dict(argument.split("=") for argument in sys.argv[3:])
-    run(*map(Path, sys.argv[1:3]), Talking(), **{key: int(value) if value.isdigit() else value for key, value in given.items()})
+    report, (data, output) = Talking(), map(Path, sys.argv[1:3])
+    run(data, output, report, **{key: int(value) if value.isdigit() else value for key, value in given.items()})
+    torch.save(report.scalars, output / f"scalars-{rank()}.pt")

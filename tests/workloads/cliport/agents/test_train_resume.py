@@ -169,7 +169,7 @@ def test_a_longer_run_goes_on_by_the_longer_schedule(step: int, data: Path, tmp_
 def test_two_ranks_take_the_steps_of_one_with_their_batches_together(
     data: Path, tmp_path: Path, unbroken: tuple[dict[str, torch.Tensor], Recorder]
 ) -> None:
-    """Started by torchrun, as the harness does. Sums are added in another order, so parameters agree to rounding."""
+    """Started by torchrun, as the harness does. Sums are added in another order, so parameters and curves agree to rounding."""
     program = [str(Path(__file__).with_name("runs.py")), str(data), str(tmp_path)]
     options = ["train__debug_images=0", "train__n_val=2", "train__batch_size=1", "train__n_steps=3", "train__validate_every=3"]
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
@@ -179,5 +179,10 @@ def test_two_ranks_take_the_steps_of_one_with_their_batches_together(
     report = Recorder()
     one = run(data, tmp_path / "one", report, **QUICK, train__n_steps=3, train__validate_every=3)
     assert all(torch.allclose(ranks[key], value, atol=2e-4) for key, value in one.items())
+    for rank in (0, 1):
+        scalars = torch.load(tmp_path / f"scalars-{rank}.pt", weights_only=True)
+        for key in (("loss", "tr"), ("attn/loss", "tr"), ("trans/loss", "tr")):
+            assert [step for step, _ in scalars[key]] == [1, 2, 3], key
+            assert scalars[key] == [(step, pytest.approx(value, rel=1e-5)) for step, value in report.scalars[key]], key
     best = torch.load(next((tmp_path / "checkpoints").glob("best.ckpt")), weights_only=True)
     assert best["val_loss"] == pytest.approx(report.scalars["loss", "vl"][-1][1], rel=1e-4)

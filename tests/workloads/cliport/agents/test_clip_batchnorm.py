@@ -8,13 +8,16 @@ from typing import Any
 
 import pytest
 import torch
-from runs import run
+from runs import run, same
 from small import agent_of
+from support.training import broken_off_at
 from torch import Tensor, nn
 
 from cliport.agents import load
 from cliport.agents.agent import Agent
 from cliport.agents.streams import Colours
+from harness.checkpoint import find
+from harness.errors import CheckpointError
 from harness.report import Recorder
 
 NAME = "clip_lingunet_transporter"
@@ -90,3 +93,13 @@ def test_a_training_counts_them_and_its_checkpoint_says_so_and_holds_them(data: 
     assert not torch.allclose(counted[0], counted[2])
     assert sum("statistics" in key for key in final) == 3 * len(agent.trunk.statistics())
     assert not encoders(agent_of(NAME))[0].statistics._buffers  # by default there are none  # noqa: SLF001
+
+
+def test_a_resumed_training_goes_on_counting_where_it_was_broken_off(data: Path, tmp_path: Path) -> None:
+    options = {**QUICK, "train__n_steps": 2, "train__checkpoint_every": 1, "model__clip_batchnorm": "train"}
+    unbroken = run(data, tmp_path / "unbroken", **options)
+    with broken_off_at(1):
+        run(data, tmp_path / "broken", **options)
+    assert same(run(data, tmp_path / "broken", resume=find(tmp_path / "broken"), **options), unbroken)
+    with pytest.raises(CheckpointError, match=r"model\.clip_batchnorm was train, is now eval"):
+        run(data, tmp_path / "broken", resume=find(tmp_path / "broken"), **{**options, "model__clip_batchnorm": "eval"})

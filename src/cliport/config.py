@@ -11,7 +11,7 @@ from harness.torch.models import problem_of_model
 
 from .agents.catalog import FUSIONS, STREAM_FUSIONS
 from .agents.catalog import names as agents
-from .agents.config import SIZES
+from .agents.config import NORM_MODES, SIZES
 from .data.cache import DEFAULT_MIB
 from .sim.constants import FRAME_RATE, GEOMETRIES
 from .tasks import MODES, groups, names
@@ -140,6 +140,12 @@ class ModelConfig:
     clip_weights: str = setting(
         "openai", "weights of the frozen CLIP: a file, a tag that open_clip can download, or random; also random if the download fails"
     )
+    clip_batchnorm: str = setting(
+        "eval",
+        "how the frozen image encoder normalizes in training: eval, by its own statistics, or train, by those of each batch, as the "
+        "original trains; running ones are then counted for validation and evaluation",
+        choices=NORM_MODES,
+    )
     bert: str = setting("", "folder of DistilBERT, for *_bert_* agents and transporter_lang; empty: random weights")
     resnet_weights: str = setting("", "file with ResNet-50 weights from ImageNet, for *_rn50_* agents; empty: random weights")
 
@@ -170,6 +176,12 @@ class LoopConfig:
     batch_size: int = setting(1, "batch size per process", unit="samples", ge=1)
     workers: int = setting(4, "loader processes per rank; 0 loads in the rank itself", ge=0, le=64)
     augment: bool = setting(True, "rotate and shift every training sample; see dataset.augment.theta_sigma")
+    resample: str = setting(
+        "nearest",
+        "how augmentation samples images: nearest keeps heights that exist; bilinear is what the original trains with",
+        choices=("nearest", "bilinear"),
+        when="augment",
+    )
     instructions: str = setting(
         "given", "shuffled: give every sample the instruction of another, as a control experiment", choices=("given", "shuffled")
     )

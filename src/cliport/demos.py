@@ -15,6 +15,7 @@ if __name__ == "__main__":  # before PyTorch is imported, so that a mistake in t
 
 import itertools
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from harness.torch.pictures import Line, captioned
 from .config import DemosConfig
 from .data.codec import decode
 from .data.episode import Episode
+from .data.folders import made
 from .data.store import Store, opened
 from .generation import Attempt, play_seeds, seeds_after, video_file
 from .layout import demonstrations
@@ -50,7 +52,8 @@ def make_demos(settings: DemosConfig, data_dir: Path, report: Report) -> list[Pa
 def make_missing(settings: DemosConfig, data_dir: Path, report: Report) -> Path:
     """Make the demonstrations of one task and mode that are still missing, and return their folder."""
     folder = demonstrations(data_dir, settings.task, settings.mode)
-    with opened(folder, settings.task, settings.mode, geometry=settings.geometry) as store:
+    filmed = made(video_folder(settings, folder)) if settings.record.save_video else nullcontext()
+    with opened(folder, settings.task, settings.mode, geometry=settings.geometry) as store, filmed:
         wanted = max(settings.n, len(store))
         last = store.last_seed
         damaged = store.drop_damaged()

@@ -34,7 +34,7 @@ from .data.episode_source import EpisodeSource
 from .data.reader import Mixture, open_demonstrations
 from .demos import picture_of
 from .layout import CHECKPOINTS, experiment
-from .results import EpisodeResult, add, file_name, read, summary
+from .results import EpisodeResult, add, file_name, info_of, read, summary
 from .rollout import roll_out
 from .sim.action import Action
 from .sim.environment import Environment
@@ -190,7 +190,8 @@ class Evaluation:
             with self.filmed(videos, recorded.task, number):
                 episode = self.play(agent, recorded)
             different += comparable and differs(episode, recorded)
-            results.append(EpisodeResult(episode.reward, dict(episode.steps[-1].info)))
+            last = episode.steps[-1]
+            results.append(EpisodeResult(episode.reward, info_of(self.environment.poses(), last.instruction), last.info))
             mean = np.mean([result.reward for result in results])
             progress = f"{number + 1}/{len(self.scenes)} {recorded.task} seed {recorded.seed}"
             self.report.text(f"{name} {progress}: reward {episode.reward:.3f} in {episode.actions} actions, mean {mean:.3f}")

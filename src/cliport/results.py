@@ -1,9 +1,11 @@
 """Results files in the original's format and under its names, safe for several evaluators at once.
 
 {eval_task}-{agent}-n{n}-[multi-]results-{mode}.json = {checkpoint: {"episodes": [[reward, info], ..], "mean_reward": x, ..}}
+info = {"<body>": [[x, y, z], [quaternion x, y, z, w], [extents]], .., "lang_goal": instruction}, after the last action; lengths in meters
 
 In addition to the original's two keys an entry has `mean_reward_interval`, `success` (the share of episodes that are solved, see
-`scoring`), `success_interval`, and `weights`: the origin of the agent's frozen weights. The intervals are 95% confidence intervals.
+`scoring`), `success_interval`, `weights`: the origin of the agent's frozen weights, and `facts`: what else the simulator said after each
+episode's last action. The intervals are 95% confidence intervals.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ from harness.numbers import finite
 from .confidence import bootstrap, wilson
 from .data.codec import plain
 from .scoring import is_solved
+from .sim.poses import Pose
 
 LOCK_SECONDS = 60.0
 """How long to wait for another evaluator's write."""
@@ -37,6 +40,14 @@ class EpisodeResult:
 
     reward: float
     info: Mapping[str, Any]
+    """The bodies and the instruction: see `info_of`."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """The simulator's own info."""
+
+
+def info_of(bodies: Mapping[int, tuple[Pose, Sequence[float]]], instruction: str) -> dict[str, Any]:
+    """The original's info of a step: position, quaternion and extents of every body by its number, and the instruction."""
+    return {**{str(body): [*pose, size] for body, (pose, size) in bodies.items()}, "lang_goal": instruction}
 
 
 def file_name(eval_task: str, agent: str, n: int | str, mode: str, multi: bool) -> str:
@@ -62,6 +73,7 @@ def summary(results: Sequence[Sequence[EpisodeResult]], weights: str) -> dict[st
         "success": float(solved.mean()),
         "success_interval": list(interval),
         "weights": weights,
+        "facts": [plain(result.facts) for repeat in results for result in repeat],
     }
 
 

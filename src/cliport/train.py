@@ -159,6 +159,7 @@ def asked_for(settings: TrainConfig, base: AgentConfig | None = None, geometry: 
         sizes,
         agent=settings.train.agent,
         up_norm=settings.model.up_norm,
+        clip_batchnorm=settings.model.clip_batchnorm,
         **{name: getattr(settings.train, name) for name in ("batchnorm", *FUSION_KEYS)},
         **{name: value for name, value in stated.items() if value is not None},
     )
@@ -184,6 +185,7 @@ def training_loader(settings: TrainConfig, agent: Agent, source: EpisodeSource, 
         goal=agent.design.goal,
         sigma=settings.dataset.augment.theta_sigma if loop.augment else None,
         shuffled=loop.instructions == "shuffled",
+        resample=loop.resample,
     )
     return DataLoader(
         draws,

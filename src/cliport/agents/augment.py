@@ -25,6 +25,8 @@ class Motion:
     shift: tuple[float, float]
     """Rows and columns."""
     geometry: str = "exact"
+    resample: str = "nearest"
+    """`nearest` or `bilinear`."""
 
     def points(self, pixels: Tensor, shape: tuple[int, int]) -> Tensor:
         """New positions (N, 2) of pixels of an image of this shape, in float64."""
@@ -33,30 +35,31 @@ class Motion:
         return turned(pixels.double() - centre, angle)[0] + centre + torch.tensor(self.shift, dtype=torch.float64)
 
     def image(self, image: Tensor) -> Tensor:
-        """The moved image (1, C, H, W) by nearest-neighbor sampling; 0 where the source is outside.
+        """The moved image (1, C, H, W); 0 where the source is outside.
 
-        Sampling goes the other way than the motion: each pixel undoes the shift, then the rotation, to find where it came from. The
-        nearest pixel is taken because a mean of two heights at an object's edge would be the height of nothing.
+        Sampling goes the other way than the motion: each pixel undoes the shift, then the rotation, to find where it came from. By
+        default the nearest pixel is taken, because a mean of two heights at an object's edge would be the height of nothing. The
+        original takes the bilinear mean of four.
         """
         shape = (image.shape[2], image.shape[3])
         centre = self.centre_of(shape)
         away = offsets(*shape, centre) - torch.tensor(self.shift, dtype=torch.float64)
         angle = torch.tensor([-self.angle], dtype=torch.float64)
-        return sample(image, turned(away, angle) + centre, mode="nearest")
+        return sample(image, turned(away, angle) + centre, mode=self.resample)
 
     def centre_of(self, shape: tuple[int, int]) -> Tensor:
         last = 1 if self.geometry == "exact" else 0
         return torch.tensor([(shape[0] - last) / 2, (shape[1] - last) / 2], dtype=torch.float64)
 
 
-def draw(rng: np.random.Generator, shape: tuple[int, int], sigma: float, geometry: str = "exact") -> Motion:
+def draw(rng: np.random.Generator, shape: tuple[int, int], sigma: float, geometry: str = "exact", resample: str = "nearest") -> Motion:
     """A random motion: rotation N(0, sigma degrees), shift N(0, a sixth of the shorter side) along each axis."""
     angle = math.radians(float(rng.normal(0, sigma)))
     row, column = rng.normal(0, min(shape) / 6, 2)
-    return Motion(angle, (float(row), float(column)), geometry)
+    return Motion(angle, (float(row), float(column)), geometry, resample)
 
 
-def augmented(item: Batch, rng: np.random.Generator, sigma: float, geometry: str = "exact") -> Batch:
+def augmented(item: Batch, rng: np.random.Generator, sigma: float, geometry: str = "exact", resample: str = "nearest") -> Batch:
     """One sample with a random motion that keeps pick and place inside the image; unchanged if TRIES draws do not.
 
     Args:
@@ -64,6 +67,7 @@ def augmented(item: Batch, rng: np.random.Generator, sigma: float, geometry: str
         rng: source of the draws.
         sigma: standard deviation of the rotation, in degrees.
         geometry: of the agent.
+        resample: `nearest` or `bilinear`, see `Motion.image`.
     """
     shape = (item.image.shape[2], item.image.shape[3])
     assert item.pick is not None
@@ -71,7 +75,7 @@ def augmented(item: Batch, rng: np.random.Generator, sigma: float, geometry: str
     assert item.pick_theta is not None
     assert item.place_theta is not None
     for _ in range(TRIES):
-        motion = draw(rng, shape, sigma, geometry)
+        motion = draw(rng, shape, sigma, geometry, resample)
         pixels = motion.points(torch.cat([item.pick, item.place]), shape).round().long()
         if bool(((pixels >= 0) & (pixels < torch.tensor(shape))).all()):
             # Both angles grow alike: their difference, which is what an agent learns, stays.

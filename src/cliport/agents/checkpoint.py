@@ -154,7 +154,8 @@ def share(agent: Agent, path: Path, say: Callable[[str], Any]) -> None:
         state, encoders = found.parameters, found.encoders
     same_trunk = has_same_trunk(agent, said, encoders)
     own, statistics = agent.state_dict(), statistics_of(state)
-    shared = {key: value for key, value in state.items() if key in own and own[key].shape == value.shape}
+    fitting = {key: value for key, value in state.items() if key in own and own[key].shape == value.shape}
+    shared = {key: value for key, value in fitting.items() if same_trunk or key not in statistics}
     if not shared:
         raise CheckpointError(f"{path} shares no parameters with the agent {agent.config.agent}: it contains {described(state)}")
     new, unused = own.keys() - shared.keys(), state.keys() - shared.keys() - statistics.keys()

@@ -10,6 +10,8 @@ from harness.errors import CheckpointError, ParameterError
 
 from ..sim.constants import GEOMETRIES, IMAGE_SHAPE
 
+NORM_MODES = ("eval", "train")
+
 
 @dataclass(frozen=True)
 class AgentConfig:
@@ -39,6 +41,9 @@ class AgentConfig:
     lang_fusion_type: str = "mult"
     geometry: str = "exact"
     """`exact`, or `original`: rotation, scores, cells of the height map, losses and validation as in CLIPort's own code."""
+    clip_batchnorm: str = "eval"
+    """The mode of the frozen image encoder's normalization while the agent trains. `eval`: by its own statistics. `train`: by those of the
+    batch, as in the original's training; each network counts running ones, by which it normalizes afterwards."""
     clip: str = "RN50-quickgelu"
     """A ResNet of open_clip, or `tiny-resnet`, a small one."""
 
@@ -52,6 +57,8 @@ class AgentConfig:
             problems.append(f"model.crop_size={self.crop_size}: must be a multiple of 16")
         if self.geometry not in GEOMETRIES:
             problems.append(f"model.geometry={self.geometry}: must be {' or '.join(GEOMETRIES)}")
+        if self.clip_batchnorm not in NORM_MODES:
+            problems.append(f"model.clip_batchnorm={self.clip_batchnorm}: must be {' or '.join(NORM_MODES)}")
         if problems:
             raise ParameterError(problems)
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from .blocks import MOMENTUM
 from .language import Language
 
 KEPT_TEXTS = 20_000
@@ -81,16 +82,32 @@ class Frozen(ABC):
             move(module)
 
     @torch.no_grad()
-    def pyramid(self, colours: Tensor, statistics: Mapping[str, Tensor]) -> list[Tensor]:
+    def pyramid(self, colours: Tensor, statistics: Mapping[str, Tensor], counting: bool = False) -> list[Tensor]:
         """Maps at 1/4, 1/8, 1/16 and 1/32 of the size of images (B, 3, H, W) normalized by MEAN and STD.
 
         Args:
             colours: the images.
             statistics: running means and variances by name, which replace the encoder's own.
+            counting: normalize by the statistics of the batch, and count them into `statistics`.
         """
         assert self.visual is not None
+        if not statistics:
+            return climb(self.stages(), colours)
         replaced = {f"visual.{name}": value for name, value in statistics.items()}
-        return functional_call(Pyramid(self.visual, self.stages), replaced, colours) if replaced else climb(self.stages(), colours)
+        norms = norms_of(self.visual) if counting else []
+        try:
+            for norm in norms:
+                norm.train()
+            maps: list[Tensor] = functional_call(Pyramid(self.visual, self.stages), replaced, colours)
+        finally:
+            for norm in norms:
+                norm.eval()
+        return maps
+
+    def statistics(self) -> dict[str, Tensor]:
+        """Copies of the image encoder's running means and variances, by name."""
+        assert self.visual is not None
+        return {name: value.clone() for name, value in self.visual.named_buffers() if name.endswith(("running_mean", "running_var"))}
 
     @torch.no_grad()
     def language(self, texts: Sequence[str], device: torch.device) -> Language:
@@ -139,7 +156,7 @@ def calibrate(visual: nn.Module, stages: Sequence[nn.Module]) -> None:
 
     The gains that are initialized to zero are set to one, so that the residual branches contribute.
     """
-    norms = [module for module in visual.modules() if isinstance(module, nn.BatchNorm2d)]
+    norms = norms_of(visual)
     for module in norms:
         nn.init.ones_(module.weight)
         module.momentum = None  # a plain mean over the calibration's one batch
@@ -149,6 +166,13 @@ def calibrate(visual: nn.Module, stages: Sequence[nn.Module]) -> None:
     with torch.no_grad():
         climb(stages, nn.functional.interpolate(coarse, (96, 96), mode="bilinear"))
     visual.eval()
+    for module in norms:
+        module.momentum = MOMENTUM
+
+
+def norms_of(visual: nn.Module) -> list[nn.BatchNorm2d]:
+    """An image encoder's batch normalizations."""
+    return [module for module in visual.modules() if isinstance(module, nn.BatchNorm2d)]
 
 
 def seeded(make: Callable[[], Any], seed: int = 0) -> Any:

@@ -40,6 +40,7 @@ class RandomSamples(Dataset[Batch]):
         goal: whether the agent uses a goal image.
         sigma: standard deviation of the rotation in degrees; None disables augmentation.
         shuffled: give every sample the instruction of another draw.
+        resample: how augmentation samples images, `nearest` or `bilinear`.
     """
 
     def __init__(
@@ -51,14 +52,16 @@ class RandomSamples(Dataset[Batch]):
         goal: bool = False,
         sigma: float | None = None,
         shuffled: bool = False,
+        resample: str = "nearest",
     ) -> None:
-        self.source, self.config, self.seed, self.goal, self.sigma, self.shuffled = source, config, seed, goal, sigma, shuffled
+        self.source, self.config, self.seed, self.goal = source, config, seed, goal
+        self.sigma, self.shuffled, self.resample = sigma, shuffled, resample
 
     def __getitem__(self, address: tuple[int, int]) -> Batch:
         rng = np.random.default_rng([self.seed, *address])
         item = batch_of(self.source.random(rng), self.config, self.goal)
         if self.sigma is not None:
-            item = augmented(item, rng, self.sigma, self.config.geometry)
+            item = augmented(item, rng, self.sigma, self.config.geometry, self.resample)
         if self.shuffled:
             item.language[0] = self.source.random(rng).instruction
         return item

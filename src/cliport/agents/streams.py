@@ -150,26 +150,29 @@ class Colours(nn.Module):
     """The frozen image encoder, as one stream uses it.
 
     `statistics` are buffers that replace the encoder's running means and variances. Usually there are none; but each network in a
-    checkpoint of the original has its own, because they changed during training.
+    checkpoint of the original has its own, because they changed during training. So do those of an agent with clip_batchnorm=train.
     """
 
-    def __init__(self, trunk: Frozen) -> None:
+    def __init__(self, setup: Setup) -> None:
         super().__init__()
-        self.pyramid = trunk.pyramid
+        assert setup.trunk is not None
+        self.pyramid, self.counts = setup.trunk.pyramid, setup.config.clip_batchnorm == "train"
         self.statistics = nn.Module()
+        for name, value in setup.trunk.statistics().items() if self.counts else ():
+            self.statistics.register_buffer(name.replace(".", "-"), value)
 
     def forward(self, image: Tensor) -> list[Tensor]:
         # Names of buffers cannot contain dots, hence the hyphens.
         statistics = {name.replace("-", "."): value for name, value in self.statistics.named_buffers()}
         mean, std = torch.tensor((MEAN, STD), dtype=image.dtype, device=image.device).view(2, 3, 1, 1)
-        maps: list[Tensor] = self.pyramid((image[:, :3] - mean) / std, statistics)
+        maps: list[Tensor] = self.pyramid((image[:, :3] - mean) / std, statistics, self.counts and self.training)
         return maps
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *rest: object) -> None:
         # PyTorch drops entries without a buffer of that name, so make one for each before it looks.
-        stated = f"{prefix}statistics."
+        stated, known = f"{prefix}statistics.", dict(self.statistics.named_buffers())
         for key, value in state_dict.items():
-            if key.startswith(stated):
+            if key.startswith(stated) and key.removeprefix(stated) not in known:
                 self.statistics.register_buffer(key.removeprefix(stated), torch.empty_like(value))
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
@@ -187,7 +190,7 @@ class UNet(Stream):
         super().__init__()
         assert setup.trunk is not None
         w, channels = setup.config.width, setup.trunk.channels
-        self.colours = Colours(setup.trunk)
+        self.colours = Colours(setup)
         self.conv1 = nn.Sequential(nn.Conv2d(channels[3], 16 * w, 3, padding=1, bias=False), nn.ReLU(True))
         # Three stages climb back through the encoder's maps at 1/16, 1/8 and 1/4; three more, without skips, to the image and beyond.
         norm = setup.sample_norm if setup.config.up_norm else None
@@ -226,7 +229,7 @@ class WithoutSkips(Stream):
         super().__init__()
         assert setup.trunk is not None
         w, stages = setup.config.width, setup.stages
-        self.colours = Colours(setup.trunk)
+        self.colours = Colours(setup)
         layers: list[nn.Module] = [nn.Conv2d(setup.trunk.channels[3], 16 * w, 3, padding=1, bias=False), nn.ReLU(True)]
         inside = 16 * w
         for outside in (8 * w, 2 * w, w, w // 2):

@@ -22,6 +22,7 @@ from harness.errors import DataError
 from harness.files import replaced, sha256, write_json
 
 from .codec import HEIGHT_UNIT
+from .folders import made
 
 FORMAT = "cliport-demonstrations/1"
 MANIFEST = "manifest.json"
@@ -151,30 +152,40 @@ class Store:
 
 
 @contextmanager
-def opened(folder: Path, task: str, mode: str, **made: Any) -> Iterator[Store]:
+def opened(folder: Path, task: str, mode: str, **stated: Any) -> Iterator[Store]:
     """The store in `folder`, created if necessary, for this process alone.
 
-    Partial files of an interrupted process are removed.
+    Partial files of an interrupted process are removed. A folder that was created and stays empty is removed again.
 
     Raises:
         DataError: when another process writes there, or the folder belongs to another task, mode or geometry.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    with made(folder), locked(folder):
+        for leftover in [*folder.glob(".*.partial"), *folder.glob(f"{EPISODES}/.*.partial")]:
+            leftover.unlink()
+        manifest = Manifest.read(folder) if (folder / MANIFEST).exists() else Manifest(task, mode, **stated)
+        if (manifest.task, manifest.mode) != (task, mode):
+            raise DataError(f"{folder} contains {manifest.task} of mode {manifest.mode}, not {task} of mode {mode}")
+        geometry = stated.get("geometry", "exact")
+        if manifest.geometry != geometry:
+            raise DataError(f"{folder} contains height maps of {manifest.geometry} geometry; none of {geometry} geometry can be added")
+        yield Store(folder, manifest)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the exclusive right to write in `folder`.
+
+    Raises:
+        DataError: when another process has it.
+    """
     lock = FileLock(folder / ".lock", timeout=0)
     try:
         lock.acquire()
     except Timeout:
         raise DataError(f"{folder}: another process is adding demonstrations there; wait for it, or use another data_dir") from None
     try:
-        for leftover in [*folder.glob(".*.partial"), *folder.glob(f"{EPISODES}/.*.partial")]:
-            leftover.unlink()
-        manifest = Manifest.read(folder) if (folder / MANIFEST).exists() else Manifest(task, mode, **made)
-        if (manifest.task, manifest.mode) != (task, mode):
-            raise DataError(f"{folder} contains {manifest.task} of mode {manifest.mode}, not {task} of mode {mode}")
-        geometry = made.get("geometry", "exact")
-        if manifest.geometry != geometry:
-            raise DataError(f"{folder} contains height maps of {manifest.geometry} geometry; none of {geometry} geometry can be added")
-        yield Store(folder, manifest)
+        yield
     finally:
         (folder / ".lock").unlink(missing_ok=True)  # while held: a waiting process notices and locks a new file
         lock.release()

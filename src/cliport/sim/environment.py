@@ -209,6 +209,10 @@ class Environment:
     def pose(self, body: int) -> Pose:
         return self.world.pose(body)
 
+    def poses(self) -> dict[int, tuple[Pose, tuple[float, float, float]]]:
+        """Pose and extents of every body that was added, by its number."""
+        return {body: (self.pose(body), self.size(body)) for body in sorted(self.world.shapes)}
+
     def set_pose(self, body: int, pose: Pose) -> None:
         """Move a body, and stop it."""
         self.world.set_pose(body, pose)

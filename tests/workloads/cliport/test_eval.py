@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pybullet
 import pytest
 from support.training import job_in, judged_by
 
@@ -31,6 +32,7 @@ from harness.errors import CheckpointError, DataError
 from harness.report import Recorder
 
 TASK = "block-insertion-easy"
+FIXTURES = Path(__file__).with_name("fixtures")
 EARLY, LATE = "steps=00010-val_loss=0.50000000.ckpt", "steps=00020-val_loss=0.40000000.ckpt"
 
 
@@ -169,6 +171,38 @@ def test_checkpoints_that_another_process_has_just_evaluated_are_skipped(bench: 
     found = read(file)
     assert found[LATE] == theirs
     assert rewards(found[EARLY]) == [0.0, 0.0]
+
+
+def form(value: Any) -> Any:
+    """A value without its numbers and texts, and every body as the next."""
+    if isinstance(value, dict):
+        return {"body" if key.isdecimal() else key: form(item) for key, item in value.items()}
+    return [form(item) for item in value] if isinstance(value, list) else "number" if isinstance(value, int | float) else type(value)
+
+
+def test_an_episode_s_info_holds_the_bodies_as_the_original_s_does(bench: Bench) -> None:
+    """fixtures/results.json was written by its eval.py. The poses are those that PyBullet gives when the actions are done again."""
+    bench.run(checkpoint_type="00020", n_demos=1)
+    file = bench.checkpoints / f"{TASK}-cliport-n1-results-val.json"
+    [entry], [theirs] = (json.loads(path.read_text()).values() for path in (file, FIXTURES / "results.json"))
+    assert form(entry["episodes"]) == form(theirs["episodes"])
+    [[_, info]], [facts] = entry["episodes"], entry["facts"]
+    assert (facts["task"], facts["seed"]) == (TASK, 1)
+    [recorded, *_] = open_demonstrations(bench.data_dir, TASK, "val")
+    with Environment() as environment:
+        environment.reset(make(TASK, "val"), recorded.seed, observe=False)
+        for step in recorded.steps[:-1]:
+            environment.step(step.action, observe=False)
+        there = {
+            str(body): pybullet.getBasePositionAndOrientation(body, environment.client)
+            for bodies in environment.objects.values()
+            for body in bodies
+        }
+    assert info.pop("lang_goal") == recorded.steps[-1].instruction
+    assert {body: (position, quaternion) for body, (position, quaternion, _) in info.items()} == {
+        body: (pytest.approx(position), pytest.approx(quaternion)) for body, (position, quaternion) in there.items()
+    }
+    assert [0.1, 0.1, 0.04] in [size for _, _, size in info.values()]  # the block's, an L of that size
 
 
 def test_without_save_results_no_file_is_written(bench: Bench) -> None:

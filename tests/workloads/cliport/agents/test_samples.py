@@ -74,6 +74,34 @@ def test_a_pixel_that_leaves_the_image_is_drawn_again_but_not_for_ever(monkeypat
     assert len(draws) == augment.TRIES
 
 
+@pytest.mark.parametrize("geometry", ["exact", "original"])
+def test_bilinear_resampling_gives_what_lies_between_pixels_and_nearest_only_what_was_there(geometry: str) -> None:
+    """A function of row, column and their product is its own bilinear mean, wherever the four pixels around a source are in the image."""
+    rows, columns = np.mgrid[:160, :80].astype(float)
+    image = torch.tensor(0.3 + 0.02 * rows - 0.01 * columns + 0.001 * rows * columns)[None, None].float()
+    angle, shift, last = 0.7, (4.25, -3.5), 1 if geometry == "exact" else 0
+    moved = {how: Motion(angle, shift, geometry, how).image(image)[0, 0].numpy() for how in ("nearest", "bilinear")}
+    centre = np.array([(160 - last) / 2, (80 - last) / 2])
+    down, right = rows - shift[0] - centre[0], columns - shift[1] - centre[1]
+    row, column = math.cos(angle) * down - math.sin(angle) * right, math.sin(angle) * down + math.cos(angle) * right
+    row, column = row + centre[0], column + centre[1]
+    inside = (row > 0) & (row < 159) & (column > 0) & (column < 79)
+    expected = 0.3 + 0.02 * row - 0.01 * column + 0.001 * row * column
+    assert 4000 < inside.sum() < 12000
+    assert np.abs(moved["bilinear"] - expected)[inside].max() < 1e-4
+    assert np.abs(moved["nearest"] - expected)[inside].max() > 1e-2
+    assert set(moved["nearest"].ravel().tolist()) <= {0.0, *image.ravel().tolist()}
+    assert not moved["bilinear"][(row < -1) | (row > 160) | (column < -1) | (column > 80)].any()
+
+
+def test_samples_are_drawn_alike_however_they_are_resampled(data: Path) -> None:
+    source = Demonstrations(data / f"{TASK}-train")
+    nearest, bilinear = (RandomSamples(source, CONFIG, seed=3, sigma=60, resample=how)[7, 1] for how in ("nearest", "bilinear"))
+    assert torch.equal(nearest.pick, bilinear.pick)
+    assert torch.equal(nearest.place, bilinear.place)
+    assert not torch.equal(nearest.image, bilinear.image)
+
+
 def test_a_demonstration_becomes_pixels_of_the_agents_image() -> None:
     made = episode(4)
     step = made.steps[0]

@@ -228,6 +228,27 @@ def test_the_command_line_trains_in_the_experiments_folder_and_goes_on_there(tmp
     assert torch.load(kept / "last.ckpt", weights_only=True)["global_step"] == 4
 
 
+@pytest.mark.slow
+def test_the_seed_s_line_finetunes_from_the_checkpoint_that_it_names(data: Path, tmp_path: Path) -> None:
+    """Slow: a program whose rank imports PyTorch. The line of the README of a fork of CLIPort, with the sizes of a small agent."""
+    made = tmp_path / "exps" / f"{TASK}-transporter-n6-train"
+    before = run(data, made, train__n_steps=1, train__save_steps=[], train__debug_images=0)
+    (tmp_path / "data").symlink_to(data)
+    small = {"agent": "transporter", "n_steps": 1, "n_val": 1, "n_rotations": 4, "workers": 0, "debug_images": 0, "lr": 1e-9}
+    theirs = {"attn_stream_fusion_type": "add", "trans_stream_fusion_type": "conv", "lang_fusion_type": "mult", "exp_folder": "exps"}
+    stated = {"task": TASK, **small, **theirs, "n_demos": 3}
+    arguments = [*(f"train.{key}={value}" for key, value in stated.items()), "dataset.cache=False", "wandb.run_name=mine"]
+    named = f"finetune.pretrained_checkpoint=exps/{made.name}/checkpoints/last.ckpt"
+    done = run_line("cliport.finetune", *arguments, named, folder=tmp_path, CLIPORT_ROOT=str(tmp_path))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "wandb.run_name=mine has no effect" in done.stdout
+    after = torch.load(tmp_path / "exps" / f"{TASK}-transporter-n3-train" / "checkpoints" / "last.ckpt", weights_only=True)
+    after = {key.removeprefix("agent."): value for key, value in after["state_dict"].items()}
+    before = {key.removeprefix("agent."): value for key, value in before.items()}
+    assert after.keys() == before.keys()
+    assert all(torch.allclose(value, before[key], atol=1e-6) for key, value in after.items())
+
+
 def test_several_gpus_are_the_launchers_to_start(tmp_path: Path) -> None:
     done = line(tmp_path, "train.gpu=[0,1]")
     assert done.returncode == 2

@@ -14,21 +14,35 @@ from support.lines import run_line, tells_before, understood
 from cliport import agents, tasks
 from cliport.config import DemosConfig, EvalConfig, TrainConfig
 from harness.errors import ParameterError
-from harness.keys import names_of
+from harness.keys import names_of, settings_class
 from harness.settings import describe
 from harness.workload import load
 
 ROOT = Path(__file__).resolve().parents[4]
 
-RECORD = {f"record.{key}" for key in ("save_video", "save_video_path", "add_text", "fps", "video_height", "video_width")}
-SIMULATOR = {"data_dir", "assets_root", "disp", "shared_memory"} | RECORD
-DATA = {"task", "mode", "n", "save_data", "dataset.type", "dataset.images", "dataset.cache", "dataset.augment.theta_sigma"} | SIMULATOR
-NAMES = {"mode", "agent", "eval_task", "model_task", "type", "checkpoint_type", "n_demos", "train_demos", "n_repeats"}
-PATHS = {"model_dir", "exp_folder", "model_path", "train_config", "save_path", "results_path"}
-EVAL = {"gpu", "save_results", "update_results", "val_on_heldout"} | NAMES | PATHS | SIMULATOR
-LOOP = "exp_folder train_dir data_dir task agent n_demos n_steps n_rotations batchnorm lr attn_stream_fusion_type trans_stream_fusion_type "
-LOOP += "lang_fusion_type gpu log n_val val_repeats save_steps load_from_last_ckpt"
-TRAIN = {f"train.{key}" for key in LOOP.split()}
+
+def keys(*groups: str) -> set[str]:
+    """The dotted keys in groups `prefix: name name ...`."""
+    parts = [group.partition(":") for group in groups]
+    return {f"{prefix}.{name}" if prefix else name for prefix, _, names in parts for name in names.split()}
+
+
+# Every key of the files in cliport/cfg of github.com/cliport/cliport, but for hydra's own (`defaults`, `hydra.*`): data.yaml and train.yaml
+# as of commit a69f990, eval.yaml as of 3d59e9f. SHARED is config.yaml, which each of them includes, as in ellislm/cliport at 10c2f77.
+SHARED = keys(":root_dir tag debug")
+DATASET = keys("dataset:type images cache", "dataset.augment:theta_sigma")
+RECORD = keys("record:save_video save_video_path add_text fps video_height video_width")
+DATA = keys(":data_dir assets_root disp shared_memory task mode n save_data") | DATASET | RECORD | SHARED
+TRAIN = keys(
+    "train:exp_folder train_dir data_dir task agent n_demos n_steps n_rotations batchnorm lr attn_stream_fusion_type",
+    "train:trans_stream_fusion_type lang_fusion_type gpu log n_val val_repeats save_steps load_from_last_ckpt",
+)
+WANDB = keys("wandb:run_name", "wandb.logger:entity project tags group offline", "wandb.saver:upload monitor")
+TRAINING = TRAIN | DATASET | WANDB | SHARED
+EVAL = RECORD | SHARED | keys(
+    ":mode agent n_demos train_demos n_repeats gpu save_results update_results checkpoint_type val_on_heldout disp shared_memory eval_task",
+    ":model_task type model_dir exp_folder data_dir assets_root model_path train_config save_path results_path",
+)  # fmt: skip
 
 
 def settings_of(schema: type, given: list[str]) -> Any:
@@ -36,13 +50,64 @@ def settings_of(schema: type, given: list[str]) -> Any:
     return understood("cliport", command, *given).settings
 
 
-@pytest.mark.parametrize(("command", "options"), [("demos", DATA), ("eval", EVAL), ("train", TRAIN), ("finetune", TRAIN)])
-def test_every_option_of_the_original_is_known(command: str, options: set[str]) -> None:
+@pytest.mark.parametrize(("command", "options"), [("demos", DATA), ("eval", EVAL), ("train", TRAINING), ("finetune", TRAINING)])
+def test_every_key_of_the_original_s_files_is_a_setting_or_gets_an_answer(command: str, options: set[str]) -> None:
     declaration = load(ROOT / "clearml_tasks" / "cliport")
     found = declaration.commands[command]
-    schema = {"demos": DemosConfig, "eval": EvalConfig}.get(command, TrainConfig)
-    assert {setting.key for setting in describe(schema)} | {*names_of(declaration, found)} >= options
-    assert not options & names_of(declaration, found).refused.keys()
+    names = names_of(declaration, found)
+    assert {setting.key for setting in describe(settings_class(found))} | {*names} >= options
+    assert options & names.refused.keys() == {"root_dir"}  # which would move three folders at once
+
+
+ITS_OWN = {
+    "tag": "default",
+    "debug": False,
+    "wandb.run_name": "cliport0",
+    "wandb.logger.entity": "cliport",
+    "wandb.logger.project": "cliport",
+    "wandb.logger.tags": [],
+    "wandb.logger.group": "train",
+    "wandb.logger.offline": False,
+    "wandb.saver.upload": False,
+    "wandb.saver.monitor": "val_loss",
+}
+"""Values that the original's files give to keys that have no effect here."""
+
+
+@pytest.mark.parametrize("command", ["train", "finetune"])
+def test_w_and_b_tag_and_debug_are_accepted_and_each_is_said_to_have_no_effect(command: str) -> None:
+    found = understood("cliport", command, *(f"{key}={value}" for key, value in ITS_OWN.items()))
+    assert [note.partition(" has no effect: ")[0] for note in found.notes] == [f"{key}={value}" for key, value in ITS_OWN.items()]
+    assert found.settings == understood("cliport", command).settings
+
+
+@pytest.mark.parametrize(
+    ("command", "instead"),
+    [
+        ("demos", "data_dir=ROOT/data"),
+        ("train", "dataset_path=ROOT/data output_dir=ROOT/exps"),
+        ("finetune", "dataset_path=ROOT/data output_dir=ROOT/exps"),
+        ("eval", "data_dir=ROOT/data model_dir=ROOT"),
+    ],
+)
+def test_what_replaces_root_dir_is_said_and_does_what_the_variable_does(command: str, instead: str) -> None:
+    with pytest.raises(ParameterError, match=f"root_dir: not supported: use {instead}, or set the environment variable CLIPORT_ROOT"):
+        understood("cliport", command, "root_dir=/root")
+    said, by_variable = (
+        understood("cliport", command, *instead.replace("ROOT", "/root").split()),
+        understood("cliport", command, home=Path("/root")),
+    )
+    assert (said.flat_settings(), said.reserved["dataset_path"]) == (by_variable.flat_settings(), by_variable.reserved["dataset_path"])
+    assert said.folder == by_variable.folder
+
+
+def test_what_would_change_a_training_is_refused_with_what_to_use() -> None:
+    with pytest.raises(ParameterError) as failure:
+        understood("cliport", "train", "debug=True", "wandb.saver.monitor=vl/attn/loss")
+    assert [problem.partition(": ")[2] for problem in failure.value.problems] == [
+        "must be False: there is no debug mode; for a quick try use train.n_steps=1 train.n_val=1",
+        "must be val_loss or vl/loss: best.ckpt always has the lowest validation loss",
+    ]
 
 
 def test_defaults_are_the_original_s() -> None:

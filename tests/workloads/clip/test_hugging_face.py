@@ -12,7 +12,6 @@ import pytest
 import torch
 from models import RESNET, TEXT
 from safetensors.torch import load_file, save_file
-from support.lines import run_line
 from support.training import job_in
 from torch import Tensor
 from transformers import CLIPConfig, CLIPModel
@@ -157,14 +156,6 @@ class TestLoading:
         stated["text_config_dict"] |= {"eos_token_id": 2}
         (folder / "config.json").write_text(json.dumps(stated))
         assert_same_features(load_clip(ModelConfig(model_file(tmp_path), str(folder))).model, clip_model())
-
-    def test_the_command_line_takes_the_folder(self, folder: Path, tmp_path: Path) -> None:
-        """As `init_from`, which the harness resolves before the command starts."""
-        line = [f"init_from={folder}", f"name={model_file(tmp_path)}", "format=huggingface", f"output_dir={tmp_path / 'out'}"]
-        done = run_line("clip_training.export", *line, folder=tmp_path)
-        assert done.returncode == 0, done.stderr
-        (written,) = tmp_path.glob("out/clip/*/huggingface")
-        assert_same_features(load_clip(ModelConfig(model_file(tmp_path), str(written))).model, clip_model())
 
     def test_a_damaged_folder_is_one_clear_error(self, folder: Path, tmp_path: Path) -> None:
         clip_model().save_pretrained(tmp_path / "parts", max_shard_size="100KB")

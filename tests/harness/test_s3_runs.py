@@ -63,7 +63,7 @@ def alone(toy: Toy, *tokens: str, **more: str) -> subprocess.CompletedProcess[st
 
 def test_a_killed_run_goes_on_from_the_store_with_the_same_result(toy: Toy, store: Store) -> None:
     uri = f"s3://{store.bucket()}/team/results"
-    first = toy.remote(uri, dataset_path="data", steps="1000", pause="0.1")
+    first = toy.remote(uri, dataset_path="data", steps="1000", pause="0.5")
     with toy.running(CLEARML_TASK_ID=first, **store.environment()):
         wait_for(lambda: len(toy.task(first).get("models", {}).get("output", [])) == 2)
     toy.server.call("tasks.failed", task=first)

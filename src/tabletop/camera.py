@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 
@@ -68,6 +68,11 @@ class Camera:
     @property
     def projection(self) -> list[float]:
         return list(pybullet.computeProjectionMatrixFOV(FIELD_OF_VIEW, self.width / self.size, 0.1, 4.0))
+
+    def column(self, position: Sequence[float]) -> float:
+        """Where a point in meters appears in the image: -1 at its left edge, 1 at its right one."""
+        x, _, _, w = np.reshape(self.projection, (4, 4)).T @ np.reshape(self.view, (4, 4)).T @ [*position, 1]
+        return float(x / w)
 
     def photograph(self, client: int, numbers: Mapping[int, int]) -> Photograph:
         """Render the bodies with PyBullet's software renderer, and the table top, an infinite plane, analytically.

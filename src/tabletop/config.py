@@ -40,6 +40,7 @@ class RenderConfig:
     max_objects: int = setting(4, "largest number of objects in a scene", ge=1, le=8)
     shapes: list[str] = setting(list(BASIC), "shapes of the objects; they are also the classes, in this order", choices=SHAPE_NAMES)
     varied: bool = setting(False, "rotate objects about the vertical and vary the camera's pose widely; the edge may cut objects off")
+    hard: bool = setting(False, "patterned tables, colours that vary, unlabelled clutter, and boards that hide parts of the objects")
     captions: int = setting(4, "largest number of captions per scene, or of observations if format=sherlock", ge=1, le=8)
     workers: int = setting(0, "number of processes; 0 means one per core. The result does not depend on it", ge=0, le=256)
     debug_images: int = setting(12, "number of scenes shown with their labels", ge=0, le=100)

@@ -124,6 +124,7 @@ def make_sample(settings: RenderConfig, seed: int, index: int, part: str, layout
         aspect=layout.aspect(index),
         shapes=settings.shapes,
         varied=settings.varied,
+        hard=settings.hard,
     )
     return Sample(scene, index, part, seed, settings)
 

@@ -14,6 +14,7 @@ import numpy as np
 import pybullet
 
 from .camera import Camera, Photograph
+from .clutter import TINT, draw_pieces
 from .config import BASIC
 from .errors import SceneError
 from .shapes import COLOURS, SHAPES, SIZES, Shape
@@ -111,6 +112,7 @@ def make_scene(
     aspect: float = 1.0,
     shapes: Sequence[str] = BASIC,
     varied: bool = False,
+    hard: bool = False,
 ) -> Scene:
     """The scene of `seed`.
 
@@ -123,6 +125,7 @@ def make_scene(
         aspect: the image's width divided by its height.
         shapes: shapes to choose from.
         varied: whether objects are rotated about the vertical, tall ones may lie on their sides, and the camera's pose varies widely.
+        hard: whether the table has a pattern, objects vary in color, and clutter lies among them and hides parts of them.
 
     Raises:
         SceneError: after a bounded number of attempts, which means that the settings leave no room.
@@ -139,15 +142,19 @@ def make_scene(
             continue
         table = empty_world(client, float(max(TABLE, reach[0] + REACH)))
         yaws = rng.uniform(-np.pi, np.pi, len(kinds)) if varied else np.zeros(len(kinds))
-        bodies = [drop(client, *thing) for thing in zip(kinds, places, yaws, lying, strict=True)]
-        if not settle(client, bodies):
+        colours = [draw_colour(rng, kind, hard) for kind in kinds]
+        bodies = [drop(client, *thing) for thing in zip(kinds, places, yaws, lying, colours, strict=True)]
+        taken = [(float(x), float(y), radius(*thing)) for (x, y, _), *thing in zip(places, kinds, lying, strict=True)]
+        clutter = [piece.add(client) for piece in draw_pieces(rng, taken, reach)] if hard else []
+        if not settle(client, [*bodies, *clutter]):
             continue
         things = tuple(settled(client, number, kind, body) for number, (kind, body) in enumerate(zip(kinds, bodies, strict=True), 1))
         if any((np.abs(thing.position[:2]) > 1.2 * reach).any() for thing in things):
             continue
         pybullet.removeBody(table, physicsClientId=client)  # the camera renders its top itself
-        view = Camera.draw(rng, *camera, aspect, varied)
-        photograph = view.photograph(client, {body: thing.number for body, thing in zip(bodies, things, strict=True)})
+        view = Camera.draw(rng, *camera, aspect, varied, hard)
+        numbers = dict.fromkeys(clutter, 0) | {body: thing.number for body, thing in zip(bodies, things, strict=True)}
+        photograph = view.photograph(client, numbers)
         pixels = np.bincount(photograph.mask.ravel(), minlength=len(things) + 1)[1:]
         if pixels.min() >= MIN_SHARE * camera[0] ** 2:
             return Scene(things, view, photograph)
@@ -168,8 +175,8 @@ def draw_places(rng: np.random.Generator, kinds: Sequence[Kind], reach: np.ndarr
     """
     places: list[np.ndarray] = []
     carriers = {number for number, lies in enumerate(lying) if lies}
-    radii = [kind.unit * max(kind.form.radius, kind.form.height / 2 if lies else 0) for kind, lies in zip(kinds, lying, strict=True)]
-    for kind, radius, lies in zip(kinds, radii, lying, strict=True):
+    radii = [radius(kind, lies) for kind, lies in zip(kinds, lying, strict=True)]
+    for kind, own, lies in zip(kinds, radii, lying, strict=True):
         carrier = None if lies else draw_carrier(rng, kind, kinds[: len(places)], carriers)
         if carrier is not None:
             carriers |= {carrier, len(places)}
@@ -180,13 +187,24 @@ def draw_places(rng: np.random.Generator, kinds: Sequence[Kind], reach: np.ndarr
         for _ in range(50):
             rise = kind.form.radius if lies else kind.form.height / 2
             place = np.array([*rng.uniform(-reach, reach), rise * kind.unit + 0.003])
-            apart = [radius + other + 0.012 for other in radii[: len(places)]]
+            apart = [own + other + 0.012 for other in radii[: len(places)]]
             if all(np.hypot(*(place - other)[:2]) > gap for other, gap in zip(places, apart, strict=True)):
                 places.append(place)
                 break
         else:
             return None
     return places
+
+
+def radius(kind: Kind, lies: bool) -> float:
+    """Half of the largest horizontal extent in meters, standing or lying on its side."""
+    return kind.unit * (max(kind.form.radius, kind.form.height / 2) if lies else kind.form.radius)
+
+
+def draw_colour(rng: np.random.Generator, kind: Kind, varies: bool) -> tuple[float, float, float]:
+    """An object's RGB in [0, 1], which may vary around that of its name."""
+    named = COLOURS[kind.colour]
+    return tuple((named + rng.uniform(-TINT, TINT, 3)).clip(0, 1).tolist()) if varies else named
 
 
 def draw_carrier(rng: np.random.Generator, kind: Kind, others: Sequence[Kind], taken: set[int]) -> int | None:
@@ -215,12 +233,12 @@ def empty_world(client: int, width: float = TABLE) -> int:
     return int(table)
 
 
-def drop(client: int, kind: Kind, place: np.ndarray, yaw: float, lying: bool) -> int:
+def drop(client: int, kind: Kind, place: np.ndarray, yaw: float, lying: bool, colour: tuple[float, float, float]) -> int:
     """Add an object just above its place, rotated by `yaw` radians, and before that tilted by a right angle about x if it is lying."""
     tilt = np.pi / 2 if lying else 0.0
     turn = pybullet.getQuaternionFromEuler([tilt, 0, yaw])
     shape = kind.form.collision(client, kind.unit)
-    look = kind.form.visual(client, kind.unit, COLOURS[kind.colour])
+    look = kind.form.visual(client, kind.unit, colour)
     body = int(pybullet.createMultiBody(0.1, shape, look, place.tolist(), turn, physicsClientId=client))
     pybullet.changeDynamics(
         body,

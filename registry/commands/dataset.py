@@ -159,7 +159,7 @@ def check(reference: str, form: str | None, classes: int | None, allow: tuple[st
     else:
         click.echo("\n".join(report.lines()))
     if report.errors:
-        raise click.exceptions.Exit(1)
+        sys.exit(1)
 
 
 @dataset.command()

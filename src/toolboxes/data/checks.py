@@ -159,7 +159,8 @@ def check_classes(dataset: Dataset, findings: Findings) -> None:
     for other in listing[1:]:
         compare(first, other, findings)
     counts = {split.name: Counter(split.categories[thing.category].name for thing in split.things) for split in listing}
-    check_use(counts, dataset.classes, findings)
+    common = [name for name in dataset.classes if all(any(name == each.name for each in split.categories) for split in listing)]
+    check_use(counts, common, findings)
 
 
 def compare(first: Split, other: Split, findings: Findings) -> None:
@@ -184,7 +185,9 @@ def check_use(counts: Mapping[str, Mapping[Any, int]], names: Iterable[str], fin
     used = {name: [split for split, count in counts.items() if count.get(name)] for name in names}
     full = [split for split, count in counts.items() if count]
     for name, splits in used.items():
-        if not splits and not is_background(name):
+        if is_background(name):
+            continue
+        if not splits:
             findings.add("class-unseen", name)
         elif len(splits) < len(full):
             findings.add("class-in-one-split", f"{name}: {', '.join(splits)} only")

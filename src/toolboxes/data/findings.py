@@ -12,7 +12,7 @@ from typing import Literal
 Severity = Literal["error", "warning"]
 EXAMPLES = 3
 """How many examples a finding keeps."""
-LONGEST = 100
+LONGEST = 160
 """Characters of one example."""
 
 

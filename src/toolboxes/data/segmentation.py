@@ -79,6 +79,6 @@ def decoded(segmentation: Any, size: tuple[int, int]) -> np.ndarray:
         return np.repeat(np.arange(len(counts)) % 2 == 1, counts).reshape(segmentation["size"], order="F")
     canvas = Image.new("1", size)
     draw = ImageDraw.Draw(canvas)
-    for polygon in segmentation:
-        draw.polygon(list(map(float, polygon)), fill=1)
+    for polygon in segmentation:  # a polygon's coordinates are of the pixels' corners, Pillow's of their centres
+        draw.polygon([side - 0.5 for side in polygon], fill=1)
     return np.asarray(canvas)

@@ -19,7 +19,7 @@ from support.annotated import SIZE, Coco, mask, masks, photograph, voc, voc_file
 
 from harness.errors import DataError
 from harness.report import Recorder
-from toolboxes.data import KINDS, admit, check
+from toolboxes.data import KINDS, admit, check, pictures
 
 Break = Callable[[Coco], Any]
 
@@ -135,7 +135,9 @@ ONE, OTHER = (lambda coco, place=place: coco.files["train"]["annotations"][place
 RUNS = {"size": [48, 64], "counts": [48 * 64]}
 
 COCO_CASES = [
-    Case("an image that is not there", lambda c: (c.folder("train") / FIRST).unlink(), {"image-missing"}, f"missing: 1 ({FIRST})"),
+    Case(
+        "an image that is not there", lambda c: (c.folder("train") / FIRST).unlink(), {"image-missing"}, f"missing: 1 (train2017/{FIRST})"
+    ),
     Case("an image that is a text", bytes_of(FIRST, lambda _: b"404"), {"image-unreadable"}, f"{FIRST}: not an image"),
     Case("an image of another size", rewritten(0, size=(48, 48)), {"image-size"}, f"{FIRST}: 64 x 48, it is 48 x 48"),
     Case("an image that EXIF turns", turned, {"image-size", "image-turned"}, "64 x 48, it is 48 x 64, turned by its EXIF data"),
@@ -182,7 +184,12 @@ COCO_CASES = [
     Case("an annotation that is a number", lambda c: c.files["train"]["annotations"].append(7), {"annotation-odd"}, "annotation: 7"),
     Case("an annotation without id", without("train", "annotations", 0, "id"), {"annotation-odd"}, "no id"),
     Case("an annotation without area", without("train", "annotations", 0, "area"), {"annotation-without-size"}, "area None"),
-    Case("an image without width", without("train", "images", 0, "width"), {"annotation-odd"}, "must have id, file_name, width and height"),
+    Case(
+        "an image without width",
+        without("train", "images", 0, "width"),
+        {"annotation-odd", "mask-partial"},
+        "must have id, file_name, width and height",
+    ),
     Case("an unknown image", changed("train", "annotations", 0, image_id=77), {"annotation-without-image"}, "annotation 11: image 77"),
     # pd 570: category_id is no id of the list
     Case("an unknown class", changed("train", "annotations", 0, category_id=0), {"annotation-without-class"}, "annotation 11: category 0"),
@@ -297,6 +304,40 @@ def tell(case: Case, folder: Path, **options: Any) -> None:
     assert case.says in told
     assert all(finding.severity == KINDS[finding.code].severity for finding in report.findings)
     json.dumps(report.stated(), allow_nan=True)
+
+
+ODD: list[Any] = [
+    None,
+    True,
+    "",
+    "x",
+    -1,
+    1e308,
+    float("inf"),
+    10**30,
+    [],
+    {},
+    [[]],
+    [None, None, None, None],
+    {"size": [48, 64]},
+    "\ud800",
+    "a\0b",
+    int(400 * "9"),
+]
+
+
+@pytest.mark.parametrize("key", ["images", "annotations", "categories"])
+def test_an_odd_value_anywhere_ends_no_check_and_no_drawing(key: str, tmp_path: Path) -> None:
+    coco = Coco(tmp_path)
+    sound = dict(coco.files["train"][key][0])
+    for name in sound:
+        for value in ODD:
+            coco.files["train"][key][0] = {**sound, name: value}
+            report = check(coco.save())
+            report.stated()
+            assert "val: images 2" in "\n".join(report.lines())
+            assert len(list(pictures(report.dataset, "val", 1))) == 1
+            list(pictures(report.dataset, "train", 1))
 
 
 def test_a_torn_file_is_told_beside_what_the_other_file_has(coco: Coco) -> None:

@@ -28,6 +28,8 @@ def check_images(dataset: Dataset, findings: Findings, *, deep: bool) -> None:
             findings.add("split-without-images", split.source, split.name)
         for picture, found in zip(split.pictures, headers(split.pictures, deep=deep), strict=True):
             check_image(picture, found, split.name, findings)
+            if found is None:
+                findings.add("image-missing", relative(picture.path, dataset.folder), split.name)
         for path, count in Counter(picture.path for picture in split.pictures).items():
             if count > 1:
                 findings.add("image-twice", path.name, split.name)
@@ -43,11 +45,9 @@ def headers(pictures: list[Picture], *, deep: bool) -> Iterable[Header | str | N
 
 def check_image(picture: Picture, found: Header | str | None, split: str, findings: Findings) -> None:
     picture.header = found if isinstance(found, Header) else None
-    if found is None:
-        findings.add("image-missing", picture.file, split)
-    elif isinstance(found, str):
+    if isinstance(found, str):
         findings.add("image-unreadable", f"{picture.file}: {found}", split)
-    else:
+    elif found is not None:
         if found.turn != 1:
             findings.add("image-turned", picture.file, split)
         if found.mode not in images.USUAL_MODES:
@@ -65,7 +65,12 @@ def check_unlisted(dataset: Dataset, findings: Findings) -> None:
         for entry in entries(folder):
             path = Path(entry.path)
             if path.suffix.lower() in IMAGES and path not in known:
-                findings.add("image-unlisted", path.relative_to(dataset.folder))
+                findings.add("image-unlisted", relative(path, dataset.folder))
+
+
+def relative(path: Path, folder: Path) -> Path:
+    """A path as it is below a folder, if it is."""
+    return path.relative_to(folder) if path.is_relative_to(folder) else path
 
 
 def check_boxes(split: Split, findings: Findings) -> None:
@@ -87,9 +92,9 @@ def check_boxes(split: Split, findings: Findings) -> None:
     negative = (extent < 0).any(1)
     hollow = ~negative & ((extent == 0).any(1) | (areas <= 0))
     outside = ~negative & ~hollow & ((start >= sizes) | (end <= 0)).any(1)
-    edge = np.asarray(~negative & ~hollow & ~outside & (over | (start < -SLACK).any(1)))
+    edge = ~negative & ~hollow & ~outside & (over | (start < -SLACK).any(1))
     for code, found in (("box-negative", negative), ("box-without-area", hollow), ("box-outside", outside), ("box-over-edge", edge)):
-        note(split, findings, code, found)
+        note(split, findings, code, np.asarray(found))
 
 
 def note(split: Split, findings: Findings, code: str, found: np.ndarray) -> None:

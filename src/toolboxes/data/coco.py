@@ -8,7 +8,6 @@ train/_annotations.coco.json                                      among the imag
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,13 +16,14 @@ from typing import Any
 
 from . import segmentation
 from .dataset import Box, Category, Dataset, Picture, Split, Thing
-from .findings import Findings
-from .places import files, folders, located, nearest_home, split_of
+from .findings import Findings, printable
+from .places import beginning, ending, files, folders, located, nearest_home, split_of
 
 NAME = "coco"
 LAYOUT = "JSON files with images, annotations and categories: annotations/instances_train2017.json, train/_annotations.coco.json"
-PEEK = 65536
 KEYS = re.compile(rb'"(images|annotations|categories)"\s*:\s*\[\s*[{\]]')
+LARGEST, LONGEST = 1e18, 2**31
+"""What no coordinate, and no side of an image, reaches."""
 OTHERS = ("captions_", "person_keypoints_", "stuff_", "panoptic_", "image_info_")
 """COCO's files of other tasks, beside those of instances."""
 
@@ -40,11 +40,7 @@ def annotation_files(folder: Path) -> list[Path]:
 
 def is_coco(path: Path) -> bool:
     """Whether a file looks like COCO's, by its beginning and its end: it may be torn, or too large to be read for this alone."""
-    with path.open("rb") as stream:
-        text = stream.read(PEEK)
-        stream.seek(max(0, path.stat().st_size - PEEK))
-        text += stream.read()
-    return bool(KEYS.search(text))
+    return bool(KEYS.search(beginning(path))) or bool(KEYS.search(ending(path)))
 
 
 def recognised(folder: Path) -> bool:
@@ -145,20 +141,21 @@ class Reader:
             self.note("class-id-twice", f"{number}: {self.split.categories[self.kinds[number]].name}, {name}")
             return
         self.kinds[number] = len(self.split.categories)
-        self.split.categories.append(Category(number, name if isinstance(name, str) else str(number)))
+        self.split.categories.append(Category(number, printable(name) if isinstance(name, str) else str(number)))
 
     def take_pictures(self, items: Sequence[dict[str, Any]]) -> None:
-        named_items = [item for item in items if isinstance(item.get("file_name"), str) and item["file_name"]]
-        candidates = [self.path.parent, *sorted(self.homes, key=lambda home: split_of(home.name) != self.split.name)]
+        named_items = [item for item in items if is_path(item.get("file_name"))]
+        candidates = [*sorted(self.homes, key=lambda home: split_of(home.name) != self.split.name), self.path.parent]
         home = nearest_home(candidates, [item["file_name"] for item in named_items])
         for item in items:
             number = self.key(item.get("id"), "image id")
             stated = item.get("file_name")
             width, height = (whole(item.get(side)) for side in ("width", "height"))
-            if number is None or not isinstance(stated, str) or not stated or width is None or height is None:
+            usable = number is not None and is_path(stated)
+            if not usable or width is None or height is None:
                 self.note("annotation-odd", f"image {brief(item)}: must have id, file_name, width and height")
-                if number is None or not isinstance(stated, str) or not stated:
-                    continue
+            if not usable:
+                continue
             if number in self.places:
                 self.note("image-id-twice", f"{number}: {self.split.pictures[self.places[number]].file}, {stated}")
                 continue
@@ -185,9 +182,10 @@ class Reader:
             self.note("annotation-without-size", f"annotation {item.get('id')}: area {area!r}")
             area = None
         picture = self.split.pictures[self.places[owner]]
-        mask = item.get("segmentation") or None
+        mask, fault = item.get("segmentation") or None, None
         if mask is not None and (fault := segmentation.fault(mask, picture.size)):
             self.note("mask-odd", f"annotation {item.get('id')}: {fault}")
+        if picture.size is None or fault:
             mask = None
         crowd = item.get("iscrowd") in (1, True, "1")
         self.split.things.append(Thing(self.places[owner], self.kinds[kind], box, area, crowd, mask))
@@ -203,12 +201,17 @@ def identity(value: Any) -> Any:
 
 
 def is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and -LARGEST < value < LARGEST
+
+
+def is_path(value: Any) -> bool:
+    """Whether a file may have such a name."""
+    return isinstance(value, str) and value != "" and "\0" not in value and printable(value) == value
 
 
 def whole(value: Any) -> int | None:
     """A side of an image in pixels, or None."""
-    return int(value) if is_number(value) and value >= 1 and value == int(value) else None
+    return int(value) if is_number(value) and 1 <= value < LONGEST and value == int(value) else None
 
 
 def box_of(value: Any) -> Box | None:

@@ -14,7 +14,7 @@ from .coco import whole
 from .dataset import Dataset, Picture, Split
 from .drafts import Draft, finish, in_order, used
 from .findings import Findings
-from .places import files, folders, located, nearest_home, split_of
+from .places import beginning, files, folders, located, nearest_home, split_of
 
 NAME = "cvat"
 LAYOUT = "annotations.xml of CVAT for images 1.1, beside images/"
@@ -25,8 +25,7 @@ def annotation_files(folder: Path) -> list[Path]:
 
 
 def is_cvat(path: Path) -> bool:
-    with path.open("rb") as stream:
-        return b"<annotations>" in stream.read(2048)
+    return b"<annotations>" in beginning(path, 2048)
 
 
 def recognised(folder: Path) -> bool:

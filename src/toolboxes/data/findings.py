@@ -125,6 +125,11 @@ class Finding:
         )
 
 
+def printable(text: str) -> str:
+    """A text that any terminal takes: what is no Unicode is written in signs."""
+    return text.encode(errors="backslashreplace").decode()
+
+
 def upper(text: str) -> str:
     return text[:1].upper() + text[1:]
 
@@ -142,7 +147,7 @@ class Findings:
         severity: Severity = "warning" if code in self.allow else KINDS[code].severity
         finding = self.found.setdefault((code, split), Finding(code, severity, split))
         finding.count += count
-        text = str(example)
+        text = printable(str(example))
         text = text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
         if text and len(finding.examples) < EXAMPLES and text not in finding.examples:
             finding.examples.append(text)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -39,8 +38,7 @@ def header(path: Path, *, deep: bool = False) -> Header | str | None:
         deep: decode all of it.
     """
     try:
-        with warnings.catch_warnings(), Image.open(path) as image:
-            warnings.simplefilter("ignore")  # Pillow's about large images and damaged EXIF data: what matters is found below
+        with Image.open(path) as image:
             if deep:
                 image.load()
             turn = orientation(image)
@@ -92,7 +90,7 @@ def twins(ones: Iterable[Path], others: Iterable[Path]) -> Iterator[tuple[Path, 
 def size_of(path: Path) -> int | None:
     try:
         return path.stat().st_size
-    except OSError:
+    except (OSError, ValueError):
         return None
 
 

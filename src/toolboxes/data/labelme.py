@@ -16,7 +16,7 @@ from .coco import whole
 from .dataset import Dataset, Picture, Split
 from .drafts import Draft, finish, in_order, used
 from .findings import Findings
-from .places import class_list, files, folders, is_background, portable, split_of
+from .places import beginning, class_list, files, folders, is_background, portable, split_of
 
 NAME = "labelme"
 LAYOUT = "JSON files with shapes and imagePath, one per image"
@@ -31,8 +31,7 @@ def homes(folder: Path) -> list[Path]:
 
 
 def is_labelme(path: Path) -> bool:
-    with path.open("rb") as stream:
-        return bool(KEY.search(stream.read(65536)))
+    return bool(KEY.search(beginning(path)))
 
 
 def recognised(folder: Path) -> bool:

@@ -16,7 +16,7 @@ from .dataset import Dataset, Header, Picture, Split
 from .drafts import Draft, finish, in_order, used
 from .findings import Findings
 from .images import header
-from .places import files, folders, nearest_home, split_of
+from .places import beginning, files, folders, nearest_home, split_of
 
 NAME = "openimages"
 LAYOUT = "train-annotations-bbox.csv with ImageID, LabelName, XMin, .., beside train/"
@@ -28,8 +28,8 @@ def annotation_files(folder: Path) -> list[Path]:
 
 
 def heading(path: Path) -> list[str]:
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as stream:
-        return next(csv.reader([stream.readline(10_000)]), [])
+    line = beginning(path, 10_000).decode("utf-8-sig", errors="replace").partition("\n")[0]
+    return next(csv.reader([line.strip()]), [])
 
 
 def recognised(folder: Path) -> bool:

@@ -17,6 +17,7 @@ SPLITS |= {"eval": "val", "test": "test", "testing": "test", "minival": "val"}
 WORD = re.compile(rf"(?<![a-z])({'|'.join(sorted(SPLITS, key=len, reverse=True))})(?![a-z])")
 CLASS_LISTS = ("classes.txt", "labels.txt", "label_list.txt", "class_names.txt", "label.txt", "obj.names", "_classes.txt")
 BACKGROUNDS = frozenset({"background", "__background__", "_background_", "bg", "back ground"})
+PEEK = 65536
 DEEPEST = 2
 """How many folders below a data set's folder its parts are looked for."""
 
@@ -41,10 +42,30 @@ def folders(root: Path, depth: int = DEEPEST) -> list[Path]:
 
 
 def entries(folder: Path) -> list[os.DirEntry[str]]:
-    """What is in a folder, sorted, without what is hidden; nothing if it is no folder."""
-    if not folder.is_dir():
+    """What is in a folder, sorted, without what is hidden; nothing if it is no folder that can be read."""
+    try:
+        return sorted((entry for entry in os.scandir(folder) if not entry.name.startswith(".")), key=lambda entry: entry.name)
+    except OSError:
         return []
-    return sorted((entry for entry in os.scandir(folder) if not entry.name.startswith(".")), key=lambda entry: entry.name)
+
+
+def beginning(path: Path, count: int = PEEK) -> bytes:
+    """The first bytes of a file; none if it cannot be read."""
+    try:
+        with path.open("rb") as stream:
+            return stream.read(count)
+    except OSError:
+        return b""
+
+
+def ending(path: Path) -> bytes:
+    """The last bytes of a file; none if it cannot be read."""
+    try:
+        with path.open("rb") as stream:
+            stream.seek(max(0, path.stat().st_size - PEEK))
+            return stream.read()
+    except OSError:
+        return b""
 
 
 def files(folder: Path, *ends: str) -> list[Path]:

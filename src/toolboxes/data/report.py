@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass, field
@@ -133,15 +134,17 @@ def check(folder: Path, form: str | None = None, *, deep: bool = False, allow: C
     if unknown := sorted(set(allow) - set(KINDS)):
         raise DataError(f"there is no finding {', '.join(map(repr, unknown))}; available: {', '.join(KINDS)}")
     findings = Findings(allow)
-    dataset = forms.read(folder, findings, form)
-    check_images(dataset, findings, deep=deep)
-    for split in dataset.splits.values():
-        check_boxes(split, findings)
-        check_annotations(split, findings)
-    check_classes(dataset, findings)
-    read = check_labels(dataset, findings, deep=deep)
-    check_count(dataset, classes, findings)
-    check_leaks(dataset, findings)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's about large images and damaged EXIF data: what matters of it becomes a finding
+        dataset = forms.read(folder, findings, form)
+        check_images(dataset, findings, deep=deep)
+        for split in dataset.splits.values():
+            check_boxes(split, findings)
+            check_annotations(split, findings)
+        check_classes(dataset, findings)
+        read = check_labels(dataset, findings, deep=deep)
+        check_count(dataset, classes, findings)
+        check_leaks(dataset, findings)
     return Report(dataset, findings.listed(), read, time.monotonic() - started)
 
 

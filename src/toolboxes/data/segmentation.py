@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
+FAR = 1e6
+"""Pixels beyond which a polygon is cut, because Pillow takes no larger numbers."""
 OFFSET, MORE, SIGN, BITS = 48, 0x20, 0x10, 5
 
 
@@ -30,7 +32,7 @@ def fault_of_polygon(polygon: Any) -> str | None:
         return "polygons must be a list of lists [x, y, x, y, ..]"
     try:
         numbers = all(map(math.isfinite, polygon))
-    except TypeError:
+    except (TypeError, OverflowError):
         numbers = False
     if not numbers:
         return "a polygon holds something else than numbers"
@@ -80,5 +82,5 @@ def decoded(segmentation: Any, size: tuple[int, int]) -> np.ndarray:
     canvas = Image.new("1", size)
     draw = ImageDraw.Draw(canvas)
     for polygon in segmentation:  # a polygon's coordinates are of the pixels' corners, Pillow's of their centres
-        draw.polygon([side - 0.5 for side in polygon], fill=1)
+        draw.polygon((np.clip(polygon, -FAR, FAR) - 0.5).tolist(), fill=1)
     return np.asarray(canvas)

@@ -17,7 +17,7 @@ from .dataset import Dataset, Picture, Split
 from .drafts import Draft, Named, finish, in_order, used
 from .findings import Findings
 from .labels import VOID
-from .places import IMAGES, SPLITS, class_list, files, folders, images, is_background, nearest_home, pairs, several, split_of
+from .places import IMAGES, SPLITS, beginning, class_list, files, folders, images, is_background, nearest_home, pairs, several, split_of
 
 NAME = "voc"
 LAYOUT = "JPEGImages/ with Annotations/*.xml or SegmentationClass/*.png and ImageSets/; or folders of XML files, one per image"
@@ -59,8 +59,7 @@ def note_folders(folder: Path) -> list[Path]:
 
 
 def is_note(path: Path) -> bool:
-    with path.open("rb") as stream:
-        head = stream.read(2048)
+    head = beginning(path, 2048)
     return b"<annotation>" in head or b"<annotation " in head
 
 

@@ -18,7 +18,7 @@ from .dataset import Dataset, Header, Picture, Split
 from .drafts import Draft, finish, in_order, used
 from .findings import Findings
 from .images import header
-from .places import IMAGES, class_list, entries, files, folders, images, portable, split_of
+from .places import IMAGES, beginning, class_list, entries, files, folders, images, portable, split_of
 
 NAME = "yolo"
 LAYOUT = "data.yaml with images/ and labels/ of text files; or classes.txt with text files of numbers beside the images"
@@ -43,8 +43,7 @@ def recognised(folder: Path) -> bool:
 
 def is_label(path: Path) -> bool:
     """Whether a text file has lines of a class's number and four or more others."""
-    with path.open(encoding="utf-8", errors="replace") as stream:
-        words = stream.readline(2000).split()
+    words = beginning(path, 2000).decode(errors="replace").partition("\n")[0].split()
     try:
         return len(words) >= 5 and words[0].isdigit() and all(0 <= float(word) <= 1 for word in words[1:5])
     except ValueError:

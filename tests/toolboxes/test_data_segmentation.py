@@ -36,11 +36,11 @@ def test_packed_run_lengths(name: str) -> None:
 
 
 def test_polygons_cover_what_pycocotools_covers_but_for_their_edges() -> None:
-    polygons = [[5, 5, 40, 8, 30, 40], [50, 10, 60, 10, 60, 20, 50, 20]]
-    assert fault(polygons, SIZE) is None
-    wanted = theirs.decode(theirs.merge(theirs.frPyObjects(polygons, 48, 64))).astype(bool)
-    found = decoded(polygons, SIZE)
-    assert (found & wanted).sum() / (found | wanted).sum() > 0.9
+    polygons = [[50, 50, 400, 80, 300, 400], [500, 100, 600, 100, 600, 200, 500, 200]]
+    assert fault(polygons, (640, 480)) is None
+    wanted = theirs.decode(theirs.merge(theirs.frPyObjects(polygons, 480, 640))).astype(bool)
+    found = decoded(polygons, (640, 480))
+    assert (found & wanted).sum() / (found | wanted).sum() > 0.98
 
 
 @pytest.mark.parametrize("text", ["", "\u2603", "o", "!", "0" * 5 + "p"])

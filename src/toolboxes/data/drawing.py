@@ -12,7 +12,7 @@ from harness.errors import DataError
 from harness.files import replaced
 
 from . import labels, segmentation
-from .dataset import Dataset, Picture, Split, Thing
+from .dataset import Box, Dataset, Picture, Split, Thing
 
 WIDTH, MARGIN, LINE = 360, 10, 22
 INK, PAPER, GREY = (32, 33, 36), (255, 255, 255), (110, 113, 118)
@@ -82,9 +82,9 @@ def sample(dataset: Dataset, split: Split, place: int) -> Image.Image | None:
     shown = [(thing, box) for thing in things if (box := visible(thing, scale, canvas.size))]
     for thing, box in shown:
         draw.rectangle(box, outline=colour(thing.category), width=2)
-    for thing, (left, top, _, _) in shown:
+    for thing, box in shown:
         name = split.categories[thing.category].name
-        draw_name(draw, f"{name} (crowd)" if thing.crowd else name, (left, top), colour(thing.category), canvas.width)
+        draw_name(draw, f"{name} (crowd)" if thing.crowd else name, box, colour(thing.category), canvas.width)
     return canvas
 
 
@@ -95,9 +95,16 @@ def tinted(canvas: Image.Image, mask: np.ndarray, tone: tuple[int, int, int], st
 
 
 def with_mask(canvas: Image.Image, thing: Thing, size: tuple[int, int]) -> Image.Image:
+    """The image with an object's mask, stated for an image of (width, height). Polygons are drawn at the page's scale."""
     if thing.segmentation is None:
         return canvas
-    return tinted(canvas, segmentation.decoded(thing.segmentation, size), colour(thing.category))
+    if isinstance(thing.segmentation, dict):
+        mask = segmentation.decoded(thing.segmentation, size)
+    else:
+        scale = canvas.width / size[0], canvas.height / size[1]
+        polygons = [[side * scale[place % 2] for place, side in enumerate(polygon)] for polygon in thing.segmentation]
+        mask = segmentation.decoded(polygons, canvas.size)
+    return tinted(canvas, mask, colour(thing.category))
 
 
 def with_label(canvas: Image.Image, dataset: Dataset, picture: Picture) -> Image.Image:
@@ -127,12 +134,13 @@ def visible(thing: Thing, scale: float, size: tuple[int, int]) -> tuple[float, f
     return (left, top, right, bottom) if left <= right and top <= bottom else None
 
 
-def draw_name(draw: ImageDraw.ImageDraw, name: str, corner: tuple[float, float], tone: tuple[int, int, int], width: int) -> None:
-    """The name of a class above the corner of its box, or below where there is no room."""
+def draw_name(draw: ImageDraw.ImageDraw, name: str, box: Box, tone: tuple[int, int, int], width: int) -> None:
+    """The name of a class above its box, given by its corners; where there is no room, within or below it."""
+    left, top, _, bottom = box
     font = ImageFont.load_default(size=12)
     wide = font.getlength(name)
-    x = min(max(0.0, corner[0]), max(0.0, width - wide - 6))
-    y = corner[1] - 15 if corner[1] >= 15 else max(0.0, corner[1])
+    x = min(max(0.0, left), max(0.0, width - wide - 6))
+    y = top - 15 if top >= 15 else max(0.0, top) if bottom - top > 30 else bottom
     draw.rectangle([x, y, x + wide + 5, y + 15], fill=tone)
     draw.text((x + 3, y), name, INK if sum(tone) > 330 else PAPER, font)
 

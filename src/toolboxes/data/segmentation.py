@@ -74,13 +74,16 @@ def unpacked(text: str) -> np.ndarray:
 
 
 def decoded(segmentation: Any, size: tuple[int, int]) -> np.ndarray:
-    """The mask (height, width) bool of a segmentation without a fault, in an image of (width, height)."""
+    """The mask (height, width) bool of a segmentation without a fault, in an image of (width, height).
+
+    Polygons are drawn by Pillow, whose right and lower edges are up to a pixel further out than those of pycocotools.
+    """
     if isinstance(segmentation, dict):
         counts = segmentation["counts"]
         counts = unpacked(counts) if isinstance(counts, str) else np.array(counts, int)
         return np.repeat(np.arange(len(counts)) % 2 == 1, counts).reshape(segmentation["size"], order="F")
     canvas = Image.new("1", size)
     draw = ImageDraw.Draw(canvas)
-    for polygon in segmentation:  # a polygon's coordinates are of the pixels' corners, Pillow's of their centres
-        draw.polygon((np.clip(polygon, -FAR, FAR) - 0.5).tolist(), fill=1)
+    for polygon in segmentation:
+        draw.polygon(np.clip(polygon, -FAR, FAR).tolist(), fill=1)
     return np.asarray(canvas)

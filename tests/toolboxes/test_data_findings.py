@@ -340,6 +340,15 @@ def test_an_odd_value_anywhere_ends_no_check_and_no_drawing(key: str, tmp_path: 
             list(pictures(report.dataset, "train", 1))
 
 
+def test_an_absolute_path_that_exists_here_is_an_error_all_the_same(coco: Coco, tmp_path: Path) -> None:
+    elsewhere = photograph(tmp_path / "elsewhere/x.jpg")
+    coco.files["train"]["images"][0]["file_name"] = str(elsewhere)
+    (coco.folder("train") / FIRST).unlink()
+    report = check(coco.save())
+    assert [finding.code for finding in report.findings] == ["image-path"]
+    assert report.dataset.splits["train"].pictures[0].path == elsewhere
+
+
 def test_a_torn_file_is_told_beside_what_the_other_file_has(coco: Coco) -> None:
     changed("val", "annotations", 0, bbox=[70, 5, 5, 5])(coco)
     path = coco.save() / "annotations/instances_train2017.json"

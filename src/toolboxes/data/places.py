@@ -101,7 +101,7 @@ def located(home: Path, stated: str, split: str, findings: Findings) -> Path:
     if not foreign:
         return path
     last = home / name.rpartition("/")[2]
-    right = path if path.is_file() and not name.startswith("/") else last
+    right = next((place for place in (path, last) if place.is_file()), last)  # `home / name` is `name` itself where that is absolute
     if right.is_file():
         findings.add("image-path", stated, split)
     return right

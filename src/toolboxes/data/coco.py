@@ -12,7 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from . import segmentation
 from .dataset import Box, Category, Dataset, Picture, Split, Thing
@@ -151,10 +151,9 @@ class Reader:
             number = self.key(item.get("id"), "image id")
             stated = item.get("file_name")
             width, height = (whole(item.get(side)) for side in ("width", "height"))
-            usable = number is not None and is_path(stated)
-            if not usable or width is None or height is None:
+            if None in (number, width, height) or not is_path(stated):
                 self.note("annotation-odd", f"image {brief(item)}: must have id, file_name, width and height")
-            if not usable:
+            if number is None or not is_path(stated):
                 continue
             if number in self.places:
                 self.note("image-id-twice", f"{number}: {self.split.pictures[self.places[number]].file}, {stated}")
@@ -204,7 +203,7 @@ def is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and -LARGEST < value < LARGEST
 
 
-def is_path(value: Any) -> bool:
+def is_path(value: Any) -> TypeGuard[str]:
     """Whether a file may have such a name."""
     return isinstance(value, str) and value != "" and "\0" not in value and printable(value) == value
 

@@ -98,10 +98,6 @@ class Split:
         """(N,) int: each object's class, as a place in `categories`."""
         return np.array([thing.category for thing in self.things], int)
 
-    def of(self, picture: int) -> list[Thing]:
-        """The objects of an image."""
-        return [thing for thing in self.things if thing.picture == picture]
-
 
 @dataclass
 class Dataset:

@@ -47,5 +47,6 @@ def test_masks_of_objects_have_the_pixels_that_were_rendered(made: Callable[[str
 def test_masks_of_classes_have_the_background_the_shapes_and_void(made: Callable[[str], Path]) -> None:
     dataset = check(made("voc")).dataset
     assert dataset.values == ["background", *dataset.classes]
+    assert (made("voc") / "labels.txt").read_text().splitlines() == dataset.values
     assert dataset.void == 255
     assert dataset.tasks == ["detection", "semantic segmentation"]

@@ -8,7 +8,6 @@ from typing import Any
 
 from open_clip.modified_resnet import ModifiedResNet
 from open_clip.transformer import VisionTransformer
-from timm.models._manipulate import MATCH_PREV_GROUP
 from timm.optim import param_groups_layer_decay
 from torch import nn
 
@@ -19,17 +18,19 @@ from .efficiency import towers
 
 Matcher = Mapping[str, Any]
 """Patterns of parameter names by group, in the form of timm's `group_matcher`; what no pattern matches is the last layer."""
+LAST = (99999,)
+"""By timm's convention, what belongs to the last of the numbered blocks."""
 VIT: Matcher = {
-    "stem": r"^(conv1|class_embedding|positional_embedding|ln_pre)",
-    "blocks": [(r"^transformer\.resblocks\.(\d+)", None), (r"^ln_post", MATCH_PREV_GROUP)],
+    "stem": r"^(?:conv1|class_embedding|positional_embedding|ln_pre)",
+    "blocks": [(r"^transformer\.resblocks\.(\d+)", None), (r"^ln_post", LAST)],
 }
-RESNET: Matcher = {"stem": r"^(conv|bn)\d", "blocks": r"^layer(\d+)\.(\d+)"}
+RESNET: Matcher = {"stem": r"^(?:conv|bn)\d", "blocks": r"^layer(\d+)\.(\d+)"}
 TEXT: Matcher = {
-    "stem": r"^(token_embedding|positional_embedding|cls_emb)",
-    "blocks": [(r"^transformer\.resblocks\.(\d+)", None), (r"^ln_final", MATCH_PREV_GROUP)],
+    "stem": r"^(?:token_embedding|positional_embedding|cls_emb)",
+    "blocks": [(r"^transformer\.resblocks\.(\d+)", None), (r"^ln_final", LAST)],
 }
 HUGGING_FACE: Matcher = {
-    "stem": r"^transformer\.(embeddings?|embed_tokens|shared|wte|wpe)\b",
+    "stem": r"^transformer\.(?:embeddings?|embed_tokens|shared|wte|wpe)\b",
     "blocks": r"^transformer\.(?:\w+\.)*?(?:layers?|block|h)\.(\d+)\.",
 }
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from clip_training.config import DistillationConfig
 from clip_training.distillation import divergence, follow, sinkhorn, targets
 
 
@@ -28,7 +29,7 @@ def embeddings(rows: int = 24) -> tuple[torch.Tensor, torch.Tensor]:
 
 def test_targets_are_sinkhorns_of_all_three_similarities() -> None:
     images, texts = embeddings()
-    one, other = targets(images, texts, eps=0.05, iterations=3)
+    one, other = targets(images, texts, DistillationConfig())
     a, b = images.numpy(), texts.numpy()
     assert np.allclose(one, plain_sinkhorn(a @ a.T + b @ b.T + a @ b.T, 0.05, 3), rtol=1e-10, atol=0)
     assert np.allclose(other, plain_sinkhorn(a @ a.T + b @ b.T + b @ a.T, 0.05, 3), rtol=1e-10, atol=0)
@@ -37,7 +38,7 @@ def test_targets_are_sinkhorns_of_all_three_similarities() -> None:
 def test_the_right_pair_gets_most() -> None:
     """With the wrong sign the diagonal would be almost zero, although matching pairs are the most similar."""
     images, texts = embeddings()
-    for found in targets(images, texts, eps=0.05, iterations=3):
+    for found in targets(images, texts, DistillationConfig()):
         assert found.argmax(1).tolist() == list(range(24))
         assert found.diagonal().min() > 0.5
         assert torch.allclose(found.sum(1), torch.ones(24, dtype=torch.float64))
@@ -48,7 +49,7 @@ def test_the_right_pair_gets_most() -> None:
 def test_equal_pairs_share_the_target() -> None:
     images, texts = embeddings()
     images[1], texts[1] = images[0], texts[0]
-    found, _ = targets(images, texts, eps=0.05, iterations=3)
+    found, _ = targets(images, texts, DistillationConfig())
     assert found[0, 0] == pytest.approx(found[0, 1])
     assert found[0, :2].sum() > 0.5
 
@@ -56,9 +57,9 @@ def test_equal_pairs_share_the_target() -> None:
 def test_a_tiny_temperature_does_not_overflow_single_precision() -> None:
     images, texts = embeddings()
     for eps in (0.05, 0.001):
-        found, _ = targets(images.float(), texts.float(), eps=eps, iterations=3)
+        found, _ = targets(images.float(), texts.float(), DistillationConfig(eps=eps))
         assert found.isfinite().all()
-        assert torch.allclose(found.double(), targets(images, texts, eps=eps, iterations=3)[0], atol=1e-3)
+        assert torch.allclose(found.double(), targets(images, texts, DistillationConfig(eps=eps))[0], atol=1e-3)
 
 
 def test_the_divergence_is_kullback_and_leiblers() -> None:

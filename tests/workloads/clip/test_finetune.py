@@ -174,7 +174,7 @@ def test_the_loss_is_contrastive_plus_divergence_from_the_teacher_s_targets(bert
     out = clip.model(normalised(images, module.mean, module.std), tokens)
     a, b, scale = out["image_features"], out["text_features"], out["logit_scale"]
     logits, right = scale * a @ b.T, torch.arange(6)
-    one, other = targets(a.detach(), b.detach(), 0.05, 3)
+    one, other = targets(a.detach(), b.detach(), settings.distillation)
     kl = sum((t * (t.log() - row.log_softmax(1))).sum(1).mean() for t, row in ((one, logits), (other, logits.T))) / 2
     ce = (functional.cross_entropy(logits, right) + functional.cross_entropy(logits.T, right)) / 2
     assert float(loss) == pytest.approx(float((ce + 2 * kl).detach()), rel=1e-5)

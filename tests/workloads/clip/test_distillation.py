@@ -137,7 +137,8 @@ def test_otters_loss_is_that_of_its_code_with_a_temperature_of_its_own(alpha: fl
     loss = module.contrast(student, texts)
     loss.backward()
 
-    contrast, own = (torch.tensor(value, dtype=torch.float64, requires_grad=True) for value in (2.0, 3.9))
+    starts = 2.0, torch.tensor(3.9).item()  # the second is a parameter of single precision
+    contrast, own = (torch.tensor(value, dtype=torch.float64, requires_grad=True) for value in starts)
     expected = torch.zeros((), dtype=torch.float64)
     for one, other, target in zip((student, texts), (texts, student), otters_targets(images.numpy(), texts.numpy()), strict=True):
         logits = one @ other.T

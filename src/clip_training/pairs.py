@@ -169,8 +169,8 @@ class Pairs(Dataset[Sample | Skipped]):
 
     def augmented(self, image: Image.Image, rng: np.random.Generator) -> Tensor:
         """(3, S, S) uint8: a random square of an image, scaled and varied."""
-        more = self.augmentation
-        box = random_crop_box(*image.size, rng, more.area if more else 0.75)
+        (width, height), more = image.size, self.augmentation
+        box = random_crop_box(width, height, rng, more.area if more else 0.75)
         crop = image.resize((self.size, self.size), self.resample, box, reducing_gap=None)
         return as_tensor(more(crop, rng) if more else crop)
 

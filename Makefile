@@ -83,7 +83,9 @@ bench/%: env
 render: .venv  ## write the example scripts and the compose file from the declarations
 	$(VENV) -m registry render
 
-lock: .venv  ## write the locks of all environments from their requirements.txt
+# An environment that exists is good enough: it could not be built anew while its own lock is out of date
+lock:  ## write the locks of all environments from their requirements.txt
+	@test -x $(VENV) || $(MAKE) --no-print-directory .venv
 	$(VENV) -m registry.locks
 
 docs:  ## build the site of docs/ in build/docs; a broken link is an error

@@ -13,7 +13,7 @@ from .agents.catalog import FUSIONS, STREAM_FUSIONS
 from .agents.catalog import names as agents
 from .agents.config import NORM_MODES, SIZES
 from .data.cache import DEFAULT_MIB
-from .sim.constants import FRAME_RATE, GEOMETRIES
+from .sim.constants import BOUNDS, FRAME_RATE, GEOMETRIES, PIXEL
 from .tasks import MODES, groups, names
 
 TASKS = tuple(names())
@@ -212,6 +212,34 @@ class FrozenConfig:
     )
     bert: str = setting("", "folder of DistilBERT; default: as in training")
     resnet_weights: str = setting("", "file with ResNet-50 weights from ImageNet; default: as in training")
+
+
+@dataclass
+class WorkspaceConfig:
+    """The part of the table that an agent sees; by default the simulator's."""
+
+    bounds: list[float] = setting(
+        BOUNDS.ravel().tolist(), "smallest and largest x, y and z in the frame of the camera poses; the smallest z is the table's", unit="m"
+    )
+    pixel: float = setting(
+        PIXEL, "side of a cell of the height map, which has up to 160 along x and 320 along y; everything is scaled with it", unit="m", gt=0
+    )
+
+
+@dataclass
+class PredictConfig:
+    """Settings of `command=predict`."""
+
+    folder: str = setting("", "a scene, or a folder of scenes: colour and depth images, camera.json and instruction.txt; or dataset_path")
+    instruction: str = setting("", "what to do in every scene; default: each scene's instruction.txt, or the folder's requests.csv")
+    workspace: WorkspaceConfig = field(default_factory=WorkspaceConfig)
+    agent: str = setting("cliport", "the agent in a checkpoint of the original, which does not state it", choices=AGENTS)
+    train_config: str = setting(
+        "", "Hydra settings of the original's training, for its checkpoints; default: .hydra/config.yaml beside checkpoints/"
+    )
+    gpu: list[int] = setting([0], "GPU to use, if there is one; only the first is used")
+    model: FrozenConfig = field(default_factory=FrozenConfig)
+    debug_images: int = setting(12, "number of answers whose pictures are shown with the run; all are in its folder", ge=0, le=100)
 
 
 @dataclass

@@ -28,7 +28,7 @@ from harness.settings import read_config
 
 from .agents import AgentConfig, load
 from .checkpoint_files import to_evaluate
-from .config import EvalConfig
+from .config import EvalConfig, PredictConfig
 from .data.episode import Episode
 from .data.episode_source import EpisodeSource
 from .data.reader import Mixture, open_demonstrations
@@ -245,7 +245,7 @@ def tell(settings: EvalConfig, name: str, entry: dict[str, Any], report: Report)
         report.scalar(f"{settings.eval_task} {settings.mode}", series, value, step_of(name))
 
 
-def loader(settings: EvalConfig, say: Callable[[str], Any]) -> Callable[[Path], Agent]:
+def loader(settings: EvalConfig | PredictConfig, say: Callable[[str], Any]) -> Callable[[Path], Agent]:
     """A function that loads the agent of a checkpoint file, ours or the original's, onto the GPU if there is one."""
     import torch
 
@@ -257,7 +257,7 @@ def loader(settings: EvalConfig, say: Callable[[str], Any]) -> Callable[[Path], 
     return lambda path: load(path, original_config(settings, path), weights, say=say).to(device).eval()
 
 
-def original_config(settings: EvalConfig, checkpoint: Path) -> AgentConfig:
+def original_config(settings: EvalConfig | PredictConfig, checkpoint: Path) -> AgentConfig:
     """The form of an agent in one of the original's checkpoints: its name, and what the training's Hydra settings say.
 
     Raises:

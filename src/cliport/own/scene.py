@@ -1,0 +1,160 @@
+"""A scene in a folder: pictures of one or several cameras, or a height map, and what is asked of the robot.
+
+color.png  depth.png|depth.npy  camera.json|camera.yaml        one camera
+color_0.png depth_0.png camera_0.json  color_1.png ...         several
+color.png  heights.npy                                         a height map of the workspace's bounds
+instruction.txt                                                what to do
+goal_color.png goal_depth.png ...                              the same of the goal, for agents that are shown one
+
+A camera's file and an instruction that a scene lacks are taken from the folder above.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import DataError, HarnessError
+
+from ..sim.observation import HeightMap
+from .camera import PinholeCamera
+from .view import View, height_map, read_color, read_depth
+from .workspace import Workspace
+
+COLORS, DEPTHS, CAMERAS, MAPS = (".png", ".jpg", ".jpeg"), (".npy", ".png"), (".json", ".yaml", ".yml"), (".npy", ".png")
+INSTRUCTION, REQUESTS = "instruction.txt", "requests.csv"
+GOAL = "goal_"
+MILLIMETRE = 0.001
+
+
+@dataclass(frozen=True)
+class Request:
+    """One thing that is asked in one scene."""
+
+    scene: Path
+    instruction: str
+    name: str
+    """Of this request among all; files are named after it."""
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What is seen in a scene."""
+
+    map: HeightMap
+    cameras: tuple[PinholeCamera, ...]
+
+
+def requests_in(folder: Path, instruction: str = "") -> list[Request]:
+    """What is asked in a scene's folder, or in a folder of scenes: by `instruction`, its requests.csv, or instruction.txt.
+
+    Raises:
+        DataError: when there are no scenes, or the requests cannot be read.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder}: there is no such folder")
+    if is_scene(folder):
+        return [Request(folder, instruction or instruction_of(folder), folder.resolve().name)]
+    table = folder / REQUESTS
+    if table.is_file() and not instruction:
+        return requests_of(table)
+    scenes = [path for path in sorted(folder.iterdir()) if path.is_dir() and is_scene(path)]
+    if not scenes:
+        raise DataError(f"{folder}: has no scene: a folder with color.png, depth.png or depth.npy, and camera.json")
+    return [Request(scene, instruction or instruction_of(scene), scene.name) for scene in scenes]
+
+
+def is_scene(folder: Path) -> bool:
+    return bool(colors_in(folder))
+
+
+def colors_in(scene: Path, prefix: str = "") -> list[str]:
+    """What the names of a scene's colour images have after `color`: nothing, or `_0`, `_1` ..."""
+    matches = (re.fullmatch(rf"{prefix}color(_\w+)?", path.stem) for path in scene.iterdir() if path.suffix in COLORS)
+    return sorted({match[1] or "" for match in matches if match})
+
+
+def instruction_of(scene: Path) -> str:
+    """A scene's instruction, or the one in the folder above; empty if there is none."""
+    for folder in (scene, scene.parent):
+        if (folder / INSTRUCTION).is_file():
+            return (folder / INSTRUCTION).read_text().strip()
+    return ""
+
+
+def requests_of(table: Path) -> list[Request]:
+    """The rows `scene,instruction` of a table.
+
+    Raises:
+        DataError: naming every row that is wrong.
+    """
+    with table.open(newline="") as lines:
+        rows = csv.DictReader(lines)
+        if {"scene", "instruction"} - set(rows.fieldnames or ()):
+            raise DataError(f"{table}: must have the columns scene and instruction, has {', '.join(rows.fieldnames or ()) or 'none'}")
+        given = [(row["scene"] or "", (row["instruction"] or "").strip()) for row in rows]
+    problems = [
+        f"{table}, row {number}: there is no scene {scene!r} in {table.parent}"
+        for number, (scene, _) in enumerate(given, 2)
+        if not scene or not (table.parent / scene).is_dir() or not is_scene(table.parent / scene)
+    ]
+    if problems or not given:
+        raise DataError("\n".join(problems) or f"{table}: has no rows")
+    return [
+        Request(table.parent / scene, instruction, f"{number:03d}-{Path(scene).name}") for number, (scene, instruction) in enumerate(given)
+    ]
+
+
+def sight(scene: Path, workspace: Workspace, geometry: str = "exact", prefix: str = "") -> Sight:
+    """What is seen in a scene; `prefix` GOAL for the one to be reached.
+
+    Raises:
+        DataError: naming all that is wrong with its files.
+    """
+    if heights := found(scene, f"{prefix}heights", MAPS):
+        return Sight(map_of(scene, heights, workspace, prefix), ())
+    views = views_in(scene, prefix)
+    return Sight(height_map(views, workspace, geometry), tuple(view.camera for view in views))
+
+
+def map_of(scene: Path, heights: Path, workspace: Workspace, prefix: str) -> HeightMap:
+    """The height map that a scene holds as files."""
+    color = found(scene, f"{prefix}color", COLORS)
+    if color is None:
+        raise DataError(f"{scene}: lacks {prefix}color.png beside {heights.name}")
+    try:
+        return workspace.map(read_color(color), read_depth(heights, MILLIMETRE))
+    except HarnessError as error:
+        raise DataError("\n".join(f"{scene}: {line}" for line in str(error).splitlines())) from error
+
+
+def views_in(scene: Path, prefix: str = "") -> list[View]:
+    """The views that a scene holds as files."""
+    problems, views = [], []
+    names = colors_in(scene, prefix)
+    if not names:
+        problems.append(f"{scene}: lacks {prefix}color.png")
+    for name in names:
+        color, depth = found(scene, f"{prefix}color{name}", COLORS), found(scene, f"{prefix}depth{name}", DEPTHS)
+        camera = found(scene, f"camera{name}", CAMERAS) or found(scene.parent, f"camera{name}", CAMERAS)
+        if depth is None:
+            problems.append(f"{scene}: lacks {prefix}depth{name}.png or {prefix}depth{name}.npy")
+        if camera is None:
+            problems.append(f"{scene}: lacks camera{name}.json, and so does {scene.parent}")
+        if color is None or depth is None or camera is None:
+            continue
+        try:
+            views.append(View.read(color, depth, PinholeCamera.read(camera)))
+        except DataError as error:
+            problems.append(str(error))
+    if problems:
+        raise DataError("\n".join(problems))
+    return views
+
+
+def found(folder: Path, stem: str, endings: Sequence[str]) -> Path | None:
+    """The file of this name with one of these endings."""
+    return next((path for ending in endings if (path := folder / f"{stem}{ending}").is_file()), None)

@@ -70,17 +70,19 @@ class PinholeCamera:
         """
         if problems := list(problems_of(stated)):
             raise DataError("\n".join(f"{where}: {problem}" for problem in problems))
-        given = {key: value for key, value in stated.items() if key not in ("matrix", "distortion")}
+        placed = {key: stated[key] for key in POSE if key in stated}
         if "matrix" in stated:
             transform = np.array(stated["matrix"], float)
             turn = quaternion_from_euler(*euler_of(transform[:3, :3]))
-            given |= {"position": transform[:3, 3].tolist(), "quaternion": turn.tolist()}
-        return cls(**{key: tuple(map(float, value)) if key in POSE else value for key, value in given.items()})
+            placed = {"position": transform[:3, 3].tolist(), "quaternion": turn.tolist()}
+        lens = (stated[key] for key in (*INTRINSIC, "width", "height"))
+        position, quaternion = (tuple(map(float, placed[key])) for key in POSE)
+        return cls(*lens, position, quaternion, stated.get("depth_unit", DEPTH_UNIT))  # type: ignore[arg-type]
 
     @property
     def rotation(self) -> np.ndarray:
         """The camera's axes in the frame, as columns (3, 3)."""
-        return matrix(np.array(self.quaternion) / np.linalg.norm(self.quaternion))
+        return np.asarray(matrix(np.array(self.quaternion) / np.linalg.norm(self.quaternion)))
 
     def pixel_of(self, point: np.ndarray) -> tuple[float, float] | None:
         """Column and row at which a point (3,) of the frame is seen; None if it is not in the image."""
@@ -93,7 +95,7 @@ class PinholeCamera:
 
     def points(self, depth: np.ndarray) -> np.ndarray:
         """float64 (H * W, 3): the point of the frame at each pixel's depth (H, W)."""
-        return (self.rotation @ (self.directions * np.asarray(depth, float).ravel())).T + self.position
+        return np.asarray((self.rotation @ (self.directions * np.asarray(depth, float).ravel())).T + self.position)
 
     @cached_property
     def directions(self) -> np.ndarray:

@@ -6,7 +6,7 @@ color.png  heights.npy                                         a height map of t
 instruction.txt                                                what to do
 goal_color.png goal_depth.png ...                              the same of the goal, for agents that are shown one
 
-A camera's file and an instruction that a scene lacks are taken from the folder above.
+A camera's file and an instruction that a scene lacks are taken from the folder above it, or from the one above that.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from .view import View, height_map, read_color, read_depth
 from .workspace import Workspace
 
 COLORS, DEPTHS, CAMERAS, MAPS = (".png", ".jpg", ".jpeg"), (".npy", ".png"), (".json", ".yaml", ".yml"), (".npy", ".png")
-INSTRUCTION, REQUESTS = "instruction.txt", "requests.csv"
+REQUESTS = "requests.csv"
 GOAL = "goal_"
 MILLIMETRE = 0.001
 
@@ -78,11 +78,9 @@ def colors_in(scene: Path, prefix: str = "") -> list[str]:
 
 
 def instruction_of(scene: Path) -> str:
-    """A scene's instruction, or the one in the folder above; empty if there is none."""
-    for folder in (scene, scene.parent):
-        if (folder / INSTRUCTION).is_file():
-            return (folder / INSTRUCTION).read_text().strip()
-    return ""
+    """A scene's instruction, or one above it; empty if there is none."""
+    file = above(scene, "instruction", (".txt",))
+    return file.read_text().strip() if file else ""
 
 
 def requests_of(table: Path) -> list[Request]:
@@ -139,11 +137,11 @@ def views_in(scene: Path, prefix: str = "") -> list[View]:
         problems.append(f"{scene}: lacks {prefix}color.png")
     for name in names:
         color, depth = found(scene, f"{prefix}color{name}", COLORS), found(scene, f"{prefix}depth{name}", DEPTHS)
-        camera = found(scene, f"camera{name}", CAMERAS) or found(scene.parent, f"camera{name}", CAMERAS)
+        camera = above(scene, f"camera{name}", CAMERAS)
         if depth is None:
             problems.append(f"{scene}: lacks {prefix}depth{name}.png or {prefix}depth{name}.npy")
         if camera is None:
-            problems.append(f"{scene}: lacks camera{name}.json, and so does {scene.parent}")
+            problems.append(f"{scene}: lacks camera{name}.json, and so do the two folders above it")
         if color is None or depth is None or camera is None:
             continue
         try:
@@ -158,3 +156,9 @@ def views_in(scene: Path, prefix: str = "") -> list[View]:
 def found(folder: Path, stem: str, endings: Sequence[str]) -> Path | None:
     """The file of this name with one of these endings."""
     return next((path for ending in endings if (path := folder / f"{stem}{ending}").is_file()), None)
+
+
+def above(scene: Path, stem: str, endings: Sequence[str]) -> Path | None:
+    """The same in a scene's folder, or else in the nearest of the two above it."""
+    whole = scene.absolute()
+    return next((file for folder in (whole, *whole.parents[:2]) if (file := found(folder, stem, endings))), None)

@@ -113,11 +113,11 @@ class Workspace:
         if problems:
             raise ParameterError(problems)
         seen = np.isfinite(heights)
-        inner = np.where(seen, np.nan_to_num(heights).clip(0) * self.scale, 0)
-        whole = (np.zeros((*IMAGE_SHAPE, 3), np.uint8), np.zeros(IMAGE_SHAPE, np.float32), np.full(IMAGE_SHAPE, -1, np.int32))
-        for part, values in zip(whole, (color * seen[..., None], inner, np.where(seen, 0, -1)), strict=True):
-            part[self.inside] = values.reshape(-1, *part.shape[2:])
-        return HeightMap(*whole)
+        whole = HeightMap(np.zeros((*IMAGE_SHAPE, 3), np.uint8), np.zeros(IMAGE_SHAPE, np.float32), np.full(IMAGE_SHAPE, -1, np.int32))
+        whole.color[self.inside] = (color * seen[..., None]).reshape(-1, 3)
+        whole.height[self.inside] = (np.where(seen, heights, 0).clip(0) * self.scale).ravel()
+        whole.mask[self.inside] = np.where(seen, 0, -1).ravel()
+        return whole
 
 
 def shown(array: np.ndarray) -> str:
@@ -145,8 +145,8 @@ def problems_of(bounds: Sequence[float], pixel: float) -> list[str]:
     wanted = max((most_x - x) / columns, (most_y - y) / rows)
     if across > columns or along > rows:
         problems.append(
-            f"bounds of {most_x - x:g} x {most_y - y:g} m have {across} x {along} cells of {pixel:g} m, and an agent sees {columns} along x "
-            f"and {rows} along y: pixel={wanted:.6g} or more, or smaller bounds (the longer side is y)"
+            f"bounds of {most_x - x:g} x {most_y - y:g} m have {across} x {along} cells of {pixel:g} m, and an agent sees {columns} "
+            f"along x and {rows} along y: pixel={wanted:.6g} or more, or smaller bounds (the longer side is y)"
         )
     elif (most_z - z) * PIXEL / pixel > CEILING + ROUNDING:
         most = CEILING * pixel / PIXEL

@@ -110,7 +110,7 @@ class Rays:
     height: np.float32
 
 
-@lru_cache(maxsize=16)  # in both geometries, the three cameras and a few of one's own
+@lru_cache(maxsize=8)  # the three cameras in both geometries, and two of one's own
 def rays_to_table(camera: Camera, grid: Grid) -> Rays:
     """The rays of a camera that pass through the workspace, from `grid.below` the table to the ceiling.
 

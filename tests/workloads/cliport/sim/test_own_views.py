@@ -340,7 +340,7 @@ def test_a_scene_that_lacks_files_names_all_of_them(tmp_path: Path) -> None:
     (tmp_path / "one" / "depth_1.png").unlink()
     with pytest.raises(DataError) as failure:
         sight(tmp_path / "one", Workspace())
-    assert f"{tmp_path / 'one'}: lacks camera_0.json, and so does {tmp_path}" in str(failure.value)
+    assert f"{tmp_path / 'one'}: lacks camera_0.json, and so do the two folders above it" in str(failure.value)
     assert "lacks depth_1.png or depth_1.npy" in str(failure.value)
     with pytest.raises(DataError, match=r"lacks goal_color\.png"):
         sight(tmp_path / "one", Workspace(), prefix=GOAL)

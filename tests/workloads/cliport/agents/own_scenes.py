@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 from PIL import Image
 
+import cliport.agents.clip  # noqa: F401 - loads Triton, whose LLVM crashes if it comes after the one of EGL's software renderer
 from cliport.agents.agent import Decision
 from cliport.own.camera import PinholeCamera
 from cliport.own.view import View

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ from harness.errors import CheckpointError, DataError, ParameterError
 from harness.report import Recorder
 
 TEXT = "put the red block in the green bowl"
+PAGE = Path(__file__).parents[4] / "docs/workloads/cliport-own.md"
 
 
 def checkpoint(path: Path, agent: str = "cliport", **options: Any) -> Path:
@@ -177,6 +179,16 @@ class TestPython:
         answer = agent.act(seen(), TEXT)
         assert answer.pick.pixel == agent_of().act(seen(), TEXT).pick
         assert answer.picture().width == 720
+
+    def test_the_lines_of_the_page_run(self, ours: Path, table: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
+        table.reset(OneBlock(), 0, observe=False)
+        folder = write_scene(ours.parent / "scene", photograph(table))
+        ours.rename(folder / "last.ckpt")
+        (text,) = re.findall(r'^```python title="ask.py"\n(.*?)^```$', PAGE.read_text(), re.MULTILINE | re.DOTALL)
+        monkeypatch.chdir(folder)
+        exec(compile(text, "ask.py", "exec"), {})
+        with Image.open(folder / "answer.png") as picture:
+            assert picture.width == 720
 
     def test_what_the_agent_needs_is_asked_for(self, ours: Path) -> None:
         agent = load(ours, say=lambda _: None)

@@ -95,10 +95,17 @@ def recordings_in(folder: Path) -> list[Path]:
     Raises:
         DataError: when there are none.
     """
-    found = [path for path in sorted(folder.iterdir()) if (path / ACTIONS).is_file()] if folder.is_dir() else []
+    if not folder.is_dir():
+        raise DataError(f"{folder}: there is no such folder")
+    found = [path for path in sorted(folder.iterdir()) if path.is_dir() and (steps_in(path) or (path / ACTIONS).exists())]
     if not found:
         raise DataError(f"{folder}: has no recording: a folder with {ACTIONS}, and the scenes 0/, 1/ .. in folders")
     return found
+
+
+def steps_in(folder: Path) -> dict[int, Path]:
+    """The folders of a recording's scenes by their numbers."""
+    return {int(path.name): path for path in sorted(folder.iterdir()) if path.is_dir() and path.name.isdecimal()}
 
 
 def read(folder: Path, workspace: Workspace, geometry: str, least: float) -> Recording:
@@ -120,15 +127,15 @@ def read(folder: Path, workspace: Workspace, geometry: str, least: float) -> Rec
             found.problems += [f"action {number}: {problem}" for problem in problems]
         else:
             found.actions.append(recorded(number, entry, folder))
-    steps = sorted(int(path.name) for path in folder.iterdir() if path.is_dir() and path.name.isdecimal())
-    if steps != list(range(len(stated) + 1)):
+    steps = steps_in(folder)
+    if sorted(steps) != list(range(len(stated) + 1)):
         found.problems.append(
             f"{len(stated)} actions need the {len(stated) + 1} scenes 0/ to {len(stated)}/, one before each and one after the last; "
-            f"there are {', '.join(map(str, steps)) or 'none'}"
+            f"there are {', '.join(map(str, sorted(steps))) or 'none'}"
         )
-    for step in steps:
+    for _, scene in sorted(steps.items()):
         try:
-            found.views.append(sight(folder / str(step), workspace, geometry).map)
+            found.views.append(sight(scene, workspace, geometry).map)
         except DataError as error:
             found.problems += str(error).splitlines()
     if not found.problems:

@@ -25,7 +25,7 @@ from .view import View, height_map, read_color, read_depth
 from .workspace import Workspace
 
 COLORS, DEPTHS, CAMERAS, MAPS = (".png", ".jpg", ".jpeg"), (".npy", ".png"), (".json", ".yaml", ".yml"), (".npy", ".png")
-REQUESTS = "requests.csv"
+PARTS, REQUESTS = ("color", "depth", "heights", "camera", "instruction"), "requests.csv"
 GOAL = "goal_"
 MILLIMETRE = 0.001
 
@@ -61,7 +61,7 @@ def requests_in(folder: Path, instruction: str = "") -> list[Request]:
     table = folder / REQUESTS
     if table.is_file() and not instruction:
         return requests_of(table)
-    scenes = [path for path in sorted(folder.iterdir()) if path.is_dir() and is_scene(path)]
+    scenes = [path for path in sorted(folder.iterdir()) if path.is_dir() and has_parts(path)]
     if not scenes:
         raise DataError(f"{folder}: has no scene: a folder with color.png, depth.png or depth.npy, and camera.json")
     return [Request(scene, instruction or instruction_of(scene), scene.name) for scene in scenes]
@@ -69,6 +69,11 @@ def requests_in(folder: Path, instruction: str = "") -> list[Request]:
 
 def is_scene(folder: Path) -> bool:
     return bool(colors_in(folder))
+
+
+def has_parts(folder: Path) -> bool:
+    """Whether a folder has any file of a scene, so that it is one, be it without an image."""
+    return any(path.stem.partition("_")[0] in PARTS and path.is_file() for path in folder.iterdir())
 
 
 def colors_in(scene: Path, prefix: str = "") -> list[str]:

@@ -158,10 +158,14 @@ def test_scenes_that_lack_or_are_out_of_order_are_told(tmp_path: Path) -> None:
     (lacks / "1").rename(lacks / "2")
     broken = record(tmp_path / "recordings" / "broken", 0)
     (broken / "1" / "heights.npy").unlink()
+    silent = record(tmp_path / "recordings" / "silent", 0)
+    (silent / "actions.json").unlink()
+    (silent / "0").rename(silent / "00")
     with pytest.raises(DataError) as failure:
         convert(settings(tmp_path / "recordings"), Recorder())
     assert "1 actions need the 2 scenes 0/ to 1/, one before each and one after the last; there are 0, 2" in str(failure.value)
     assert f"{broken / '1'}: lacks depth.png or depth.npy" in str(failure.value)
+    assert f"{silent}: actions.json cannot be read" in str(failure.value)
 
 
 def test_what_may_be_a_mistake_is_a_warning(tmp_path: Path) -> None:
@@ -194,7 +198,7 @@ def test_settings_with_mistakes_are_refused_together(recordings: Path) -> None:
     with pytest.raises(ParameterError, match="n_val=5: must leave one of 5"):
         convert(settings(recordings, name="other", n_val=5), Recorder())
     with pytest.raises(DataError, match="has no recording"):
-        convert(settings(recordings / "000", name="other"), Recorder())
+        convert(settings(recordings / "000" / "0", name="other"), Recorder())
 
 
 def test_recorded_tasks_are_trained_on_and_not_simulated() -> None:

@@ -101,12 +101,14 @@ class TestFolder:
         write_map(tmp_path / "scenes" / "b", seen())
         np.save(write_map(tmp_path / "scenes" / "c", seen(), TEXT) / "heights.npy", 1000 * seen().height)
         (write_map(tmp_path / "scenes" / "d", seen(), TEXT) / "heights.npy").unlink()
+        (write_map(tmp_path / "scenes" / "e", seen(), TEXT) / "color.png").unlink()
         with pytest.raises(DataError) as failure:
             run(tmp_path, tmp_path / "scenes", ours)
         told = str(failure.value)
         assert "scenes/b: the agent cliport needs an instruction" in told
         assert "scenes/c: heights: must be metres below the bounds' 0.28, reach 40" in told
         assert "scenes/d: lacks depth.png or depth.npy" in told
+        assert "scenes/e: lacks color.png" in told
         assert "scenes/a" not in told
         assert not (tmp_path / "run" / "answers").exists()
 

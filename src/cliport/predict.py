@@ -97,7 +97,7 @@ def predict(job: Job) -> list[dict[str, Any]]:
         answer = predictor.act(seen.map, request.instruction, goal.map if goal else None)
         picture, file = answer.picture(), f"{request.name}.png"
         picture.save(folder / file)
-        answers.append({"scene": request.scene.name, **answer.plain(seen.cameras), "picture": file})
+        answers.append({"scene": request.scene.resolve().name, **answer.plain(seen.cameras), "picture": file})
         job.report.text(f"{request.name}: {told(answers[-1])}")
         if shown and number % shown == 0:
             job.report.image(ANSWERS, request.name, picture, 0)

@@ -122,11 +122,13 @@ def read(folder: Path, workspace: Workspace, geometry: str, least: float) -> Rec
         return Recording(folder, [], [], [f"{ACTIONS} must be a list of actions, each with instruction, pick and place"])
     found = Recording(folder, [], [])
     for number, entry in enumerate(stated):
-        problems = list(problems_of_entry(entry))
-        if problems:
+        if problems := list(problems_of_entry(entry)):
             found.problems += [f"action {number}: {problem}" for problem in problems]
-        else:
+            continue
+        try:
             found.actions.append(recorded(number, entry, folder))
+        except DataError as error:
+            found.problems.append(str(error))
     steps = steps_in(folder)
     if sorted(steps) != list(range(len(stated) + 1)):
         found.problems.append(

@@ -83,9 +83,16 @@ def colors_in(scene: Path, prefix: str = "") -> list[str]:
 
 
 def instruction_of(scene: Path) -> str:
-    """A scene's instruction, or one above it; empty if there is none."""
+    """A scene's instruction, or one above it; empty if there is none.
+
+    Raises:
+        DataError: for a file that is no text.
+    """
     file = above(scene, "instruction", (".txt",))
-    return file.read_text().strip() if file else ""
+    try:
+        return file.read_text("utf-8-sig").strip() if file else ""
+    except UnicodeDecodeError as error:
+        raise DataError(f"{file}: is no text in UTF-8: {error}") from error
 
 
 def requests_of(table: Path) -> list[Request]:
@@ -94,11 +101,15 @@ def requests_of(table: Path) -> list[Request]:
     Raises:
         DataError: naming every row that is wrong.
     """
-    with table.open(newline="") as lines:
-        rows = csv.DictReader(lines)
-        if {"scene", "instruction"} - set(rows.fieldnames or ()):
-            raise DataError(f"{table}: must have the columns scene and instruction, has {', '.join(rows.fieldnames or ()) or 'none'}")
-        given = [(row["scene"] or "", (row["instruction"] or "").strip()) for row in rows]
+    try:
+        rows = list(csv.reader(table.read_text("utf-8-sig").splitlines()))  # spreadsheets write a mark at the beginning
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{table}: is no table of commas in UTF-8: {error}") from error
+    columns = rows[0] if rows else []
+    if {"scene", "instruction"} - set(columns):
+        raise DataError(f"{table}: must have the columns scene and instruction, has {', '.join(columns) or 'none'}")
+    cells = [dict(zip(columns, row, strict=False)) for row in rows[1:] if row]
+    given = [(row.get("scene", "").strip(), row.get("instruction", "").strip()) for row in cells]
     problems = [
         f"{table}, row {number}: there is no scene {scene!r} in {table.parent}"
         for number, (scene, _) in enumerate(given, 2)

@@ -379,7 +379,7 @@ def test_requests_are_a_scene_a_folder_of_scenes_or_a_table(tmp_path: Path) -> N
     assert [(one.name, one.instruction) for one in requests_in(tmp_path)] == [("a", "take that"), ("b", "put it there")]
     assert [one.instruction for one in requests_in(tmp_path, "do this")] == ["do this", "do this"]
     assert [(one.name, one.instruction) for one in requests_in(tmp_path / "b")] == [("b", "put it there")]
-    (tmp_path / "requests.csv").write_text('scene,instruction\nb,"one, please"\nb,two\n')
+    (tmp_path / "requests.csv").write_text('\ufeffscene,instruction\nb,"one, please"\nb,two\n')  # as a spreadsheet writes it
     assert [(one.name, one.instruction) for one in requests_in(tmp_path)] == [("000-b", "one, please"), ("001-b", "two")]
 
 
@@ -389,12 +389,19 @@ def test_requests_are_a_scene_a_folder_of_scenes_or_a_table(tmp_path: Path) -> N
         ("scene\na\n", "must have the columns scene and instruction"),
         ("scene,instruction\n", "has no rows"),
         ("scene,instruction\nz,x\n", "row 2"),
+        (b"scene,instruction\na,\xff\n", "no table of commas in UTF-8"),
     ],
 )
-def test_a_table_with_a_mistake_is_refused(tmp_path: Path, table: str, told: str) -> None:
+def test_a_table_with_a_mistake_is_refused(tmp_path: Path, table: str | bytes, told: str) -> None:
     write(tmp_path / "a")
-    (tmp_path / "requests.csv").write_text(table)
+    (tmp_path / "requests.csv").write_bytes(table if isinstance(table, bytes) else table.encode())
     with pytest.raises(DataError, match=told):
+        requests_in(tmp_path)
+
+
+def test_an_instruction_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    (write(tmp_path / "a") / "instruction.txt").write_bytes(b"\xff\xfe")
+    with pytest.raises(DataError, match=r"instruction\.txt: is no text in UTF-8"):
         requests_in(tmp_path)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -121,18 +121,33 @@ def read(folder: Path, workspace: Workspace, geometry: str, least: float) -> Rec
     if not isinstance(stated, list) or not stated:
         return Recording(folder, [], [], [f"{ACTIONS} must be a list of actions, each with instruction, pick and place"])
     found = Recording(folder, [], [])
+    read_actions(found, stated)
+    read_views(found, len(stated) + 1, workspace, geometry)
+    if not found.problems:
+        for action, (before, after) in zip(found.actions, itertools.pairwise(found.views), strict=True):
+            action.view = before
+            compare(action, before, after, workspace, least)
+    return found
+
+
+def read_actions(found: Recording, stated: Sequence[Any]) -> None:
+    """Add a recording's actions, or what is wrong with them."""
     for number, entry in enumerate(stated):
         if problems := list(problems_of_entry(entry)):
             found.problems += [f"action {number}: {problem}" for problem in problems]
             continue
         try:
-            found.actions.append(recorded(number, entry, folder))
+            found.actions.append(recorded(number, entry, found.folder))
         except DataError as error:
             found.problems.append(str(error))
-    steps = steps_in(folder)
-    if sorted(steps) != list(range(len(stated) + 1)):
+
+
+def read_views(found: Recording, wanted: int, workspace: Workspace, geometry: str) -> None:
+    """Add what the cameras saw, `wanted` scenes, or what is wrong with it."""
+    steps = steps_in(found.folder)
+    if sorted(steps) != list(range(wanted)):
         found.problems.append(
-            f"{len(stated)} actions need the {len(stated) + 1} scenes 0/ to {len(stated)}/, one before each and one after the last; "
+            f"{wanted - 1} actions need the {wanted} scenes 0/ to {wanted - 1}/, one before each and one after the last; "
             f"there are {', '.join(map(str, sorted(steps))) or 'none'}"
         )
     for _, scene in sorted(steps.items()):
@@ -140,11 +155,6 @@ def read(folder: Path, workspace: Workspace, geometry: str, least: float) -> Rec
             found.views.append(sight(scene, workspace, geometry).map)
         except DataError as error:
             found.problems += str(error).splitlines()
-    if not found.problems:
-        for action, (before, after) in zip(found.actions, itertools.pairwise(found.views), strict=True):
-            action.view = before
-            compare(action, before, after, workspace, least)
-    return found
 
 
 def problems_of_entry(entry: Any) -> Iterator[str]:

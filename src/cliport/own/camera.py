@@ -75,9 +75,12 @@ class PinholeCamera:
             transform = np.array(stated["matrix"], float)
             turn = quaternion_from_euler(*euler_of(transform[:3, :3]))
             placed = {"position": transform[:3, 3].tolist(), "quaternion": turn.tolist()}
-        lens = (stated[key] for key in (*INTRINSIC, "width", "height"))
-        position, quaternion = (tuple(map(float, placed[key])) for key in POSE)
-        return cls(*lens, position, quaternion, stated.get("depth_unit", DEPTH_UNIT))  # type: ignore[arg-type]
+        fx, fy, cx, cy = (float(stated[key]) for key in INTRINSIC)
+        x, y, z = map(float, placed["position"])
+        quaternion = tuple(map(float, placed["quaternion"]))
+        assert len(quaternion) == 4  # it has been checked
+        unit = float(stated.get("depth_unit", DEPTH_UNIT))
+        return cls(fx, fy, cx, cy, stated["width"], stated["height"], (x, y, z), quaternion, unit)
 
     @property
     def rotation(self) -> np.ndarray:

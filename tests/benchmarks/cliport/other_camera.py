@@ -39,7 +39,7 @@ def answers(bench: Bench, kind: str) -> list[tuple[dict[str, Any], list[dict[str
         truths.write_text(json.dumps(found))
     given = {"folder": place / "scenes", "init_from": bench.checkpoint(TASK, "trained"), "model__clip_weights": bench.clip}
     bench.run("cliport", place, "predict", **given, debug_images=0)
-    (file,) = (place / "predict").rglob("answers.json")
+    (file,) = (place / "predict").glob("cliport/*/answers/answers.json")  # the artifacts have a copy
     return list(zip(json.loads(file.read_text())["answers"], json.loads(truths.read_text()), strict=True))
 
 

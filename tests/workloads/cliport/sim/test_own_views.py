@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from PIL import Image
 from sim_scenes import Scene, block_and_bowl
 
 from cliport.own.camera import PinholeCamera
+from cliport.own.recording import problems_of_entry
 from cliport.own.scene import GOAL, requests_in, sight
 from cliport.own.view import View, height_map
 from cliport.own.workspace import Workspace
@@ -279,6 +281,13 @@ def test_a_pose_the_wrong_way_round_is_told() -> None:
     back["matrix"][:3, :3], back["matrix"][:3, 3] = turn, -turn @ camera.position
     with pytest.raises(DataError, match="if position and quaternion are those of the world in the camera"):
         height_map([View(np.full((120, 200, 3), 9, np.uint8), np.full((120, 200), 1.0), PinholeCamera.of(back))], Workspace())
+
+
+def test_the_pages_camera_and_actions_are_without_mistakes() -> None:
+    page = Path(__file__).parents[4] / "docs/workloads/cliport-own.md"
+    camera, actions = map(json.loads, re.findall(r"^```json\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL))
+    assert PinholeCamera.of(camera).rotation[2, 2] < -0.5, "it looks down"
+    assert [problem for action in actions for problem in problems_of_entry(action)] == []
 
 
 # Folders

@@ -52,6 +52,7 @@ def command_of(found: Declaration, command: Command) -> dict[str, Any]:
                 "required": each.default == MISSING,
                 "default": None if each.default == MISSING else finite(each.default),
                 "choices": list(each.choices),
+                "form": each.form,
                 "limits": dict(each.limits),
                 "unit": each.unit,
                 "when": each.when,

@@ -1,4 +1,4 @@
-"""Make demonstrations, train on them, evaluate. To run it here: python clearml_tasks/cliport/clearml_train.py command=demos n=10"""
+"""Make demonstrations, train on them, evaluate, predict. Here: python clearml_tasks/cliport/clearml_train.py command=demos n=10"""
 
 import sys
 from pathlib import Path
@@ -32,5 +32,11 @@ def evaluate(job: harness.Job) -> None:
     evaluate(job)
 
 
+def predict(job: harness.Job) -> None:
+    from cliport.predict import predict
+
+    predict(job)
+
+
 if __name__ == "__main__":
-    harness.main(__file__, demos=demos, train=train, finetune=finetune, eval=evaluate)
+    harness.main(__file__, demos=demos, train=train, finetune=finetune, eval=evaluate, predict=predict)

@@ -13,8 +13,9 @@ from .agents.catalog import FUSIONS, STREAM_FUSIONS
 from .agents.catalog import names as agents
 from .agents.config import NORM_MODES, SIZES
 from .data.cache import DEFAULT_MIB
-from .sim.constants import FRAME_RATE, GEOMETRIES
+from .sim.constants import BOUNDS, FRAME_RATE, GEOMETRIES, PIXEL
 from .tasks import MODES, groups, names
+from .tasks.outside import CLASS_FORM, HOW, RECORDED_FORM, problem_without_scene
 
 TASKS = tuple(names())
 GROUPS = tuple(groups())
@@ -45,6 +46,18 @@ def renderer() -> Any:
     """The field `renderer` of every command with a simulator."""
     text = "renderer of the cameras: egl, tiny (PyBullet's software renderer), or auto: egl if it works here, otherwise tiny"
     return setting("auto", text, choices=("auto", "egl", "tiny"))
+
+
+def simulated_task(default: str, meaning: str, *more: str) -> Any:
+    """A field that names a task or group of the simulator; `more` are allowed, too."""
+    form = f"{CLASS_FORM}|{RECORDED_FORM}"  # the latter is refused with a reason
+    return setting(default, f"{meaning}; {HOW}", choices=(*more, *TASKS, *GROUPS), form=form, check=problem_without_scene)
+
+
+def learned_task(default: str, meaning: str, *more: str) -> Any:
+    """A field that names a task or group that an agent learns; `more` are allowed, too."""
+    text = f"{meaning}; {HOW}, own-NAME for demonstrations recorded with a robot"
+    return setting(default, text, choices=(*more, *TASKS, *GROUPS), form=f"{CLASS_FORM}|{RECORDED_FORM}")
 
 
 def default_of(name: str) -> str:
@@ -91,7 +104,7 @@ class DemosConfig:
     data_dir: str = setting("", "folder for <task>-<mode>; default: data/ in the run's folder, or in $CLIPORT_ROOT if run as a module")
     assets_root: str = assets_root()
     disp: bool = disp()
-    task: str = setting("packing-boxes-pairs-seen-colors", "task, or a group for each of its tasks", choices=TASKS + GROUPS)
+    task: str = simulated_task("packing-boxes-pairs-seen-colors", "task, or a group for each of its tasks")
     mode: str = setting("train", "split; train uses even seeds from 0, val odd seeds from 1, test odd seeds from 10001", choices=MODES)
     n: int = setting(1000, "total number of demonstrations", unit="episodes", ge=1)
     n_val: int = setting(0, "number of mode=val demonstrations to make as well", unit="episodes", ge=0, when="mode=train")
@@ -157,7 +170,7 @@ SAVE_STEPS = (1, 2, 3, 4, 5, 7, 10, 20, 40, 80, 120, 160, 200, 300, 400, 500, 60
 class LoopConfig:
     """What the agent is trained on, for how long, and what is reported and kept."""
 
-    task: str = setting("packing-boxes-pairs-seen-colors", "task, or a multi-task group", choices=TASKS + GROUPS)
+    task: str = learned_task("packing-boxes-pairs-seen-colors", "task, or a multi-task group")
     agent: str = setting("cliport", "agent to train", choices=AGENTS)
     n_demos: int = setting(1000, "number of demonstrations to train on; for a group: per task", unit="episodes", ge=1)
     n_val: int = setting(100, "number of demonstrations to validate on", unit="episodes", ge=1)
@@ -215,6 +228,34 @@ class FrozenConfig:
 
 
 @dataclass
+class WorkspaceConfig:
+    """The part of the table that an agent sees; by default the simulator's."""
+
+    bounds: list[float] = setting(
+        BOUNDS.ravel().tolist(), "smallest and largest x, y and z in the frame of the camera poses; the smallest z is the table's", unit="m"
+    )
+    pixel: float = setting(
+        PIXEL, "side of a cell of the height map, which has up to 160 along x and 320 along y; everything is scaled with it", unit="m", gt=0
+    )
+
+
+@dataclass
+class PredictConfig:
+    """Settings of `command=predict`."""
+
+    folder: str = setting("", "a scene, or a folder of scenes: colour and depth images, camera.json and instruction.txt; or dataset_path")
+    instruction: str = setting("", "what to do in every scene; default: each scene's instruction.txt, or the folder's requests.csv")
+    workspace: WorkspaceConfig = field(default_factory=WorkspaceConfig)
+    agent: str = setting("cliport", "the agent in a checkpoint of the original, which does not state it", choices=AGENTS)
+    train_config: str = setting(
+        "", "Hydra settings of the original's training, for its checkpoints; default: .hydra/config.yaml beside checkpoints/"
+    )
+    gpu: list[int] = setting([0], "GPU to use, if there is one; only the first is used")
+    model: FrozenConfig = field(default_factory=FrozenConfig)
+    debug_images: int = setting(12, "number of answers whose pictures are shown with the run; all are in its folder", ge=0, le=100)
+
+
+@dataclass
 class EvalConfig:
     """Settings of `command=eval`."""
 
@@ -230,8 +271,8 @@ class EvalConfig:
         "val_missing", "checkpoints to evaluate: val_missing, test_best, last, best, or part of a file name, such as the step 05000"
     )
     val_on_heldout: bool = setting(True, "for a group: evaluate on its held-out tasks; False: on its training tasks")
-    eval_task: str = setting("packing-boxes-pairs-seen-colors", "task or group to evaluate on", choices=TASKS + GROUPS)
-    model_task: str = setting("", "task or group the agent was trained on; default: eval_task", choices=("", *TASKS, *GROUPS))
+    eval_task: str = simulated_task("packing-boxes-pairs-seen-colors", "task or group to evaluate on")
+    model_task: str = learned_task("", "task or group the agent was trained on; default: eval_task", "")
     model_dir: str = setting("", "folder that contains exp_folder; default: $CLIPORT_ROOT if run as a module")
     exp_folder: str = setting("exps", "folder of the experiments, below model_dir")
     assets_root: str = assets_root()
@@ -249,6 +290,8 @@ class EvalConfig:
     )
     results_path: str = setting("", "folder of the validation results that test_best needs; default: save_path")
     renderer: str = renderer()
-    debug_images: int = setting(12, "number of scenes whose final state is shown with the run", ge=0, le=100)
+    debug_images: int = setting(
+        12, "number of scenes whose final state is shown with the run, and of failures whose heat maps are", ge=0, le=100
+    )
     record: RecordConfig = field(default_factory=RecordConfig)
     model: FrozenConfig = field(default_factory=FrozenConfig)

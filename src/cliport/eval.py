@@ -28,11 +28,12 @@ from harness.settings import read_config
 
 from .agents import AgentConfig, load
 from .checkpoint_files import to_evaluate
-from .config import EvalConfig
+from .config import EvalConfig, PredictConfig
 from .data.episode import Episode
 from .data.episode_source import EpisodeSource
 from .data.reader import Mixture, open_demonstrations
 from .demos import picture_of
+from .failures import Watched
 from .layout import CHECKPOINTS, experiment
 from .results import EpisodeResult, add, file_name, info_of, read, summary
 from .rollout import roll_out
@@ -179,6 +180,7 @@ class Evaluation:
     def run(self, agent: Agent, name: str, videos: Path) -> list[EpisodeResult]:
         """Try an agent in each scene."""
         results: list[EpisodeResult] = []
+        watched, failures = Watched(agent), 0
         different, comparable = 0, agent.cells == self.source.geometry
         if not comparable:
             self.report.text(
@@ -187,8 +189,9 @@ class Evaluation:
             )
         for number, scene in enumerate(self.scenes):
             recorded = self.source[scene]
+            watched.forget()
             with self.filmed(videos, recorded.task, number):
-                episode = self.play(agent, recorded)
+                episode = self.play(watched, recorded)
             different += comparable and differs(episode, recorded)
             last = episode.steps[-1]
             results.append(EpisodeResult(episode.reward, info_of(self.environment.poses(), last.instruction), last.info))
@@ -197,6 +200,9 @@ class Evaluation:
             self.report.text(f"{name} {progress}: reward {episode.reward:.3f} in {episode.actions} actions, mean {mean:.3f}")
             if self.settings.debug_images and number % -(-len(self.scenes) // self.settings.debug_images) == 0:
                 self.report.image(f"eval {name}", f"{number:03d}", picture_of(episode, episode.solved), step_of(name))
+            if not episode.solved and failures < self.settings.debug_images and (picture := watched.picture()):
+                failures += 1
+                self.report.image(f"failures {name}", f"{number:03d}", picture, step_of(name))
         if different:
             self.report.text(
                 f"{different} of {len(results)} scenes differ from the recorded ones: the demonstrations come from another simulator"
@@ -245,7 +251,7 @@ def tell(settings: EvalConfig, name: str, entry: dict[str, Any], report: Report)
         report.scalar(f"{settings.eval_task} {settings.mode}", series, value, step_of(name))
 
 
-def loader(settings: EvalConfig, say: Callable[[str], Any]) -> Callable[[Path], Agent]:
+def loader(settings: EvalConfig | PredictConfig, say: Callable[[str], Any]) -> Callable[[Path], Agent]:
     """A function that loads the agent of a checkpoint file, ours or the original's, onto the GPU if there is one."""
     import torch
 
@@ -257,7 +263,7 @@ def loader(settings: EvalConfig, say: Callable[[str], Any]) -> Callable[[Path], 
     return lambda path: load(path, original_config(settings, path), weights, say=say).to(device).eval()
 
 
-def original_config(settings: EvalConfig, checkpoint: Path) -> AgentConfig:
+def original_config(settings: EvalConfig | PredictConfig, checkpoint: Path) -> AgentConfig:
     """The form of an agent in one of the original's checkpoints: its name, and what the training's Hydra settings say.
 
     Raises:

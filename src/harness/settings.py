@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
+import re
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,16 +30,18 @@ def setting(
     le: float | None = None,
     lt: float | None = None,
     choices: Sequence[Any] = (),
+    form: str = "",
     check: Callable[[Any], str | None] | None = None,
     when: str = "",
 ) -> Any:
     """A dataclass field with its documentation and limits. `default=MISSING` makes it required.
 
-    `check` returns the problem of a value, or None, where limits and choices do not suffice. It must not need torch. `when`
-    names the other setting without which this one has no effect, see `conditions`.
+    `form` is a regular expression: what matches it is allowed besides the choices. `check` returns the problem of a value, or None, where
+    limits and choices do not suffice. It must not need torch. `when` names the other setting without which this one has no effect, see
+    `conditions`.
     """
     limits = {name: limit for name, limit in (("ge", ge), ("gt", gt), ("le", le), ("lt", lt)) if limit is not None}
-    metadata = {"help": meaning, "unit": unit, "limits": limits, "choices": tuple(choices), "check": check, "when": when}
+    metadata = {"help": meaning, "unit": unit, "limits": limits, "choices": tuple(choices), "form": form, "check": check, "when": when}
     if isinstance(default, list | dict):
         return dataclasses.field(default_factory=lambda: type(default)(default), metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
@@ -55,6 +58,7 @@ class Setting:
     help: str = ""
     limits: Mapping[str, float] = dataclasses.field(default_factory=dict)
     choices: tuple[Any, ...] = ()
+    form: str = ""
     check: Callable[[Any], str | None] | None = None
     when: str = ""
     """The condition, in full, under which it has an effect; see `conditions`."""
@@ -80,13 +84,16 @@ class Setting:
             return "one of " + ", ".join(map(str, self.choices))
         return f"{self.type} {' and '.join(f'{signs[name]} {limit:g}' for name, limit in self.limits.items())}".strip()
 
+    def has_form(self, item: Any) -> bool:
+        return bool(self.form) and isinstance(item, str) and re.fullmatch(self.form, item) is not None
+
     def admits(self, value: Any) -> bool:
         """Whether `value`, already of the right type, is within the limits."""
         if value is None:
             return True
         items = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
         if self.choices:
-            return all(item in self.choices for item in items)
+            return all(item in self.choices or self.has_form(item) for item in items)
         compare = {"ge": float.__ge__, "gt": float.__gt__, "le": float.__le__, "lt": float.__lt__}
         numbers = [float(item) for item in items if isinstance(item, int | float)]
         return not any(math.isnan(number) for number in numbers) and all(

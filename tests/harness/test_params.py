@@ -18,6 +18,7 @@ from omegaconf import MISSING
 from harness.errors import ParameterError
 from harness.keys import RESERVED
 from harness.params import describe, expand, resolve, setting
+from harness.settings import merge
 from harness.workload import Command, Declaration
 
 
@@ -112,6 +113,18 @@ def test_all_problems_are_named_at_once(declaration: Declaration) -> None:
         "dataset_id is required: toys (or dataset_path=FOLDER)",
     ):
         assert problem in found
+
+
+@dataclass
+class Shaped:
+    shape: str = setting("round", "shape", choices=["round", "square"], form=r"my-\w+")
+
+
+def test_what_has_a_settings_form_is_allowed_besides_its_choices() -> None:
+    assert merge(Shaped, None, [("shape", "my-star")]).shape == "my-star"
+    for wrong in ("star", "my-", "not my-star", "my-star\n"):
+        with pytest.raises(ParameterError, match="must be one of round, square"):
+            merge(Shaped, None, [("shape", wrong)])
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from harness.errors import DataError
 
 from ..sim.action import Action
 from ..sim.observation import HeightMap
+from ..tasks.outside import RECORDED
 from .episode import Episode
 
 
@@ -76,4 +77,6 @@ def check_count(folder: Path, task: str, mode: str, found: int, wanted: int | No
     if found == 0 or (wanted is not None and found < wanted):
         asked = f"n={wanted}" if wanted else "some"
         command = f"python -m cliport.demos n={wanted or 1} task={task} mode={mode} data_dir={folder.parent}"
+        if task.startswith(RECORDED):
+            command = f"python -m cliport.data.own folder=RECORDINGS name={task.removeprefix(RECORDED)} output={folder.parent}"
         raise DataError(f"{folder}: has {found} complete demonstrations, but {asked} are needed; make more: {command}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 
 import numpy as np
 
@@ -110,7 +110,7 @@ class Rays:
     height: np.float32
 
 
-@cache
+@lru_cache(maxsize=8)  # the three cameras in both geometries, and two of one's own
 def rays_to_table(camera: Camera, grid: Grid) -> Rays:
     """The rays of a camera that pass through the workspace, from `grid.below` the table to the ceiling.
 

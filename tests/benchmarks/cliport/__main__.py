@@ -9,4 +9,4 @@ means that ours is better.
 """
 
 if __name__ == "__main__":
-    run_parts("cliport", TEXT, ("training_step", "demonstration", "learning"))
+    run_parts("cliport", TEXT, ("training_step", "demonstration", "learning", "other_camera"))

@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from PIL import Image
+
 TASK = "put-block-in-bowl-seen-colors"
 FILM = {"record.save_video": True, "record.video_height": 64, "record.video_width": 64, "record.fps": 5}
 SMALL = {
@@ -36,6 +39,15 @@ def runs(folder: Path) -> Iterator[dict[str, Any]]:
         "n_demos": 1,
         **evaluated(trained / "checkpoints", folder / "results"),
     }
+    yield {"command": "predict", "folder": scene(folder / "scene"), "init_from": trained, "instruction": "do it", "debug_images": 1}
+
+
+def scene(folder: Path) -> Path:
+    """A height map of an empty table."""
+    folder.mkdir()
+    Image.fromarray(np.full((320, 160, 3), 90, np.uint8)).save(folder / "color.png")
+    np.save(folder / "heights.npy", np.zeros((320, 160), np.float32))
+    return folder
 
 
 def evaluated(checkpoints: Path, results: Path) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -291,6 +291,36 @@ def test_every_scene_is_filmed_by_the_original_s_name(bench: Bench, tmp_path: Pa
 def test_scenes_are_shown_as_they_ended(bench: Bench) -> None:
     _, report = bench.run(checkpoint_type="00020", debug_images=1)
     assert [(title, series, step) for title, series, _, step in report.images] == [(f"eval {LATE.removesuffix('.ckpt')}", "000", 20)]
+
+
+@dataclass(frozen=True)
+class Mapped(Fixed):
+    """A decision with an agent's maps."""
+
+    pick: tuple[int, int] = (30, 20)
+    place: tuple[int, int] = (200, 100)
+    angle: float = 0.5
+    pick_map: np.ndarray = field(default_factory=lambda: np.full((320, 160), 1 / 51200, np.float32))
+    place_map: np.ndarray = field(default_factory=lambda: np.full((2, 320, 160), 1 / 102400, np.float32))
+
+
+class Lost(Idle):
+    """A stand-in for an agent that has learned nothing, with heat maps."""
+
+    def act(self, view: HeightMap, language: str, goal: HeightMap | None = None) -> Fixed:
+        return Mapped(super().act(view, language, goal).stated)
+
+
+def test_what_an_agent_wanted_is_shown_of_scenes_that_it_did_not_solve_and_of_these_alone(bench: Bench) -> None:
+    job = bench.job(debug_images=1, checkpoint_type="last")
+    evaluate(job, lambda path: Lost())
+    assert [(series, step) for title, series, _, step in job.report.images if title == "failures last"] == [("000", 0)], "one of two"
+    (picture,) = [image for title, _, image, _ in job.report.images if title == "failures last"]
+    assert picture.width > 720, "an action beside another"
+    _, report = bench.run(debug_images=2, checkpoint_type="00020", update_results=True)
+    assert not [title for title, *_ in report.images if title.startswith("failures")], "all were solved"
+    _, report = bench.run(debug_images=2, checkpoint_type="00010", update_results=True)
+    assert not [title for title, *_ in report.images if title.startswith("failures")], "an agent without maps has nothing to show"
 
 
 def test_what_is_missing_is_told_before_any_agent_is_made(bench: Bench) -> None:

@@ -12,7 +12,7 @@ import pytest
 from support.lines import run_line, tells_before, understood
 
 from cliport import agents, tasks
-from cliport.config import DemosConfig, EvalConfig, TrainConfig
+from cliport.config import DemosConfig, EvalConfig, PredictConfig, TrainConfig
 from harness.errors import ParameterError
 from harness.keys import names_of, settings_class
 from harness.settings import describe
@@ -192,7 +192,7 @@ def test_settings_import_neither_torch_nor_pybullet() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment).stdout.strip() == "set()"
 
 
-def test_the_workload_declares_the_four_commands_and_their_settings() -> None:
+def test_the_workload_declares_the_commands_and_their_settings() -> None:
     declaration = load(ROOT / "clearml_tasks" / "cliport")
     schemas = {name: command.config.split(":")[1] for name, command in declaration.commands.items()}
     assert schemas == {
@@ -200,6 +200,7 @@ def test_the_workload_declares_the_four_commands_and_their_settings() -> None:
         "train": TrainConfig.__name__,
         "finetune": TrainConfig.__name__,
         "eval": EvalConfig.__name__,
+        "predict": PredictConfig.__name__,
     }
     assert declaration.commands["demos"].needs == ()
     assert [step["command"] for step in declaration.smoke] == ["demos", "train", "eval"]

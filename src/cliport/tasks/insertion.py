@@ -75,7 +75,6 @@ class BlockInsertionSixDof(BlockInsertion):
 
     sixdof = True
     position_tolerance = 0.02
-    height_tolerance = 0.03
 
     def add_fixture(self, env: Environment) -> Pose:
         drawn = self.free_pose(env, (SIZE[0] + 0.06, SIZE[1] + 0.06, SIZE[2]))

@@ -17,12 +17,13 @@ import numpy as np
 import pybullet
 
 from ..errors import DisplayError
-from .constants import BOUNDS
+from . import overhead
+from .constants import BOUNDS, IMAGE_SHAPE
 from .poses import Pose, pose
 from .shapes import Mesh, Shape, Solid, box_mesh, merged, sphere
 from .studio import Look, Scene, mesh_file, written
 
-GRAVITY = -9.81
+GRAVITY = -9.8
 CATEGORIES = ("rigid", "fixed", "deformable")
 MARGIN = 0.001
 """PyBullet thickens convex hulls by this much, so they are made thinner first, in meters."""
@@ -57,6 +58,8 @@ class World:
         self.scene = Scene()
         self.objects: dict[str, list[int]] = {}
         self.shapes: dict[int, Shape] = {}
+        self.footprints: dict[int, tuple[bytes, np.ndarray]] = {}
+        """The pixels that a body covered at the pose with these bytes."""
 
     def clear(self, coarse: bool = False) -> None:
         """Remove everything but the table. `coarse` is for many loose objects that need not be stacked."""
@@ -72,7 +75,7 @@ class World:
         self.steps = 0
         self.scene.replaced([])
         self.objects = {category: [] for category in CATEGORIES}
-        self.shapes = {}
+        self.shapes, self.footprints = {}, {}
         self.table = self.solid_table()
 
     def solid_table(self) -> int:
@@ -153,11 +156,24 @@ class World:
             pybullet.changeConstraint(tie, maxForce=ROPE_FORCE, physicsClientId=self.client)
         return beads
 
+    def occupied(self) -> np.ndarray:
+        """bool IMAGE_SHAPE: pixels that any body covers, seen from above."""
+        taken = np.zeros(IMAGE_SHAPE, bool)
+        for body, shape in self.shapes.items():
+            place = self.pose(body)
+            where, covered = self.footprints.get(body, (b"", taken))
+            if where != (key := np.concatenate(place).tobytes()):  # bodies rest while a scene is built, so most are known
+                covered = overhead.footprint(shape, place)
+                self.footprints[body] = key, covered
+            taken = taken | covered
+        return taken
+
     def remove(self, body: int) -> None:
         pybullet.removeBody(body, physicsClientId=self.client)
         self.scene.replaced([look for look in self.scene.looks if look.body != body])
         self.objects = {category: [other for other in bodies if other != body] for category, bodies in self.objects.items()}
         del self.shapes[body]
+        self.footprints.pop(body, None)
 
     def paint(self, body: int, color: Sequence[float]) -> None:
         """Give all meshes of a body this color."""

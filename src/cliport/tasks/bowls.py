@@ -39,8 +39,8 @@ class PutBlockInBowl(Task):
         f"1 to as many blocks of {BLOCK} m in a first colour, movable, {MASS} kg",
         "two different colours",
     )
-    clutter = f"{DISTRACTORS}, each a block or a bowl with even chance, movable; the k-th in the k-th of the 9 other colours of the table: {', '.join(ALL)}"
-    aim = (f"1: each block at any bowl's target, {OFF} m off the bowl's middle; bowls may be shared; any yaw; 1/blocks a block",)
+    clutter = f"{DISTRACTORS}, each a block or a bowl with even chance, movable; the k-th in the k-th of the 9 others of {', '.join(ALL)}"
+    aim = (f"1: each block at any bowl's target, {OFF} m off the bowl's middle, bowls may be shared, any yaw; 1/blocks a block",)
     templates: tuple[str, ...] = (language.PUT_BLOCK_IN_BOWL,)
     differs: tuple[Difference, ...] = (DRAWN_COLORS, ROUND_BOWL)
 
@@ -91,7 +91,7 @@ class PlaceRedInGreen(PutBlockInBowl):
     max_steps = 10
     steps = ""
     scene = (*(line.replace("in a second colour", "in green").replace("in a first colour", "in red") for line in PutBlockInBowl.scene[:2]),)
-    clutter = f"{KINDS}; the k-th in the k-th colour of the table, without red for blocks and without green for bowls: {', '.join(ALL)}"
+    clutter = f"{KINDS}; the k-th block in the k-th but red, bowl in the k-th but green, of {', '.join(ALL)}"
     templates = (language.PLACE_RED_IN_GREEN,)
     differs = (ROUND_BOWL,)
 

@@ -13,7 +13,7 @@ from cliport.sim.shapes import box, container
 from ..errors import NoRoomError
 from . import language
 from .colors import ALL, COLORS, draw, palette
-from .goal import Goal, Piece, Zone, grid
+from .goal import Goal, Piece, Zone, box_points
 from .task import Task
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class PackingBoxes(Task):
             body = self.put(env, box(size), COLORS[self.choose_color(env.rng)])
             packed.append(Piece(body, np.pi))
             targets.append(multiply(floor, pose((*middle, size[2] / 2))))
-            points[body] = grid(size)
+            points[body] = box_points(size)
         return packed, targets, points
 
     def choose_color(self, rng: np.random.Generator) -> str:

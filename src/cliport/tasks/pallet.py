@@ -49,7 +49,6 @@ class PalletizingBoxes(Task):
         target = self.targets[len(self.goals)]
         self.goals.append(Goal([Piece(body, np.pi)], [target], np.ones((1, 1), bool), 1 / len(self.targets), language.PALLETIZING_BOXES))
 
-    def advance(self) -> None:
-        super().advance()
-        if len(self.goals) < len(self.targets):
+    def scored(self, env: Environment) -> None:
+        if self.goal is None and len(self.goals) < len(self.targets):
             self.next_box()

@@ -13,7 +13,6 @@ from cliport.sim.shapes import box, zone
 from . import language
 from .colors import COLORS, draw, palette
 from .goal import Goal, Piece, Zone
-from .oracle import Push
 from .task import Task
 
 if TYPE_CHECKING:
@@ -30,7 +29,6 @@ class SweepingPiles(Task):
 
     ee = "spatula"
     max_steps = 20
-    teacher = Push
     blocks = 50
 
     def build(self, env: Environment) -> None:
@@ -62,7 +60,17 @@ class SweepingPiles(Task):
         pieces = [Piece(body, 0.0) for body in pile]
         points = {body: np.zeros((1, 3)) for body in pile}
         self.goals.append(
-            Goal(pieces, [square], np.ones((len(pile), 1), bool), 1.0, words, replace=True, zone=Zone(square, (SIDE, SIDE)), points=points)
+            Goal(
+                pieces,
+                [square],
+                np.ones((len(pile), 1), bool),
+                1.0,
+                words,
+                replace=True,
+                rotations=False,
+                zone=Zone(square, (SIDE, SIDE)),
+                points=points,
+            )
         )
 
 

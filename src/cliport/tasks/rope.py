@@ -13,7 +13,6 @@ from cliport.sim.shapes import square_outline
 from ..errors import NoRoomError
 from . import language
 from .goal import Goal, Piece
-from .oracle import LayRope
 from .task import Task
 
 if TYPE_CHECKING:
@@ -43,7 +42,6 @@ class AlignRope(Task):
     max_steps = 20
     position_tolerance = 0.02
     lift = 0.02
-    teacher = LayRope
 
     def build(self, env: Environment) -> None:
         side = square_outline((SIDE, SIDE), sides="new")
@@ -54,7 +52,7 @@ class AlignRope(Task):
         targets = [pose(point) for point in apply(square, np.column_stack([line, np.full(BEADS, RADIUS)]))]
         beads = [Piece(body, 0.0) for body in env.add_rope(curve(env.rng), RADIUS)]
         either = np.eye(BEADS, dtype=bool) | np.eye(BEADS, dtype=bool)[::-1]
-        self.goals.append(Goal(beads, targets, either, 1.0, self.instruction(start, end)))
+        self.goals.append(Goal(beads, targets, either, 1.0, self.instruction(start, end), rotations=False))
 
     def choose_direction(self, rng: np.random.Generator) -> tuple[str, str]:
         return DIRECTIONS[rng.integers(len(DIRECTIONS))]

@@ -105,8 +105,8 @@ def metric(task: Task) -> str:
         return task.inside
     reach, turn = f"{task.position_tolerance:g} m", f"{np.degrees(task.angle_tolerance):g} degrees"
     return (
-        f"the share of pieces nearer than {reach} in the plane and {turn} of yaw to any target that they may go to, even if another piece is "
-        "there; height and tilt do not count"
+        f"the share of pieces nearer than {reach} in the plane and {turn} of yaw to any target that they may go to, whatever else is there"
+        "; height and tilt do not count"
     )
 
 

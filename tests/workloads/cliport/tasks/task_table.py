@@ -24,7 +24,7 @@ class Table:
         self.colors: dict[int, Any] = {}
         self.count = 0
 
-    def random_pose(self, size: Sequence[float], margin: float = 0.0) -> Pose | None:
+    def random_pose(self, size: Sequence[float]) -> Pose | None:
         self.room -= 1
         if self.room < 0:
             return None

@@ -121,6 +121,7 @@ def signed_area(polygon: np.ndarray) -> float:
     return float(x @ np.roll(y, -1) - y @ np.roll(x, -1)) / 2
 
 
+@cache
 def letter(name: str, height: float = HEIGHT, mass: float = 0.1) -> Shape:
     """A flat piece of a kit: one of LETTERS. Origin: that of its `figure`, at half its height."""
     polygons = figure(name, width(name))
@@ -132,6 +133,7 @@ def upright(polygon: np.ndarray, height: float, middle: float = 0.0) -> Solid:
     return hull_solid(np.array([[*point, middle + z] for point in polygon for z in (-height / 2, height / 2)]))
 
 
+@cache
 def decal(name: str) -> Shape:
     """The thin plate that shows where a `letter` of the same name belongs. Origin: that of its `figure`, at half its height.
 

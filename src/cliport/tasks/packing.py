@@ -19,12 +19,14 @@ from .colors import ALL, COLORS, draw
 from .goal import Goal, Piece, Zone
 from .kits import shapes
 from .objects import NOTE, named_object, objects
+from .rules import Difference
 from .task import Task
 
 if TYPE_CHECKING:
     from cliport.sim.environment import Environment
 
 DEPTH = 0.05  # meters
+NAMED_OBJECTS = Difference("objects", "56 textured scans", NOTE, "the scans are not part of this project")
 
 
 class PackingShapes(Task):
@@ -46,7 +48,10 @@ class PackingObjectsSeq(Task):
     """Pack named objects one at a time, in the order of the instructions; other objects are distractors."""
 
     max_steps = 10
-    note = NOTE
+    differs = (NAMED_OBJECTS,)
+
+    def vocabulary(self, mode: str) -> dict[str, Sequence[str]]:
+        return {"objects": objects(self.split, mode)}
 
     def build(self, env: Environment) -> None:
         inside, floor, places = self.add_box(env, int(env.rng.integers(2, 6)))

@@ -13,8 +13,10 @@ from cliport.sim.shapes import Shape
 from ..data.episode import NO_INSTRUCTION
 from ..errors import NoRoomError, TaskError
 from ..scoring import SOLVED
+from .colors import palette
 from .goal import Goal, Piece, remainder
 from .oracle import Oracle
+from .rules import Difference
 
 if TYPE_CHECKING:
     from cliport.sim.environment import Environment
@@ -47,8 +49,25 @@ class Task:
     """Difference of yaw in radians below which a piece is in place."""
     sixdof = False
     """Whether the oracle tilts pieces. Scores look at x, y and yaw alone in any case."""
-    note: str | None = None
-    """A remark on this task that goes into every `info`."""
+
+    # The rules in words, for `rules`
+
+    scene: Sequence[str] = ()
+    """What is on the table: counts, sizes in meters, and what is fixed."""
+    clutter = "none"
+    """What is on the table and not asked for."""
+    aim: Sequence[str] = ()
+    """The goals in order, each with its reward, and what may go where."""
+    templates: Sequence[str] = ()
+    """The instructions."""
+    steps = ""
+    """How many steps an episode may have, where it depends on the scene; else `max_steps`."""
+    inside = ""
+    """For goals of zones: which share of what counts inside what."""
+    ends = ""
+    """What ends an episode besides reward, steps and time, if it is not that all goals are complete."""
+    differs: Sequence[Difference] = ()
+    """What differs from CLIPort's task of this name; goes into every `info`, too."""
 
     def __init__(self, name: str, mode: str, split: str) -> None:
         self.name, self.mode, self.split = name, mode, split
@@ -61,6 +80,10 @@ class Task:
         self.paid = 0.0
 
     # The scene
+
+    def vocabulary(self, mode: str) -> dict[str, Sequence[str]]:
+        """The names from which a scene of this mode is drawn, by kind: "colours", "shapes" or "objects"."""
+        return {"colours": palette(self.split, mode)} if self.split else {}
 
     def build(self, env: Environment) -> None:
         """Add the scene's bodies and append its goals, drawing only from `env.rng`.
@@ -147,7 +170,7 @@ class Task:
             if abs(self.goal.reward - score) < COMPLETE:
                 self.earned += self.goal.reward
                 self.finished += 1
-        return reward, {"goals": self.finished, **({"objects": self.note} if self.note else {})}
+        return reward, {"goals": self.finished, **({"differs": [found.short for found in self.differs]} if self.differs else {})}
 
     def score(self, goal: Goal) -> float:
         """The share of a goal that has been reached, in [0, 1]."""

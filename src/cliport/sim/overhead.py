@@ -52,7 +52,7 @@ def footprint(shape: Shape, place: Pose) -> np.ndarray:
     """bool IMAGE_SHAPE: pixels that a shape at a pose covers, seen from above."""
     taken = np.zeros(len(grid()), bool)
     for mesh in shape.meshes:
-        corners = apply(place, mesh.vertices)[mesh.triangles][..., :2]
+        corners = apply(place, shape.scale * mesh.vertices)[mesh.triangles][..., :2]
         for triangle in np.unique(np.round(corners, 6), axis=0):
             sides = np.roll(triangle, -1, 0) - triangle
             if sides[0, 0] * sides[1, 1] - sides[0, 1] * sides[1, 0] < TINY:

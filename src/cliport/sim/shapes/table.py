@@ -28,12 +28,17 @@ def sphere(diameter: float, mass: float = 0.02) -> Shape:
     return shape("sphere", [Solid("sphere", (diameter, diameter, diameter))], mass=mass)
 
 
+def bead(half: float, mass: float = 0.1) -> Shape:
+    """A bead of a rope: a box with sides of 2 * half that is seen as a sphere half as wide again."""
+    return shape("bead", [box_solid((2 * half,) * 3)], [Solid("sphere", (3 * half,) * 3).mesh()], mass=mass, friction=0.5)
+
+
 def zone(size: Sequence[float], color: Color = MARK_COLOR) -> Shape:
     """A rectangle (x, y) painted on the table, without collision shape. Put its origin at z = 0."""
     return shape("zone", [], [box_mesh((size[0], size[1], MARK))], color=color)
 
 
-def square_outline(size: Sequence[float], width: float = 0.008, sides: str = "news", color: Color = MARK_COLOR) -> Shape:
+def square_outline(size: Sequence[float], width: float = 0.01, sides: str = "news", color: Color = MARK_COLOR) -> Shape:
     """Lines on the table around a rectangle (x, y), without collision shape. Put its origin, the rectangle's center, at z = 0.
 
     Args:
@@ -95,7 +100,7 @@ def ring_solids(profile: np.ndarray, pieces: int = RING) -> list[Solid]:
     return wedges
 
 
-def container(size: Sequence[float], thickness: float = 0.005, mass: float = 0.2, color: Color = (0.55, 0.4, 0.25)) -> Shape:
+def container(size: Sequence[float], thickness: float = 0.002, mass: float = 0.2, color: Color = CONTAINER_COLOR) -> Shape:
     """An open box with outer extents `size`. Origin: the center of its extents; the top of its floor is `thickness` above its foot."""
     x, y, z = size
     walls = [
@@ -106,7 +111,7 @@ def container(size: Sequence[float], thickness: float = 0.005, mass: float = 0.2
     return shape("container", walls, mass=mass, color=color)
 
 
-def pallet(size: Sequence[float] = (0.3, 0.25, 0.03), mass: float = 0.5, color: Color = (0.65, 0.5, 0.3)) -> Shape:
+def pallet(size: Sequence[float] = (0.3, 0.25, 0.0375), mass: float = 0.5, color: Color = (0.65, 0.5, 0.3)) -> Shape:
     """A pallet: planks on three beams along x. Origin: the center of its extents."""
     x, y, z = size
     plank, planks = z / 3, 6

@@ -16,7 +16,7 @@ from .constants import FRAME_RATE
 from .grippers import Suction
 from .observation import Observation
 from .poses import Pose
-from .primitives import Outcome, Visit, pick_place, push
+from .primitives import Outcome, pick_place, push
 from .robot import ASSETS, Robot
 from .shapes import Shape
 from .studio import studio
@@ -245,8 +245,8 @@ class Environment:
         self.world.paint(body, color)
 
     def reaches(self, pose: Pose) -> bool:
-        """Whether the suction gripper can reach a pose from above: upright it can everywhere, tilted not near the border."""
-        return self.robot.reaches(Visit(pose).stations)
+        """Whether the gripper can reach a pose: upright it can everywhere in the workspace, tilted not near the border."""
+        return self.robot.reaches([pose])
 
     def simulate(self, steps: int) -> None:
         """Simulate this many steps, whatever moves."""

@@ -7,7 +7,7 @@ import signal
 import sys
 
 from . import MODES, TaskError, groups, make, names
-from .rules import listed
+from .rules import said
 from .task import Task
 
 DESCRIPTION = """\
@@ -21,9 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--check", type=int, metavar="N", help="let each task's oracle play N seeds and print a Markdown table")
     parser.add_argument("--mode", choices=MODES, default="train", help="split of the data (default: train)")
     parser.add_argument("--picture", metavar="FILE", help="write an image with a scene of each task")
-    parser.add_argument(
-        "--rules", action="store_true", help="print each task's rules: scene, goals, rewards, steps, and what differs from CLIPort"
-    )
+    parser.add_argument("--rules", action="store_true", help="print each task's rules, and what differs from CLIPort's")
     parser.add_argument("--markdown", action="store_true", help="for --rules: as tables")
     parser.add_argument("tasks", nargs="*", metavar="TASK", help="for --rules, --check and --picture: use only these tasks")
     options = parser.parse_args(arguments)
@@ -37,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
             print(error, file=sys.stderr)
             return 2
         if options.rules:
-            print(*listed(tasks, options.markdown), sep="\n")
+            print(*said(tasks, options.markdown), sep="\n")
         if options.picture:
             draw(tasks, options.picture)
         if options.check:

@@ -16,6 +16,7 @@ from .colors import COLORS, Color
 
 Point = tuple[float, float, float]
 EXTRA: dict[str, Color] = {
+    "black": (0.08, 0.08, 0.08),
     "silver": (0.75, 0.77, 0.8),
     "gold": (0.83, 0.66, 0.2),
     "tan": (0.82, 0.65, 0.42),

@@ -105,7 +105,8 @@ def metric(task: Task) -> str:
         return task.inside
     reach, turn = f"{task.position_tolerance:g} m", f"{np.degrees(task.angle_tolerance):g} degrees"
     return (
-        f"the share of pieces within {reach} in x and y and {turn} of yaw of any target that they may go to; height and tilt do not count"
+        f"the share of pieces nearer than {reach} in the plane and {turn} of yaw to any target that they may go to, whatever else is there"
+        "; height and tilt do not count"
     )
 
 
@@ -143,7 +144,7 @@ def row(*cells: str) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def listed(tasks: Iterable[Task], markdown: bool) -> Iterator[str]:
+def said(tasks: Iterable[Task], markdown: bool) -> Iterator[str]:
     """The rules of tasks, as text with an empty line between tasks, or as tables."""
     if markdown:
         yield from tables(list(tasks))

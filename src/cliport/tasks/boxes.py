@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 GAP = 0.01  # meters: between neighbors, and from the container's outline
 DEPTH = 0.05  # meters: height of a container, and of the boxes in it
 SMALLEST, LARGEST = 0.05, 0.3  # meters: sides of a container
-MASS = 0.1  # kilograms
+MASS, FRICTION = 0.1, 1.0  # kilograms; of a box
 
 Cell = tuple[np.ndarray, np.ndarray]
 """Center and sides (2,) of a rectangle in meters, in the container's frame."""
@@ -51,7 +51,7 @@ def divided(rng: np.random.Generator, low: np.ndarray, high: np.ndarray, smalles
 
 def add_container(task: Task, env: Environment, sides: Sequence[float]) -> Pose:
     """Add a fixed container with outline `sides` (x, y), and return the pose of its middle."""
-    return env.pose(task.put(env, container((*sides, DEPTH)), category="fixed"))
+    return env.pose(task.put(env, container((*sides, DEPTH)), category="fixed", size=(*sides, DEPTH)))
 
 
 class PackingBoxes(Task):
@@ -79,7 +79,7 @@ class PackingBoxes(Task):
         colors = self.choose_colors(env.rng, len(parts))
         packed, targets, points = [], [], {}
         for (center, extent), color in zip(parts, colors, strict=True):
-            shape = box((*extent, DEPTH), mass=MASS)
+            shape = box((*extent, DEPTH), MASS, FRICTION)
             body = self.put(env, shape, COLORS[color])
             packed.append(Piece(body, 0.0))
             targets.append(multiply(middle, pose((*center, DEPTH / 2))))
@@ -121,7 +121,7 @@ class PackingBoxesPairs(PackingBoxes):
         others = [name for name in self.vocabulary(self.mode)["colours"] if name not in self.wanted]
         for number in env.rng.integers(len(parts), size=self.distractors).tolist():
             color = others[env.rng.integers(len(others))]
-            self.put(env, box((*parts[number][1], DEPTH), mass=MASS), COLORS[color])
+            self.put(env, box((*parts[number][1], DEPTH), MASS, FRICTION), COLORS[color])
 
     def instruction(self) -> str:
         return language.PACKING_BOXES_PAIRS.format(colors=language.listed(self.wanted))

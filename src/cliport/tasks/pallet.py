@@ -22,7 +22,7 @@ PLACE = pose((0.5, 0.25, 0.02))  # the pallet's middle
 SIDES, HEIGHT = (0.3, 0.25), 0.0375  # meters: the pallet's
 STACK, GAP = 0.19, 0.01  # meters: sides of the cube of boxes, and between boxes
 BASE = 0.03  # meters: from the pallet's middle to the boxes
-MASS = 0.1  # kilograms
+MASS, FRICTION = 0.1, 1.0  # kilograms; of a box
 SPAWN = (0.5, -0.25, 0.1)  # meters: where a box appears
 WAIT = 480  # steps after a box has appeared
 PER_LAYER, LAYERS = 6, 3
@@ -39,9 +39,7 @@ class PalletizingBoxes(Task):
         f"{COUNT} boxes of {LONG:.2f} x {SHORT:.4f} x {SHORT:.4f} m and {MASS} kg, movable, each in brown times {SHADES[0]} to {SHADES[1]}",
         f"one box at a time appears at x 0.5, y -0.25, z 0.1 with any yaw, when none has y in -0.5..0; then {WAIT} steps are waited for",
     )
-    aim = (
-        f"1: all boxes on the pallet, anywhere and in any order; 1/{COUNT} a box. The oracle builds {LAYERS} layers crosswise",
-    )
+    aim = (f"1: all boxes on the pallet, anywhere and in any order; 1/{COUNT} a box. The oracle builds {LAYERS} layers crosswise",)
     templates = (language.PALLETIZING_BOXES,)
     inside = f"the share of all {COUNT} boxes' points (a grid of 0.02 m) above the pallet and less than 0.3 m above its middle"
     ends = f"all goals complete, or all {COUNT} boxes have appeared and an action has been scored"
@@ -62,7 +60,7 @@ class PalletizingBoxes(Task):
         """Let a box appear, and make it part of the goal."""
         before = self.goals[0] if self.goals else None
         number = len(before.pieces) if before else 0
-        shape = box(self.sizes[number], mass=MASS)
+        shape = box(self.sizes[number], MASS, FRICTION)
         body = env.add(shape, from_euler(SPAWN, yaw=env.rng.uniform(0, 2 * np.pi)), color=random_brown(env.rng))
         pieces = [*(before.pieces if before else ()), Piece(body, 0.0)]
         points = {**(before.points if before else {}), body: box_points(shape.size)}

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cliport.sim.environment import Environment
 
 SIDE = 0.12  # meters: side of a square as it is seen
-BLOCKS, BLOCK, MASS = 50, 0.01, 0.001  # blocks; meters; kilograms
+BLOCKS, BLOCK, MASS, FRICTION = 50, 0.01, 0.001, 0.5  # blocks; meters; kilograms; of a block
 PATCH = np.array([[0.4, 0.6], [-0.1, 0.1]])  # meters: where the blocks are strewn, x and y
 HEIGHT = 0.01  # meters: of their middles, so they fall by half their side
 APART = 0.2  # meters: least distance of two squares' middles
@@ -45,7 +45,7 @@ class SweepingPiles(Task):
 
     def add_pile(self, env: Environment, color: Color, square: Pose, words: str) -> None:
         """Strew the blocks, and state the goal of having them in a square."""
-        shape = box((BLOCK,) * 3, mass=MASS)
+        shape = box((BLOCK,) * 3, MASS, FRICTION)
         pile = []
         for _ in range(BLOCKS):
             x, y = env.rng.uniform(*PATCH.T)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -47,6 +48,8 @@ class Task:
     """Horizontal distance in meters below which a piece is in place."""
     angle_tolerance = float(np.radians(15))
     """Difference of yaw in radians below which a piece is in place."""
+    assets: Path | None = None
+    """Folder of the scanned objects; None for stand-ins. Only tasks with named objects look at it."""
     sixdof = False
     """Whether the oracle tilts pieces. Scores look at x, y and yaw alone in any case."""
 

@@ -188,7 +188,7 @@ def test_instructions_read_like_the_benchmarks() -> None:
         task.reset(Table(seed=0))
         return task.language()
 
-    assert first("stack-block-pyramid") == "make the bottom row with the purple, blue and green blocks"
+    assert first("stack-block-pyramid") == "make the bottom row with the green, blue and purple blocks"
     assert first("stack-block-pyramid-seq-seen-colors").endswith(" block on the lightest brown block")
     assert first("towers-of-hanoi-seq-full").endswith(" ring to the darker brown side")
     assert first("align-rope").startswith("align the rope from ")

@@ -46,10 +46,13 @@ def check(folder: Path, names: Iterable[str]) -> None:
     Raises:
         AssetError: with everything that is missing or damaged.
     """
-    problems = [problem for name in names for problem in problems_of(name, folder)]
+    wanted = list(names)
+    problems = [problem for name in wanted for problem in problems_of(name, folder)]
+    if wanted and not (folder / "google").is_dir():
+        problems = [f"{folder / 'google'}: no such folder"]
     if problems:
-        wanted = "<name>.obj in google/meshes_fixed and <name>.png in google/textures"
-        raise AssetError(f"assets={folder}: the scanned objects are incomplete; needed are {wanted}:\n  " + "\n  ".join(problems))
+        form = "google/meshes_fixed/<name>.obj and google/textures/<name>.png, with _ for spaces, for each object"
+        raise AssetError(f"assets={folder}: it must have {form}:\n  " + "\n  ".join(problems))
 
 
 def problems_of(name: str, folder: Path) -> Iterator[str]:

@@ -146,7 +146,9 @@ class Environment:
         return self.observe() if observe else Observation(), reward, done, self.info
 
     def act(self, action: Action) -> Outcome:
-        """Carry out an action with the primitive of the task's tool."""
+        """Carry out an action with the primitive of the task's tool. One that is not finite is out of reach."""
+        if not np.isfinite(np.concatenate([*action.pick, *action.place])).all():
+            return Outcome(timed_out=True)
         self.recording = self.record is not None
         try:
             if self.ee == "spatula":

@@ -62,8 +62,8 @@ class PackingBoxes(Task):
     """Height above the container's middle below which points count, in meters."""
     scene: tuple[str, ...] = (
         f"a brown container, {SMALLEST} to {LARGEST} m wide and deep, {DEPTH} m high, with walls of 0.002 m, fixed",
-        f"1 to 17 boxes of {MASS} kg, movable: the container's inside, {GAP} m less at each side, cut at random; {GAP} m between parts, "
-        f"{DEPTH} m high",
+        f"1 to 25 boxes (5 on average, rarely more than 17) of {MASS} kg, movable, {DEPTH} m high: the container's inside, {GAP} m less at "
+        f"each side, cut at random; {GAP} m between parts",
     )
     aim: tuple[str, ...] = ("1: all boxes in the container, each by its share of all boxes' points",)
     templates: tuple[str, ...] = (language.PACKING_BOXES,)

@@ -7,12 +7,13 @@ lengths are in centimeters and z = 0 is the bottom; each object is then enlarged
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable
 from functools import cache, partial
 
 import numpy as np
 
-from cliport.sim.shapes import Mesh, Shape, Solid, scaled, shape
+from cliport.sim.shapes import Mesh, Shape, Solid, hull_solid, scaled, shape
 
 from .parts import (
     TINTS,
@@ -323,6 +324,21 @@ BUILDERS: dict[str, tuple[float, Builder]] = {
 """The longest side in life in centimeters, and the parts of each object."""
 
 
+def angular(solid: Solid) -> Solid:
+    """What a round solid collides as: an eight-sided rod, or the hull of a cube's corners and its faces' middles, so that nothing rolls
+    away. A scan's hull is not round either.
+    """
+    radius, half = solid.size[0] / 2, solid.size[2] / 2
+    if solid.kind == "cylinder":
+        turns = np.linspace(0, 2 * np.pi, 8, endpoint=False)
+        corners = [(radius * np.cos(turn), radius * np.sin(turn), z) for turn in turns for z in (-half, half)]
+    elif solid.kind == "sphere":
+        corners = [*(radius / 3**0.5 * np.array(list(itertools.product((-1, 1), repeat=3)))), *(radius * np.eye(3)), *(-radius * np.eye(3))]
+    else:
+        return solid
+    return dataclasses.replace(hull_solid(np.array(corners)), position=solid.position, quaternion=solid.quaternion)
+
+
 @cache
 def stand_in(name: str) -> Shape:
     """The object called `name`, as long as in life, with its origin at the center of its extents."""
@@ -334,7 +350,7 @@ def stand_in(name: str) -> Shape:
     solids: list[Solid] = []
     for part in parts:
         solid = dataclasses.replace(part.solid, position=tuple((np.array(part.solid.position) - middle).tolist()))
-        solids.append(solid)
+        solids.append(angular(solid))
         meshes.append(solid.mesh().painted(TINTS[part.color]))
     drawn = shape(name, solids, meshes, mass=MASS, friction=FRICTION)
     return scaled(drawn, longest / 100 / max(drawn.size))

@@ -125,7 +125,7 @@ def test_a_block_counts_by_its_lower_corner() -> None:
 def test_some_blocks_are_inside_before_anything_is_done(env: Environment, name: str, share: float) -> None:
     """The shares are those of the original's rule, by other code, when it was read: 5% and 9% on average over scenes.
 
-    300 scenes without physics; squares are placed as in the simulator, on an empty table. The standard error is about 0.006.
+    300 scenes without physics; squares are placed as in the simulator, on an empty table. The standard errors are about 0.006 and 0.009.
     """
     empty = np.zeros((320, 160), bool)
 
@@ -140,8 +140,8 @@ def test_some_blocks_are_inside_before_anything_is_done(env: Environment, name: 
         task, table = make(name), Empty(seed=seed)
         task.reset(table)
         found.append(task.reward()[0])
-    assert np.mean(found) == pytest.approx(share, abs=4 * np.std(found) / 300**0.5)
-    assert np.std(found) / 300**0.5 < 0.008
+    assert np.mean(found) == pytest.approx(share, abs=3 * np.std(found) / 300**0.5)
+    assert np.std(found) / 300**0.5 < 0.012
 
 
 def test_overlapping_blocks_come_to_rest_where_they_were_strewn(env: Environment) -> None:

@@ -90,7 +90,7 @@ class PackingBoxes(Task):
 
     def choose_colors(self, rng: np.random.Generator, count: int) -> list[str]:
         """The color of each box."""
-        return rng.choice(self.vocabulary(self.mode)["colours"], count).tolist()
+        return [str(name) for name in rng.choice(self.vocabulary(self.mode)["colours"], count)]
 
     def add_others(self, env: Environment, parts: Sequence[Cell]) -> None:
         """Add what is not to be packed."""
@@ -115,7 +115,7 @@ class PackingBoxesPairs(PackingBoxes):
 
     def choose_colors(self, rng: np.random.Generator, count: int) -> list[str]:
         self.wanted = draw(rng, self.vocabulary(self.mode)["colours"], min(2, count))
-        return rng.choice(self.wanted, count).tolist()
+        return [str(name) for name in rng.choice(self.wanted, count)]
 
     def add_others(self, env: Environment, parts: Sequence[Cell]) -> None:
         others = [name for name in self.vocabulary(self.mode)["colours"] if name not in self.wanted]

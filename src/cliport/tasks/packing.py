@@ -20,7 +20,7 @@ from . import language
 from .boxes import DEPTH, GAP, add_container, cells
 from .colors import COLORS, draw, palette
 from .goal import ORIGIN, Goal, Piece, Zone, box_points
-from .kits import shapes
+from .kits import OUTLINES, shapes
 from .objects import STAND_INS, named_object, objects
 from .rules import Difference
 from .task import Task
@@ -60,6 +60,7 @@ class PackingShapes(Task):
     aim = ("1: the first shape in the container",)
     templates = (language.PACKING_ONE.format(thing="{shape}"),)
     inside = "whether the shape's origin is in the container, less than 0.3 m above its middle"
+    differs = (OUTLINES,)
 
     def vocabulary(self, mode: str) -> dict[str, Sequence[str]]:
         return {"shapes": shapes(mode), "colours": palette("unseen", mode)}
@@ -129,7 +130,7 @@ class PackingObjectsSeq(Task):
         """State which of the objects belong in the container."""
         if len(dropped) < 2:
             raise NoRoomError("no room for two objects")
-        wanted = dropped[: rng.integers(1, len(dropped))]
+        wanted = dropped[: int(rng.integers(1, len(dropped)))]
         for one in wanted:
             words = language.PACKING_ONE.format(thing=one.name)
             self.goals.append(pack({one.body: one.points}, middle, sides, 1 / len(wanted), words))

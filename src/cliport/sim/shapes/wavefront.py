@@ -88,4 +88,4 @@ def extremes(points: np.ndarray) -> np.ndarray:
     height, turn = 1 - 2 * number / DIRECTIONS, np.pi * (1 + 5**0.5) * number
     around = np.sqrt(1 - height**2)
     directions = np.concatenate([np.stack([around * np.cos(turn), around * np.sin(turn), height], 1), np.eye(3), -np.eye(3)])
-    return points[np.unique((points @ directions.T).argmax(0))]
+    return np.asarray(points[np.unique((points @ directions.T).argmax(0))])

@@ -79,6 +79,18 @@ class Demonstrations(EpisodeSource):
         return int(rng.integers(len(self)))
 
 
+def check_rules(source: EpisodeSource) -> None:
+    """Refuse scenes that cannot be played again because they were made under other rules.
+
+    Raises:
+        DataError: naming every folder of such scenes, and what to do.
+    """
+    parts = source.parts.values() if isinstance(source, Mixture) else [source]
+    outdated = [part for part in parts if isinstance(part, Demonstrations) and part.manifest.outdated]
+    if outdated:
+        raise DataError(f"{', '.join(str(part.folder) for part in outdated)} {outdated[0].manifest.outdated}")
+
+
 class Mixture(EpisodeSource):
     """The demonstrations of several tasks as one source, task by task.
 

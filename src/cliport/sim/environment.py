@@ -22,8 +22,8 @@ from .shapes import Shape
 from .studio import studio
 from .world import World
 
-SETTLE = 1500
-"""Largest number of steps for a scene, or the effects of an action, to come to rest."""
+SETTLE = 9600
+"""Largest number of steps, 20 s, for a scene or the effects of an action to come to rest: what rolls for ever must not stop a run."""
 TOOLS = ("suction", "spatula")
 
 

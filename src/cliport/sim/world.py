@@ -29,8 +29,6 @@ MARGIN = 0.001
 """PyBullet thickens convex hulls by this much, so they are made thinner first, in meters."""
 AT_REST = 0.005
 """Speed in meters per second below which a body rests."""
-TURNING = 0.2
-"""Angular speed in radians per second below which a body rests."""
 LOOK_EVERY = 8
 """Steps between two checks of the speeds."""
 MOST_PRIMITIVES = 15
@@ -206,12 +204,11 @@ class World:
         return self.at_rest()
 
     def at_rest(self) -> bool:
-        """Whether nothing moves. A spinning bead counts as resting, because it looks the same."""
-        for category, turning in (("rigid", TURNING), ("deformable", np.inf)):
-            for body in self.objects[category]:
-                linear, angular = pybullet.getBaseVelocity(body, physicsClientId=self.client)
-                if max(map(abs, linear)) > AT_REST or max(map(abs, angular)) > turning:
-                    return False
+        """Whether nothing moves from its place. Spinning counts as resting."""
+        for body in (*self.objects["rigid"], *self.objects["deformable"]):
+            linear, _ = pybullet.getBaseVelocity(body, physicsClientId=self.client)
+            if not np.linalg.norm(linear) < AT_REST:  # `not <` instead of `>=`, so that NaN does not rest
+                return False
         return True
 
     def close(self) -> None:

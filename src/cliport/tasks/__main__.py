@@ -19,6 +19,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser("python -m cliport.tasks", description=DESCRIPTION)
     parser.add_argument("--groups", action="store_true", help="list the multi-task groups with their tasks")
     parser.add_argument("--check", type=int, metavar="N", help="let each task's oracle play N seeds and print a Markdown table")
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="for --check: number of processes (default: 1)")
     parser.add_argument("--mode", choices=MODES, default="train", help="split of the data (default: train)")
     parser.add_argument("--picture", metavar="FILE", help="write an image with a scene of each task")
     parser.add_argument("--rules", action="store_true", help="print each task's rules, and what differs from CLIPort's")
@@ -39,20 +40,17 @@ def main(arguments: list[str] | None = None) -> int:
         if options.picture:
             draw(tasks, options.picture)
         if options.check:
-            check(options.check, tasks)
+            check(options.check, tasks, max(1, options.workers))
     else:
         print(*names(), sep="\n")
     return 0
 
 
-def check(count: int, tasks: list[Task]) -> None:
-    from cliport.sim.environment import Environment
+def check(count: int, tasks: list[Task], workers: int) -> None:
+    from .oracle_table import played, table
 
-    from .oracle_table import play, table
-
-    with Environment(renderer="tiny") as env:  # nothing is rendered
-        for line in table((task.name, [play(env, task, seed) for seed in range(count)]) for task in tasks):
-            print(line, flush=True)
+    for line in table(played(tasks, range(count), workers)):
+        print(line, flush=True)
 
 
 def draw(tasks: list[Task], file: str) -> None:

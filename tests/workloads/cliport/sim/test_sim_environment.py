@@ -128,6 +128,34 @@ def test_info_says_what_happened(shared: Environment) -> None:
     assert set(info) == {"renderer", "task", "seed", "lang_goal", "settled", "grasped", "timed_out", "steps", "ik", "fact"}
 
 
+def test_a_task_is_asked_in_order_when_everything_rests(shared: Environment) -> None:
+    """Hooks around the score; with no action there is nothing to score (cliport/cliport at 2be5c47, environment)."""
+    asked: list[str] = []
+
+    class Listening(Scene):
+        def stepped(self, env: Environment) -> None:
+            asked.append("stepped" if env.world.at_rest() else "moving")
+
+        def reward(self) -> tuple[float, dict[str, Any]]:
+            asked.append("reward")
+            return super().reward()
+
+        def scored(self, env: Environment) -> None:
+            asked.append("scored")
+
+        def done(self) -> bool:
+            asked.append("done")
+            return True
+
+    task = Listening(block_and_bowl)
+    shared.reset(task, 0, observe=False)
+    assert asked == []
+    assert shared.step(onto(shared, task.built[0], (0.5, 0.1, 0.04)), observe=False)[1:3] == (0.25, True)
+    assert asked == ["stepped", "reward", "scored", "done"]
+    assert shared.step(None, observe=False)[1:3] == (0, True)
+    assert asked[4:] == ["done"]
+
+
 def test_an_unknown_tool_is_refused(shared: Environment) -> None:
     with pytest.raises(ValueError, match=r"scene\.ee: 'tongs' is not one of suction, spatula"):
         shared.reset(Scene(ee="tongs"), 0)

@@ -13,7 +13,7 @@ from cliport.sim.environment import Environment
 from cliport.tasks import make, names
 from cliport.tasks.__main__ import main
 from cliport.tasks.gallery import WIDTH
-from cliport.tasks.oracle_table import OracleResult, play, table
+from cliport.tasks.oracle_table import OracleResult, play, played, table
 from harness.torch.pictures import MARGIN
 
 DEAR = ("piles", "palletizing", "hanoi", "kits", "packing-boxes", "google", "-seq")
@@ -65,9 +65,21 @@ def test_a_scene_shows_what_it_asks_for_and_nothing_is_done_yet(env: Environment
         assert env.info["lang_goal"] == task.language()
 
 
-def test_the_table_counts_solved_scenes() -> None:
+def test_the_table_counts_solved_scenes_and_means_rewards() -> None:
     episodes = [OracleResult(1.0, 3, 0.5), OracleResult(0.5, 6, 1.5)]
-    assert list(table([("align-rope", episodes)]))[-1] == "| align-rope | 1 of 2 | 0.750 | 4.5 | 1.00 |"
+    lines = list(table([("align-rope", episodes), ("packing-shapes", [OracleResult(0.0, 1, 1.0)])]))
+    assert lines[2] == "| align-rope | 75.0 | 1 of 2 | 4.5 | 1.00 |"
+    assert lines[-1] == "| mean of 2 tasks | 37.5 | | | |"
+
+
+def test_several_processes_check_the_oracle_as_one_does() -> None:
+    tasks = [make("block-insertion-easy", "test"), make("align-box-corner", "test")]
+    alone, together = (
+        [(name, [(episode.reward, episode.actions) for episode in found]) for name, found in played(tasks, range(2), workers)]
+        for workers in (1, 2)
+    )
+    assert alone == together
+    assert [name for name, _ in alone] == ["block-insertion-easy", "align-box-corner"]
 
 
 def test_the_command_draws_the_scenes_of_tasks(tmp_path: Path) -> None:

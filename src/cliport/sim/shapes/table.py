@@ -78,7 +78,10 @@ def bowl(diameter: float = 0.114, height: float = 0.035, floor: float = 0.066, m
     inside = np.array([[floor / 2, low + thick], [diameter / 2 - wall, top]])
     rim = [tuple(point) for point in (outside[0], outside[1], inside[1], inside[0])]
     mesh = revolved([(0, low), *rim, (0, low + thick)])
-    return shape("bowl", [cylinder_solid(floor + 2 * wall, thick, (0, 0, low + thick / 2)), *ring_solids(np.array(rim))], [mesh], mass=mass)
+    # Only the foot touches the table, not the wedges of the wall too: a bowl that stands is simulated ten times as fast.
+    raised = outside[0] + (outside[1] - outside[0]) * thick / height
+    walls = ring_solids(np.array([raised, outside[1], inside[1], inside[0]]))
+    return shape("bowl", [cylinder_solid(floor + 2 * wall, thick, (0, 0, low + thick / 2)), *walls], [mesh], mass=mass)
 
 
 def plate(diameter: float = 0.16, height: float = 0.012, mass: float = 0.05) -> Shape:

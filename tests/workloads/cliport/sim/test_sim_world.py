@@ -122,9 +122,9 @@ def test_looking_down_sees_the_highest_thing_exactly(env: Environment) -> None:
 
 def test_looking_down_needs_no_picture(env: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cliport.sim.environment.studio", None)
-    env.add(shapes.bowl(), pose((0.5, 0, 0.02)), "fixed")
+    env.add(shapes.bowl(), pose((0.5, 0, 0.0175)), "fixed")
     heights, _ = env.look_down()
-    assert heights.max() == pytest.approx(0.04, abs=1e-3)
+    assert heights.max() == pytest.approx(0.035, abs=1e-3)
 
 
 def test_occupied_is_where_things_are_marks_included(env: Environment) -> None:

@@ -55,9 +55,10 @@ def make_demos(settings: DemosConfig, data_dir: Path, report: Report) -> list[Pa
 def make_missing(settings: DemosConfig, data_dir: Path, report: Report) -> Path:
     """Make the demonstrations of one task and mode that are still missing, and return their folder."""
     folder = demonstrations(data_dir, settings.task, settings.mode)
-    say_differences(make(settings.task, settings.mode, settings.assets), report.text)
+    task = make(settings.task, settings.mode, settings.assets)
+    say_differences(task, report.text)
     filmed = made(video_folder(settings, folder)) if settings.record.save_video else nullcontext()
-    with opened(folder, settings.task, settings.mode, geometry=settings.geometry) as store, filmed:
+    with opened(folder, settings.task, settings.mode, geometry=settings.geometry, objects=task.objects) as store, filmed:
         wanted = max(settings.n, len(store))
         last = store.last_seed
         damaged = store.drop_damaged()

@@ -31,7 +31,7 @@ from .checkpoint_files import to_evaluate
 from .config import EvalConfig
 from .data.episode import Episode
 from .data.episode_source import EpisodeSource
-from .data.reader import Mixture, check_rules, open_demonstrations
+from .data.reader import Mixture, check_objects, check_rules, open_demonstrations
 from .demos import picture_of
 from .layout import CHECKPOINTS, experiment
 from .results import EpisodeResult, add, file_name, info_of, read, summary
@@ -114,7 +114,7 @@ def evaluate(job: Job, make_agent: Callable[[Path], Agent] | None = None) -> dic
 
     Raises:
         AssetError: when scanned objects are missing or damaged.
-        DataError: when the demonstrations whose scenes are needed are missing, or were made under other rules.
+        DataError: when the demonstrations whose scenes are needed are missing, were made under other rules or with other objects.
         CheckpointError: when there is no such checkpoint.
     """
     paths, report = paths_of(job), job.report
@@ -130,6 +130,7 @@ def evaluate(job: Job, make_agent: Callable[[Path], Agent] | None = None) -> dic
     tasks_of = None if settings.val_on_heldout else "train"
     source = open_demonstrations(paths.data, settings.eval_task, settings.mode, settings.n_demos, tasks_of=tasks_of)
     check_rules(source)
+    check_objects(source, lambda task: make(task, settings.mode, settings.assets).objects)
     for name in shown:
         say_differences(make(name, settings.mode, settings.assets), report.text)
     entries = {}

@@ -76,6 +76,12 @@ class Task:
         self.name, self.mode, self.split = name, mode, split
         self.clear()
 
+    @property
+    def objects(self) -> str:
+        """What the named objects are: "scans" or "stand-ins"; empty for a task without such objects."""
+        shown = "objects" in self.vocabulary(self.mode)
+        return ("scans" if self.assets else "stand-ins") if shown else ""
+
     def clear(self) -> None:
         self.goals: list[Goal] = []
         self.finished = 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ from scanned_folder import OFF, QUARTERS, SIZE
 
 import cliport.demos
 from cliport.config import DemosConfig
+from cliport.data.reader import Demonstrations, check_objects
+from cliport.data.store import Manifest
 from cliport.errors import AssetError
 from cliport.sim.cameras import looking
 from cliport.sim.environment import Environment
@@ -23,6 +25,7 @@ from cliport.sim.rendering import egl_failure
 from cliport.sim.shapes import scaled
 from cliport.tasks import check_assets, make
 from cliport.tasks.objects import ALL, SEEN, UNSEEN, named_object
+from harness.errors import DataError
 from harness.report import Recorder
 
 SEQ, GROUP = "packing-seen-google-objects-seq", "packing-unseen-google-objects-group"
@@ -154,12 +157,25 @@ def test_demonstrations_do_not_begin_without_all_scans(tmp_path: Path) -> None:
     assert not (tmp_path / "data").exists()
 
 
-def test_a_demonstration_with_scans_says_nothing_of_stand_ins(tmp_path: Path, folder: Path) -> None:
-    settings = DemosConfig(task=GROUP, mode="train", n=1, assets=str(folder), renderer="tiny", debug_images=0)
-    for assets, said in ((str(folder), False), ("", True)):
+def test_demonstrations_say_what_their_objects_are_and_are_not_mixed(tmp_path: Path, folder: Path) -> None:
+    plain = DemosConfig(task=GROUP, mode="train", n=1, renderer="tiny", debug_images=0)
+    scans = replace(plain, assets=str(folder))
+    made = {}
+    for settings, kind in ((plain, "stand-ins"), (scans, "scans")):
         report = Recorder()
-        cliport.demos.make_demos(replace(settings, assets=assets), tmp_path / f"data-{said}", report)
-        assert any("stand-ins" in text for text in report.texts) is said
+        (made[kind],) = cliport.demos.make_demos(settings, tmp_path / kind, report)
+        assert any("stand-ins" in text for text in report.texts) is (kind == "stand-ins")
+        assert Manifest.read(made[kind]).objects == kind
+    with pytest.raises(DataError, match="contains scenes with stand-ins; none with scans can be added"):
+        cliport.demos.make_demos(replace(scans, n=2), tmp_path / "stand-ins", Recorder())
+
+    def objects(assets: str) -> Callable[[str], str]:
+        return lambda task: make(task, "train", assets).objects
+
+    check_objects(Demonstrations(made["scans"]), objects(str(folder)))
+    check_objects(Demonstrations(made["stand-ins"]), objects(""))
+    with pytest.raises(DataError, match=f"{made['scans']} has scans: scenes with scans need assets=FOLDER"):
+        check_objects(Demonstrations(made["scans"]), objects(""))
 
 
 def test_a_large_texture_is_made_small(tmp_path: Path) -> None:

@@ -191,7 +191,7 @@ class Task:
     def at_target(self, goal: Goal, number: int, piece: Piece) -> bool:
         """Whether a piece is at any target that it may go to, whatever else is there."""
         here = self.env.pose(piece.body)
-        return any(self.in_place(here, goal.targets[target], piece.symmetry) for target in np.flatnonzero(goal.matches[number]))
+        return any(self.in_place(here, goal.targets[target], piece.symmetry) for target in np.flatnonzero(goal.matches[number]).tolist())
 
     def in_place(self, here: Pose, target: Pose, symmetry: float) -> bool:
         """Whether a pose is at a target: by the horizontal distance, and by the yaw up to the piece's symmetry.

@@ -10,7 +10,7 @@ import pytest
 from task_table import Table
 
 from cliport.sim.pixels import position_to_pixel
-from cliport.sim.poses import Pose, apply, from_euler, inverse, multiply, pose, yaw_of
+from cliport.sim.poses import Pose, apply, from_euler, inverse, multiply, pose, quaternion_zxy, yaw_of
 from cliport.sim.shapes import box
 from cliport.tasks.goal import ORIGIN, Goal, Piece, Zone, any_to_any, box_points, remainder
 from cliport.tasks.task import Task
@@ -254,18 +254,18 @@ def test_any_visible_pixel_of_the_piece_is_equally_likely(scene: Scene, table: T
     middle = position_to_pixel((0.3, -0.4))
     oracle = scene.oracle(table)
     counts = np.zeros((9, 9), int)
-    for _ in range(2000):
+    for _ in range(800):
         action = oracle.act()
         assert action is not None
         row, column = position_to_pixel(action.pick[0])
         counts[row - middle[0] + 4, column - middle[1] + 4] += 1
-    assert counts.min() > 5
-    assert counts.max() < 50
+    assert counts.min() > 0
+    assert counts.max() < 30
 
 
 @pytest.mark.parametrize("rotations", [True, False])
 def test_the_place_keeps_the_piece_as_it_is_held_and_turns_it_by_its_yaw_alone(scene: Scene, table: Table, rotations: bool) -> None:
-    here, target = from_euler((0.3, 0.1, 0.02), roll=0.3, yaw=1.0), from_euler((0.5, 0.2, 0.02), yaw=-2.5)
+    here, target = pose((0.3, 0.1, 0.02), quaternion_zxy(0.3, 0.0, 1.0)), from_euler((0.5, 0.2, 0.02), yaw=-2.5)
     table.poses[scene.blocks[0]] = here
     tip = np.array([0.31, 0.09, 0.04])
     action = scene.oracle(table).carry(Piece(scene.blocks[0], np.pi / 2), target, tip, rotations)

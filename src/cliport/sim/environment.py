@@ -39,9 +39,6 @@ class Task(Protocol):
     def reset(self, env: Environment) -> None:
         """Build the scene with `env.add...`, drawing only from `env.rng`. Afterwards the environment waits for rest."""
 
-    def stepped(self, env: Environment) -> None:
-        """Called after an action, when everything rests and before it is scored."""
-
     def reward(self) -> tuple[float, dict[str, Any]]:
         """Reward earned since the last call, and entries for `info`."""
 
@@ -128,7 +125,6 @@ class Environment:
         if not outcome.timed_out:
             settled = self.settle()
             if action:
-                self.task.stepped(self)
                 reward, facts = self.task.reward()
                 self.task.scored(self)
             done = self.task.done()

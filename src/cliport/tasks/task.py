@@ -138,11 +138,6 @@ class Task:
         """Add a shape at a free pose for an object of `size`, by default the shape's, and return its body number."""
         return env.add(shape, self.free_pose(env, size or shape.size), category, color)
 
-    # Hooks
-
-    def stepped(self, env: Environment) -> None:
-        """Called after an action, when everything rests and before it is scored."""
-
     def scored(self, env: Environment) -> None:
         """Called after an action has been scored, before the images are taken."""
 

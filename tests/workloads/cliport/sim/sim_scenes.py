@@ -31,9 +31,6 @@ class Scene:
     def reward(self) -> tuple[float, dict[str, Any]]:
         return 0.25, {"fact": 7}
 
-    def stepped(self, env: Environment) -> None:
-        pass
-
     def scored(self, env: Environment) -> None:
         pass
 

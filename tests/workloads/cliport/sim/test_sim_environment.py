@@ -129,15 +129,12 @@ def test_info_says_what_happened(shared: Environment) -> None:
 
 
 def test_a_task_is_asked_in_order_when_everything_rests(shared: Environment) -> None:
-    """Hooks around the score; with no action there is nothing to score (cliport/cliport at 2be5c47, environment)."""
+    """With no action there is nothing to score (cliport/cliport at 2be5c47, environment)."""
     asked: list[str] = []
 
     class Listening(Scene):
-        def stepped(self, env: Environment) -> None:
-            asked.append("stepped" if env.world.at_rest() else "moving")
-
         def reward(self) -> tuple[float, dict[str, Any]]:
-            asked.append("reward")
+            asked.append("reward" if shared.world.at_rest() else "moving")
             return super().reward()
 
         def scored(self, env: Environment) -> None:
@@ -151,9 +148,9 @@ def test_a_task_is_asked_in_order_when_everything_rests(shared: Environment) -> 
     shared.reset(task, 0, observe=False)
     assert asked == []
     assert shared.step(onto(shared, task.built[0], (0.5, 0.1, 0.04)), observe=False)[1:3] == (0.25, True)
-    assert asked == ["stepped", "reward", "scored", "done"]
+    assert asked == ["reward", "scored", "done"]
     assert shared.step(None, observe=False)[1:3] == (0, True)
-    assert asked[4:] == ["done"]
+    assert asked[3:] == ["done"]
 
 
 def test_an_unknown_tool_is_refused(shared: Environment) -> None:

@@ -60,6 +60,8 @@ class Manifest:
     """Geometry of the height maps' cells: see `cliport.sim.fusion`."""
     rules: int = RULES
     """Version of the rules of the scenes, if `cliport.demos` made them: see `cliport.scoring`."""
+    objects: str = ""
+    """What the named objects of its scenes are, if `cliport.demos` made them: "scans" or "stand-ins"; empty without such objects."""
 
     @property
     def outdated(self) -> str | None:
@@ -79,6 +81,7 @@ class Manifest:
             "origin": self.origin,
             "geometry": self.geometry,
             "rules": self.rules,
+            "objects": self.objects,
             "count": len(self.entries),
             "height_unit_m": HEIGHT_UNIT,
             "episodes": [{"file": entry.file, **dataclasses.asdict(entry)} for entry in self.entries],
@@ -99,7 +102,8 @@ class Manifest:
                 raise DataError(f"{path} has format {stated['format']!r}, but this code reads {FORMAT!r}")
             names = [field.name for field in dataclasses.fields(StoredEpisode)]
             entries = tuple(StoredEpisode(**{name: item[name] for name in names}) for item in stated["episodes"])
-            return cls(stated["task"], stated["mode"], entries, stated["origin"], stated.get("geometry", "exact"), stated.get("rules", 1))
+            later = stated.get("geometry", "exact"), stated.get("rules", 1), stated.get("objects", "")
+            return cls(stated["task"], stated["mode"], entries, stated["origin"], *later)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DataError(f"{path} is not a manifest of demonstrations: {type(error).__name__}: {error}") from error
 
@@ -173,7 +177,8 @@ def opened(folder: Path, task: str, mode: str, **stated: Any) -> Iterator[Store]
     Partial files of an interrupted process are removed. A folder that was created and stays empty is removed again.
 
     Raises:
-        DataError: when another process writes there, or the folder belongs to another task, mode, geometry or version of the rules.
+        DataError: when another process writes there, or the folder belongs to another task, mode, geometry, version of the rules
+            or kind of named objects.
     """
     with made(folder), locked(folder):
         for leftover in [*folder.glob(".*.partial"), *folder.glob(f"{EPISODES}/.*.partial")]:
@@ -186,6 +191,9 @@ def opened(folder: Path, task: str, mode: str, **stated: Any) -> Iterator[Store]
             raise DataError(f"{folder} contains height maps of {manifest.geometry} geometry; none of {geometry} geometry can be added")
         if manifest.outdated:
             raise DataError(f"{folder} {manifest.outdated}")
+        if manifest.objects != (objects := stated.get("objects", "")):
+            there = manifest.objects or "objects of unknown kind"
+            raise DataError(f"{folder} contains scenes with {there}; none with {objects} can be added: give another data_dir")
         yield Store(folder, manifest)
 
 

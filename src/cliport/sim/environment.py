@@ -211,13 +211,14 @@ class Environment:
         """
         return self.world.add(shape, pose, category, color, mass)
 
-    def add_rope(self, points: np.ndarray, radius: float = 0.005, color: Sequence[float] = (0.8, 0.8, 0.8)) -> list[int]:
+    def add_rope(self, points: np.ndarray, half: float, colors: Sequence[Sequence[float]]) -> list[int]:
         """Add a rope of beads at points (N, 3) and return the beads' body numbers in order.
 
-        Beads are graspable spheres of category "deformable", each tied to the next halfway between them. A rope bends until the beads
-        touch: up to a right angle at every bead if points are 2.8 * radius apart, not at all if they are 2 * radius apart.
+        Beads are graspable boxes of category "deformable" with sides of 2 * half, seen as spheres half as wide again. Each one's middle is
+        tied to the point of the one before where it is now. A rope bends until the beads touch: up to a right angle at every bead if
+        points are 2.8 * half apart, not at all if they are 2 * half apart.
         """
-        return self.world.add_rope(points, radius, color)
+        return self.world.add_rope(points, half, colors)
 
     def remove(self, body: int) -> None:
         self.world.remove(body)

@@ -52,16 +52,26 @@ def footprint(shape: Shape, place: Pose) -> np.ndarray:
     """bool IMAGE_SHAPE: pixels that a shape at a pose covers, seen from above."""
     taken = np.zeros(len(grid()), bool)
     for mesh in shape.meshes:
-        corners = apply(place, mesh.vertices)[mesh.triangles][..., :2]
-        for triangle in np.unique(np.round(corners, 6), axis=0):
+        corners = apply(place, shape.scale * mesh.vertices)[mesh.triangles][..., :2]
+        for triangle in covering(np.unique(np.round(corners, 6), axis=0)):
             sides = np.roll(triangle, -1, 0) - triangle
-            if sides[0, 0] * sides[1, 1] - sides[0, 1] * sides[1, 0] < TINY:
-                continue  # faces that point down lie below others; those on edge cover nothing
             # A point is inside if it is on the inner side of every edge.
             outwards = np.stack([sides[:, 1], -sides[:, 0]], 1)
             near = between(triangle.min(0), triangle.max(0))
             taken[near] |= (grid()[near] @ outwards.T <= (outwards * triangle).sum(1) + TINY).all(1)
     return taken.reshape(IMAGE_SHAPE)
+
+
+def covering(triangles: np.ndarray) -> np.ndarray:
+    """Those of the triangles (T, 3, 2) that may cover a pixel's point: most of a scan's are smaller than a pixel.
+
+    Faces that point down lie below others, and those on edge cover nothing.
+    """
+    sides = np.roll(triangles, -1, 1) - triangles
+    upwards = sides[:, 0, 0] * sides[:, 1, 1] - sides[:, 0, 1] * sides[:, 1, 0] >= TINY
+    first = np.ceil((triangles.min(1) - BOUNDS[:2, 0]) / PIXEL - TINY)
+    last = np.floor((triangles.max(1) - BOUNDS[:2, 0]) / PIXEL + TINY)
+    return np.asarray(triangles[upwards & (first <= last).all(1)])
 
 
 def between(low: np.ndarray, high: np.ndarray) -> np.ndarray:

@@ -20,7 +20,7 @@ from ..errors import DisplayError
 from . import overhead
 from .constants import BOUNDS, IMAGE_SHAPE
 from .poses import Pose, pose
-from .shapes import Mesh, Shape, Solid, box_mesh, merged, sphere
+from .shapes import Mesh, Shape, Solid, bead, box_mesh, merged
 from .studio import Look, Scene, mesh_file, written
 
 GRAVITY = -9.8
@@ -36,7 +36,7 @@ MOST_PRIMITIVES = 15
 FINE, COARSE = 50, 20
 """Iterations of the solver. A pile of fifty blocks takes half the time with the coarse one."""
 ROUND, ROLLING = ("sphere", "cylinder"), 0.0005
-BEAD_MASS, BEAD_DAMPING, ROPE_FORCE = 0.005, 0.99, 20.0  # kilograms, share of the spin lost per second, newtons
+ROPE_FORCE = 100.0  # newtons
 EDGE = 0.01
 """How much wider than the workspace its mark is, in meters, so that border pixels show the mark."""
 FLOOR, WORKSPACE = (0.78, 0.78, 0.76), (0.22, 0.22, 0.23)
@@ -98,7 +98,7 @@ class World:
         body = pybullet.createMultiBody(
             weight,
             self.collision(shape),
-            self.visual(merged(shape.meshes), paint),
+            self.visual(merged(shape.meshes), paint, shape.scale),
             place[0],
             place[1],
             useMaximalCoordinates=True,  # for bodies without joints, three times as fast
@@ -110,7 +110,7 @@ class World:
         if any(solid.kind in ROUND for solid in shape.solids):  # twice the work, so only for what can roll
             pybullet.changeDynamics(body, -1, rollingFriction=ROLLING, spinningFriction=ROLLING, physicsClientId=self.client)
         for mesh in shape.meshes:
-            self.look(body, -1, mesh, paint)
+            self.look(body, -1, mesh, paint, shape.scale)
         self.objects[category].append(body)
         self.shapes[body] = shape
         return int(body)
@@ -140,16 +140,14 @@ class World:
             )
         )
 
-    def add_rope(self, points: np.ndarray, radius: float, color: Sequence[float]) -> list[int]:
-        """Add beads at points (N, 3), each tied to the next halfway between them."""
-        bead = sphere(2 * radius, mass=BEAD_MASS)
-        beads = [self.add(bead, pose(point), "deformable", color) for point in points]
-        for body in beads:  # otherwise a ball in a bend may spin forever
-            pybullet.changeDynamics(body, -1, angularDamping=BEAD_DAMPING, physicsClientId=self.client)
+    def add_rope(self, points: np.ndarray, half: float, colors: Sequence[Sequence[float]]) -> list[int]:
+        """Add beads at points (N, 3); each one's middle is tied to a point of the one before."""
+        shape = bead(half)
+        beads = [self.add(shape, pose(point), "deformable", color) for point, color in zip(points, colors, strict=True)]
         for number, (a, b) in enumerate(pairwise(beads)):
-            half = (np.asarray(points[number + 1]) - points[number]) / 2
+            step = (np.asarray(points[number + 1]) - points[number]).tolist()
             tie = pybullet.createConstraint(
-                a, -1, b, -1, pybullet.JOINT_POINT2POINT, [0, 0, 0], half.tolist(), (-half).tolist(), physicsClientId=self.client
+                a, -1, b, -1, pybullet.JOINT_POINT2POINT, [0, 0, 0], step, [0, 0, 0], physicsClientId=self.client
             )
             pybullet.changeConstraint(tie, maxForce=ROPE_FORCE, physicsClientId=self.client)
         return beads
@@ -218,16 +216,21 @@ class World:
         if client >= 0 and pybullet.isConnected(client):
             pybullet.disconnect(physicsClientId=client)
 
-    def look(self, body: int, link: int, mesh: Mesh, color: Sequence[float]) -> None:
+    def look(self, body: int, link: int, mesh: Mesh, color: Sequence[float], scale: float = 1.0) -> None:
         red, green, blue = mesh.color or color
-        self.scene.looks.append(Look(body, link, mesh_file(mesh), (red, green, blue)))
+        texture = mesh.texture.file if mesh.texture else None
+        self.scene.looks.append(Look(body, link, mesh_file(mesh), (red, green, blue), scale, texture))
 
-    def visual(self, mesh: Mesh, color: Sequence[float]) -> int:
+    def visual(self, mesh: Mesh, color: Sequence[float], scale: float = 1.0) -> int:
         """The visual shape for the window; -1 without one."""
         if not self.disp:
             return -1
         paint = [*(mesh.color or color), 1]
-        return int(pybullet.createVisualShape(pybullet.GEOM_MESH, fileName=mesh_file(mesh), rgbaColor=paint, physicsClientId=self.client))
+        return int(
+            pybullet.createVisualShape(
+                pybullet.GEOM_MESH, fileName=mesh_file(mesh), meshScale=[scale] * 3, rgbaColor=paint, physicsClientId=self.client
+            )
+        )
 
 
 def connect(disp: bool) -> int:

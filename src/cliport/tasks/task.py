@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -47,6 +48,8 @@ class Task:
     """Horizontal distance in meters below which a piece is in place."""
     angle_tolerance = float(np.radians(15))
     """Difference of yaw in radians below which a piece is in place."""
+    assets: Path | None = None
+    """Folder of the scanned objects; None for stand-ins. Only tasks with named objects look at it."""
     sixdof = False
     """Whether the oracle tilts pieces. Scores look at x, y and yaw alone in any case."""
 
@@ -72,6 +75,12 @@ class Task:
     def __init__(self, name: str, mode: str, split: str) -> None:
         self.name, self.mode, self.split = name, mode, split
         self.clear()
+
+    @property
+    def objects(self) -> str:
+        """What the named objects are: "scans" or "stand-ins"; empty for a task without such objects."""
+        shown = "objects" in self.vocabulary(self.mode)
+        return ("scans" if self.assets else "stand-ins") if shown else ""
 
     def clear(self) -> None:
         self.goals: list[Goal] = []

@@ -12,12 +12,13 @@ from .shape import Shape, shape
 
 MARK = 0.002  # height of a mark: above the table's top, below everything else
 MARK_COLOR: Color = (0.0, 1.0, 0.0)
+CONTAINER_COLOR: Color = (156 / 255, 117 / 255, 95 / 255)
 RING = 16  # convex pieces around an axis
 
 
-def box(size: Sequence[float] = (0.04, 0.04, 0.04), mass: float = 0.02) -> Shape:
+def box(size: Sequence[float] = (0.04, 0.04, 0.04), mass: float = 0.02, friction: float = 0.6) -> Shape:
     """A box; the default is the block of the stacking tasks."""
-    return shape("box", [box_solid(size)], mass=mass)
+    return shape("box", [box_solid(size)], mass=mass, friction=friction)
 
 
 def cylinder(diameter: float, height: float, mass: float = 0.02) -> Shape:
@@ -28,12 +29,17 @@ def sphere(diameter: float, mass: float = 0.02) -> Shape:
     return shape("sphere", [Solid("sphere", (diameter, diameter, diameter))], mass=mass)
 
 
+def bead(half: float, mass: float = 0.1) -> Shape:
+    """A bead of a rope: a box with sides of 2 * half that is seen as a sphere half as wide again."""
+    return shape("bead", [box_solid((2 * half,) * 3)], [Solid("sphere", (3 * half,) * 3).mesh()], mass=mass, friction=0.5)
+
+
 def zone(size: Sequence[float], color: Color = MARK_COLOR) -> Shape:
     """A rectangle (x, y) painted on the table, without collision shape. Put its origin at z = 0."""
     return shape("zone", [], [box_mesh((size[0], size[1], MARK))], color=color)
 
 
-def square_outline(size: Sequence[float], width: float = 0.008, sides: str = "news", color: Color = MARK_COLOR) -> Shape:
+def square_outline(size: Sequence[float], width: float = 0.01, sides: str = "news", color: Color = MARK_COLOR) -> Shape:
     """Lines on the table around a rectangle (x, y), without collision shape. Put its origin, the rectangle's center, at z = 0.
 
     Args:
@@ -100,18 +106,18 @@ def ring_solids(profile: np.ndarray, pieces: int = RING) -> list[Solid]:
     return wedges
 
 
-def container(size: Sequence[float], thickness: float = 0.005, mass: float = 0.2, color: Color = (0.55, 0.4, 0.25)) -> Shape:
-    """An open box with outer extents `size`. Origin: the center of its extents; the top of its floor is `thickness` above its foot."""
+def container(size: Sequence[float], thickness: float = 0.002, mass: float = 0.1, color: Color = CONTAINER_COLOR) -> Shape:
+    """An open box whose walls and floor have their middles on the sides of a box with extents `size`. Origin: the middle of that box."""
     x, y, z = size
     walls = [
-        box_solid((x, y, thickness), (0, 0, (thickness - z) / 2)),
-        *(box_solid((thickness, y, z), (side * (x - thickness) / 2, 0, 0)) for side in (-1, 1)),
-        *(box_solid((x, thickness, z), (0, side * (y - thickness) / 2, 0)) for side in (-1, 1)),
+        box_solid((x, y, thickness), (0, 0, -z / 2)),
+        *(box_solid((thickness, y, z), (side * x / 2, 0, 0)) for side in (-1, 1)),
+        *(box_solid((x, thickness, z), (0, side * y / 2, 0)) for side in (-1, 1)),
     ]
-    return shape("container", walls, mass=mass, color=color)
+    return shape("container", walls, mass=mass, color=color, friction=0.3)
 
 
-def pallet(size: Sequence[float] = (0.3, 0.25, 0.03), mass: float = 0.5, color: Color = (0.65, 0.5, 0.3)) -> Shape:
+def pallet(size: Sequence[float] = (0.3, 0.25, 0.0375), mass: float = 0.1, color: Color = (0.8706, 0.7216, 0.5294)) -> Shape:
     """A pallet: planks on three beams along x. Origin: the center of its extents."""
     x, y, z = size
     plank, planks = z / 3, 6
@@ -119,7 +125,7 @@ def pallet(size: Sequence[float] = (0.3, 0.25, 0.03), mass: float = 0.5, color: 
     seen = [box_solid((x / planks * 0.8, y, plank), ((i - (planks - 1) / 2) * pitch, 0, (z - plank) / 2)) for i in range(planks)]
     beams = [box_solid((x, y / 10, z - plank), (0, side * y * 0.45, -plank / 2)) for side in (-1, 0, 1)]
     deck = box_solid((x, y, plank), (0, 0, (z - plank) / 2))
-    return shape("pallet", [deck, *beams], [merged([solid.mesh() for solid in (*seen, *beams)])], mass=mass, color=color)
+    return shape("pallet", [deck, *beams], [merged([solid.mesh() for solid in (*seen, *beams)])], mass=mass, color=color, friction=1.0)
 
 
 def hanoi_disk(diameter: float = 0.08, height: float = 0.01, hole: float = 0.03, mass: float = 0.1) -> Shape:

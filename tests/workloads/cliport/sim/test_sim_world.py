@@ -53,7 +53,7 @@ def test_things_dropped_into_each_other_do_not_fly_away(env: Environment) -> Non
 
 def rope(env: Environment) -> list[int]:
     points = np.column_stack([np.full(20, 0.5), np.linspace(-0.133, 0.133, 20), np.full(20, 0.005)])
-    return env.add_rope(points, color=BLUE)
+    return env.add_rope(points, 0.005, [BLUE] * 20)
 
 
 @pytest.mark.parametrize("lift", [0.02, None])

@@ -12,6 +12,7 @@ from ..errors import TaskError
 from ..generation import executor, simulator
 from ..scoring import is_solved
 from . import make
+from .paper import published
 from .task import Task
 
 if TYPE_CHECKING:
@@ -66,13 +67,15 @@ def played(tasks: Sequence[Task], seeds: Sequence[int], workers: int) -> Iterato
 
 def table(episodes: Iterable[tuple[str, Sequence[OracleResult]]]) -> Iterator[str]:
     """The lines of a Markdown table, each as soon as its task is finished, and the mean of all tasks."""
-    yield "| task | mean reward x 100 | solved | actions | CPU s per episode |"
-    yield "|---|---|---|---|---|"
+    yield "| task | mean reward x 100 | solved | actions | CPU s per episode | CLIPort's agent |"
+    yield "|---|---|---|---|---|---|"
     means = []
     for name, found in episodes:
         count = len(found)
         reward, actions, seconds = (sum(values) / count for values in zip(*((e.reward, e.actions, e.seconds) for e in found), strict=True))
         solved = f"{sum(episode.solved for episode in found)} of {count}"
         means.append(reward)
-        yield f"| {name} | {100 * reward:.1f} | {solved} | {actions:.1f} | {seconds:.2f} |"
-    yield f"| mean of {len(means)} tasks | {100 * sum(means) / len(means):.1f} | | | |"
+        score = published(name)
+        agent = "" if score is None else f"{score:.1f}"
+        yield f"| {name} | {100 * reward:.1f} | {solved} | {actions:.1f} | {seconds:.2f} | {agent} |"
+    yield f"| mean of {len(means)} tasks | {100 * sum(means) / len(means):.1f} | | | | |"

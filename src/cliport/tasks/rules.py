@@ -9,7 +9,8 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from itertools import takewhile
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -17,6 +18,8 @@ from .catalog import MODES
 
 if TYPE_CHECKING:
     from .task import Task
+
+Key = TypeVar("Key")
 
 WIDTH, INDENT = 140, 15  # characters: of a line, and of what stands before its text
 
@@ -59,7 +62,7 @@ SHUFFLED_COLORS = Difference(
 
 
 def written(task: Task) -> Iterator[str]:
-    """The rules of a task, line by line."""
+    """The rules of a task as lines of text."""
     yield task.name
     for title, lines in sections(task).items():
         for number, line in enumerate(lines):
@@ -119,25 +122,37 @@ def tables(tasks: Sequence[Task]) -> Iterator[str]:
     """Two Markdown tables: the rules of each kind of task, and what differs from CLIPort."""
     yield "| task | steps | goals | counts | distractors |"
     yield "|---|---|---|---|---|"
-    for name, task in kinds(tasks):
-        yield row(name, allowed(task), "; ".join(task.aim), metric(task), task.clutter)
+    for alike in grouped((type(task), task) for task in tasks).values():
+        task = alike[0]
+        near = f"pieces, {task.position_tolerance:g} m, {np.degrees(task.angle_tolerance):g} degrees"
+        yield row(named(alike), allowed(task), "; ".join(task.aim), task.inside or near, task.clutter)
     yield ""
-    yield "| task | rule | original | here | why |"
+    yield "| rule | tasks | original | here | why |"
     yield "|---|---|---|---|---|"
-    for found in EVERY_TASK:
-        yield row("every task", found.rule, found.original, found.here, found.why)
-    for name, task in kinds(tasks):
-        for found in task.differs:
-            yield row(name, found.rule, found.original, found.here, found.why)
+    differences = grouped((found, task) for task in tasks for found in task.differs)
+    for found, members in [*((found, []) for found in EVERY_TASK), *differences.items()]:
+        kinds = grouped((type(task), task) for task in members).values()
+        yield row(found.rule, ", ".join(map(named, kinds)) or "all", found.original, found.here, found.why)
 
 
-def kinds(tasks: Sequence[Task]) -> Iterator[tuple[str, Task]]:
-    """The names of all tasks of a class, and the first of them."""
-    found: dict[type[Task], list[Task]] = {}
-    for task in tasks:
-        found.setdefault(type(task), []).append(task)
-    for alike in found.values():
-        yield ", ".join(task.name for task in alike), alike[0]
+def grouped(pairs: Iterable[tuple[Key, Task]]) -> dict[Key, list[Task]]:
+    """Tasks by key, in order."""
+    found: dict[Key, list[Task]] = {}
+    for key, task in pairs:
+        found.setdefault(key, []).append(task)
+    return found
+
+
+def named(alike: Sequence[Task]) -> str:
+    """Tasks of one class: one name, with * for what differs."""
+    names = [task.name for task in alike]
+    start, end = beginning(names), beginning([name[::-1] for name in names])[::-1]
+    return f"`{names[0]}`" if len(names) == 1 else f"`{start}*{end}`"
+
+
+def beginning(names: Sequence[str]) -> str:
+    """What all names begin with."""
+    return "".join(letters[0] for letters in takewhile(lambda letters: len(set(letters)) == 1, zip(*names, strict=False)))
 
 
 def row(*cells: str) -> str:

@@ -68,8 +68,8 @@ def test_a_scene_shows_what_it_asks_for_and_nothing_is_done_yet(env: Environment
 def test_the_table_counts_solved_scenes_and_means_rewards() -> None:
     episodes = [OracleResult(1.0, 3, 0.5), OracleResult(0.5, 6, 1.5)]
     lines = list(table([("align-rope", episodes), ("packing-shapes", [OracleResult(0.0, 1, 1.0)])]))
-    assert lines[2] == "| align-rope | 75.0 | 1 of 2 | 4.5 | 1.00 |"
-    assert lines[-1] == "| mean of 2 tasks | 37.5 | | | |"
+    assert lines[2] == "| align-rope | 75.0 | 1 of 2 | 4.5 | 1.00 | 95.4 |"
+    assert lines[-1] == "| mean of 2 tasks | 37.5 | | | | |"
 
 
 def test_several_processes_check_the_oracle_as_one_does() -> None:

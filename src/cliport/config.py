@@ -37,6 +37,12 @@ def assets_root() -> Any:
     return setting("", "folder of the robot's meshes; default: the packaged ones")
 
 
+def assets() -> Any:
+    """The field `assets` of every command with a simulator."""
+    text = "folder of the original's scanned objects: google/meshes_fixed/*.obj and google/textures/*.png; default: stand-ins from solids"
+    return setting("", text)
+
+
 def disp() -> Any:
     """The field `disp` of every command with a simulator."""
     return setting(False, "show PyBullet's window")
@@ -103,6 +109,7 @@ class DemosConfig:
 
     data_dir: str = setting("", "folder for <task>-<mode>; default: data/ in the run's folder, or in $CLIPORT_ROOT if run as a module")
     assets_root: str = assets_root()
+    assets: str = assets()
     disp: bool = disp()
     task: str = simulated_task("packing-boxes-pairs-seen-colors", "task, or a group for each of its tasks")
     mode: str = setting("train", "split; train uses even seeds from 0, val odd seeds from 1, test odd seeds from 10001", choices=MODES)
@@ -276,6 +283,7 @@ class EvalConfig:
     model_dir: str = setting("", "folder that contains exp_folder; default: $CLIPORT_ROOT if run as a module")
     exp_folder: str = setting("exps", "folder of the experiments, below model_dir")
     assets_root: str = assets_root()
+    assets: str = assets()
     disp: bool = disp()
     model_path: str = setting(
         "", "checkpoint file or folder; default: init_from, or checkpoints/ of <exp_folder>/<model_task>-<agent>-n<train_demos>-train"

@@ -33,27 +33,32 @@ from .data.folders import made
 from .data.store import Store, opened
 from .generation import Attempt, play_seeds, seeds_after, video_file
 from .layout import demonstrations
-from .tasks import groups
+from .tasks import check_assets, groups, make, say_differences
 
 
 def make_demos(settings: DemosConfig, data_dir: Path, report: Report) -> list[Path]:
     """Make the demonstrations of a task, or of each task of a group, below `data_dir`, and return their folders.
 
     Raises:
+        AssetError: when scanned objects are missing or damaged.
         DataError: when a folder cannot be written, or an oracle fails on too many consecutive seeds.
     """
     wanted = {settings.mode: settings.n}
     if settings.mode == "train":
         wanted |= {mode: n for mode, n in (("val", settings.n_val), ("test", settings.n_test)) if n}
     parts = [(task, mode, n) for mode, n in wanted.items() for task in groups(mode).get(settings.task, [settings.task])]
+    for mode in wanted:
+        check_assets(settings.assets, [task for task, used, _ in parts if used == mode], mode)
     return [make_missing(replace(settings, task=task, mode=mode, n=n), data_dir, report) for task, mode, n in parts]
 
 
 def make_missing(settings: DemosConfig, data_dir: Path, report: Report) -> Path:
     """Make the demonstrations of one task and mode that are still missing, and return their folder."""
     folder = demonstrations(data_dir, settings.task, settings.mode)
+    task = make(settings.task, settings.mode, settings.assets)
+    say_differences(task, report.text)
     filmed = made(video_folder(settings, folder)) if settings.record.save_video else nullcontext()
-    with opened(folder, settings.task, settings.mode, geometry=settings.geometry) as store, filmed:
+    with opened(folder, settings.task, settings.mode, geometry=settings.geometry, objects=task.objects) as store, filmed:
         wanted = max(settings.n, len(store))
         last = store.last_seed
         damaged = store.drop_damaged()

@@ -8,7 +8,7 @@ HarnessError
 └── SimulatorError              anything below
     ├── DisplayError            a window was requested but there is no display
     ├── RendererError           a renderer that does not exist or does not work on this machine
-    ├── AssetError              a missing file of the robot
+    ├── AssetError              a missing file of the robot, or missing or damaged ones of the scanned objects
     ├── ReachError              a pose outside the arm's reach
     └── BlockedError            a motion that an obstacle stopped
 """
@@ -43,7 +43,7 @@ class RendererError(SimulatorError):
 
 
 class AssetError(SimulatorError):
-    """A missing file of the robot."""
+    """A missing file of the robot, or missing or damaged ones of the scanned objects."""
 
 
 class ReachError(SimulatorError):

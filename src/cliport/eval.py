@@ -31,7 +31,7 @@ from .checkpoint_files import to_evaluate
 from .config import EvalConfig, PredictConfig
 from .data.episode import Episode
 from .data.episode_source import EpisodeSource
-from .data.reader import Mixture, open_demonstrations
+from .data.reader import Mixture, check_objects, check_rules, open_demonstrations
 from .demos import picture_of
 from .failures import Watched
 from .layout import CHECKPOINTS, experiment
@@ -40,7 +40,7 @@ from .rollout import roll_out
 from .sim.action import Action
 from .sim.environment import Environment
 from .sim.observation import HeightMap
-from .tasks import make
+from .tasks import check_assets, groups, make, say_differences
 
 if TYPE_CHECKING:
     from .video import VideoWriter
@@ -114,11 +114,14 @@ def evaluate(job: Job, make_agent: Callable[[Path], Agent] | None = None) -> dic
         make_agent: makes the agent from a checkpoint file; by default the one stored in it.
 
     Raises:
-        DataError: when the demonstrations whose scenes are needed are missing.
+        AssetError: when scanned objects are missing or damaged.
+        DataError: when the demonstrations whose scenes are needed are missing, were made under other rules or with other objects.
         CheckpointError: when there is no such checkpoint.
     """
     paths, report = paths_of(job), job.report
     settings: EvalConfig = replace(job.settings, model_task=job.settings.model_task or job.settings.eval_task)
+    shown = groups(settings.mode if settings.val_on_heldout else "train").get(settings.eval_task, [settings.eval_task])
+    check_assets(settings.assets, shown, settings.mode)
     make_agent = make_agent or loader(settings, report.text)
     known = read(paths.results)
     chosen = to_evaluate(settings, paths.checkpoints, paths.validation, known)
@@ -127,6 +130,10 @@ def evaluate(job: Job, make_agent: Callable[[Path], Agent] | None = None) -> dic
         return {}
     tasks_of = None if settings.val_on_heldout else "train"
     source = open_demonstrations(paths.data, settings.eval_task, settings.mode, settings.n_demos, tasks_of=tasks_of)
+    check_rules(source)
+    check_objects(source, lambda task: make(task, settings.mode, settings.assets).objects)
+    for name in shown:
+        say_differences(make(name, settings.mode, settings.assets), report.text)
     entries = {}
     with simulator(settings) as (environment, video):
         evaluation = Evaluation(settings, source, environment, video, report)
@@ -216,7 +223,7 @@ class Evaluation:
         def policy(_: object, view: HeightMap, instruction: str) -> Action:
             return agent.act(view, instruction, goal).action(view.height)
 
-        task = make(recorded.task, self.settings.mode)
+        task = make(recorded.task, self.settings.mode, self.settings.assets)
         say = self.video.say if self.video else None
         return roll_out(self.environment, task, recorded.seed, policy, say, agent.cells)
 

@@ -95,7 +95,7 @@ def play_seed(settings: DemosConfig, seed: int, videos: Path) -> Attempt:
     record = settings.record
     video = video_writer(record.fps, record.video_height, record.video_width, record.add_text) if record.save_video else None
     environment = simulator(settings.assets_root, settings.disp, settings.renderer, video)
-    task = make(settings.task, settings.mode)
+    task = make(settings.task, settings.mode, settings.assets)
     try:
         with video.recording(video_file(videos, seed)) if video else nullcontext():
             episode = roll_out(environment, task, seed, oracle(environment, task), video.say if video else None, settings.geometry)

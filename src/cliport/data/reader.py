@@ -5,7 +5,7 @@ from __future__ import annotations
 import bisect
 import itertools
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,7 @@ from .codec import decode
 from .episode import Episode
 from .episode_source import EpisodeSource, check_count
 from .pickles import PickledDemonstrations
-from .store import MANIFEST, Manifest, StoredEpisode, damage_of
+from .store import MANIFEST, ORIGIN, Manifest, StoredEpisode, damage_of
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +77,35 @@ class Demonstrations(EpisodeSource):
 
     def draw(self, rng: np.random.Generator) -> int:
         return int(rng.integers(len(self)))
+
+
+def check_rules(source: EpisodeSource) -> None:
+    """Refuse scenes that cannot be played again because they were made under other rules.
+
+    Raises:
+        DataError: naming every folder of such scenes, and what to do.
+    """
+    outdated = [part for part in parts_of(source) if part.manifest.outdated]
+    if outdated:
+        raise DataError(f"{', '.join(str(part.folder) for part in outdated)} {outdated[0].manifest.outdated}")
+
+
+def check_objects(source: EpisodeSource, objects: Callable[[str], str]) -> None:
+    """Refuse scenes that were made with other named objects than `objects` says for a task: "scans", "stand-ins" or "" for none.
+
+    Raises:
+        DataError: naming every folder of such scenes.
+    """
+    parts = [part for part in parts_of(source) if part.manifest.origin == ORIGIN]
+    other = [f"{part.folder} has {part.manifest.objects}" for part in parts if part.manifest.objects != objects(part.task)]
+    if other:
+        raise DataError(f"{', '.join(other)}: scenes with scans need assets=FOLDER, those with stand-ins none")
+
+
+def parts_of(source: EpisodeSource) -> list[Demonstrations]:
+    """The folders of demonstrations in a source."""
+    parts = source.parts.values() if isinstance(source, Mixture) else [source]
+    return [part for part in parts if isinstance(part, Demonstrations)]
 
 
 class Mixture(EpisodeSource):

@@ -21,10 +21,12 @@ from filelock import FileLock, Timeout
 from harness.errors import DataError
 from harness.files import replaced, sha256, write_json
 
+from ..scoring import RULES
 from .codec import HEIGHT_UNIT
 from .folders import made
 
 FORMAT = "cliport-demonstrations/1"
+ORIGIN = "cliport.demos"
 MANIFEST = "manifest.json"
 EPISODES = "episodes"
 
@@ -52,10 +54,24 @@ class Manifest:
     task: str
     mode: str
     entries: tuple[StoredEpisode, ...] = ()
-    origin: str = "cliport.demos"
+    origin: str = ORIGIN
     """The simulator that made the scenes."""
     geometry: str = "exact"
     """Geometry of the height maps' cells: see `cliport.sim.fusion`."""
+    rules: int = RULES
+    """Version of the rules of the scenes, if `cliport.demos` made them: see `cliport.scoring`."""
+    objects: str = ""
+    """What the named objects of its scenes are, if `cliport.demos` made them: "scans" or "stand-ins"; empty without such objects."""
+
+    @property
+    def outdated(self) -> str | None:
+        """Why the scenes cannot be played again, and what to do; None if they can."""
+        if self.origin != ORIGIN or self.rules == RULES:
+            return None
+        return (
+            f"has demonstrations made under rules {self.rules}, but scenes are now played by rules {RULES}, in which a seed is another "
+            "scene: make them anew in another data_dir, or move the folder away. Agents can still be trained on them"
+        )
 
     def write(self, folder: Path) -> None:
         stated = {
@@ -64,6 +80,8 @@ class Manifest:
             "mode": self.mode,
             "origin": self.origin,
             "geometry": self.geometry,
+            "rules": self.rules,
+            "objects": self.objects,
             "count": len(self.entries),
             "height_unit_m": HEIGHT_UNIT,
             "episodes": [{"file": entry.file, **dataclasses.asdict(entry)} for entry in self.entries],
@@ -84,7 +102,8 @@ class Manifest:
                 raise DataError(f"{path} has format {stated['format']!r}, but this code reads {FORMAT!r}")
             names = [field.name for field in dataclasses.fields(StoredEpisode)]
             entries = tuple(StoredEpisode(**{name: item[name] for name in names}) for item in stated["episodes"])
-            return cls(stated["task"], stated["mode"], entries, stated["origin"], stated.get("geometry", "exact"))
+            later = stated.get("geometry", "exact"), stated.get("rules", 1), stated.get("objects", "")
+            return cls(stated["task"], stated["mode"], entries, stated["origin"], *later)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DataError(f"{path} is not a manifest of demonstrations: {type(error).__name__}: {error}") from error
 
@@ -158,7 +177,8 @@ def opened(folder: Path, task: str, mode: str, **stated: Any) -> Iterator[Store]
     Partial files of an interrupted process are removed. A folder that was created and stays empty is removed again.
 
     Raises:
-        DataError: when another process writes there, or the folder belongs to another task, mode or geometry.
+        DataError: when another process writes there, or the folder belongs to another task, mode, geometry, version of the rules
+            or kind of named objects.
     """
     with made(folder), locked(folder):
         for leftover in [*folder.glob(".*.partial"), *folder.glob(f"{EPISODES}/.*.partial")]:
@@ -169,6 +189,11 @@ def opened(folder: Path, task: str, mode: str, **stated: Any) -> Iterator[Store]
         geometry = stated.get("geometry", "exact")
         if manifest.geometry != geometry:
             raise DataError(f"{folder} contains height maps of {manifest.geometry} geometry; none of {geometry} geometry can be added")
+        if manifest.outdated:
+            raise DataError(f"{folder} {manifest.outdated}")
+        if manifest.objects != (objects := stated.get("objects", "")):
+            there = manifest.objects or "objects of unknown kind"
+            raise DataError(f"{folder} contains scenes with {there}; none with {objects} can be added: give another data_dir")
         yield Store(folder, manifest)
 
 

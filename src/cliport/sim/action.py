@@ -13,8 +13,8 @@ class Action:
 
     Poses are those of the tool's tip, with its z axis pointing UP when it is not tilted: the quaternion (0, 0, 0, 1) is a tool that
     points straight down, and a rotation about z turns it. A suction gripper keeps the object's pose relative to the tool, so the
-    object's final yaw is its initial yaw + yaw(place) - yaw(pick). Heights need not be exact: the tool descends until it, or what it
-    holds, touches something, at most 2 cm below the stated height.
+    object's final yaw is its initial yaw + yaw(place) - yaw(pick). Heights need not be exact: the tool descends until it touches anything,
+    and above the place until what it holds does.
     """
 
     pick: Pose

@@ -16,14 +16,14 @@ from .constants import FRAME_RATE
 from .grippers import Suction
 from .observation import Observation
 from .poses import Pose
-from .primitives import Outcome, Visit, pick_place, push
+from .primitives import Outcome, pick_place, push
 from .robot import ASSETS, Robot
 from .shapes import Shape
 from .studio import studio
 from .world import World
 
-SETTLE = 1500
-"""Largest number of steps for a scene, or the effects of an action, to come to rest."""
+SETTLE = 9600
+"""Largest number of steps, 20 s, for a scene or the effects of an action to come to rest: what rolls for ever must not stop a run."""
 TOOLS = ("suction", "spatula")
 
 
@@ -41,6 +41,9 @@ class Task(Protocol):
 
     def reward(self) -> tuple[float, dict[str, Any]]:
         """Reward earned since the last call, and entries for `info`."""
+
+    def scored(self, env: Environment) -> None:
+        """Called after an action has been scored, before the images are taken."""
 
     def done(self) -> bool: ...
 
@@ -78,7 +81,7 @@ class Environment:
         self,
         assets: Path | str | None = None,
         disp: bool = False,
-        hz: int = 240,
+        hz: int = 480,
         record: Callable[[np.ndarray], None] | None = None,
         renderer: str = "auto",
     ) -> None:
@@ -105,17 +108,27 @@ class Environment:
         self.world.clear(coarse=self.ee == "spatula")
         self.robot = Robot(self.world, self.ee, self.assets)
         self.suction = Suction(self.robot)
+        self.facts: dict[str, Any] = {}
         task.reset(self)
         settled = self.settle()
         self.info = {"renderer": self.renderer, "task": task.name, "seed": seed, "lang_goal": task.language(), "settled": settled}
         return self.observe() if observe else Observation()
 
     def step(self, action: Action | None, observe: bool = True) -> tuple[Observation, float, bool, dict[str, Any]]:
-        """Carry out an action (None: nothing), wait for rest, and return (observation, task.reward(), task.done(), info)."""
+        """Carry out an action (None: nothing), wait for rest, and return (observation, task.reward(), task.done(), info).
+
+        An action that times out ends the episode without a reward: nothing is waited for and nothing is scored.
+        """
         steps, solves = self.world.steps, self.robot.solves
         outcome = self.act(action) if action else Outcome()
-        settled = self.settle()
-        reward, facts = self.task.reward()
+        reward, done, settled, facts = 0.0, True, False, self.facts
+        if not outcome.timed_out:
+            settled = self.settle()
+            if action:
+                reward, facts = self.task.reward()
+                self.task.scored(self)
+            done = self.task.done()
+        self.facts = facts
         self.info = {
             **{key: self.info[key] for key in ("renderer", "task", "seed")},
             **facts,
@@ -126,10 +139,12 @@ class Environment:
             "steps": self.world.steps - steps,
             "ik": self.robot.solves - solves,
         }
-        return self.observe() if observe else Observation(), reward, self.task.done(), self.info
+        return self.observe() if observe else Observation(), reward, done, self.info
 
     def act(self, action: Action) -> Outcome:
-        """Carry out an action with the primitive of the task's tool."""
+        """Carry out an action with the primitive of the task's tool. One that is not finite is out of reach."""
+        if not np.isfinite(np.concatenate([*action.pick, *action.place])).all():
+            return Outcome(timed_out=True)
         self.recording = self.record is not None
         try:
             if self.ee == "spatula":
@@ -171,15 +186,16 @@ class Environment:
         return overhead.look_down(self.client, self.world.table, touchable)
 
     def occupied(self) -> np.ndarray:
-        """bool IMAGE_SHAPE: pixels inside the convex outline of any added body, including zones and marks."""
-        return overhead.occupied((shape, self.pose(body)) for body, shape in self.world.shapes.items())
+        """bool IMAGE_SHAPE: pixels that any added body covers, zones, marks and fixed bodies included."""
+        return self.world.occupied()
 
-    def random_pose(self, size: Sequence[float], margin: float = 0.0) -> Pose | None:
+    def random_pose(self, size: Sequence[float]) -> Pose | None:
         """A random pose for an object of extents `size`: at a free place, any yaw, z = size[2] / 2; None if there is no room.
 
-        A place is free if the circle around the object's rectangle, plus `margin`, meets no body and stays inside the workspace.
+        A place is free if no body covers a pixel of the square around it that has the object's diagonal as its side, and that square is
+        inside the workspace. There is no further margin: the object may touch what is beside a corner of the square.
         """
-        return overhead.random_pose(self.rng, self.occupied(), size, margin)
+        return overhead.random_pose(self.rng, self.occupied(), size)
 
     # Bodies
 
@@ -195,13 +211,14 @@ class Environment:
         """
         return self.world.add(shape, pose, category, color, mass)
 
-    def add_rope(self, points: np.ndarray, radius: float = 0.005, color: Sequence[float] = (0.8, 0.8, 0.8)) -> list[int]:
+    def add_rope(self, points: np.ndarray, half: float, colors: Sequence[Sequence[float]]) -> list[int]:
         """Add a rope of beads at points (N, 3) and return the beads' body numbers in order.
 
-        Beads are graspable spheres of category "deformable", each tied to the next halfway between them. A rope bends until the beads
-        touch: up to a right angle at every bead if points are 2.8 * radius apart, not at all if they are 2 * radius apart.
+        Beads are graspable boxes of category "deformable" with sides of 2 * half, seen as spheres half as wide again. Each one's middle is
+        tied to the point of the one before where it is now. A rope bends until the beads touch: up to a right angle at every bead if
+        points are 2.8 * half apart, not at all if they are 2 * half apart.
         """
-        return self.world.add_rope(points, radius, color)
+        return self.world.add_rope(points, half, colors)
 
     def remove(self, body: int) -> None:
         self.world.remove(body)
@@ -226,8 +243,13 @@ class Environment:
         self.world.paint(body, color)
 
     def reaches(self, pose: Pose) -> bool:
-        """Whether the suction gripper can reach a pose from above: upright it can everywhere, tilted not near the border."""
-        return self.robot.reaches(Visit(pose).stations)
+        """Whether the gripper can reach a pose: upright it can everywhere in the workspace, tilted not near the border."""
+        return self.robot.reaches([pose])
+
+    def simulate(self, steps: int) -> None:
+        """Simulate this many steps, whatever moves."""
+        for _ in range(steps):
+            self.world.step()
 
     def settle(self, limit: int = SETTLE) -> bool:
         """Simulate until nothing moves, for at most `limit` steps; returns whether everything is at rest."""

@@ -9,9 +9,7 @@ from .robot import Robot
 
 TOUCH = 0.0005
 """Distance in meters below which bodies touch."""
-CARRIED = 0.5
-"""Vertical component of a contact's normal from which on it supports the held object."""
-HOLD = 500.0
+HOLD = 50.0
 """Force of the suction in newtons."""
 
 
@@ -35,10 +33,10 @@ class Suction:
         return [body for _, body in near]
 
     def grasp(self) -> bool:
-        """Hold the graspable body that touches the cup nearest to its center; returns whether there is one."""
-        graspable = {*self.robot.world.objects["rigid"], *self.robot.world.objects["deformable"]}
-        body = next((body for body in self.touched() if body in graspable), None)
-        if body is None:
+        """Hold the body that touches the cup, nearest to its center if there are several; returns whether that body is movable."""
+        movable = {*self.robot.world.objects["rigid"], *self.robot.world.objects["deformable"]}
+        body = next(iter(self.touched()), None)
+        if body not in movable:
             return False
         state = pybullet.getLinkState(self.robot.body, self.robot.tip, computeForwardKinematics=1, physicsClientId=self.client)
         there = pybullet.getBasePositionAndOrientation(body, physicsClientId=self.client)
@@ -65,15 +63,6 @@ class Suction:
         self.held = self.constraint = None
 
     def landed(self) -> bool:
-        """Whether something supports the held object; a neighbor that it slides along does not count."""
-        if self.held is None:
-            return self.touching()
+        """Whether the held object touches anything but the robot, no matter from which side."""
         points = pybullet.getContactPoints(bodyA=self.held, physicsClientId=self.client)
-        return any(point[2] != self.robot.body and point[8] < TOUCH and point[7][2] > CARRIED for point in points)
-
-    def hang(self) -> float:
-        """How far the held object extends below the tip, in meters."""
-        if self.held is None:
-            return 0.0
-        low, _ = pybullet.getAABB(self.held, physicsClientId=self.client)
-        return max(0.0, float(self.robot.pose()[0][2] - low[2]))
+        return any(point[2] != self.robot.body and point[8] < TOUCH for point in points)

@@ -1,4 +1,4 @@
-"""The table from straight above, without a renderer: rays for what can be touched, outlines for what is occupied."""
+"""The table from straight above, without a renderer: rays for what can be touched, triangles for what is covered."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from .constants import BOUNDS, IMAGE_SHAPE, PIXEL
 from .pixels import position_to_pixel
 from .poses import Pose, apply, from_euler
 from .shapes import Shape
-from .shapes.geometry import outline
 
 BATCH = 16000  # rays that PyBullet accepts at once
 UNDER = 0.01  # meters below the table at which rays end
+TINY = 1e-12
 
 
 @cache
@@ -48,46 +48,62 @@ def look_down(client: int, table: int, bodies: Iterable[int]) -> tuple[np.ndarra
     return heights, names
 
 
-def occupied(things: Iterable[tuple[Shape, Pose]]) -> np.ndarray:
-    """bool IMAGE_SHAPE: pixels inside the convex outlines of shapes at poses."""
+def footprint(shape: Shape, place: Pose) -> np.ndarray:
+    """bool IMAGE_SHAPE: pixels that a shape at a pose covers, seen from above."""
     taken = np.zeros(len(grid()), bool)
-    for shape, place in things:
-        points = np.unique(np.round(apply(place, shape.vertices)[:, :2], 6), axis=0)
-        corners = points[outline(points)]
-        sides = np.roll(corners, -1, 0) - corners
-        # A point is inside a convex polygon if it is on the inner side of every edge.
-        outwards = np.stack([sides[:, 1], -sides[:, 0]], 1)
-        reach = (outwards * corners).sum(1)
-        near = np.flatnonzero(((grid() >= corners.min(0)) & (grid() <= corners.max(0))).all(1))
-        taken[near] |= (grid()[near] @ outwards.T <= reach + 1e-12).all(1)
+    for mesh in shape.meshes:
+        corners = apply(place, shape.scale * mesh.vertices)[mesh.triangles][..., :2]
+        for triangle in covering(np.unique(np.round(corners, 6), axis=0)):
+            sides = np.roll(triangle, -1, 0) - triangle
+            # A point is inside if it is on the inner side of every edge.
+            outwards = np.stack([sides[:, 1], -sides[:, 0]], 1)
+            near = between(triangle.min(0), triangle.max(0))
+            taken[near] |= (grid()[near] @ outwards.T <= (outwards * triangle).sum(1) + TINY).all(1)
     return taken.reshape(IMAGE_SHAPE)
 
 
-def free_pixels(taken: np.ndarray, radius: float) -> np.ndarray:
-    """Pixels (N, 2) around which a circle of `radius` meters meets neither a taken pixel nor the image's border.
+def covering(triangles: np.ndarray) -> np.ndarray:
+    """Those of the triangles (T, 3, 2) that may cover a pixel's point: most of a scan's are smaller than a pixel.
 
-    The exact Euclidean distance transform in two passes, first within columns, then across them (Saito, Toriwaki 1994).
+    Faces that point down lie below others, and those on edge cover nothing.
     """
-    reach = int(np.ceil(radius / PIXEL))
-    padded = np.pad(taken, reach + 1, constant_values=True)  # the outside counts as taken
-    columns = np.where(padded, 0, np.inf)
-    for line in range(1, len(columns)):  # distance to the nearest taken pixel in the same column: above, then below
-        columns[line] = np.minimum(columns[line], columns[line - 1] + 1)
-    for line in range(len(columns) - 2, -1, -1):
-        columns[line] = np.minimum(columns[line], columns[line + 1] + 1)
-    inner = slice(reach + 1, -reach - 1)
-    squared = columns**2
-    nearest = squared[inner, inner].copy()
-    width = taken.shape[1]
-    for shift in range(1, reach + 1):  # the nearest in each column up to `reach` away; further ones cannot matter
-        for start in (reach + 1 - shift, reach + 1 + shift):
-            np.minimum(nearest, squared[inner, start : start + width] + shift**2, out=nearest)
-    return np.argwhere(nearest > (radius / PIXEL) ** 2)
+    sides = np.roll(triangles, -1, 1) - triangles
+    upwards = sides[:, 0, 0] * sides[:, 1, 1] - sides[:, 0, 1] * sides[:, 1, 0] >= TINY
+    first = np.ceil((triangles.min(1) - BOUNDS[:2, 0]) / PIXEL - TINY)
+    last = np.floor((triangles.max(1) - BOUNDS[:2, 0]) / PIXEL + TINY)
+    return np.asarray(triangles[upwards & (first <= last).all(1)])
 
 
-def random_pose(rng: np.random.Generator, taken: np.ndarray, size: Sequence[float], margin: float) -> Pose | None:
+def between(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Numbers of the pixels whose points lie in the rectangle from `low` to `high` (2,) in meters."""
+    first = np.maximum(np.ceil((low - BOUNDS[:2, 0]) / PIXEL - TINY), 0).astype(int)
+    last = np.minimum(np.floor((high - BOUNDS[:2, 0]) / PIXEL + TINY), np.array(IMAGE_SHAPE[::-1]) - 1).astype(int)
+    columns, rows = (np.arange(a, b + 1) for a, b in zip(first, last, strict=True))
+    return (rows[:, None] * IMAGE_SHAPE[1] + columns).ravel()
+
+
+def free_pixels(taken: np.ndarray, side: float) -> np.ndarray:
+    """Pixels (N, 2) around which a square of `side` meters meets neither a taken pixel nor the image's border.
+
+    The square has a whole number of pixels, rounded to the nearest even number where it is halfway; if that number is even, the square has
+    one pixel more before its middle than after it. As in the original, which erodes the free pixels with OpenCV.
+    """
+    width = round(side / PIXEL)
+    blocked = taken.copy()
+    blocked[[0, -1]] = blocked[:, [0, -1]] = True
+    before = width // 2
+    # Beyond the border there is nothing: a square may stick out where its middle could not be free anyway.
+    padded = np.pad(blocked, ((before, width), (before, width)))
+    summed = np.pad(padded.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+    rows, columns = (slice(0, extent) for extent in taken.shape)
+    far_rows, far_columns = (slice(width, width + extent) for extent in taken.shape)
+    counts = summed[far_rows, far_columns] - summed[rows, far_columns] - summed[far_rows, columns] + summed[rows, columns]
+    return np.argwhere((counts == 0) & ~blocked)
+
+
+def random_pose(rng: np.random.Generator, taken: np.ndarray, size: Sequence[float]) -> Pose | None:
     """A random pose for an object of this size at a free place of the table, with any yaw; None if there is no room."""
-    pixels = free_pixels(taken, float(np.hypot(size[0], size[1])) / 2 + margin)
+    pixels = free_pixels(taken, float(np.hypot(size[0], size[1])))
     if not len(pixels):
         return None
     row, column = pixels[rng.integers(len(pixels))]

@@ -38,21 +38,26 @@ def quaternion_from_euler(roll: float, pitch: float, yaw: float) -> np.ndarray:
     )
 
 
-def to_euler(quaternion: np.ndarray) -> np.ndarray:
-    """Roll, pitch and yaw (3,) in radians: the inverse of `quaternion_from_euler`, pitch in [-pi/2, pi/2]."""
-    return euler_of(matrix(quaternion))
-
-
 def euler_of(turned: np.ndarray) -> np.ndarray:
-    """Roll, pitch and yaw (3,) of a rotation matrix (3, 3), in radians."""
+    """Roll, pitch and yaw (3,) of a rotation matrix (3, 3) in radians: the inverse of `quaternion_from_euler`, pitch in [-pi/2, pi/2]."""
     roll = np.arctan2(turned[2, 1], turned[2, 2])
     pitch = np.arctan2(-turned[2, 0], np.hypot(turned[2, 1], turned[2, 2]))
     return np.array([roll, pitch, np.arctan2(turned[1, 0], turned[0, 0])])
 
 
 def yaw_of(a: Pose) -> float:
-    """Rotation about z in radians, in (-pi, pi]."""
-    return float(to_euler(a[1])[2])
+    """Rotation about z in radians, in (-pi, pi]; of a tilted pose the original's: the `yaw` of its `quaternion_zxy`."""
+    turned = matrix(a[1])
+    return float(np.arctan2(turned[1, 0], turned[1, 1]))
+
+
+def quaternion_zxy(roll: float, pitch: float, yaw: float) -> np.ndarray:
+    """The quaternion (4,) of turns by `yaw` about z, then `roll` about x, then `pitch` about y of the fixed axes, in radians.
+
+    In this order the original (cliport/cliport at 2be5c47) states rotations by three angles, and takes them apart.
+    """
+    about_x, about_y, about_z = (quaternion_from_euler(*angles) for angles in np.diag([roll, pitch, yaw]))
+    return product(about_y, product(about_x, about_z))
 
 
 def matrix(quaternion: np.ndarray) -> np.ndarray:

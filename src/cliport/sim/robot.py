@@ -18,7 +18,11 @@ from .world import World
 
 ASSETS = Path(__file__).parents[1] / "assets" / "ur5"
 BASE = (0.05, 0.0, 0.2)
-"""Meters. On a pedestal the arm reaches every corner of the workspace, even at the height at which it carries objects."""
+"""Meters. On a pedestal the arm reaches every corner of the workspace, even at the height at which it carries objects; the original's
+stands on the table's level, where a tool that points straight down would not reach an eighth of it.
+"""
+CARRY = 0.32
+"""Height in meters above a pose from which the tool descends to it, and at which it leaves it."""
 JOINTS = 6
 """Number of the arm's joints, which come first in the robot's file."""
 TOO_FAR = 0.002
@@ -27,20 +31,22 @@ TIP_TO_FLANGE = pose((0, 0, 0.16), quaternion_from_euler(np.pi, 0, 0))
 """The flange in the frame of the tool's tip."""
 TIP_DOWN = pose(quaternion=quaternion_from_euler(np.pi, 0, 0))
 """From the frame of the tip's link, whose z axis points out of the robot, to that of an action's poses."""
-HOME = pose((0.2, ASIDE, 0.5))
-"""The tip's rest pose: the arm is folded back above its base, where it does not hide the workspace from the cameras."""
+HOME = pose((0.487, ASIDE, CARRY))
+"""The tip's pose in a new scene: above the middle of the table, as in the original, too high for height maps."""
 FORCE = (300.0, 300.0, 300.0, 80.0, 80.0, 80.0)
 """Newton meters, about twice the real arm's, so that no load bends a path."""
 FASTEST = 3.1
 """Largest speed of a joint in radians per second, as in the real arm."""
+STEP = 0.001 * 480
+"""Highest speed of a descent in meters per second: the original's steps of a millimeter, at 480 Hz."""
 WAYPOINT = 0.01
 """Distance in meters, or tenths of a radian, between a path's poses that are solved exactly."""
 PEAK = 1.875
 """Ratio of the highest to the mean speed of a minimum-jerk motion."""
 REACHED = 0.003
 """Largest error of a joint at the end of a motion, in radians."""
-PATIENCE = 120
-"""Number of steps to wait for that."""
+PATIENCE = 0.5
+"""Seconds to wait for that."""
 
 
 class Robot:
@@ -82,12 +88,16 @@ class Robot:
         Raises:
             ReachError: when a pose is out of reach.
         """
-        self.solves += 1
-        flanges = positions + matrix(quaternions) @ TIP_TO_FLANGE[0]
-        found, behind = solve(flanges - BASE, product(quaternions, TIP_TO_FLANGE[1]), near)
+        found, behind = self.solve(positions, quaternions, near)
         if not behind.max() <= TOO_FAR:  # `not <=` instead of `>`, so that NaN is out of reach too
             raise ReachError(f"{behind.max() * 100:.1f} cm out of reach")
         return found
+
+    def solve(self, positions: np.ndarray, quaternions: np.ndarray, near: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Joint angles (N, 6) near `near` for the tip's poses, and by how many meters each is out of reach (N,)."""
+        self.solves += 1
+        flanges = positions + matrix(quaternions) @ TIP_TO_FLANGE[0]
+        return solve(flanges - BASE, product(quaternions, TIP_TO_FLANGE[1]), near)
 
     def reaches(self, poses: Sequence[Pose]) -> bool:
         """Whether the tip can reach all of these poses."""
@@ -96,6 +106,25 @@ class Robot:
         except ReachError:
             return False
         return True
+
+    def above(self, where: Pose, height: float) -> Pose:
+        """The pose `height` meters behind another one along the tool's axis, or as far behind as the arm reaches.
+
+        Raises:
+            ReachError: when the pose itself is out of reach.
+        """
+        end = multiply(where, pose((0, 0, height)))
+        shares = np.linspace(0, 1, int(np.ceil(height / WAYPOINT)) + 1)
+        reached = self.within_reach(*between(where, end, shares))
+        if not reached:
+            raise ReachError("the pose is out of reach")
+        return between(where, end, shares[:reached])[0][-1], where[1]
+
+    def within_reach(self, positions: np.ndarray, quaternions: np.ndarray) -> int:
+        """How many of the first poses (N, 3), (N, 4) of a path the tip can reach."""
+        behind = self.solve(positions, quaternions, self.rest)[1]
+        beyond = np.flatnonzero(~(behind <= TOO_FAR))  # `not <=` instead of `>`, so that NaN is out of reach too
+        return int(beyond[0]) if len(beyond) else len(behind)
 
     def command(self, angles: np.ndarray, speeds: np.ndarray) -> None:
         pybullet.setJointMotorControlArray(
@@ -116,53 +145,83 @@ class Robot:
         state = pybullet.getLinkState(self.body, self.tip, computeForwardKinematics=1, physicsClientId=self.client)
         return multiply((np.array(state[4]), np.array(state[5])), TIP_DOWN)
 
-    def swing(self, end: Pose) -> None:
-        """Turn all joints at once to reach a pose.
+    def swing(self, end: Pose, speed: float) -> None:
+        """Turn all joints at once to reach a pose; `speed` is their mean speed together in radians per second.
 
         Raises:
             ReachError: when the pose is out of reach; nothing has moved.
             BlockedError: when something is in the way; the arm stays where it is.
         """
-        goal = self.rest if end is HOME else self.angles(end[0][None], end[1][None], np.zeros(JOINTS))[0]
+        goal = self.angles(end[0][None], end[1][None], np.zeros(JOINTS))[0]
         turn = goal - self.wanted
-        count = self.count(np.abs(turn).max() * PEAK / FASTEST)
+        count = self.count(max(float(np.linalg.norm(turn)) / speed, np.abs(turn).max() * PEAK / FASTEST))
         self.follow(self.wanted + eased(count)[:, None] * turn)
         self.at = end
 
-    def line(self, end: Pose, speed: float, until: Callable[[], bool] | None = None, ease: bool = True) -> bool:
-        """Move the tip on a straight line to `end`, rotating evenly; `speed` is the highest speed in meters per second.
-
-        Args:
-            until: checked after every step; the arm stops as soon as it is true.
-            ease: start and end smoothly; otherwise the speed is constant.
-
-        Returns:
-            Whether `until` became true.
+    def line(self, end: Pose, speed: float) -> None:
+        """Move the tip on a straight line to `end`, rotating evenly; `speed` is the joints' mean speed together in radians per second.
 
         Raises:
             ReachError: when a pose is out of reach; nothing has moved.
             BlockedError: when something is in the way; the arm stays where it is.
         """
+        shares, knots = self.path(end)
+        if not len(shares):
+            return
+        turns = np.diff(knots, axis=0)
+        steepest = np.abs(turns).max() / shares[1]  # radians per whole path
+        count = self.count(max(float(np.linalg.norm(turns, axis=1).sum()) / speed, steepest * PEAK / FASTEST))
+        self.follow(interpolated(eased(count), shares, knots))
+        self.at = end
+
+    def descend(self, end: Pose, speed: float, until: Callable[[], bool]) -> None:
+        """Move the tip evenly on a straight line towards `end` until `until` is true, which is checked before and after every step.
+
+        Args:
+            speed: the highest of the joints together in radians per second; the tip's is at most STEP.
+
+        Raises:
+            ReachError: when neither a contact nor anything beyond can be reached.
+            BlockedError: when something is in the way; the arm stays where it is.
+        """
+        if until():
+            return
         start = self.at
-        length = float(np.linalg.norm(end[0] - start[0])) + 0.1 * angle_between(start[1], end[1])
-        if length < 1e-6:
-            return False
-        shares = np.linspace(0, 1, int(np.ceil(length / WAYPOINT)) + 1)
-        # Solve every WAYPOINT and interpolate the joints in between: one vectorized solve instead of one per simulation step.
-        knots = self.angles(*between(start, end, shares), self.wanted)
-        steepest = np.abs(np.diff(knots, axis=0)).max() / shares[1]  # radians per whole path
-        count = self.count(max(length / speed, steepest / FASTEST) * (PEAK if ease else 1))
-        when = eased(count) if ease else np.arange(1, count + 1) / count
-        stopped = self.follow(np.stack([np.interp(when, shares, joint) for joint in knots.T], 1), until)
+        shares, knots = self.path(end, whole=False)
+        if not len(shares):
+            raise ReachError("there is nothing to touch")
+        length = float(np.linalg.norm(end[0] - start[0])) * shares[-1]
+        count = self.count(max(length / STEP, float(np.linalg.norm(np.diff(knots, axis=0), axis=1).sum()) / speed))
+        when = shares[-1] * np.arange(1, count + 1) / count
+        stopped = self.follow(interpolated(when, shares, knots), until)
         positions, quaternions = between(start, end, when[[stopped - 1 if stopped else -1]])
         self.at = positions[0], quaternions[0]
-        return stopped is not None
+        if not stopped:
+            raise ReachError("there is nothing to touch")
+
+    def path(self, end: Pose, whole: bool = True) -> tuple[np.ndarray, np.ndarray]:
+        """Shares (N,) of the straight path to `end` and the joint angles (N, 6) there; none if the tip is there already.
+
+        Args:
+            whole: otherwise the path may end where the arm's reach does.
+
+        Raises:
+            ReachError: when a pose of the whole path is out of reach.
+        """
+        length = float(np.linalg.norm(end[0] - self.at[0])) + 0.1 * angle_between(self.at[1], end[1])
+        # Solve every WAYPOINT and interpolate the joints in between: one vectorized solve instead of one per simulation step.
+        shares = np.linspace(0, 1, int(np.ceil(length / WAYPOINT)) + 1)
+        if not whole:
+            shares = shares[: self.within_reach(*between(self.at, end, shares))]
+        if length < 1e-6 or len(shares) < 2:
+            return np.empty(0), np.empty((0, JOINTS))
+        return shares, self.angles(*between(self.at, end, shares), self.wanted)
 
     def count(self, seconds: float) -> int:
         return max(1, round(seconds * self.world.hz))
 
     def follow(self, path: np.ndarray, until: Callable[[], bool] | None = None) -> int | None:
-        """Command joint angles (N, 6), one row per step, then wait up to `PATIENCE` steps for the arm to arrive.
+        """Command joint angles (N, 6), one row per step, then wait up to `PATIENCE` seconds for the arm to arrive.
 
         Returns:
             The number of rows commanded when `until` became true; None if it did not.
@@ -179,7 +238,7 @@ class Robot:
                 self.command(angles, np.zeros(JOINTS))
                 return row
         self.command(path[-1], np.zeros(JOINTS))
-        for _ in range(PATIENCE):
+        for _ in range(self.count(PATIENCE)):
             if np.abs(self.measured() - self.wanted).max() < REACHED:
                 return None
             self.world.step()
@@ -198,6 +257,11 @@ class Robot:
 def between(start: Pose, end: Pose, shares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Positions (N, 3) and quaternions (N, 4) at shares (N,) of the straight path from one pose to another."""
     return start[0] + shares[:, None] * (end[0] - start[0]), slerp(start[1], end[1], shares)
+
+
+def interpolated(when: np.ndarray, shares: np.ndarray, knots: np.ndarray) -> np.ndarray:
+    """Joint angles (M, 6) at shares (M,) of a path, given those (N, 6) at `shares` (N,)."""
+    return np.stack([np.interp(when, shares, joint) for joint in knots.T], 1)
 
 
 def eased(count: int) -> np.ndarray:

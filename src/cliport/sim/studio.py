@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import pybullet
+from PIL import Image
 
 from .cameras import FRONT, Camera
 from .poses import Pose
@@ -37,19 +38,22 @@ LIGHT = {
 }
 
 WARM_UP = 4  # images
+TEXTURE = 512  # pixels
 
 versions = itertools.count(1)
 
 
 @dataclass(frozen=True)
 class Look:
-    """A mesh of one color, attached to a link of a body."""
+    """A mesh of one color or with a texture, attached to a link of a body."""
 
     body: int
     link: int
     """-1 is the body itself."""
     file: str
     color: tuple[float, float, float]
+    scale: float = 1.0
+    texture: Path | None = None
 
 
 @dataclass
@@ -74,6 +78,7 @@ class Studio:
             self.warm_up()
         self.version = 0
         self.bodies: list[int] = []
+        self.textures: dict[Path, int] = {}
         self.poses: list[Pose | None] = []
         self.names = np.array([-1], np.int32)  # the environment's body number for each of the studio's; the last entry is for -1
 
@@ -86,8 +91,7 @@ class Studio:
     def arrange(self, scene: Scene, poses: Sequence[Pose]) -> None:
         """Move the scene's meshes to these poses."""
         if scene.version != self.version:
-            with muted():
-                pybullet.resetSimulation(physicsClientId=self.client)
+            self.clear()
             self.version, self.bodies, self.poses = scene.version, [], []
         for look in scene.looks[len(self.bodies) :]:
             self.bodies.append(self.built(look))
@@ -100,11 +104,33 @@ class Studio:
                 pybullet.resetBasePositionAndOrientation(body, place[0].tolist(), place[1].tolist(), physicsClientId=self.client)
                 self.poses[number] = place
 
+    def clear(self) -> None:
+        """Remove all bodies."""
+        if not self.textures:
+            with muted():
+                pybullet.resetSimulation(physicsClientId=self.client)
+        for body in self.bodies if self.textures else ():  # a reset would forget the textures, and EGL would keep their memory
+            pybullet.removeBody(body, physicsClientId=self.client)
+
     def built(self, look: Look) -> int:
         seen = pybullet.createVisualShape(
-            pybullet.GEOM_MESH, fileName=look.file, rgbaColor=[*look.color, 1], specularColor=[0, 0, 0], physicsClientId=self.client
+            pybullet.GEOM_MESH,
+            fileName=look.file,
+            meshScale=[look.scale] * 3,
+            rgbaColor=[*look.color, 1],
+            specularColor=[0, 0, 0],
+            physicsClientId=self.client,
         )
-        return int(pybullet.createMultiBody(0, -1, seen, physicsClientId=self.client))
+        body = int(pybullet.createMultiBody(0, -1, seen, physicsClientId=self.client))
+        if look.texture:
+            pybullet.changeVisualShape(body, -1, textureUniqueId=self.texture(look.texture), physicsClientId=self.client)
+        return body
+
+    def texture(self, file: Path) -> int:
+        """The number of a texture, which is loaded once."""
+        if file not in self.textures:
+            self.textures[file] = pybullet.loadTexture(small_image(file), physicsClientId=self.client)
+        return self.textures[file]
 
     def photograph(self, camera: Camera, masked: bool = True) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Color uint8 (H, W, 3), depth float32 (H, W) in meters, and body numbers int32 (H, W), -1 for none."""
@@ -142,14 +168,31 @@ def opened(renderer: str, process: int) -> Studio:
 
 def mesh_file(mesh: Mesh) -> str:
     """A Wavefront file of a mesh, the only format that every renderer reads; written once per process and deleted with it."""
+    face = "{0}/{0}/{0}" if mesh.texture else "{0}//{0}"
     content = "".join(
         [
             *(f"v {x:.7g} {y:.7g} {z:.7g}\n" for x, y, z in mesh.vertices),
             *(f"vn {x:.5g} {y:.5g} {z:.5g}\n" for x, y, z in mesh.normals),
-            *(f"f {a}//{a} {b}//{b} {c}//{c}\n" for a, b, c in mesh.triangles + 1),
+            *(f"vt {u:.6g} {v:.6g}\n" for u, v in (mesh.texture.places if mesh.texture else ())),
+            *(f"f {face.format(a)} {face.format(b)} {face.format(c)}\n" for a, b, c in mesh.triangles + 1),
         ]
     )
     return written(content, ".obj")
+
+
+def small_image(file: Path) -> str:
+    """A PNG file of an image with at most TEXTURE pixels a side, written once per process and deleted with it.
+
+    Renderers keep textures in memory as long as the process lives, and an object is a hundred pixels wide in a camera's image.
+    """
+    name = hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:24] + ".png"
+    path = Path(scratch(os.getpid()).name) / name
+    if not path.exists():
+        with Image.open(file) as opened:
+            image = opened.convert("RGB")
+        image.thumbnail((TEXTURE, TEXTURE))
+        image.save(path)
+    return str(path)
 
 
 def written(content: str, suffix: str) -> str:

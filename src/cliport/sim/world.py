@@ -17,19 +17,18 @@ import numpy as np
 import pybullet
 
 from ..errors import DisplayError
-from .constants import BOUNDS
+from . import overhead
+from .constants import BOUNDS, IMAGE_SHAPE
 from .poses import Pose, pose
-from .shapes import Mesh, Shape, Solid, box_mesh, merged, sphere
+from .shapes import Mesh, Shape, Solid, bead, box_mesh, merged
 from .studio import Look, Scene, mesh_file, written
 
-GRAVITY = -9.81
+GRAVITY = -9.8
 CATEGORIES = ("rigid", "fixed", "deformable")
 MARGIN = 0.001
 """PyBullet thickens convex hulls by this much, so they are made thinner first, in meters."""
 AT_REST = 0.005
 """Speed in meters per second below which a body rests."""
-TURNING = 0.2
-"""Angular speed in radians per second below which a body rests."""
 LOOK_EVERY = 8
 """Steps between two checks of the speeds."""
 MOST_PRIMITIVES = 15
@@ -37,7 +36,7 @@ MOST_PRIMITIVES = 15
 FINE, COARSE = 50, 20
 """Iterations of the solver. A pile of fifty blocks takes half the time with the coarse one."""
 ROUND, ROLLING = ("sphere", "cylinder"), 0.0005
-BEAD_MASS, BEAD_DAMPING, ROPE_FORCE = 0.005, 0.99, 20.0  # kilograms, share of the spin lost per second, newtons
+ROPE_FORCE = 100.0  # newtons
 EDGE = 0.01
 """How much wider than the workspace its mark is, in meters, so that border pixels show the mark."""
 FLOOR, WORKSPACE = (0.78, 0.78, 0.76), (0.22, 0.22, 0.23)
@@ -57,6 +56,8 @@ class World:
         self.scene = Scene()
         self.objects: dict[str, list[int]] = {}
         self.shapes: dict[int, Shape] = {}
+        self.footprints: dict[int, tuple[bytes, np.ndarray]] = {}
+        """The pixels that a body covered at the pose with these bytes."""
 
     def clear(self, coarse: bool = False) -> None:
         """Remove everything but the table. `coarse` is for many loose objects that need not be stacked."""
@@ -72,7 +73,7 @@ class World:
         self.steps = 0
         self.scene.replaced([])
         self.objects = {category: [] for category in CATEGORIES}
-        self.shapes = {}
+        self.shapes, self.footprints = {}, {}
         self.table = self.solid_table()
 
     def solid_table(self) -> int:
@@ -97,7 +98,7 @@ class World:
         body = pybullet.createMultiBody(
             weight,
             self.collision(shape),
-            self.visual(merged(shape.meshes), paint),
+            self.visual(merged(shape.meshes), paint, shape.scale),
             place[0],
             place[1],
             useMaximalCoordinates=True,  # for bodies without joints, three times as fast
@@ -109,7 +110,7 @@ class World:
         if any(solid.kind in ROUND for solid in shape.solids):  # twice the work, so only for what can roll
             pybullet.changeDynamics(body, -1, rollingFriction=ROLLING, spinningFriction=ROLLING, physicsClientId=self.client)
         for mesh in shape.meshes:
-            self.look(body, -1, mesh, paint)
+            self.look(body, -1, mesh, paint, shape.scale)
         self.objects[category].append(body)
         self.shapes[body] = shape
         return int(body)
@@ -139,25 +140,36 @@ class World:
             )
         )
 
-    def add_rope(self, points: np.ndarray, radius: float, color: Sequence[float]) -> list[int]:
-        """Add beads at points (N, 3), each tied to the next halfway between them."""
-        bead = sphere(2 * radius, mass=BEAD_MASS)
-        beads = [self.add(bead, pose(point), "deformable", color) for point in points]
-        for body in beads:  # otherwise a ball in a bend may spin forever
-            pybullet.changeDynamics(body, -1, angularDamping=BEAD_DAMPING, physicsClientId=self.client)
+    def add_rope(self, points: np.ndarray, half: float, colors: Sequence[Sequence[float]]) -> list[int]:
+        """Add beads at points (N, 3); each one's middle is tied to a point of the one before."""
+        shape = bead(half)
+        beads = [self.add(shape, pose(point), "deformable", color) for point, color in zip(points, colors, strict=True)]
         for number, (a, b) in enumerate(pairwise(beads)):
-            half = (np.asarray(points[number + 1]) - points[number]) / 2
+            step = (np.asarray(points[number + 1]) - points[number]).tolist()
             tie = pybullet.createConstraint(
-                a, -1, b, -1, pybullet.JOINT_POINT2POINT, [0, 0, 0], half.tolist(), (-half).tolist(), physicsClientId=self.client
+                a, -1, b, -1, pybullet.JOINT_POINT2POINT, [0, 0, 0], step, [0, 0, 0], physicsClientId=self.client
             )
             pybullet.changeConstraint(tie, maxForce=ROPE_FORCE, physicsClientId=self.client)
         return beads
+
+    def occupied(self) -> np.ndarray:
+        """bool IMAGE_SHAPE: pixels that any body covers, seen from above."""
+        taken = np.zeros(IMAGE_SHAPE, bool)
+        for body, shape in self.shapes.items():
+            place = self.pose(body)
+            where, covered = self.footprints.get(body, (b"", taken))
+            if where != (key := np.concatenate(place).tobytes()):  # bodies rest while a scene is built, so most are known
+                covered = overhead.footprint(shape, place)
+                self.footprints[body] = key, covered
+            taken = taken | covered
+        return taken
 
     def remove(self, body: int) -> None:
         pybullet.removeBody(body, physicsClientId=self.client)
         self.scene.replaced([look for look in self.scene.looks if look.body != body])
         self.objects = {category: [other for other in bodies if other != body] for category, bodies in self.objects.items()}
         del self.shapes[body]
+        self.footprints.pop(body, None)
 
     def paint(self, body: int, color: Sequence[float]) -> None:
         """Give all meshes of a body this color."""
@@ -192,12 +204,11 @@ class World:
         return self.at_rest()
 
     def at_rest(self) -> bool:
-        """Whether nothing moves. A spinning bead counts as resting, because it looks the same."""
-        for category, turning in (("rigid", TURNING), ("deformable", np.inf)):
-            for body in self.objects[category]:
-                linear, angular = pybullet.getBaseVelocity(body, physicsClientId=self.client)
-                if max(map(abs, linear)) > AT_REST or max(map(abs, angular)) > turning:
-                    return False
+        """Whether nothing moves from its place. Spinning counts as resting."""
+        for body in (*self.objects["rigid"], *self.objects["deformable"]):
+            linear, _ = pybullet.getBaseVelocity(body, physicsClientId=self.client)
+            if not np.linalg.norm(linear) < AT_REST:  # `not <` instead of `>=`, so that NaN does not rest
+                return False
         return True
 
     def close(self) -> None:
@@ -205,16 +216,21 @@ class World:
         if client >= 0 and pybullet.isConnected(client):
             pybullet.disconnect(physicsClientId=client)
 
-    def look(self, body: int, link: int, mesh: Mesh, color: Sequence[float]) -> None:
+    def look(self, body: int, link: int, mesh: Mesh, color: Sequence[float], scale: float = 1.0) -> None:
         red, green, blue = mesh.color or color
-        self.scene.looks.append(Look(body, link, mesh_file(mesh), (red, green, blue)))
+        texture = mesh.texture.file if mesh.texture else None
+        self.scene.looks.append(Look(body, link, mesh_file(mesh), (red, green, blue), scale, texture))
 
-    def visual(self, mesh: Mesh, color: Sequence[float]) -> int:
+    def visual(self, mesh: Mesh, color: Sequence[float], scale: float = 1.0) -> int:
         """The visual shape for the window; -1 without one."""
         if not self.disp:
             return -1
         paint = [*(mesh.color or color), 1]
-        return int(pybullet.createVisualShape(pybullet.GEOM_MESH, fileName=mesh_file(mesh), rgbaColor=paint, physicsClientId=self.client))
+        return int(
+            pybullet.createVisualShape(
+                pybullet.GEOM_MESH, fileName=mesh_file(mesh), meshScale=[scale] * 3, rgbaColor=paint, physicsClientId=self.client
+            )
+        )
 
 
 def connect(disp: bool) -> int:

@@ -1,4 +1,4 @@
-"""`python -m cliport.tasks`: lists the tasks, checks their oracles or draws their scenes."""
+"""`python -m cliport.tasks`: lists the tasks, says their rules, checks their oracles or draws their scenes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import signal
 import sys
 
 from . import MODES, TaskError, groups, make, names
+from .rules import said
 from .task import Task
 
 DESCRIPTION = """\
@@ -18,36 +19,38 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser("python -m cliport.tasks", description=DESCRIPTION)
     parser.add_argument("--groups", action="store_true", help="list the multi-task groups with their tasks")
     parser.add_argument("--check", type=int, metavar="N", help="let each task's oracle play N seeds and print a Markdown table")
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="for --check: number of processes (default: 1)")
     parser.add_argument("--mode", choices=MODES, default="train", help="split of the data (default: train)")
     parser.add_argument("--picture", metavar="FILE", help="write an image with a scene of each task")
-    parser.add_argument("tasks", nargs="*", metavar="TASK", help="for --check and --picture: use only these tasks")
+    parser.add_argument("--rules", action="store_true", help="print each task's rules, and what differs from CLIPort's")
+    parser.add_argument("--markdown", action="store_true", help="for --rules: as tables")
+    parser.add_argument("tasks", nargs="*", metavar="TASK", help="for --rules, --check and --picture: use only these tasks")
     options = parser.parse_args(arguments)
     if options.groups:
         for group, members in groups(options.mode).items():
             print(group, *(f"  {name}" for name in members), sep="\n")
-    elif options.check or options.picture:
+    elif options.check or options.picture or options.rules:
         try:
             tasks = [make(name, options.mode) for name in options.tasks or names()]
         except TaskError as error:
             print(error, file=sys.stderr)
             return 2
+        if options.rules:
+            print(*said(tasks, options.markdown), sep="\n")
         if options.picture:
             draw(tasks, options.picture)
         if options.check:
-            check(options.check, tasks)
+            check(options.check, tasks, max(1, options.workers))
     else:
         print(*names(), sep="\n")
     return 0
 
 
-def check(count: int, tasks: list[Task]) -> None:
-    from cliport.sim.environment import Environment
+def check(count: int, tasks: list[Task], workers: int) -> None:
+    from .oracle_table import played, table
 
-    from .oracle_table import play, table
-
-    with Environment(renderer="tiny") as env:  # nothing is rendered
-        for line in table((task.name, [play(env, task, seed) for seed in range(count)]) for task in tasks):
-            print(line, flush=True)
+    for line in table(played(tasks, range(count), workers)):
+        print(line, flush=True)
 
 
 def draw(tasks: list[Task], file: str) -> None:

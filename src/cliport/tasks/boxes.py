@@ -10,73 +10,90 @@ import numpy as np
 from cliport.sim.poses import Pose, multiply, pose
 from cliport.sim.shapes import box, container
 
-from ..errors import NoRoomError
 from . import language
-from .colors import ALL, COLORS, draw, palette
-from .goal import Goal, Piece, Zone, grid
+from .colors import ALL, COLORS, draw
+from .goal import Goal, Piece, Zone, box_points
 from .task import Task
 
 if TYPE_CHECKING:
     from cliport.sim.environment import Environment
 
-GAP, WALL = 0.01, 0.005  # meters: space between neighbors, and thickness of the container's walls
-SMALLEST = 0.05  # meters: smallest side of a cell
-MOST = 15  # largest number of cells, whose boxes still find room on the table
+GAP = 0.01  # meters: between neighbors, and from the container's outline
+DEPTH = 0.05  # meters: height of a container, and of the boxes in it
+SMALLEST, LARGEST = 0.05, 0.3  # meters: sides of a container
+MASS, FRICTION = 0.1, 1.0  # kilograms; of a box
 
 Cell = tuple[np.ndarray, np.ndarray]
 """Center and sides (2,) of a rectangle in meters, in the container's frame."""
 
 
-def cells(rng: np.random.Generator, sides: Sequence[float], smallest: float = SMALLEST, most: int = MOST) -> list[Cell]:
-    """Cells of a rectangle around the origin: a random cell is cut across its longer side until there are `most` or all are small."""
-    found: list[Cell] = [(np.zeros(2), np.array(sides, float))]
-    while len(found) < most:
-        large = [number for number, (_, extent) in enumerate(found) if extent.max() >= 2 * smallest]
-        if not large:
-            break
-        middle, extent = found.pop(large[rng.integers(len(large))])
-        axis = int(extent.argmax())  # across the longer side, so that cells do not become slivers
-        cut = rng.uniform(smallest, extent[axis] - smallest)
-        for offset, length in ((cut / 2, cut), ((extent[axis] + cut) / 2, extent[axis] - cut)):
-            part = middle.copy(), extent.copy()
-            part[0][axis] += offset - extent[axis] / 2
-            part[1][axis] = length
-            found.append(part)
-    return found
+def cells(rng: np.random.Generator, sides: Sequence[float], smallest: float = SMALLEST) -> list[Cell]:
+    """Cells of a container with outline `sides` (x, y), by random cuts, as in the original.
+
+    A cell is cut across one of its sides that are longer than twice `smallest`, drawn evenly, at an even place that leaves `smallest` on
+    both sides of the cut; half of GAP is then taken from each part.
+    """
+    reach = np.array(sides, float) / 2 - GAP
+    return divided(rng, -reach, reach, smallest)
 
 
-def add_container(task: Task, env: Environment, inside: Sequence[float]) -> Pose:
-    """Add a container with inner extents `inside` (x, y, z), and return the pose of its floor's center."""
-    outer = (inside[0] + 2 * WALL, inside[1] + 2 * WALL, inside[2] + WALL)
-    body = task.put(env, container(outer, WALL), category="fixed")
-    return multiply(env.pose(body), pose((0, 0, WALL - outer[2] / 2)))
+def divided(rng: np.random.Generator, low: np.ndarray, high: np.ndarray, smallest: float) -> list[Cell]:
+    """The cells of a rectangle with corners `low` and `high` (2,)."""
+    long = np.flatnonzero(high - low > 2 * smallest)
+    if not len(long):
+        return [((low + high) / 2, high - low)]
+    axis = long[rng.integers(len(long))]
+    cut = rng.uniform(low[axis] + smallest, high[axis] - smallest)
+    before, after = high.copy(), low.copy()
+    before[axis], after[axis] = cut - GAP / 2, cut + GAP / 2
+    return [*divided(rng, low, before, smallest), *divided(rng, after, high, smallest)]
+
+
+def add_container(task: Task, env: Environment, sides: Sequence[float]) -> Pose:
+    """Add a fixed container with outline `sides` (x, y), and return the pose of its middle."""
+    return env.pose(task.put(env, container((*sides, DEPTH)), category="fixed", size=(*sides, DEPTH)))
 
 
 class PackingBoxes(Task):
     """Pack all boxes into the container, which they fill."""
 
     max_steps = 20
+    top = 0.08
+    """Height above the container's middle below which points count, in meters."""
+    scene: tuple[str, ...] = (
+        f"a brown container, {SMALLEST} to {LARGEST} m wide and deep, {DEPTH} m high, with walls of 0.002 m, fixed",
+        f"1 to 25 boxes (5 on average, rarely more than 17) of {MASS} kg, movable, {DEPTH} m high: the container's inside, {GAP} m less at "
+        f"each side, cut at random; {GAP} m between parts",
+    )
+    aim: tuple[str, ...] = ("1: all boxes in the container, each by its share of all boxes' points",)
+    templates: tuple[str, ...] = (language.PACKING_BOXES,)
+    inside = f"the share of the boxes' points (a grid of 0.02 m) in the container and less than {top} m above its middle"
+
+    def vocabulary(self, mode: str) -> dict[str, Sequence[str]]:
+        return {"colours": [name for name in ALL if name != "brown"]}
 
     def build(self, env: Environment) -> None:
-        inside = (*env.rng.uniform(SMALLEST, 0.3, 2), 0.05)
-        floor = add_container(self, env, inside)
-        packed, targets, points = self.add_boxes(env, inside, floor)
-        matches = np.eye(len(packed), dtype=bool)
-        self.goals.append(Goal(packed, targets, matches, 1.0, self.instruction(), zone=Zone(floor, inside[:2]), points=points))
-
-    def add_boxes(self, env: Environment, inside: Sequence[float], floor: Pose) -> tuple[list[Piece], list[Pose], dict[int, np.ndarray]]:
-        """Add one box for each cell of the container, anywhere on the table."""
+        sides = env.rng.uniform(SMALLEST, LARGEST, 2).tolist()
+        middle = add_container(self, env, sides)
+        parts = cells(env.rng, sides)
+        colors = self.choose_colors(env.rng, len(parts))
         packed, targets, points = [], [], {}
-        for middle, sides in cells(env.rng, inside[:2]):
-            size = (*(sides - GAP), inside[2] - GAP)
-            body = self.put(env, box(size), COLORS[self.choose_color(env.rng)])
-            packed.append(Piece(body, np.pi))
-            targets.append(multiply(floor, pose((*middle, size[2] / 2))))
-            points[body] = grid(size)
-        return packed, targets, points
+        for (center, extent), color in zip(parts, colors, strict=True):
+            shape = box((*extent, DEPTH), MASS, FRICTION)
+            body = self.put(env, shape, COLORS[color])
+            packed.append(Piece(body, 0.0))
+            targets.append(multiply(middle, pose((*center, DEPTH / 2))))
+            points[body] = box_points(shape.size)
+        self.add_others(env, parts)
+        zone = Zone(middle, (sides[0], sides[1]), self.top)
+        self.goals.append(Goal(packed, targets, np.eye(len(packed), dtype=bool), 1.0, self.instruction(), zone=zone, points=points))
 
-    def choose_color(self, rng: np.random.Generator) -> str:
-        return ALL[rng.integers(len(ALL))]
+    def choose_colors(self, rng: np.random.Generator, count: int) -> list[str]:
+        """The color of each box."""
+        return [str(name) for name in rng.choice(self.vocabulary(self.mode)["colours"], count)]
+
+    def add_others(self, env: Environment, parts: Sequence[Cell]) -> None:
+        """Add what is not to be packed."""
 
     def instruction(self) -> str:
         return language.PACKING_BOXES
@@ -86,25 +103,25 @@ class PackingBoxesPairs(PackingBoxes):
     """Pack the boxes of one or two named colors; boxes of other colors are distractors."""
 
     distractors = 4
+    top = 0.0525
+    scene = (*PackingBoxes.scene, "two different colours (one, if there is a single box): each box has either, so one may be absent")
+    clutter = f"{distractors} boxes with the sizes of random ones of the container's, in colours of the list other than those two; movable"
+    aim = ("1: all boxes of the two colours in the container, each by its share of these boxes' points",)
+    templates = (language.PACKING_BOXES_PAIRS,)
+    inside = f"the share of these boxes' points (a grid of 0.02 m) in the container and less than {top} m above its middle"
 
-    def build(self, env: Environment) -> None:
-        self.colors = draw(env.rng, palette(self.split, self.mode), 6)
-        self.wanted = self.colors[: env.rng.integers(1, 3)]
-        super().build(env)
-        for _ in range(self.distractors):
-            size = (*env.rng.uniform(SMALLEST - GAP, 0.08, 2), 0.04)
-            self.put(env, box(size), COLORS[self.colors[env.rng.integers(len(self.wanted), 6)]])
+    def vocabulary(self, mode: str) -> dict[str, Sequence[str]]:
+        return Task.vocabulary(self, mode)
 
-    def add_boxes(self, env: Environment, inside: Sequence[float], floor: Pose) -> tuple[list[Piece], list[Pose], dict[int, np.ndarray]]:
-        self.shown: list[str] = []
-        added = super().add_boxes(env, inside, floor)
-        if len(set(self.shown)) < len(self.wanted):
-            raise NoRoomError("not every color in the instruction is shown")
-        return added
+    def choose_colors(self, rng: np.random.Generator, count: int) -> list[str]:
+        self.wanted = draw(rng, self.vocabulary(self.mode)["colours"], min(2, count))
+        return [str(name) for name in rng.choice(self.wanted, count)]
 
-    def choose_color(self, rng: np.random.Generator) -> str:
-        self.shown.append(self.wanted[rng.integers(len(self.wanted))])
-        return self.shown[-1]
+    def add_others(self, env: Environment, parts: Sequence[Cell]) -> None:
+        others = [name for name in self.vocabulary(self.mode)["colours"] if name not in self.wanted]
+        for number in env.rng.integers(len(parts), size=self.distractors).tolist():
+            color = others[env.rng.integers(len(others))]
+            self.put(env, box((*parts[number][1], DEPTH), MASS, FRICTION), COLORS[color])
 
     def instruction(self) -> str:
         return language.PACKING_BOXES_PAIRS.format(colors=language.listed(self.wanted))

@@ -25,15 +25,15 @@ PALETTE = {
     "brown": (156, 117, 95),
     "white": (255, 255, 255),
     "gray": (186, 176, 172),
-    "black": (20, 20, 20),
 }
 Color = tuple[float, float, float]
 COLORS: dict[str, Color] = {name: (red / 255, green / 255, blue / 255) for name, (red, green, blue) in PALETTE.items()}
 
 TRAIN = ("blue", "red", "green", "yellow", "brown", "gray", "cyan")
 EVALUATION = ("blue", "red", "green", "orange", "purple", "pink", "white")
-ALL = tuple(dict.fromkeys(TRAIN + EVALUATION))
-STAND_BROWNS: dict[str, Color] = {"lightest": (0.87, 0.72, 0.53), "middle": (0.65, 0.47, 0.3), "darkest": (0.4, 0.26, 0.15)}
+ALL = tuple(COLORS)
+"""In the order of the table, by which distractors are colored."""
+STAND_BROWNS: dict[str, Color] = {"lightest": (0.918, 0.688, 0.559), "middle": (0.612, 0.459, 0.373), "darkest": (0.306, 0.229, 0.186)}
 """The three parts of the stands, along y."""
 
 
@@ -46,3 +46,13 @@ def palette(split: str, mode: str) -> tuple[str, ...]:
 def draw(rng: np.random.Generator, names: Sequence[str], count: int) -> list[str]:
     """`count` different names in random order."""
     return [names[index] for index in rng.choice(len(names), count, replace=False)]
+
+
+SHADES = (0.5, 1.5)
+"""The range of factors by which a brown box is darker or lighter than brown."""
+
+
+def random_brown(rng: np.random.Generator) -> Color:
+    """Brown, darker or lighter by a random factor."""
+    red, green, blue = (np.array(COLORS["brown"]) * rng.uniform(*SHADES)).tolist()
+    return red, green, blue

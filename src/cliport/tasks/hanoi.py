@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cliport.sim.poses import Pose, multiply, pose
+from cliport.sim.poses import Pose, apply, multiply, pose
 from cliport.sim.shapes import Shape, hanoi_disk, shape
 from cliport.sim.shapes.geometry import box_solid, cylinder_solid
 
 from . import language
-from .colors import COLORS, STAND_BROWNS, draw, palette
+from .colors import COLORS, STAND_BROWNS, draw
 from .goal import Goal, Piece
+from .rules import DRAWN_COLORS
 from .task import Task
 
 if TYPE_CHECKING:
@@ -21,15 +22,23 @@ if TYPE_CHECKING:
 
 SIDES = ("lighter brown side", "middle of the stand", "darker brown side")
 """What instructions call the three parts of the stand."""
-PITCH, BASE, ROD = 0.12, 0.01, 0.06  # meters: distance of the rods, height of the base, height of the rods
-DIAMETERS, HEIGHT = (0.11, 0.09, 0.07), 0.02  # meters: diameters of the rings from the largest, and their height
+PITCH, BASE = 0.12, 0.01  # meters: distance of the rods, height of the base
+ROD, THICK, ROD_MIDDLE = 0.05, 0.01, 0.03  # meters: length and diameter of a rod, and height of its middle above that of the base
+DIAMETERS, HEIGHT, HOLE = (0.08, 0.07, 0.06), 0.01, 0.03  # meters: of the rings from the largest, their height, and their holes
+MASS = 0.1  # kilograms
+APART = 0.015  # meters: distance of the rings along the rod before they fall
+RING_COLORS = ("green", "yellow", "red")
+"""From the largest ring."""
+COUNT = 2 ** len(DIAMETERS) - 1
+"""Number of moves."""
 
 
 def stand() -> Shape:
     """A base of three browns with three rods along y. Origin: the center of the base."""
     parts = [box_solid((PITCH, PITCH, BASE), (0, (number - 1) * PITCH, 0)) for number in range(3)]
-    rods = [cylinder_solid(0.01, ROD, (0, (number - 1) * PITCH, (BASE + ROD) / 2)) for number in range(3)]
-    meshes = [solid.mesh().painted(color) for solid, color in zip(parts + rods, [*STAND_BROWNS.values()] * 2, strict=True)]
+    rods = [cylinder_solid(THICK, ROD, (0, (number - 1) * PITCH, ROD_MIDDLE)) for number in range(3)]
+    meshes = [part.mesh().painted(color) for part, color in zip(parts, STAND_BROWNS.values(), strict=True)]
+    meshes += [rod.mesh().painted(STAND_BROWNS["middle"]) for rod in rods]
     return shape("hanoi stand", [box_solid((PITCH, 3 * PITCH, BASE)), *rods], meshes, mass=0.5)
 
 
@@ -50,42 +59,57 @@ class TowersOfHanoi(Task):
     """Move three rings from the lighter side to the darker one, one at a time, never a larger one onto a smaller one."""
 
     max_steps = 14
+    scene: tuple[str, ...] = (
+        f"one stand, {PITCH} x {3 * PITCH:g} x {BASE} m, in three browns along y, the lightest at -y, fixed, anywhere",
+        f"three rods on it, {ROD} m long and {THICK} m wide, {PITCH} m apart",
+        f"three rings on the rod of the lightest side, {', '.join(map(str, DIAMETERS))} m wide from the bottom, {HEIGHT} m high, "
+        f"hole {HOLE} m, movable, {MASS} kg",
+        f"the rings' colours from the bottom: {', '.join(RING_COLORS)}",
+    )
+    aim: tuple[str, ...] = (f"{COUNT} in order, 1/{COUNT} each, the shortest solution: a ring at a rod, at any height and yaw",)
+    templates: tuple[str, ...] = (language.TOWERS_OF_HANOI,)
 
     def choose_colors(self, rng: np.random.Generator) -> list[str]:
-        return ["red", "green", "blue"]
+        return list(RING_COLORS)
 
     def instruction(self, color: str, place: str) -> str:
         return language.TOWERS_OF_HANOI
 
     def build(self, env: Environment) -> None:
         colors = self.choose_colors(env.rng)
-        base = stand()
-        where = self.free_pose(env, (*base.size[:2], BASE))
-        env.add(base, where, "fixed")
-        towers: list[list[int]] = [[0, 1, 2], [], []]
+        where = self.free_pose(env, (PITCH, 3 * PITCH, BASE))
+        env.add(stand(), where, "fixed")
         rings = [
-            Piece(env.add(hanoi_disk(diameter, HEIGHT), multiply(where, level(0, number)), color=COLORS[colors[number]]), 0.0)
+            Piece(env.add(hanoi_disk(diameter, HEIGHT, HOLE, MASS), beginning(where, number), color=COLORS[colors[number]]), 0.0)
             for number, diameter in enumerate(DIAMETERS)
         ]
-        solution = list(moves(len(rings), 0, 2))
-        for ring, rod in solution:
-            next(tower for tower in towers if ring in tower).remove(ring)
-            target = multiply(where, level(rod, len(towers[rod])))
-            towers[rod].append(ring)
+        for ring, rod in moves(len(rings), 0, 2):
+            target = pose(apply(where, middle(rod)))
             words = self.instruction(colors[ring], SIDES[rod])
-            self.goals.append(Goal([rings[ring]], [target], np.ones((1, 1), bool), 1 / len(solution), words))
+            self.goals.append(Goal([rings[ring]], [target], np.ones((1, 1), bool), 1 / COUNT, words))
 
 
-def level(rod: int, below: int) -> Pose:
-    """The pose of a ring in the stand's frame, with `below` rings under it."""
-    return pose((0, (rod - 1) * PITCH, BASE / 2 + (below + 0.5) * HEIGHT))
+def middle(rod: int) -> tuple[float, float, float]:
+    """The middle of a rod in the stand's frame."""
+    return 0.0, (rod - 1) * PITCH, ROD_MIDDLE
+
+
+def beginning(stand: Pose, ring: int) -> Pose:
+    """Where a ring begins to fall along the first rod; ring 0 is the lowest."""
+    x, y, z = middle(0)
+    return multiply(stand, pose((x, y, z + APART * (ring - 1))))
 
 
 class TowersOfHanoiSeq(TowersOfHanoi):
     """The same, move by move as the instructions say."""
 
+    scene = (*TowersOfHanoi.scene[:3], "each ring in another colour")
+    aim = (*TowersOfHanoi.aim, f"{{loc}}: {', '.join(SIDES)}")
+    templates = (language.TOWERS_OF_HANOI_SEQ,)
+    differs = (DRAWN_COLORS,)
+
     def choose_colors(self, rng: np.random.Generator) -> list[str]:
-        return draw(rng, palette(self.split, self.mode), 3)
+        return draw(rng, self.vocabulary(self.mode)["colours"], len(DIAMETERS))
 
     def instruction(self, color: str, place: str) -> str:
-        return language.TOWERS_OF_HANOI_SEQ.format(color=color, place=place)
+        return language.TOWERS_OF_HANOI_SEQ.format(obj=color, loc=place)

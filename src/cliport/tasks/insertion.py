@@ -2,72 +2,84 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cliport.sim.poses import Pose, from_euler, multiply, pose, quaternion_from_euler
-from cliport.sim.shapes import MARK_COLOR, Shape, ell, ell_fixture, shape
-from cliport.sim.shapes.geometry import box_solid
+from cliport.sim.poses import Pose, from_euler, pose, quaternion_from_euler
+from cliport.sim.shapes import ell, ell_fixture
+from cliport.sim.shapes.table import CHANNEL, ELL_ARM, ELL_HEIGHT, ELL_WIDTH, WALL
 
 from . import language
-from .goal import Goal, Piece
+from .goal import FULL_TURN, Goal, Piece
 from .task import Task
 
 if TYPE_CHECKING:
     from cliport.sim.environment import Environment
 
-SIZE = (0.1, 0.1, 0.04)  # meters
+SIZE = (0.1, 0.1, ELL_HEIGHT)  # meters: what is kept free for the block and the fixture
 FIXED_TURN = np.pi / 2
+FIXED_PLACE = (0.5, 0.0, ELL_HEIGHT / 2)  # meters
+TILT = np.pi / 4  # radians: largest roll and pitch of a fixture in the air
+LIFT = (0.03, 0.13)  # meters: how far it is lifted
+
+BLOCK = f"one L-shaped block: two bars {ELL_ARM} x {ELL_WIDTH} x {ELL_HEIGHT} m that share a corner, movable, 0.1 kg, red"
+FIXTURE = f"one fixture: gray walls {ELL_HEIGHT} m high and {WALL} m thick along a channel {CHANNEL} m wide, open above and below, fixed"
 
 
 class BlockInsertion(Task):
     """Put the L into the fixture."""
 
     max_steps = 3
+    scene: tuple[str, ...] = (f"{BLOCK}, anywhere", f"{FIXTURE}, anywhere")
+    aim: tuple[str, ...] = ("1: the block at the fixture's pose",)
+    templates = (language.BLOCK_INSERTION,)
 
     def build(self, env: Environment) -> None:
-        block = env.add(ell(SIZE), self.block_pose(env))
-        target = self.add_fixture(env)
+        block = env.add(ell(), self.block_pose(env))
+        target = self.fixture_pose(env)
+        self.add_fixture(env, target)
         self.goals.append(Goal([Piece(block)], [target], np.ones((1, 1), bool), 1.0, language.BLOCK_INSERTION))
 
-    def add_fixture(self, env: Environment) -> Pose:
-        """Add the fixture, and return the block's pose in it."""
-        middle = self.turn(self.free_pose(env, (SIZE[0] + 0.03, SIZE[1] + 0.03, SIZE[2])))
-        env.add(ell_fixture(SIZE), multiply(middle, pose((0, 0, -SIZE[2] / 4))), "fixed")
-        return middle
-
     def block_pose(self, env: Environment) -> Pose:
-        return self.turn(self.free_pose(env, SIZE))
+        return self.free_pose(env, SIZE)
 
-    def turn(self, drawn: Pose) -> Pose:
-        """The pose to use for a drawn one; unchanged in this task."""
-        return drawn
+    def fixture_pose(self, env: Environment) -> Pose:
+        return self.free_pose(env, SIZE)
+
+    def add_fixture(self, env: Environment, where: Pose) -> None:
+        env.add(ell_fixture(), where, "fixed")
 
 
 class BlockInsertionTranslation(BlockInsertion):
     """Block and fixture always have the same yaw: only a translation is needed."""
 
-    def turn(self, drawn: Pose) -> Pose:
-        return from_euler(drawn[0], yaw=FIXED_TURN)
+    scene = (f"{BLOCK}, anywhere, yaw 90 degrees", f"{FIXTURE}, anywhere, yaw 90 degrees")
+
+    def block_pose(self, env: Environment) -> Pose:
+        return from_euler(super().block_pose(env)[0], yaw=FIXED_TURN)
+
+    def fixture_pose(self, env: Environment) -> Pose:
+        return from_euler(super().fixture_pose(env)[0], yaw=FIXED_TURN)
 
 
 class BlockInsertionEasy(BlockInsertionTranslation):
     """In addition, the block is always at the same place."""
 
+    scene = (f"{BLOCK}, at {FIXED_PLACE}, yaw 90 degrees", f"{FIXTURE}, anywhere, yaw 90 degrees")
+
     def block_pose(self, env: Environment) -> Pose:
-        return from_euler((0.5, 0.0, SIZE[2] / 2), yaw=FIXED_TURN)
+        return from_euler(FIXED_PLACE, yaw=FIXED_TURN)
 
 
 class BlockInsertionNoFixture(BlockInsertion):
-    """Without walls: the place is only marked on the table, so nothing guides the block."""
+    """Without a fixture: the place is not to be seen. Only a goal image shows it."""
 
-    def add_fixture(self, env: Environment) -> Pose:
-        middle = self.free_pose(env, SIZE)
-        mark = ell((SIZE[0], SIZE[1], 0.002))
-        env.add(shape("mark", [], mark.meshes, color=MARK_COLOR), pose(middle[0] * [1, 1, 0], middle[1]), "fixed")
-        return middle
+    scene = (f"{BLOCK}, anywhere", "no fixture: the target is anywhere, and not to be seen")
+    aim = ("1: the block at the target's pose",)
+
+    def add_fixture(self, env: Environment, where: Pose) -> None:
+        """Nothing is added."""
 
 
 class BlockInsertionSixDof(BlockInsertion):
@@ -75,19 +87,13 @@ class BlockInsertionSixDof(BlockInsertion):
 
     sixdof = True
     position_tolerance = 0.02
-    height_tolerance = 0.03
+    scene = (
+        f"{BLOCK}, anywhere",
+        f"{FIXTURE}, its middle {ELL_HEIGHT / 2 + LIFT[0]:g} to {ELL_HEIGHT / 2 + LIFT[1]:g} m above the table, any yaw, "
+        f"roll and pitch up to {np.degrees(TILT):g} degrees each way",
+    )
 
-    def add_fixture(self, env: Environment) -> Pose:
-        drawn = self.free_pose(env, (SIZE[0] + 0.06, SIZE[1] + 0.06, SIZE[2]))
-        roll, pitch, height = env.rng.uniform([-np.pi / 12, -np.pi / 12, 0.05], [np.pi / 12, np.pi / 12, 0.1])
-        tilt = quaternion_from_euler(roll, pitch, 0.0)
-        middle = multiply(pose((*drawn[0][:2], height), tilt), pose(quaternion=drawn[1]))
-        env.add(tray(SIZE), multiply(middle, pose((0, 0, -SIZE[2] / 4))), "fixed")
-        return middle
-
-
-def tray(size: Sequence[float]) -> Shape:
-    """A fixture with a floor, in the fixture's frame."""
-    fixture = ell_fixture(size)
-    floor = box_solid((fixture.size[0], fixture.size[1], 0.004), (0, 0, -fixture.size[2] / 2 - 0.002))
-    return shape("tray", [*fixture.solids, floor], [*fixture.meshes, floor.mesh()], mass=0.5, color=fixture.color)
+    def fixture_pose(self, env: Environment) -> Pose:
+        x, y, z = self.free_pose(env, SIZE)[0].tolist()
+        lift, roll, pitch, yaw = env.rng.uniform([LIFT[0], -TILT, -TILT, 0], [LIFT[1], TILT, TILT, FULL_TURN]).tolist()
+        return pose((x, y, z + lift), quaternion_from_euler(roll, pitch, yaw))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 ALIGN_BOX_CORNER = "align the brown box with the green corner"
 ALIGN_ROPE = "align the rope from {start} to {end}"
 ASSEMBLING_KITS = "put all the blocks inside the holes they fit in"
-ASSEMBLING_KITS_SEQ = "put the {color} {shape} in the {place}{shape} hole"
+ASSEMBLING_KITS_SEQ = "put the {color} {obj} in the {loc}{obj} hole"
 BLOCK_INSERTION = "put the L shape block in the L shape hole"
 MANIPULATING_ROPE = "manipulate the rope to complete the square"
 PACKING_BOXES = "pack all the boxes inside the brown box"
@@ -18,11 +18,15 @@ PALLETIZING_BOXES = "stack all the boxes on the pallet"
 PLACE_RED_IN_GREEN = "put the red blocks in a green bowl"
 PUT_BLOCK_IN_BOWL = "put the {pick} blocks in a {place} bowl"
 SEPARATING_PILES = "push the pile of {block} blocks into the {square} square"
-STACK_BLOCK_PYRAMID = "make the {row} row with {blocks}"
+STACK_BLOCK_PYRAMID = (
+    "make the bottom row with the green, blue and purple blocks",
+    "make the middle row with the yellow and orange blocks",
+    "make the top row with the red block",
+)
 STACK_BLOCK_PYRAMID_SEQ = "put the {pick} block on {place}"
 SWEEPING_PILES = "push the pile of blocks into the green square"
 TOWERS_OF_HANOI = "solve towers of hanoi"
-TOWERS_OF_HANOI_SEQ = "move the {color} ring to the {place}"
+TOWERS_OF_HANOI_SEQ = "move the {obj} ring to the {loc}"
 
 
 def listed(words: Sequence[str]) -> str:

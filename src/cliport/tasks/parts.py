@@ -16,6 +16,7 @@ from .colors import COLORS, Color
 
 Point = tuple[float, float, float]
 EXTRA: dict[str, Color] = {
+    "black": (0.08, 0.08, 0.08),
     "silver": (0.75, 0.77, 0.8),
     "gold": (0.83, 0.66, 0.2),
     "tan": (0.82, 0.65, 0.42),
@@ -76,8 +77,20 @@ def animal(color: str, head: str, feet: str, *ornaments: Part, length: float = 5
     return [*legs, block(color, (length, 3.2, 2.0), (0, 0, 3.0)), block(head, (2.2, 2.2, 2.2), (length / 2 + 0.9, 0, 3.6)), *ornaments]
 
 
-def shoe(upper: str, sole: str, stripe: str, *, shaft: float = 0.0) -> list[Part]:
-    """A shoe along x with its toe in front; a boot has a `shaft`."""
+def person(shirt: str, legs: str, head: str, *ornaments: Part) -> list[Part]:
+    """A standing figure that looks along x."""
+    limbs = [rod(legs, 1.3, 2.6, (0, y, 1.3)) for y in (-0.8, 0.8)] + [rod(shirt, 1.0, 2.4, (0, y, 4.2)) for y in (-1.9, 1.9)]
+    return [
+        *limbs,
+        block(legs, (1.6, 2.8, 0.8), (0, 0, 0.4)),
+        block(shirt, (1.6, 2.8, 3.0), (0, 0, 4.0)),
+        ball(head, 3.0, (0, 0, 6.9)),
+        *ornaments,
+    ]
+
+
+def shoe(upper: str, sole: str, stripe: str, *, shaft: float = 0.0, spots: str = "") -> list[Part]:
+    """A shoe along x with its toe in front; a boot has a `shaft`, which may have `spots` of a color."""
     stripes = [block(stripe, (0.5, 3.5, 0.3), (x, 0, 2.5)) for x in (0.0, 1.3)]
     leg = [rod(upper, 3.2, shaft, (-2.6, 0, 2.5 + shaft / 2)), rod(stripe, 3.4, 0.6, (-2.6, 0, 2.2 + shaft))] if shaft else []
     return [
@@ -86,6 +99,7 @@ def shoe(upper: str, sole: str, stripe: str, *, shaft: float = 0.0) -> list[Part
         rod(upper, 3.0, 1.6, (3.6, 0, 1.6)),
         *stripes,
         *leg,
+        *(ball(spots, 0.9, (x, y, 2.6 + shaft / 2)) for x, y in ((-1.3, 0.6), (-1.3, -0.6), (-2.6, 1.5), (-2.6, -1.5)) if spots),
     ]
 
 

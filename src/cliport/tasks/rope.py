@@ -6,35 +6,36 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cliport.sim.constants import BOUNDS
 from cliport.sim.poses import apply, pose
 from cliport.sim.shapes import square_outline
 
-from ..errors import NoRoomError
 from . import language
+from .colors import COLORS, Color
 from .goal import Goal, Piece
-from .oracle import LayRope
 from .task import Task
 
 if TYPE_CHECKING:
     from cliport.sim.environment import Environment
 
-BEADS, RADIUS = 20, 0.005
-PITCH = 2 * RADIUS * 2**0.5  # meters between neighbors: each bead can bend by up to a right angle
-SIDE = (BEADS - 1) * PITCH
-CORNERS = {
-    "front left tip": (-0.5, -0.5),
-    "front right tip": (0.5, -0.5),
-    "back left corner": (-0.5, 0.5),
-    "back right corner": (0.5, 0.5),
+BEADS, HALF = 20, 0.005  # and half of a bead's side in meters
+PITCH = 2 * HALF * 2**0.5  # meters between neighbors: each bead can bend by up to a right angle
+SIDE = BEADS * PITCH
+LINE = 0.01  # meters: width of the square's lines
+START = (0.1, 0.1, 0.1)  # meters: what is kept free for the heap
+FALL = 480  # steps
+PALE: Color = (1.0, 1.0, 1.0)
+DIRECTIONS = {
+    ("front left tip", "front right tip"): ((0.5, 0.5), (-0.5, 0.5)),
+    ("front right tip", "back right corner"): ((0.5, 0.5), (0.5, -0.5)),
+    ("front left tip", "back left corner"): ((-0.5, 0.5), (-0.5, -0.5)),
+    ("back right corner", "back left corner"): ((-0.5, -0.5), (0.5, -0.5)),
 }
-"""Positions in units of the square's side; the open front is at -y of its frame."""
-DIRECTIONS = (
-    ("front left tip", "front right tip"),
-    ("front right tip", "back right corner"),
-    ("front left tip", "back left corner"),
-    ("back right corner", "back left corner"),
-)
+"""Names of a line's ends, and where the line begins and ends, in units of the square's side; the open side is at +y of its frame.
+
+The names do not fit each other: in the frame, the first line runs from the right tip to the left one if the second is right. They are the
+original's, and its agents learned them.
+"""
+OPEN_SIDE = ("front left tip", "front right tip")
 
 
 class AlignRope(Task):
@@ -43,51 +44,56 @@ class AlignRope(Task):
     max_steps = 20
     position_tolerance = 0.02
     lift = 0.02
-    teacher = LayRope
+    scene: tuple[str, ...] = (
+        f"a square with sides of {SIDE:.4f} m, three of them painted as lines of {LINE} m; the side at +y is open",
+        f"a rope: {BEADS} boxes of {2 * HALF} m and 0.1 kg, seen as balls of {3 * HALF} m, tied {PITCH:.4f} m apart; red with pale ends",
+        f"the rope starts as a vertical stack at a random place and falls for {FALL} steps into a heap, which may lie on the lines",
+    )
+    aim: tuple[str, ...] = (
+        f"1: the rope along one of four sides, with even chance: {BEADS} targets, half a pitch in from the corners; bead i at target i "
+        f"or {BEADS - 1} - i, each for itself; any yaw; 1/{BEADS} a bead",
+    )
+    templates: tuple[str, ...] = tuple(language.ALIGN_ROPE.format(start=start, end=end) for start, end in DIRECTIONS)
 
     def build(self, env: Environment) -> None:
-        side = square_outline((SIDE, SIDE), sides="new")
-        square = self.free_pose(env, (*side.size[:2], 0.0))
-        env.add(side, square, "fixed")
-        start, end = self.choose_direction(env.rng)
-        line = np.linspace(CORNERS[start], CORNERS[end], BEADS) * SIDE
-        targets = [pose(point) for point in apply(square, np.column_stack([line, np.full(BEADS, RADIUS)]))]
-        beads = [Piece(body, 0.0) for body in env.add_rope(curve(env.rng), RADIUS)]
+        square = self.free_pose(env, (SIDE, SIDE, 0.0))
+        env.add(square_outline((SIDE - LINE, SIDE - LINE), LINE, sides="sew"), square, "fixed")
+        ends = self.choose_line(env.rng)
+        position = self.free_pose(env, START)[0]
+        stack = position + np.arange(1, BEADS + 1)[:, None] * [0, 0, PITCH]
+        colors = [PALE, *[COLORS["red"]] * (BEADS - 2), PALE]
+        beads = [Piece(body, 0.0) for body in env.add_rope(stack, HALF, colors)]
         either = np.eye(BEADS, dtype=bool) | np.eye(BEADS, dtype=bool)[::-1]
-        self.goals.append(Goal(beads, targets, either, 1.0, self.instruction(start, end)))
+        self.goals.append(
+            Goal(beads, [pose(point) for point in targets(square, ends)], either, 1.0, self.instruction(ends), rotations=False)
+        )
+        env.simulate(FALL)
 
-    def choose_direction(self, rng: np.random.Generator) -> tuple[str, str]:
-        return DIRECTIONS[rng.integers(len(DIRECTIONS))]
+    def choose_line(self, rng: np.random.Generator) -> tuple[str, str]:
+        return list(DIRECTIONS)[rng.integers(len(DIRECTIONS))]
 
-    def instruction(self, start: str, end: str) -> str:
-        return language.ALIGN_ROPE.format(start=start, end=end)
+    def instruction(self, ends: tuple[str, str]) -> str:
+        return language.ALIGN_ROPE.format(start=ends[0], end=ends[1])
 
 
 class ManipulatingRope(AlignRope):
     """Complete the square with the rope."""
 
-    def choose_direction(self, rng: np.random.Generator) -> tuple[str, str]:
-        return DIRECTIONS[0]
+    aim = (
+        f"1: the rope along the open side: {BEADS} targets, half a pitch in from the corners; bead i at target i or {BEADS - 1} - i, each "
+        f"for itself; any yaw; 1/{BEADS} a bead",
+    )
+    templates = (language.MANIPULATING_ROPE,)
 
-    def instruction(self, start: str, end: str) -> str:
+    def choose_line(self, rng: np.random.Generator) -> tuple[str, str]:
+        return OPEN_SIDE
+
+    def instruction(self, ends: tuple[str, str]) -> str:
         return language.MANIPULATING_ROPE
 
 
-def curve(rng: np.random.Generator, draws: int = 200) -> np.ndarray:
-    """The initial position of a rope: points (BEADS, 3) of a smooth curve in the workspace that does not touch itself.
-
-    Raises:
-        NoRoomError: when `draws` draws give none.
-    """
-    for _ in range(draws):
-        first, last = rng.uniform(-0.2, 0.2, 2)
-        # The curvature changes linearly along the rope: arcs and S-shapes, but no kinks.
-        turns = rng.uniform(-np.pi, np.pi) + np.cumsum(np.linspace(first, last, BEADS - 1))
-        steps = PITCH * np.stack([np.cos(turns), np.sin(turns)], 1)
-        start = rng.uniform(BOUNDS[:2, 0], BOUNDS[:2, 1])
-        points = np.concatenate([start[None], start + np.cumsum(steps, 0)])
-        apart = np.linalg.norm(points[:, None] - points[None], axis=-1)[np.triu_indices(BEADS, 2)]
-        inside = (points > BOUNDS[:2, 0] + 0.03).all() and (points < BOUNDS[:2, 1] - 0.03).all()
-        if inside and apart.min() > 4 * RADIUS:
-            return np.column_stack([points, np.full(BEADS, RADIUS)])
-    raise NoRoomError("no room for the rope")
+def targets(square: tuple[np.ndarray, np.ndarray], ends: tuple[str, str]) -> np.ndarray:
+    """The targets (BEADS, 3) of the beads along a line of the square."""
+    start, end = (np.array([*corner, 0.0]) * SIDE for corner in DIRECTIONS[ends])
+    shares = (np.arange(BEADS)[:, None] + 0.5) / BEADS
+    return apply(square, start + shares * (end - start))

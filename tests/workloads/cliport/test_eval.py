@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -126,6 +127,17 @@ def bench(data_dir: Path, checkpoints: Path) -> Bench:
 
 def rewards(entry: dict[str, Any]) -> list[float]:
     return [reward for reward, _ in entry["episodes"]]
+
+
+def test_scenes_of_other_rules_are_refused_before_any_work(bench: Bench, tmp_path: Path) -> None:
+    older = tmp_path / "older"
+    shutil.copytree(bench.data_dir, older)
+    manifest = older / f"{TASK}-val" / "manifest.json"
+    manifest.write_text(json.dumps({key: value for key, value in json.loads(manifest.read_text()).items() if key != "rules"}))
+    job = bench.job(older)
+    with pytest.raises(DataError, match=f"{TASK}-val has demonstrations made under rules 1, .*make them anew"):
+        evaluate(job, bench.loader(job.settings))
+    assert not list(bench.checkpoints.glob("*.json"))
 
 
 def test_checkpoints_are_validated_and_the_best_one_is_tested(bench: Bench) -> None:

@@ -9,11 +9,12 @@ of its own.
 
 from __future__ import annotations
 
-from .geometry import Mesh, Solid, box_mesh, box_solid, cylinder_solid, hull_solid, merged, prism, revolved
+from .geometry import Mesh, Solid, Texture, box_mesh, box_solid, cylinder_solid, hull_solid, merged, prism, revolved
 from .kits import LETTERS, decal, kit_board, letter
-from .shape import Shape, shape
+from .shape import Shape, scaled, shape
 from .table import (
     MARK_COLOR,
+    bead,
     bowl,
     box,
     container,
@@ -28,6 +29,7 @@ from .table import (
     square_outline,
     zone,
 )
+from .wavefront import textured
 
 __all__ = [
     "LETTERS",
@@ -35,6 +37,8 @@ __all__ = [
     "Mesh",
     "Shape",
     "Solid",
+    "Texture",
+    "bead",
     "bowl",
     "box",
     "box_mesh",
@@ -55,8 +59,10 @@ __all__ = [
     "plate",
     "prism",
     "revolved",
+    "scaled",
     "shape",
     "sphere",
     "square_outline",
+    "textured",
     "zone",
 ]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 
@@ -20,8 +21,17 @@ Color = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
+class Texture:
+    """An image that is drawn on a mesh."""
+
+    file: Path
+    places: np.ndarray
+    """(V, 2): each vertex's place in the image, from (0, 0) at its lower left to (1, 1)."""
+
+
+@dataclass(frozen=True)
 class Mesh:
-    """Triangles with a normal per vertex and one color; None stands for the body's color."""
+    """Triangles with a normal per vertex and one color, None for the body's, or a texture."""
 
     vertices: np.ndarray
     """(V, 3) in meters."""
@@ -30,13 +40,15 @@ class Mesh:
     triangles: np.ndarray
     """(T, 3) indices, counter-clockwise seen from outside."""
     color: Color | None = None
+    texture: Texture | None = None
 
     def moved(self, position: Sequence[float] = (0, 0, 0), quaternion: Sequence[float] = UPRIGHT) -> Mesh:
         place = pose(position, quaternion)
-        return Mesh(apply(place, self.vertices), apply(pose(quaternion=quaternion), self.normals), self.triangles, self.color)
+        normals = apply(pose(quaternion=quaternion), self.normals)
+        return replace(self, vertices=apply(place, self.vertices), normals=normals)
 
     def painted(self, color: Color | None) -> Mesh:
-        return Mesh(self.vertices, self.normals, self.triangles, color)
+        return replace(self, color=color)
 
 
 @dataclass(frozen=True)
@@ -54,6 +66,13 @@ class Solid:
     def mesh(self) -> Mesh:
         """The solid's surface in the shape's frame."""
         return surface(self)
+
+    def scaled(self, factor: float) -> Solid:
+        """The solid enlarged about the origin of the shape's frame."""
+        points = tuple(triple(factor * value for value in point) for point in self.points)
+        return replace(
+            self, size=triple(factor * extent for extent in self.size), position=triple(factor * at for at in self.position), points=points
+        )
 
 
 @lru_cache(maxsize=4096)

@@ -11,9 +11,8 @@ from functools import cache
 
 import numpy as np
 
-from .geometry import Color, Solid, box_solid, hull_solid, merged, prism
+from .geometry import Color, Solid, box_solid, hull_solid, merged, outline, prism
 from .shape import Shape, shape
-from .table import MARK
 
 Polygons = list[np.ndarray]
 
@@ -65,10 +64,10 @@ LETTERS: dict[str, Callable[[], Polygons]] = {
     "square": lambda: [np.array([[-0.8, -0.8], [0.8, -0.8], [0.8, 0.8], [-0.8, 0.8]])],
     "plus": lambda: [bar((-1, 0), (1, 0), 0.66), bar((0, -1), (0, 1), 0.66)],
     "letter T shape": lambda: [bar((-0.85, 0.72), (0.85, 0.72), 0.56), bar((0, -1), (0, 0.6), 0.56)],
-    "diamond": lambda: [np.array([[0, -1], [0.62, 0], [0, 1], [-0.62, 0]])],
+    "diamond": lambda: [np.array([[0, -1], [0.8, 0], [0, 1], [-0.8, 0]])],
     "pentagon": lambda: [regular(5)],
-    "rectangle": lambda: [np.array([[-0.5, -1], [0.5, -1], [0.5, 1], [-0.5, 1]])],
-    "flower": lambda: [regular(12, 0.5), *(regular(12, 0.36, 0.64 * point) for point in regular(6))],
+    "rectangle": lambda: [np.array([[-0.6, -1], [0.6, -1], [0.6, 1], [-0.6, 1]])],
+    "flower": lambda: [regular(4, 0.5 * 2**0.5, first=np.pi / 4), *(regular(12, 0.5, 0.5 * point) for point in regular(4))],
     "star": star,
     "circle": lambda: [regular(24, 0.9)],
     "letter G shape": lambda: [*arc(45, 345, 8, 1, 0.52), bar((0.15, -0.12), (0.97, -0.12), 0.42)],
@@ -87,10 +86,20 @@ LETTERS: dict[str, Callable[[], Polygons]] = {
 }
 """The twenty figures of the kits by the names in the instructions, in the order of the original's numbering."""
 
-TURNS = {"triangle": 3, "square": 4, "plus": 4, "diamond": 2, "pentagon": 5, "rectangle": 2, "flower": 6, "star": 5, "hexagon": 6}
+TURNS = {"triangle": 3, "square": 4, "plus": 4, "diamond": 2, "pentagon": 5, "rectangle": 2, "flower": 4, "star": 5, "hexagon": 6}
 """How often a figure looks the same in a full rotation about its origin, if more than once."""
 ROUND = ("circle", "ring")
 """Figures that look the same after any rotation."""
+WIDTH, LONG = 0.06, {"diamond": 0.075, "rectangle": 0.075}  # meters: the longer side of a piece, and of those that are longer
+HEIGHT, OUTLINE_HEIGHT = 0.02, 0.002  # meters: of a piece, and of the plate that shows where it belongs
+BOARD = (0.28, 0.2, 0.005)  # meters
+BOARD_COLOR: Color = (0.612, 0.459, 0.373)
+OUTLINE_COLOR: Color = (0.2, 0.2, 0.2)
+
+
+def width(name: str) -> float:
+    """The longer side of a piece in meters."""
+    return LONG.get(name, WIDTH)
 
 
 @cache
@@ -112,25 +121,32 @@ def signed_area(polygon: np.ndarray) -> float:
     return float(x @ np.roll(y, -1) - y @ np.roll(x, -1)) / 2
 
 
-def letter(name: str, width: float = 0.07, height: float = 0.02, mass: float = 0.02) -> Shape:
-    """A flat piece of a kit: one of LETTERS, `width` along its longer side. Origin: that of its `figure`, at half its height."""
-    polygons = figure(name, width)
+@cache
+def letter(name: str, height: float = HEIGHT, mass: float = 0.1) -> Shape:
+    """A flat piece of a kit: one of LETTERS. Origin: that of its `figure`, at half its height."""
+    polygons = figure(name, width(name))
     solids = [upright(polygon, height) for polygon in polygons]
     return shape(name, solids, [merged([prism(polygon, height) for polygon in polygons])], mass=mass)
 
 
-def upright(polygon: np.ndarray, height: float) -> Solid:
-    return hull_solid(np.array([[*point, z] for point in polygon for z in (-height / 2, height / 2)]))
+def upright(polygon: np.ndarray, height: float, middle: float = 0.0) -> Solid:
+    return hull_solid(np.array([[*point, middle + z] for point in polygon for z in (-height / 2, height / 2)]))
 
 
-def decal(name: str, width: float = 0.07, color: Color = (0.2, 0.2, 0.2)) -> Shape:
-    """The mark that shows where a `letter` of the same name and width belongs; it has no collision shape.
+@cache
+def decal(name: str) -> Shape:
+    """The thin plate that shows where a `letter` of the same name belongs. Origin: that of its `figure`, at half its height.
 
-    Put its origin on the surface below it. Except for the height, its pose is that of the piece in place.
+    It is touched as its convex hull, on which a piece lies flat. Except for the height, its pose is that of the piece in place.
     """
-    return shape(f"{name} mark", [], [merged([prism(polygon, MARK) for polygon in figure(name, width)])], color=color)
+    polygons = figure(name, width(name))
+    points = np.concatenate(polygons)
+    # Twice as deep as it is seen, into the board below: PyBullet's margin would leave nothing of so thin a hull.
+    solid = upright(points[outline(points)], 2 * OUTLINE_HEIGHT, -OUTLINE_HEIGHT / 2)
+    plate = merged([prism(polygon, OUTLINE_HEIGHT) for polygon in polygons])
+    return shape(f"{name} outline", [solid], [plate], color=OUTLINE_COLOR)
 
 
-def kit_board(size: Sequence[float] = (0.28, 0.2, 0.005), color: Color = (0.6, 0.6, 0.62)) -> Shape:
+def kit_board() -> Shape:
     """A thin board. Origin: the center of its extents."""
-    return shape("kit", [box_solid(size)], mass=0.5, color=color)
+    return shape("kit", [box_solid(BOARD)], mass=0.5, color=BOARD_COLOR)

@@ -1,8 +1,8 @@
 """A demonstration as CLIPort's own code makes it: the arm's way in millimetres, each solved iteratively; views pickled as they are.
 
 Scene, physics, tool and renderer are ours. The robot moves by PyBullet's inverse kinematics of 100 iterations, and by steps of 0.01
-radians towards its solution; it comes down in millimetres until something touches. The oracle looks at a picture from above before
-each action. An episode keeps the three views of each step as pickles.
+radians, with a rope 0.001, towards its solution; it comes down in millimetres until something touches. The oracle looks at a picture
+from above before each action. An episode keeps the three views of each step as pickles.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from cliport.sim.cameras import Camera
 from cliport.sim.environment import Environment
 from cliport.sim.observation import Observation
 from cliport.sim.poses import Pose, inverse, multiply
-from cliport.sim.robot import HOME, JOINTS, TIP_DOWN, Robot
+from cliport.sim.robot import JOINTS, TIP_DOWN, Robot
 from cliport.sim.studio import studio
 from cliport.tasks import make
 
@@ -29,9 +29,9 @@ from . import fusion
 ABOVE = Camera((0.5, 0.0, 1000.0), (0.0, np.pi, -np.pi / 2), focal=630_000.0, near=999.7, far=1001.0)
 """What the oracle sees: as good as parallel rays."""
 MILLIMETRE = 0.001
-CLOSE, STRIDE = 0.01, 0.01
-"""Radians: a joint that near has arrived; all joints together move so far in one step."""
-PATIENCE = 1200
+CLOSE = 0.01
+"""Radians: a joint that near has arrived."""
+PATIENCE = 2400
 """Steps for one motion: five seconds of the simulation."""
 UP = 2 * np.pi
 
@@ -39,7 +39,7 @@ UP = 2 * np.pi
 class SteppingRobot(Robot):
     """Moves as the original's robot does."""
 
-    def solve(self, pose: Pose) -> np.ndarray:
+    def joints(self, pose: Pose) -> np.ndarray:
         """Joint angles (6,) by PyBullet, for the tip at `pose`."""
         self.solves += 1
         link = multiply(pose, inverse(TIP_DOWN))
@@ -58,13 +58,13 @@ class SteppingRobot(Robot):
         )
         return np.array(found[:JOINTS])
 
-    def towards(self, goal: np.ndarray, until: Callable[[], bool] | None = None) -> bool:
+    def towards(self, goal: np.ndarray, speed: float, until: Callable[[], bool] | None = None) -> bool:
         """Go to joint angles in straight strides."""
         for _ in range(PATIENCE):
             away = goal - self.measured()
             if (np.abs(away) < CLOSE).all():
                 return False
-            stride = self.measured() + away / np.linalg.norm(away) * STRIDE
+            stride = self.measured() + away / np.linalg.norm(away) * speed / self.world.hz
             pybullet.setJointMotorControlArray(
                 self.body,
                 range(JOINTS),
@@ -78,23 +78,23 @@ class SteppingRobot(Robot):
                 return True
         return False
 
-    def swing(self, end: Pose) -> None:
-        self.towards(self.rest if end is HOME else self.solve(end))
+    def swing(self, end: Pose, speed: float) -> None:
+        self.towards(self.joints(end), speed)
         self.at = end
 
-    def line(self, end: Pose, speed: float, until: Callable[[], bool] | None = None, ease: bool = True) -> bool:
-        """Down in millimetres; elsewhere to the end in one motion. `speed` and `ease` are our robot's."""
-        if until is None:
-            self.swing(end)
-            return False
+    def line(self, end: Pose, speed: float) -> None:
+        """To the end in one motion."""
+        self.swing(end, speed)
+
+    def descend(self, end: Pose, speed: float, until: Callable[[], bool]) -> None:
+        """Down in millimetres."""
         start, length = self.at, float(np.linalg.norm(end[0] - self.at[0]))
         for share in np.linspace(0, 1, max(2, round(length / MILLIMETRE) + 1))[1:]:
+            if until():
+                return
             position = start[0] + share * (end[0] - start[0])
-            stopped = self.towards(self.solve((position, end[1])), until) or until()
+            self.towards(self.joints((position, end[1])), speed, until)
             self.at = position, end[1]
-            if stopped:
-                return True
-        return False
 
 
 class SteppingEnvironment(Environment):

@@ -23,7 +23,7 @@ from cliport.agents.catalog import design
 from cliport.agents.checkpoint import load_original
 from cliport.agents.geometry import GEOMETRIES
 from cliport.sim.pixels import pixel_to_position, position_to_pixel
-from cliport.sim.poses import quaternion_from_euler
+from cliport.sim.poses import pose, quaternion_from_euler, quaternion_zxy, yaw_of
 
 AGENTS = sorted(KEYS.keys() - {"clip"})
 WITH_NUMBERS = [
@@ -127,5 +127,7 @@ def test_pixels_and_angles_become_the_same_poses() -> None:
     for position, (row, column) in SMALL["xyz_to_pix"]:  # a position on the far border is a pixel outside the map there
         assert position_to_pixel(position) == (min(row, 319), min(column, 159))
     for angles, expected in SMALL["euler_to_quaternion"]:
-        if angles[:2] == [0, 0]:  # an agent turns about z alone; three angles the original takes about moving axes
+        assert np.allclose(quaternion_zxy(*angles), expected, atol=1e-7)
+        assert yaw_of(pose((0, 0, 0), expected)) == pytest.approx(angles[2])
+        if angles[:2] == [0, 0]:  # an agent turns about z alone
             assert np.allclose(quaternion_from_euler(*angles), expected, atol=1e-7)

@@ -18,9 +18,10 @@ from synthetic_episodes import episode_of, stored
 
 from cliport.data.codec import encode
 from cliport.data.episode import Episode
-from cliport.data.reader import Demonstrations, Mixture, open_demonstrations, open_folder
+from cliport.data.reader import Demonstrations, Mixture, check_rules, open_demonstrations, open_folder
 from cliport.data.store import Manifest, opened
 from cliport.errors import EpisodeError
+from cliport.scoring import RULES
 from cliport.tasks import groups
 from harness.errors import DataError
 from harness.files import sha256
@@ -64,6 +65,41 @@ def test_the_manifest_states_the_geometry_of_the_height_maps(folder: Path, tmp_p
     assert other.geometry == "original"
     with pytest.raises(DataError, match=f"{TASK} has exact, align-rope original"):
         Mixture({TASK: Demonstrations(folder), "align-rope": other})
+
+
+def made_under(folder: Path, rules: int | None) -> None:
+    """Change what a folder's manifest says about the rules; None: nothing, as before there were others."""
+    stated = json.loads((folder / "manifest.json").read_text())
+    stated.pop("rules")
+    (folder / "manifest.json").write_text(json.dumps(stated if rules is None else {**stated, "rules": rules}))
+
+
+@pytest.mark.parametrize(("rules", "version"), [(None, 1), (1, 1), (RULES + 1, RULES + 1)])
+def test_scenes_made_under_other_rules_are_neither_continued_nor_played_but_still_learned_from(
+    folder: Path, rules: int | None, version: int
+) -> None:
+    assert json.loads((folder / "manifest.json").read_text())["rules"] == RULES
+    check_rules(Demonstrations(folder))
+    made_under(folder, rules)
+    told = rf"{folder} has demonstrations made under rules {version}, .* by rules {RULES}, .*: make them anew in another data_dir, or move"
+    with pytest.raises(DataError, match=told), opened(folder, TASK, "train"):
+        pass
+    source = Demonstrations(folder)
+    with pytest.raises(DataError, match=told):
+        check_rules(source)
+    with pytest.raises(DataError, match=told):
+        check_rules(Mixture({TASK: source}))
+    assert len(source) == 4  # which is all that training asks for
+    assert source.sample(0, 0).view is not None
+
+
+def test_rules_say_nothing_about_scenes_of_another_simulator(tmp_path: Path) -> None:
+    with opened(tmp_path / f"{TASK}-val", TASK, "val", origin="pickles of another simulator", geometry="original") as store:
+        store.add(1, 1, 1.0, encode(episode_of(1)))
+    made_under(tmp_path / f"{TASK}-val", None)
+    check_rules(Demonstrations(tmp_path / f"{TASK}-val"))
+    with opened(tmp_path / f"{TASK}-val", TASK, "val", origin="pickles of another simulator", geometry="original"):
+        pass
 
 
 def test_episodes_are_read_in_any_order(folder: Path) -> None:

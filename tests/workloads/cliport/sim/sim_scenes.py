@@ -31,6 +31,9 @@ class Scene:
     def reward(self) -> tuple[float, dict[str, Any]]:
         return 0.25, {"fact": 7}
 
+    def scored(self, env: Environment) -> None:
+        pass
+
     def done(self) -> bool:
         return False
 
@@ -48,7 +51,7 @@ def block_and_bowl(env: Environment) -> tuple[int, int]:
 
 
 def put(env: Environment, shape: Shape, category: str, color: Sequence[float]) -> int:
-    where = env.random_pose(shape.size, margin=0.01)
+    where = env.random_pose(shape.size)
     assert where is not None
     return env.add(shape, where, category, color)
 

@@ -30,8 +30,8 @@ def test_products_inverses_and_angles_are_pybullets(seed: int) -> None:
     assert close(poses.inverse(a), pybullet.invertTransform(*a))
     turned = poses.from_euler((0, 0, 0), *angles)
     assert close(turned, ((0, 0, 0), pybullet.getQuaternionFromEuler(angles.tolist())))
-    assert np.allclose(poses.to_euler(turned[1]), angles)
-    assert poses.yaw_of(turned) == pytest.approx(angles[2])
+    assert np.allclose(poses.euler_of(poses.matrix(turned[1])), angles)
+    assert poses.yaw_of(poses.pose((0, 0, 0), poses.quaternion_zxy(*angles))) == pytest.approx(angles[2])
 
 
 def test_a_pose_carries_points_and_its_inverse_brings_them_back() -> None:

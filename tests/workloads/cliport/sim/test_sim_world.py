@@ -8,7 +8,7 @@ from sim_scenes import BLUE, RED, Scene, bits
 
 from cliport.sim import shapes
 from cliport.sim.action import Action
-from cliport.sim.constants import BOUNDS, IMAGE_SHAPE, PIXEL
+from cliport.sim.constants import IMAGE_SHAPE, PIXEL
 from cliport.sim.environment import SETTLE, Environment
 from cliport.sim.overhead import free_pixels
 from cliport.sim.pixels import position_to_pixel
@@ -53,7 +53,7 @@ def test_things_dropped_into_each_other_do_not_fly_away(env: Environment) -> Non
 
 def rope(env: Environment) -> list[int]:
     points = np.column_stack([np.full(20, 0.5), np.linspace(-0.133, 0.133, 20), np.full(20, 0.005)])
-    return env.add_rope(points, color=BLUE)
+    return env.add_rope(points, 0.005, [BLUE] * 20)
 
 
 @pytest.mark.parametrize("lift", [0.02, None])
@@ -122,9 +122,9 @@ def test_looking_down_sees_the_highest_thing_exactly(env: Environment) -> None:
 
 def test_looking_down_needs_no_picture(env: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cliport.sim.environment.studio", None)
-    env.add(shapes.bowl(), pose((0.5, 0, 0.02)), "fixed")
+    env.add(shapes.bowl(), pose((0.5, 0, 0.0175)), "fixed")
     heights, _ = env.look_down()
-    assert heights.max() == pytest.approx(0.04, abs=1e-3)
+    assert heights.max() == pytest.approx(0.035, abs=1e-3)
 
 
 def test_occupied_is_where_things_are_marks_included(env: Environment) -> None:
@@ -137,33 +137,64 @@ def test_occupied_is_where_things_are_marks_included(env: Environment) -> None:
     assert not taken[position_to_pixel((0.5 + 0.09 * np.sin(0.5), 0.09 * np.cos(0.5)))]
 
 
-@pytest.mark.parametrize("radius", [0.0, 0.01, 0.047])
-def test_free_pixels_are_those_farther_from_everything_than_the_radius(radius: float) -> None:
-    taken = np.zeros((60, 40), bool)
-    taken[30, 20] = taken[5, 33] = True
-    free = np.zeros_like(taken)
-    free[tuple(free_pixels(taken, radius).T)] = True
-    walls = np.pad(taken, 1, constant_values=True)
-    obstacles = np.argwhere(walls) - 1
-    rows, columns = np.indices(taken.shape)
-    distance = np.sqrt(((np.stack([rows, columns], -1)[:, :, None] - obstacles) ** 2).sum(-1)).min(-1)
-    assert (free == (distance > radius / PIXEL)).all()
+def test_a_covered_pixel_shows_a_body_from_above_so_the_inside_of_an_outline_is_free(env: Environment) -> None:
+    """The original looks at what its camera above shows. An open side, a hole or the inside of a fixture is not covered."""
+    env.add(shapes.square_outline((0.2, 0.2), sides="new"), pose((0.5, 0, 0)), "fixed")
+    env.add(shapes.container((0.1, 0.1, 0.05)), pose((0.4, 0.3, 0.025)), "fixed")
+    taken = env.occupied()
+    assert taken[position_to_pixel((0.6, 0.05))]
+    assert not taken[position_to_pixel((0.5, 0))]
+    assert not taken[position_to_pixel((0.5, -0.1))]
+    assert taken[position_to_pixel((0.4, 0.3))]  # the container's floor
 
 
-def test_random_poses_keep_apart_and_inside(env: Environment) -> None:
-    size, margin = (0.06, 0.04, 0.03), 0.01
-    radius = np.hypot(0.06, 0.04) / 2
-    for _ in range(12):
-        place = env.random_pose(size, margin)
+def test_what_was_moved_or_removed_no_longer_covers_its_place(env: Environment) -> None:
+    block = env.add(shapes.box(), pose((0.5, 0, 0.02)))
+    assert env.occupied()[position_to_pixel((0.5, 0))]
+    env.set_pose(block, pose((0.5, 0.2, 0.02)))
+    taken = env.occupied()
+    assert not taken[position_to_pixel((0.5, 0))]
+    assert taken[position_to_pixel((0.5, 0.2))]
+    env.remove(block)
+    assert not env.occupied().any()
+
+
+@pytest.mark.parametrize("width", [1, 2, 5, 8])
+def test_a_pixel_is_free_if_the_square_around_it_is(width: int) -> None:
+    """Source: cliport/cliport at 2be5c47: the border is blocked, and free pixels are eroded by a square of ones with as many pixels.
+
+    OpenCV's erosion: a pixel keeps the least value under the square, whose pixel number width // 2 is on it; nothing outside counts.
+    """
+    taken = np.zeros((40, 30), bool)
+    taken[20, 15] = taken[5, 23] = True
+    blocked = taken.copy()
+    blocked[0], blocked[-1], blocked[:, 0], blocked[:, -1] = True, True, True, True
+    expected = []
+    for row in range(40):
+        for column in range(30):
+            first_row, first_column = row - width // 2, column - width // 2
+            square = blocked[max(first_row, 0) : first_row + width, max(first_column, 0) : first_column + width]
+            expected += [] if square.any() else [[row, column]]
+    assert free_pixels(taken, width * PIXEL).tolist() == expected
+
+
+def test_random_poses_keep_half_a_diagonal_away_and_no_more(env: Environment) -> None:
+    size = (0.06, 0.04, 0.03)
+    half = np.hypot(0.06, 0.04) / 2
+    wall = env.add(shapes.box((0.5, 0.5, 0.1)), pose((0.5, -0.25, 0.05)), "fixed")
+    places = []
+    for _ in range(200):
+        place = env.random_pose(size)
         assert place is not None
-        env.add(shapes.box(size), place)
         assert place[0][2] == 0.015
-    points = np.array([env.pose(body)[0][:2] for body in env.objects["rigid"]])
-    apart = np.linalg.norm(points[:, None] - points, axis=-1)[np.triu_indices(12, 1)]
-    assert apart.min() > radius + 0.02 + margin - PIXEL
-    assert (points > BOUNDS[:2, 0] + radius + margin - PIXEL).all()
-    assert (points < BOUNDS[:2, 1] - radius - margin + PIXEL).all()
-    assert len({round(float(env.pose(body)[1][2]), 6) for body in env.objects["rigid"]}) == 12
+        places.append([*place[0][:2], 2 * np.arctan2(place[1][2], place[1][3])])
+    points = np.array(places)
+    low, high = points.min(0), points.max(0)
+    assert low == pytest.approx([0.25 + half, half, 0], abs=0.02)
+    assert high == pytest.approx([0.75 - half, 0.5 - half, 2 * np.pi], abs=0.05)
+    assert (low[:2] > [0.25 + half - PIXEL, half - PIXEL]).all()
+    assert (high[:2] < [0.75 - half + PIXEL, 0.5 - half + PIXEL]).all()
+    env.remove(wall)
 
 
 def test_where_there_is_no_room_there_is_no_pose(env: Environment) -> None:

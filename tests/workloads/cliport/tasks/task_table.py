@@ -9,7 +9,7 @@ import numpy as np
 
 from cliport.sim.constants import BOUNDS, IMAGE_SHAPE
 from cliport.sim.poses import Pose, from_euler
-from cliport.sim.shapes import Shape
+from cliport.sim.shapes import Shape, bead
 
 
 class Table:
@@ -24,7 +24,7 @@ class Table:
         self.colors: dict[int, Any] = {}
         self.count = 0
 
-    def random_pose(self, size: Sequence[float], margin: float = 0.0) -> Pose | None:
+    def random_pose(self, size: Sequence[float]) -> Pose | None:
         self.room -= 1
         if self.room < 0:
             return None
@@ -37,10 +37,11 @@ class Table:
         self.poses[self.count], self.shapes[self.count], self.colors[self.count] = pose, shape, color
         return self.count
 
-    def add_rope(self, points: np.ndarray, radius: float = 0.005, color: Any = None) -> list[int]:
-        from cliport.sim.shapes import sphere
+    def add_rope(self, points: np.ndarray, half: float, colors: Sequence[Any]) -> list[int]:
+        return [self.add(bead(half), from_euler(point), "deformable", color) for point, color in zip(points, colors, strict=True)]
 
-        return [self.add(sphere(2 * radius), from_euler(point), "deformable") for point in points]
+    def simulate(self, steps: int) -> None:
+        """Nothing moves."""
 
     def remove(self, body: int) -> None:
         for bodies in self.objects.values():

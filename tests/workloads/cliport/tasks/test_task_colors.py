@@ -1,4 +1,4 @@
-"""Which colours and named objects are shown when, and what the named objects are."""
+"""Which colours and shapes are shown when."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from cliport.sim.shapes.kits import ROUND, TURNS, figure
 from cliport.tasks import TaskError
 from cliport.tasks.colors import ALL, COLORS, EVALUATION, TRAIN, draw, palette
 from cliport.tasks.kits import NAMES, shapes, symmetry
-from cliport.tasks.objects import NOTE, SEEN, UNSEEN, named_object, objects
 
 
 def test_the_splits_are_the_benchmarks() -> None:
@@ -66,29 +65,3 @@ def inside(polygons: tuple[np.ndarray, ...], points: np.ndarray) -> np.ndarray:
         offsets = points[:, None] - polygon
         found |= (sides[:, 0] * offsets[..., 1] - sides[:, 1] * offsets[..., 0] >= -1e-9).all(1)
     return found
-
-
-def test_named_objects_are_dozens_and_unseen_ones_are_new() -> None:
-    assert len(SEEN) >= 24
-    assert len(UNSEEN) >= 12
-    assert not set(SEEN) & set(UNSEEN)
-    assert objects("seen", "test") == objects("unseen", "train") == list(SEEN)
-    assert objects("unseen", "test") == list(UNSEEN)
-
-
-def test_named_objects_have_distinct_looks_and_fit_a_hand() -> None:
-    looks = set()
-    for name in SEEN | UNSEEN:
-        made = named_object(name)
-        assert 0.03 < max(made.size) < 0.12, name
-        assert 0.005 < made.size[2] < 0.07, name
-        vertices = np.concatenate([mesh.vertices for mesh in made.meshes])
-        np.testing.assert_allclose(vertices.min(0) + vertices.max(0), 0, atol=1e-9)
-        looks.add((tuple(np.round(made.size, 4)), tuple(mesh.color for mesh in made.meshes)))
-    assert len(looks) == len(SEEN | UNSEEN)
-
-
-def test_it_is_said_that_named_objects_are_not_scans() -> None:
-    assert "not scanned" in NOTE
-    with pytest.raises(TaskError, match="hammer"):
-        named_object("hamer")

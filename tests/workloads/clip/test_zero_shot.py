@@ -42,7 +42,7 @@ def test_classes_are_read_from_lists_and_mappings(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", ["[one]", "word", "a: []\nb: c", "a: {b: c}\nd: e", "- ''\n- b"])
 def test_a_file_of_another_form_is_refused(content: str, tmp_path: Path) -> None:
     (tmp_path / "classes.yaml").write_text(content)
-    with pytest.raises(ParameterError, match="must be a YAML list of at least two classes"):
+    with pytest.raises(ParameterError, match="must be a YAML or JSON list of at least two classes"):
         read_classes(str(tmp_path / "classes.yaml"))
 
 

@@ -129,7 +129,7 @@ def contents(path: Path) -> tuple[list[str], NDArray[Any], dict[str, Any]]:
     if path.suffix == ".csv":
         raise DataError(f"table={path}: a .csv does not state its model, so it is for other programs; search a table.npz")
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as stored:  # numpy does not close a damaged file that it opened
             about = json.loads(str(stored["about"]))
             if about["made by"] != MADE_BY:
                 raise ValueError(f"it was made by {about['made by']}")

@@ -86,8 +86,9 @@ def images_in(folder: Path) -> Listing:
 def image_in(root: Path, name: str) -> File:
     """The image that a listing of `root` names."""
     archive, colon, key = name.partition(".tar:")
-    if colon and not (root / name).exists():
-        for _, members in members_of(Folder(root), [PurePosixPath(f"{archive}.tar")]):
+    shard = PurePosixPath(f"{archive}.tar")
+    if colon and (root / shard).is_file():
+        for _, members in members_of(Folder(root), [shard]):
             for suffix, member in members.items():
                 if f"{member.key}{suffix}" == key:
                     return member

@@ -41,7 +41,7 @@ class Index(Protocol):
 
 @dataclass(frozen=True)
 class Exact:
-    """Compares with every row. Rows with equal scores come in their order."""
+    """Compares with every row."""
 
     vectors: NDArray[Any]
 
@@ -52,9 +52,10 @@ class Exact:
             part = queries @ self.vectors[start : start + ROWS].astype(np.float32, copy=False).T
             scores = np.concatenate([scores, part], axis=1)
             rows = np.concatenate([rows, np.broadcast_to(np.arange(start, start + part.shape[1]), part.shape)], axis=1)
-            best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+            best = np.argpartition(-scores, min(k, scores.shape[1]) - 1, axis=1)[:, :k]
             scores, rows = np.take_along_axis(scores, best, axis=1), np.take_along_axis(rows, best, axis=1)
-        return scores, rows
+        order = np.lexsort((rows, -scores), axis=1)
+        return np.take_along_axis(scores, order, axis=1), np.take_along_axis(rows, order, axis=1)
 
 
 @dataclass(frozen=True)
@@ -79,8 +80,7 @@ def build(vectors: NDArray[Any], queries: Mapping[str, Floats]) -> Listed:
 
     count, width = vectors.shape
     lists = round(4 * count**0.5)
-    index = faiss.IndexIVFFlat(faiss.IndexFlatIP(width), width, lists, faiss.METRIC_INNER_PRODUCT)
-    index.own_fields, index.quantizer.this.own = True, False
+    index = faiss.index_factory(width, f"IVF{lists},Flat", faiss.METRIC_INNER_PRODUCT)
     index.cp.seed, index.cp.spherical = 0, True
     sample = np.sort(np.random.default_rng(0).permutation(count)[: PER_LIST * lists])
     index.train(vectors[sample].astype(np.float32))
@@ -146,7 +146,7 @@ def write_index(table: Path, digest: str, index: Listed) -> None:
             faiss.write_index(index.lists, str(beside))
         except RuntimeError as error:  # faiss raises no other, also when a disk is full or a folder cannot be written
             raise OSError(str(error)) from error
-    write_json(about, {"table": digest, "index": sha256(path), "probes": index.lists.nprobe, "recall": dict(index.recall)})
+    write_json(about, {"table": digest, "bytes": path.stat().st_size, "probes": index.lists.nprobe, "recall": dict(index.recall)})
 
 
 def read_index(table: Path, digest: str, vectors: NDArray[Any], say: Callable[[str], None]) -> Listed | None:
@@ -161,8 +161,8 @@ def read_index(table: Path, digest: str, vectors: NDArray[Any], say: Callable[[s
         if stated["table"] != digest:
             say(f"{path} is of another state of the table, and is built again")
             return None
-        if stated["index"] != sha256(path):
-            raise ValueError("its content is not what was written")
+        if stated["bytes"] != path.stat().st_size:
+            raise ValueError(f"it has {path.stat().st_size} of {stated['bytes']} bytes")
         lists = faiss.read_index(str(path), faiss.IO_FLAG_MMAP)
         lists.nprobe = int(stated["probes"])
         return Listed(lists, Exact(vectors), stated["recall"])

@@ -83,12 +83,8 @@ def read_classes(source: str, encoding: str = "utf-8") -> ClassSet:
     if words and (alike := names_alike([*stated])):
         raise ParameterError([f"zero_shot.classes={source}: {len(alike)} classes are repeated: {'; '.join(alike[:3])}"])
     if len(words) < 2:
-        form = (
-            "a YAML or JSON list of at least two classes, or a mapping of classes to words"
-            if marked
-            else "at least two classes, one per line"
-        )
-        raise ParameterError([f"zero_shot.classes={source}: must be {form}"])
+        form = "a YAML or JSON list of at least two classes, or a mapping of classes to words"
+        raise ParameterError([f"zero_shot.classes={source}: must be {form if marked else 'at least two classes, one per line'}"])
     return ClassSet(path.stem, words)
 
 

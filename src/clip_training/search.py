@@ -32,7 +32,7 @@ from harness.torch.seeds import seed_everything
 from .config import ImageEncoderConfig, ModelConfig, SearchConfig, TextEncoderConfig
 from .embed import Embedding, model_in, source_of, write_embeddings
 from .embedder import BATCH, Embedder, Vectors, open_model
-from .embedding_tables import Table, faults_of, read_table
+from .embedding_tables import COLUMNS, Table, faults_of, read_table
 from .gallery import best_gallery
 from .listings import image_in, images_in, read_lines
 from .pairs import UnusableError, read_image
@@ -186,10 +186,12 @@ def search(job: Job) -> list[dict[str, Any]]:
     found, root = opened(job, settings)
     if settings.k > len(found.table):
         job.report.text(f"k={settings.k}: there are {len(found.table)} {found.table.about['kind']}, and all are ranked")
-    results = []
+    column, results = COLUMNS[found.table.about["kind"]], []
     for number, query in enumerate(queries):
         matches = found.search(query.image or query.name, settings.k)
-        results.append({"query": query.name, "matches": [vars(match) for match in matches]})
+        results.append(
+            {"query": query.name, "matches": [{"rank": match.rank, column: match.name, "score": match.score} for match in matches]}
+        )
         job.report.text(f"{query.name}: {', '.join(f'{match.name} ({match.score:.3f})' for match in matches[:3])}")
         if found.table.of_images and settings.pictures and number < PAGES:
             shown = [(image_in(root, match.name), match) for match in matches[: settings.pictures]]
@@ -260,7 +262,7 @@ def write_results(folder: Path, about: dict[str, Any], results: list[dict[str, A
     write_json(folder / "results.json", {**about, "queries": results})
     with replaced(folder / "results.csv") as beside, beside.open("w", newline="", encoding="utf-8", errors="surrogateescape") as handle:
         rows = csv.writer(handle)
-        rows.writerow(["query", "rank", "name", "score"])
-        rows.writerows([each["query"], match["rank"], match["name"], match["score"]] for each in results for match in each["matches"])
+        rows.writerow(["query", *results[0]["matches"][0]])
+        rows.writerows([each["query"], *match.values()] for each in results for match in each["matches"])
     report.artifact("results", folder / "results.json")
     report.artifact("ranking", folder / "results.csv")

@@ -16,8 +16,13 @@ from forms import write_tar
 from PIL import Image
 
 from clip_training import embed as module
+from clip_training.checkpoint import save
+from clip_training.config import ModelConfig
 from clip_training.embedder import Embedder, open_model
 from clip_training.embedding_tables import check_names
+from clip_training.export import write_clip_model
+from clip_training.model import make_clip
+from clip_training.prompts import add_prompts
 from harness.errors import CheckpointError, DataError, NotFiniteError, ParameterError
 from harness.report import Recorder
 
@@ -248,3 +253,25 @@ def test_python_embeds_in_a_line(photos: Path, weights: Path, tiny_model: Path) 
         np.testing.assert_allclose(model.images([image]), plain_images(weights, [file]), atol=1e-5)
     np.testing.assert_allclose(model.texts(["a red ring"]), plain_texts(weights, ["a red ring"]), atol=1e-5)
     assert model.texts([]).shape == model.images([]).shape == (0, 32)
+
+
+def test_files_of_every_kind_embed_and_equal_models_have_equal_digests(photos: Path, undropped_model: Path, tmp_path: Path) -> None:
+    """The same weights as a state dict, a training program's file and a folder of transformers; those with prompts are another model."""
+    name = undropped_model.stem
+    clip = make_clip(ModelConfig(name=str(undropped_model)), write_weights(tmp_path / "plain.pt", undropped_model))
+    state = {key: value.clone() for key, value in clip.model.state_dict().items()}
+    torch.save({"epoch": 1, "state_dict": {f"module.{key}": value for key, value in state.items()}}, tmp_path / "epoch.pt")
+    write_clip_model(tmp_path / "folder", state, name)
+    torch.manual_seed(1)
+    add_prompts(clip, tokens=3, deep=True, dropout=0.0)
+    about = {"kind": "prompts", "model": name, "tokens": 3, "deep": True, "dropout": 0.0, "whole": True}
+    save(tmp_path / "prompted.pt", clip.model.state_dict(), about)
+    models = {kind: open_model(tmp_path / kind, str(undropped_model)) for kind in ("plain.pt", "epoch.pt", "folder", "prompted.pt")}
+    images = [photos / name for name in images_below(photos)]
+    plain, *others, prompted = (model.images(images) for model in models.values())
+    for other in others:
+        np.testing.assert_allclose(other, plain, atol=1e-5)
+    assert np.abs(prompted - plain).max() > 0.01
+    digests = [model.identity["digest"] for model in models.values()]
+    assert len(set(digests[:3])) == 1
+    assert digests[3] != digests[0]

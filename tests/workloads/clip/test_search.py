@@ -61,12 +61,12 @@ def test_a_folder_is_ranked_by_a_sentence_and_by_an_image(photos: Path, weights:
     expected = ranked(weights, photos, plain_texts(weights, ["a red square"])[0])[:7]
     assert [match["rank"] for match in by_text["matches"]] == [1, 2, 3, 4, 5, 6, 7]
     assert [match["score"] for match in by_text["matches"]] == pytest.approx([score for _, score in expected], abs=1e-5)
-    assert by_text["matches"][0]["name"] == expected[0][0]
-    assert by_image["matches"][0] == {"rank": 1, "name": "red/blue.png", "score": pytest.approx(1, abs=1e-5)}
+    assert by_text["matches"][0]["path"] == expected[0][0]
+    assert by_image["matches"][0] == {"rank": 1, "path": "red/blue.png", "score": pytest.approx(1, abs=1e-5)}
     stated = json.loads((tmp_path / "run" / "results.json").read_text())
     assert (stated["queries"], stated["rows"], stated["weights"]) == ([by_text, by_image], 20, str(weights))
     rows = list(csv.DictReader((tmp_path / "run" / "results.csv").read_text().splitlines()))
-    assert [(row["query"], row["rank"], row["name"]) for row in rows[:2]] == [
+    assert [(row["query"], row["rank"], row["path"]) for row in rows[:2]] == [
         ("a red square", "1", expected[0][0]),
         ("a red square", "2", expected[1][0]),
     ]
@@ -86,7 +86,7 @@ def test_a_page_shows_the_pictures_in_their_order(photos: Path, table: Path, tin
     heading = 2 * 8 + 19 + 1 + 8  # the query's line with its margins, and the gap below
     for number, match in enumerate(found["matches"]):
         colour = page.getpixel((number * 248 + 120, top + heading + 120))
-        assert np.abs(np.array(colour) - COLOURS[match["name"].partition("/")[0]]).max() < 10
+        assert np.abs(np.array(colour) - COLOURS[match["path"].partition("/")[0]]).max() < 10
 
 
 def test_a_table_is_searched_by_its_own_model_without_naming_it(
@@ -103,14 +103,20 @@ def test_a_table_is_searched_by_its_own_model_without_naming_it(
     again = open_search(photos, weights, str(tiny_model)).search("a red square", k=3)
     assert [match.score for match in again] == pytest.approx([match.score for match in by_text], abs=1e-6)
     (run,) = searched(None, tmp_path, Path("ViT-B-32"), table=str(table.parent), query="a red square", k=3)
-    assert [match["name"] for match in run["matches"]] == [match.name for match in by_text]
+    assert [match["path"] for match in run["matches"]] == [match.name for match in by_text]
+
+
+def test_a_table_in_half_precision_ranks_nearly_alike(photos: Path, weights: Path, table: Path, tiny_model: Path, tmp_path: Path) -> None:
+    half = embedded(photos, tmp_path, tiny_model, init_from=weights, dtype="fp16")
+    fine, coarse = (open_search(path).search("a red square", k=20) for path in (table, half))
+    assert [match.score for match in coarse] == pytest.approx([match.score for match in fine], abs=1e-3)
 
 
 def test_texts_are_ranked_by_an_image(photos: Path, weights: Path, tiny_model: Path, tmp_path: Path) -> None:
     path = embedded(photos, tmp_path / "texts", tiny_model, what="captions", init_from=weights)
     report = Recorder()
     (found,) = searched(None, tmp_path, tiny_model, report, table=str(path), query_image=str(photos / "red" / "blue.png"), k=2)
-    assert all(" square on " in match["name"] or " around " in match["name"] for match in found["matches"])
+    assert all(" square on " in match["text"] or " around " in match["text"] for match in found["matches"])
     assert not report.images
 
 
@@ -125,7 +131,7 @@ def test_several_queries_come_from_list_files(photos: Path, table: Path, tiny_mo
 def test_more_results_than_images_are_all_of_them(table: Path, tiny_model: Path, tmp_path: Path) -> None:
     report = Recorder()
     (found,) = searched(None, tmp_path, tiny_model, report, table=str(table), query="red", k=99, pictures=0)
-    assert len(found["matches"]) == len({match["name"] for match in found["matches"]}) == 20
+    assert len(found["matches"]) == len({match["path"] for match in found["matches"]}) == 20
     assert report.texts[0] == "k=99: there are 20 images, and all are ranked"
 
 

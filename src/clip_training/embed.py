@@ -32,7 +32,8 @@ from harness.torch.workers import worker_count
 
 from .config import EmbedConfig, ModelConfig, SearchConfig
 from .embedder import Embedder, Vectors, batches, open_model
-from .embedding_tables import DTYPES, MADE_BY, Parts, check_names, contents, faults_of, write_table
+from .embedding_parts import Parts
+from .embedding_tables import DTYPES, MADE_BY, check_names, contents, faults_of, write_table
 from .listings import ImageFiles, Listing, captions_in, images_in, texts_in
 from .pairs import Batch, Skipped, collate
 from .skipped import FILE

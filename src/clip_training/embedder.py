@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
@@ -90,7 +90,8 @@ class Embedder:
         """(N, D) unit embeddings of texts; those longer than the model's context are truncated."""
         return self.embedded(texts, lambda part: self.encode_tokens(torch.stack([self.clip.tokenize(text) for text in part])))
 
-    def embedded(self, items: Sequence[Any], encode: Any) -> Vectors:
+    def embedded(self, items: Sequence[Any], encode: Callable[[Sequence[Any]], Tensor]) -> Vectors:
+        """What `encode` makes of all items, batch by batch."""
         if not len(items):
             return np.empty((0, self.clip.width), np.float32)
         with torch.inference_mode():

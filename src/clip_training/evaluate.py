@@ -26,10 +26,9 @@ from harness.torch.seeds import seed_everything
 from .class_folders import ClassFolders, has_class_folders
 from .config import EvaluateConfig
 from .dataloaders import datasets, heldout_loader
-from .embedder import Embedder
+from .embedder import Embedder, open_model
 from .gallery import class_gallery, gallery
 from .model import Clip
-from .model_files import load_clip
 from .pairs import HeldOut, Skipped
 from .retrieval import KS, report_recall, retrieval
 from .zero_shot import Accuracy, ClassSet, accuracy, classifier, read_classes, read_templates
@@ -50,14 +49,14 @@ def evaluate(job: Job) -> dict[str, Any]:
     seed_everything(job.seed)
     templates = read_templates(settings.zero_shot.templates)
     sets = [read_classes(source, settings.data.encoding) for source in settings.zero_shot.classes]
-    clip = load_clip(settings.model, job.init_from, encoders=(settings.image, settings.text))
-    weights = str(job.init_from or settings.model.pretrained)
-    if not weights:
+    embedder = open_model(
+        job.init_from, settings.model.name, settings.model.pretrained, settings.evaluate.precision, (settings.image, settings.text)
+    )
+    clip, weights = embedder.clip, embedder.weights
+    if weights == "random":
         job.report.text(f"{clip.name} has random weights; use model.pretrained or init_from to load others")
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    clip.model.to(device).eval()
-    evaluation = Evaluation(Embedder(clip, device, weights, settings.evaluate.precision), settings, job.report)
-    results: dict[str, Any] = {"model": clip.name, "weights": weights or "random", "precision": settings.evaluate.precision}
+    evaluation = Evaluation(embedder, settings, job.report)
+    results: dict[str, Any] = {"model": clip.name, "weights": weights, "precision": settings.evaluate.precision}
     with torch.inference_mode():
         kind = settings.evaluate.data
         if kind == "classes" or (kind == "auto" and folder is not None and has_class_folders(folder)):

@@ -115,6 +115,8 @@ def open_search(
     where = Path(where)
     if where.is_dir():
         embedder = open_model(init_from, name, pretrained, precision, encoders)
+        if embedder.weights == "random":
+            print(f"{embedder.clip.name} has random weights; name others, such as open_search({str(where)!r}, 'weights.pt')")
         table, path = table_of(embedder, where), None
     else:
         table, path = read_table(where), where
@@ -189,9 +191,8 @@ def search(job: Job) -> list[dict[str, Any]]:
     column, results = COLUMNS[found.table.about["kind"]], []
     for number, query in enumerate(queries):
         matches = found.search(query.image or query.name, settings.k)
-        results.append(
-            {"query": query.name, "matches": [{"rank": match.rank, column: match.name, "score": match.score} for match in matches]}
-        )
+        ranking = [{"rank": match.rank, column: match.name, "score": match.score} for match in matches]
+        results.append({"query": query.name, "matches": ranking})
         job.report.text(f"{query.name}: {', '.join(f'{match.name} ({match.score:.3f})' for match in matches[:3])}")
         if found.table.of_images and settings.pictures and number < PAGES:
             shown = [(image_in(root, match.name), match) for match in matches[: settings.pictures]]

@@ -106,6 +106,17 @@ def test_a_table_is_searched_by_its_own_model_without_naming_it(
     assert [match["path"] for match in run["matches"]] == [match.name for match in by_text]
 
 
+def test_in_python_random_weights_and_unreadable_images_are_said(
+    photos: Path, tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copy(photos / "red" / "blue.png", tmp_path)
+    (tmp_path / "torn.png").write_bytes(b"torn")
+    open_search(tmp_path, name=str(tiny_model))
+    told = capsys.readouterr().out.splitlines()
+    assert told[0].startswith("test-tiny has random weights; name others")
+    assert told[1].startswith("1 of 2 images were left out, e.g. ")
+
+
 def test_a_table_in_half_precision_ranks_nearly_alike(photos: Path, weights: Path, table: Path, tiny_model: Path, tmp_path: Path) -> None:
     half = embedded(photos, tmp_path, tiny_model, init_from=weights, dtype="fp16")
     fine, coarse = (open_search(path).search("a red square", k=20) for path in (table, half))

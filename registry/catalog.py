@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -173,6 +173,18 @@ def local_copy(identifier: str) -> str:
 
     with stdout_kept():
         return str(fetch_clearml(identifier).folder)
+
+
+def report_samples(identifier: str, samples: Iterable[tuple[str, str, Any]]) -> None:
+    """Show pictures, given as (split, file, image), as debug samples of a dataset's task."""
+    from harness.report import ClearMLReport
+    from harness.sdk import task_class
+
+    with stdout_kept():
+        report = ClearMLReport(task_class().get_task(task_id=identifier))
+        for split, file, image in samples:
+            report.image(split, file, image, 0)
+        report.flush()
 
 
 def check_new(name: str, folder: Path, project: str, *, leave_out: bool) -> Tree:

@@ -1,4 +1,4 @@
-"""dataset create, list, get, ensure."""
+"""dataset create, list, get, ensure, check, show."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..run import DATASET_PROJECT
 
 @click.group()
 def dataset() -> None:
-    """Create, list and download datasets."""
+    """Create, list, download, check and show datasets."""
 
 
 @dataset.command()
@@ -75,13 +75,31 @@ def list_command(as_json: bool) -> None:
 def get(reference: str) -> None:
     """Download a dataset into the cache, and print its folder."""
     from .. import catalog
+
+    click.echo(catalog.local_copy(finished(reference)))
+
+
+def finished(reference: str) -> str:
+    """The ID of a finished dataset, given its ID or name."""
+    from .. import catalog
     from ..backends import connect
 
-    server = connect()
-    identifier, problem = catalog.problem_of(server, reference, catalog.load(workload.clone_root()))
+    identifier, problem = catalog.problem_of(connect(), reference, catalog.load(workload.clone_root()))
     if problem:
         raise UsageError(problem)
-    click.echo(catalog.local_copy(identifier))
+    return identifier
+
+
+def on_this_machine(reference: str) -> tuple[Path, str | None]:
+    """The folder that a reference names, or that holds a copy of the dataset that it names, and the dataset's ID."""
+    from .. import catalog
+
+    if Path(reference).is_dir():
+        return Path(reference), None
+    if "/" in reference:
+        raise UsageError(f"{reference}: there is no such folder")
+    identifier = finished(reference)
+    return Path(catalog.local_copy(identifier)), identifier
 
 
 @dataset.command()
@@ -117,6 +135,63 @@ def ensure(alias: str, queue: str | None, image: str | None) -> None:
         raise RegistryError(f"{alias}: its task completed without publishing a dataset of that name")
     click.echo(found.id)
     sys.stdout.flush()
+
+
+@dataset.command()
+@click.argument("reference", metavar="FOLDER_OR_ID", shell_complete=completion.datasets)
+@click.option("--form", metavar="FORM", help="Form of the data: coco, voc, masks, ..  [default: what the folder's contents say]")
+@click.option("--classes", type=int, metavar="N", help="The number of classes that training will be given.")
+@click.option("--allow", metavar="CODE", multiple=True, help="Treat this kind of error as a warning; may be repeated.")
+@click.option("--deep", is_flag=True, help="Decode all images, and read all masks.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
+def check(reference: str, form: str | None, classes: int | None, allow: tuple[str, ...], deep: bool, as_json: bool) -> None:
+    """Check a dataset for detection or segmentation.
+
+    Prints its splits and classes, and everything that is wrong with it. An error, which makes training or its scores wrong, sets the exit
+    code to 1. A warning is only odd. The code of each finding is in brackets.
+    """
+    from toolboxes.data import check as examine
+
+    folder, _ = on_this_machine(reference)
+    report = examine(folder, form, deep=deep, allow=allow, classes=classes)
+    if as_json:
+        print_json(report.stated())
+    else:
+        click.echo("\n".join(report.lines()))
+    if report.errors:
+        sys.exit(1)
+
+
+@dataset.command()
+@click.argument("reference", metavar="FOLDER_OR_ID", shell_complete=completion.datasets)
+@click.option("--split", metavar="SPLIT", help="Samples of this split only.")
+@click.option("--count", type=click.IntRange(1, 400), default=16, show_default=True, help="Number of samples.")
+@click.option("--output", type=click.Path(path_type=Path), default="page.png", show_default=True, help="File to write.")
+@click.option("--form", metavar="FORM", help="Form of the data: coco, voc, masks, ..  [default: what the folder's contents say]")
+def show(reference: str, split: str | None, count: int, output: Path, form: str | None) -> None:
+    """Draw samples of a dataset with their boxes, masks and class names.
+
+    Writes them as one page, and prints its path. Those of a dataset on the server also become debug samples of the dataset's task.
+    """
+    from toolboxes.data import check as examine
+    from toolboxes.data import pictures, save
+
+    from .. import catalog
+
+    folder, identifier = on_this_machine(reference)
+    report = examine(folder, form)
+    if split not in (None, *report.dataset.splits):
+        raise UsageError(f"--split {split}: there is no such split; available: {', '.join(report.dataset.splits)}")
+    samples = list(pictures(report.dataset, split, count))
+    if not samples:
+        raise RegistryError(f"{folder}: none of its images can be read; what is wrong: registry dataset check {reference}")
+    save(report.dataset, samples, output)
+    if identifier is not None:
+        catalog.report_samples(identifier, samples)
+        say(f"{len(samples)} debug samples are shown by the task {identifier}")
+    if report.errors:
+        warn([f"{len(report.errors)} kinds of errors; to see them: registry dataset check {reference}"])
+    click.echo(output)
 
 
 COMMANDS = (dataset,)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from harness.params import setting
 from harness.torch.config import Resumable, non_finite, precision
 from harness.torch.models import SMALL, problem_of_model
 
+from .checks import problem_of_jitter, problem_of_randaugment, problem_of_share, problem_of_validated_share
 from .texts import Reading, problem_of_encoding
 
 FORMATS = ("auto", "folder", "shards", "table")
@@ -20,17 +22,27 @@ STATE_DTYPES = ("fp32", "bf16", "int8")
 LOSSES = ("clip", "siglip")
 TABLES = (".npz", ".csv")
 """Suffixes of tables of embeddings."""
+MONITORS = ("recall@1/image to text", "recall@1/text to image", "loss/held out")
+"""What early stopping can watch, by the names of the reported scalars."""
 CLASS_SETS = {path.stem: path for path in sorted((Path(__file__).parent / "classes").glob("*.yaml"))}
 """Sets of classes that come with this package, by name."""
 RESUMABLE = Resumable(
     length="train.epochs",
+    limits=frozenset({"train.max_steps"}),
     free=frozenset({
         "data.workers", "data.keep_in_memory", "data.cache_gb", "train.micro_batch", "train.checkpointing", "train.channels_last",
         "train.compile", "train.deterministic", "train.non_finite", "train.report_every", "train.validate_every",
-        "train.checkpoint_every", "train.debug_images",
+        "train.val_check_interval", "train.limit_val_batches", "train.checkpoint_every", "train.debug_images",
     }),
 )  # fmt: skip
 """Of every training command. With batch normalisation `train.micro_batch` changes the result: see `training_loop.identity_of`."""
+VALIDATION = frozenset({"train.validate_every", "train.val_check_interval", "train.limit_val_batches"})
+"""When and on what is validated; early stopping depends on it."""
+
+
+def resumable(loop: LoopConfig) -> Resumable:
+    """Which settings of a training may differ when it is resumed."""
+    return replace(RESUMABLE, free=RESUMABLE.free - VALIDATION) if loop.patience else RESUMABLE
 
 
 def warmup_steps(default: int) -> int:
@@ -105,15 +117,67 @@ class OptimConfig:
 
 
 @dataclass
+class AugmentConfig:
+    """How training images are varied. Nothing here applies to held-out images."""
+
+    area: float = setting(0.75, "smallest share of an image's area that its random square crop covers", gt=0, le=1)
+    hflip: float = setting(0.0, "probability of a horizontal flip; captions that say left or right become wrong", ge=0, le=1)
+    randaugment: str = setting(
+        "",
+        "timm's RandAugment, such as rand-m9-n2-mstd0.5; it rotates, shears, shifts and changes colours, which captions may name",
+        check=problem_of_randaugment,
+    )
+    color_jitter: list[float] = setting(
+        [], "largest change of [brightness, contrast, saturation] or [.., hue], each as a factor", check=problem_of_jitter, ge=0
+    )
+    color_jitter_prob: float = setting(1.0, "probability of the colour jitter", ge=0, le=1, when="color_jitter")
+    gray_scale_prob: float = setting(0.0, "probability of removing the colours", ge=0, le=1)
+
+
+@dataclass
+class LockConfig:
+    """Which weights stay as they are, as in LiT (Zhai et al. 2022, arXiv:2111.07991), with open_clip's meanings."""
+
+    image: bool = setting(False, "lock the image tower: its weights stay as they are (LiT); a projection added by finetune is not locked")
+    image_unlocked: int = setting(
+        0, "groups at the image tower's end that stay unlocked: the projection, then blocks from the last one on", ge=0, when="image"
+    )
+    bn_stats: bool = setting(False, "freeze the statistics of batch normalisation in what is locked of the image tower", when="image")
+    text: bool = setting(False, "lock the text tower: its weights stay as they are")
+    text_unlocked: int = setting(0, "groups at the text tower's end that stay unlocked", ge=0, when="text")
+
+
+@dataclass
+class RatesConfig:
+    """Learning rates of the parts of a model, as factors of `optim.lr`."""
+
+    image: float = setting(1.0, "factor of the image tower's learning rate", gt=0)
+    text: float = setting(1.0, "factor of the text tower's learning rate", gt=0)
+    layer_decay: float = setting(1.0, "factor of a block's learning rate relative to the block after it (timm's layer decay)", gt=0, le=1)
+
+
+@dataclass
 class LoopConfig:
     """Length, batch, precision and reporting of training."""
 
     epochs: int = setting(32, "passes over the training pairs", ge=1)
+    max_steps: int = setting(0, "end after so many steps if train.epochs have more, with the schedule to match; 0: no limit", ge=0)
+    limit_train_batches: int | float = setting(
+        1.0, "batches of an epoch: a share (1.0: all), or a whole number (1: one batch)", check=problem_of_share
+    )
+    limit_val_batches: int | float = setting(
+        1.0, "the same for held-out pairs, per process; recall is then over fewer pairs, which is easier", check=problem_of_validated_share
+    )
+    fast_dev_run: int = setting(
+        0, "dry run of so many steps and held-out batches: writes no checkpoint, and no weights that others take; 0: a full run", ge=0
+    )
     batch_size: int = setting(256, "batch size per process; the loss contrasts the pairs of all processes", unit="pairs", ge=2)
     micro_batch: int = setting(
         0, "train with any batch size in the memory of this many pairs, by exact gradient caching; 0 turns it off", unit="pairs", ge=0
     )
     loss: str = setting("clip", "loss: clip (softmax over the batch) or siglip (sigmoid of each pair)", choices=LOSSES)
+    clip: float = setting(0.0, "largest norm of the whole gradient; 0 clips nothing", ge=0)
+    clip_by: str = setting("norm", "clip the norm, or each value", choices=("norm", "value"), when="clip")
     precision: str = precision()
     checkpointing: bool = setting(False, "recompute activations in the backward pass: less memory, about a third more time")
     channels_last: bool = setting(False, "store images with channels last: faster convolutions on GPUs")
@@ -122,6 +186,12 @@ class LoopConfig:
     non_finite: str = non_finite()
     report_every: int = setting(10, "interval between reported values", unit="steps", ge=1)
     validate_every: int = setting(1, "interval between validations", unit="epochs", ge=1)
+    val_check_interval: int | float = setting(
+        1.0, "interval between validations within an epoch that has any: a share of it, or a whole number of steps", check=problem_of_share
+    )
+    patience: int = setting(0, "end after so many validations in a row without improvement of train.monitor; 0: never early", ge=0)
+    monitor: str = setting(MONITORS[0], "what early stopping watches", choices=MONITORS, when="patience")
+    min_delta: float = setting(0.0, "smallest change that is an improvement", ge=0, when="patience")
     checkpoint_every: int = setting(500, "interval between checkpoints", unit="steps", ge=1)
     debug_images: int = setting(12, "number of held-out images shown with their best-matching captions", ge=0, le=60)
 
@@ -132,7 +202,10 @@ class TrainConfig:
 
     model: ModelConfig = field(default_factory=ModelConfig)
     data: DataConfig = field(default_factory=DataConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    lock: LockConfig = field(default_factory=LockConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
+    rates: RatesConfig = field(default_factory=RatesConfig)
     train: LoopConfig = field(default_factory=LoopConfig)
 
 
@@ -298,6 +371,7 @@ class VptConfig:
 
     model: ModelConfig = field(default_factory=ModelConfig)
     data: DataConfig = field(default_factory=DataConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
     vpt: PromptConfig = field(default_factory=PromptConfig)
     optim: PromptOptimConfig = field(default_factory=PromptOptimConfig)
     train: PromptLoopConfig = field(default_factory=PromptLoopConfig)
@@ -315,11 +389,26 @@ class ExportConfig:
 
 @dataclass
 class DistillationConfig:
-    """Soft targets from a moving average of the model (Cheng et al. 2021)."""
+    """Soft targets from a moving average of the model. The defaults are train-CLIP's form (after Cheng et al. 2021, arXiv:2104.08945);
+    configs/clip/otter.yaml is the form of OTTER's code (Wu et al. 2022, arXiv:2112.09445).
+    """
 
     momentum: float = setting(0.999, "momentum of the teacher, which is an exponential moving average of the model", ge=0, le=1)
-    eps: float = setting(0.05, "temperature of the soft targets; smaller values make them harder", gt=0)
-    iterations: int = setting(3, "number of iterations of Sinkhorn's normalisation", ge=1)
+    momentum_warmup: bool = setting(False, "follow faster at first: after n steps the momentum is at most (n + 2) / (n + 11)")
+    eps: float = setting(0.05, "temperature of the soft targets (lambda in OTTER); smaller values make them harder", gt=0)
+    iterations: int = setting(3, "number of iterations of Sinkhorn's normalisation, each of columns and then rows", ge=1)
+    rows_first: bool = setting(False, "normalise the rows once before the iterations")
+    remove_diagonal: bool = setting(False, "leave the matching pairs out of the soft targets, which then say only what else is similar")
+    own_temperature: bool = setting(False, "compare with the soft targets at a learned temperature of its own, not that of the contrast")
+    logit_scale: float = setting(
+        math.log(1 / 0.07),
+        "initial logarithm of the logit scales: its own, and the contrast's unless a file gives that",
+        ge=0,
+        le=math.log(100),
+    )
+    alpha: float = setting(
+        0.5, "loss = alpha x contrast + (1 - alpha) x weight x divergence, each summed over image to text and text to image", ge=0, le=1
+    )
     weight: float = setting(1.0, "weight of the divergence from the soft targets in the loss; 0 trains without a teacher", ge=0)
 
 
@@ -348,8 +437,11 @@ class FinetuneConfig:
     text: TextEncoderConfig = field(default_factory=TextEncoderConfig)
     width: int = setting(512, "dimension of the joint embedding space, into which each encoder is linearly projected", ge=2)
     data: DataConfig = field(default_factory=DataConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    lock: LockConfig = field(default_factory=LockConfig)
     distillation: DistillationConfig = field(default_factory=DistillationConfig)
     optim: SgdConfig = field(default_factory=SgdConfig)
+    rates: RatesConfig = field(default_factory=RatesConfig)
     train: FinetuneLoopConfig = field(default_factory=FinetuneLoopConfig)
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any, Self
 
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
@@ -18,7 +19,7 @@ from harness.torch.schedule import scheduled
 from harness.torch.scores import first
 from harness.world import rank, world_size
 
-from .config import OptimConfig, SgdConfig
+from .config import MONITORS, OptimConfig, RatesConfig, SgdConfig
 from .gradient_caching import CachedStep, at_least_fp32
 from .losses import make_loss
 from .model import Clip, normalised
@@ -43,6 +44,8 @@ class ContrastiveModule(CachedStep):
         loss: a key of losses.STARTS.
         micro_batch: pairs that a rank embeds at a time, by gradient caching; 0 embeds the whole batch at once.
         compiled: whether the optimiser's kernels are compiled.
+        rates: factors of the learning rate of towers and blocks.
+        frozen: batch normalisations that keep their statistics.
         gallery: draws images with their best-matching captions, or None.
     """
 
@@ -59,6 +62,8 @@ class ContrastiveModule(CachedStep):
         loss: str = "clip",
         micro_batch: int = 0,
         compiled: bool = False,
+        rates: RatesConfig | None = None,
+        frozen: Sequence[nn.Module] = (),
         gallery: Callable[[list[int], list[str], Retrieval], Any] | None = None,
     ) -> None:
         super().__init__()
@@ -70,11 +75,21 @@ class ContrastiveModule(CachedStep):
         self.loss, self.alone = make_loss(loss), make_loss(loss, rank=0, ranks=1)
         self.most = MAX_LOGIT_SCALE if loss == "clip" else None  # SigLIP does not limit its temperature
         self.micro_batch, self.caches = micro_batch, 0 < micro_batch < batch_size // world_size()
-        self.compiled = compiled
+        self.compiled, self.rates, self.frozen = compiled, rates, tuple(frozen)
+        if frozen:
+            warnings.filterwarnings("ignore", ".*module.s. in eval mode at the start of training.*")  # on purpose
         self.last: tuple[Tensor, Tensor] | None = None
         self.embedded: list[tuple[Tensor, Tensor, Tensor]] = []
         self.validated_at = -1
         self.metrics: dict[str, float] = {}
+        self.watched = dict.fromkeys(MONITORS, math.nan)
+        """The latest values of what early stopping may watch, on rank 0."""
+
+    def train(self, mode: bool = True) -> Self:
+        super().train(mode)
+        for module in self.frozen:
+            module.eval()
+        return self
 
     def forward(self, images: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Unit embeddings (B, D) of images (B, 3, S, S) and of texts (B, context length)."""
@@ -109,17 +124,21 @@ class ContrastiveModule(CachedStep):
         return found
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        optimizer = make_optimizer(self.model, self.optim, self.name, self.compiled)
+        unscaled = bool(self.trainer.gradient_clip_val) and getattr(self.trainer.precision_plugin, "scaler", None) is not None
+        others = [parameter for name, parameter in self.named_parameters(recurse=False)]
+        optimizer = make_optimizer(
+            self.model, self.optim, self.name, compiled=self.compiled, fused=not unscaled, rates=self.rates, others=others
+        )
         warmup = warmup_within(self.optim.warmup, self.total_steps)
         return scheduled(optimizer, lambda step: cosine_with_warmup(step, warmup, self.total_steps))
 
     def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Optimizer, closure: Callable[[], Any] | None = None) -> None:
         super().optimizer_step(epoch, batch_idx, optimizer, closure)
         with torch.no_grad():
-            logit_scale = self.model.logit_scale
-            assert isinstance(logit_scale, nn.Parameter)
-            if logit_scale.requires_grad and self.most is not None:
-                logit_scale.clamp_(0, self.most)
+            for scale in (self.model.logit_scale, *self.parameters(recurse=False)):
+                assert isinstance(scale, nn.Parameter)
+                if scale.requires_grad and self.most is not None:
+                    scale.clamp_(0, self.most)
 
     def validation_step(self, batch: Batch, _: int) -> None:
         if len(batch.index):
@@ -136,8 +155,13 @@ class ContrastiveModule(CachedStep):
         index, images, texts = (gather_rows(torch.cat(part)) for part in parts)
         self.embedded = []
         self.validated_at = self.global_step
-        if rank() > 0 or not len(index):
-            return
+        if rank() == 0 and len(index):
+            self.evaluate(index, images, texts)
+        told = self.watched if rank() == 0 else dict.fromkeys(MONITORS, 0.0)
+        self.log_dict(told, sync_dist=True, reduce_fx="sum")  # rank 0's values on every rank, for early stopping
+
+    def evaluate(self, index: Tensor, images: Tensor, texts: Tensor) -> None:
+        """Report recall and loss over all held-out embeddings, with their pairs' indices."""
         order = index.argsort()
         indices, images, texts = index[order].tolist(), images[order], texts[order]
         captions = [self.heldout.caption(i) for i in indices]
@@ -153,6 +177,9 @@ class ContrastiveModule(CachedStep):
         self.report.scalar("loss", "held out", loss, step)
         self.report.scalar("logit scale", "exp", float(self.model.logit_scale.exp()), step)
         report_recall(result, self.report, step)
+        recall = {f"recall@1/{direction}": result.recall[direction, 1] for direction in ("image to text", "text to image")}
+        finite = math.isfinite(loss)  # recall is a number even where the embeddings are none
+        self.watched = {"loss/held out": loss, **{name: value if finite else math.nan for name, value in recall.items()}}
         self.metrics = {"loss": loss, **{f"recall@{k} {direction}": value for (direction, k), value in result.recall.items()}}
         self.report.text(f"step {step}: held-out loss {loss:.4f}, image to text / text to image over {count} pairs: {result}")
 

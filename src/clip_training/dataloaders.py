@@ -14,8 +14,9 @@ from harness.s3 import SCHEME
 from harness.torch.distributed import share_of_rank
 from harness.torch.workers import worker_count
 
+from .augmentation import Augmentation, varied
 from .batch_sampler import ResumableBatchSampler
-from .config import DataConfig, TrainingConfig
+from .config import AugmentConfig, DataConfig, TrainingConfig
 from .data_module import ModuleHeldOut, ModulePairs, module_datasets
 from .file_trees import FileTree, Folder
 from .formats import split
@@ -25,7 +26,9 @@ from .streaming import Stream
 from .texts import Reading
 
 
-def datasets(clip: Clip, data: DataConfig, folder: Path | None, seed: int, batch_size: int = 0) -> tuple[Pairs, HeldOut]:
+def datasets(
+    clip: Clip, data: DataConfig, folder: Path | None, seed: int, batch_size: int = 0, augment: AugmentConfig | None = None
+) -> tuple[Pairs, HeldOut]:
     """Training pairs and held-out pairs.
 
     Args:
@@ -34,13 +37,14 @@ def datasets(clip: Clip, data: DataConfig, folder: Path | None, seed: int, batch
         folder: image-text pairs, or None where `data` names them.
         seed: of crops, captions and order.
         batch_size: pairs in a training batch of this rank, which those of `data.module` must have.
+        augment: how training images are varied.
 
     Raises:
         ParameterError: for settings that contradict each other.
         DataError: for unusable data.
         StoreError: for a store that does not answer or refuses access.
     """
-    check(data, folder)
+    check(data, folder, augment)
     if data.module:
         return module_datasets(clip, data, batch_size, seed)
     reading = Reading(data.image_column, data.caption_column, data.encoding)
@@ -50,6 +54,7 @@ def datasets(clip: Clip, data: DataConfig, folder: Path | None, seed: int, batch
     keep = data.keep_in_memory
     pairs = Pairs(training, *common, seed=seed, keep=keep)
     pairs.left_out = left_out
+    pairs.augmentation = Augmentation(augment, clip.size, tuple(clip.mean.tolist()), clip.resample) if augment else None
     return pairs, HeldOut(heldout, *common, seed=seed, keep=keep, transform=clip.transform)
 
 
@@ -61,7 +66,7 @@ def tree_of(data: DataConfig, folder: Path | None) -> FileTree:
     return Folder(folder)
 
 
-def check(data: DataConfig, folder: Path | None) -> None:
+def check(data: DataConfig, folder: Path | None, augment: AugmentConfig | None = None) -> None:
     """Check that the data are named exactly once, and that every changed setting has an effect.
 
     Raises:
@@ -86,6 +91,7 @@ def check(data: DataConfig, folder: Path | None) -> None:
             for key, value in changed.items()
             if key not in ("module", "module_options", "stream")
         ]
+        problems += [f"{key}={value}: has no effect with data.module, which prepares the images" for key, value in varied(augment).items()]
     elif "module_options" in changed:
         problems.append("data.module_options: has no effect without data.module")
     if "cache_gb" in changed and not data.stream and not data.module:

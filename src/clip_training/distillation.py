@@ -1,4 +1,7 @@
-"""Self-distillation for contrastive fine-tuning (Cheng et al. 2021, arXiv:2104.08945): soft targets from a moving-average teacher."""
+"""Self-distillation for contrastive fine-tuning (Cheng et al. 2021, arXiv:2104.08945): soft targets from a moving-average teacher.
+
+OTTER (Wu et al. 2022, arXiv:2112.09445) is the form of the same authors' later code, https://github.com/facebookresearch/OTTER.
+"""
 
 from __future__ import annotations
 
@@ -23,32 +26,51 @@ from .model import Clip
 from .pairs import Batch
 
 
-def sinkhorn(similarity: Tensor, eps: float, iterations: int) -> Tensor:
+def sinkhorn(similarity: Tensor, eps: float, iterations: int, rows_first: bool = False) -> Tensor:
     """Soft assignment (N, N) of rows to columns: each row is a distribution, which gives more weight to larger similarities.
 
-    The columns and rows of exp(similarity / eps) are normalised in turn (Cuturi 2013, arXiv:1306.0895). This is done on logarithms,
-    because the exponentials themselves overflow single precision for a small eps.
+    The columns and rows of exp(similarity / eps) are normalised in turn (Cuturi 2013, arXiv:1306.0895), in OTTER's code after the rows
+    once more. This is done on logarithms, because the exponentials themselves overflow single precision for a small eps.
     """
     logs = similarity / eps
+    if rows_first:
+        logs = logs - logs.logsumexp(1, keepdim=True)
     for _ in range(iterations):
         logs = logs - logs.logsumexp(0, keepdim=True)
         logs = logs - logs.logsumexp(1, keepdim=True)  # last, so that it is the rows that sum to 1
     return logs.exp()
 
 
-def targets(images: Tensor, texts: Tensor, eps: float, iterations: int) -> tuple[Tensor, Tensor]:
+def targets(images: Tensor, texts: Tensor, settings: DistillationConfig) -> tuple[Tensor, Tensor]:
     """Soft targets, both (N, N), from a teacher's unit embeddings (N, D): the texts for each image, and the images for each text.
 
-    The similarity is the sum of image-image, text-text and image-text similarity.
+    The similarity is the sum of image-image, text-text and image-text similarity. Of embeddings that are not related yet, the
+    target is the identity, because only the first two are large, on the diagonal: unless that is removed.
     """
     alike = images @ images.T + texts @ texts.T
+    if settings.remove_diagonal:
+        alike = alike - torch.eye(len(alike), dtype=alike.dtype, device=alike.device) * 2 * FAR
     across = images @ texts.T
-    return sinkhorn(alike + across, eps, iterations), sinkhorn(alike + across.T, eps, iterations)
+    image, text = (sinkhorn(alike + rows, settings.eps, settings.iterations, settings.rows_first) for rows in (across, across.T))
+    return image, text
+
+
+FAR = 100.0
+"""What OTTER's code takes from the similarity of an image with itself, and of a text, so that a pair is no target of itself."""
 
 
 def divergence(logits: Tensor, target: Tensor) -> Tensor:
     """Kullback-Leibler divergence of softmax(logits) from the target, averaged over the rows."""
     return functional.kl_div(functional.log_softmax(logits, dim=1), target, reduction="batchmean")
+
+
+def momentum_after(step: int, settings: DistillationConfig) -> float:
+    """The teacher's momentum after so many optimizer steps. Where it warms up, it is that of OTTER's code.
+
+    That code moves the teacher before each step, the first time when it still equals the student, with (1 + n) / (10 + n) at the
+    n-th time: after `step` steps this is n = step + 1.
+    """
+    return min(settings.momentum, (2 + step) / (11 + step)) if settings.momentum_warmup else settings.momentum
 
 
 @torch.no_grad()
@@ -73,6 +95,8 @@ class SelfDistillation(ContrastiveModule):
     def __init__(self, clip: Clip, metadata: dict[str, Any], distillation: DistillationConfig, sgd: SgdConfig, **options: Any) -> None:
         super().__init__(clip, sgd, **options)
         self.metadata, self.distillation = metadata, distillation
+        own = bool(distillation.own_temperature and distillation.weight)
+        self.target_scale = nn.Parameter(torch.tensor(distillation.logit_scale)) if own else None
         self.teacher = copy.deepcopy(clip.model).requires_grad_(False).eval() if distillation.weight else None
         self.targets: tuple[Tensor, Tensor] | None = None
         warnings.filterwarnings("ignore", ".*module.s. in eval mode at the start of training.*")  # the teacher, on purpose
@@ -97,25 +121,35 @@ class SelfDistillation(ContrastiveModule):
         embedded = [self.embed(self.teacher, images, tokens) for images, tokens in parts]
         images, texts = (gather_rows(torch.cat(rows).float()) for rows in zip(*embedded, strict=True))
         with torch.autocast(images.device.type, enabled=False):
-            found = targets(images, texts, self.distillation.eps, self.distillation.iterations)
+            found = targets(images, texts, self.distillation)
         mine = slice(rank() * len(batch.index), (rank() + 1) * len(batch.index))
         return found[0][mine], found[1][mine]
 
     def contrast(self, images: Tensor, texts: Tensor) -> Tensor:
-        """Cross-entropy with the matching pairs plus divergence from the targets, of this rank's embeddings against those of all ranks."""
+        """Cross-entropy with the matching pairs and divergence from the targets, of this rank's embeddings against those of all ranks."""
         self.last = images.detach(), texts.detach()
-        logits = self.loss.get_logits(images, texts, self.model.logit_scale.exp())
+        scale = self.model.logit_scale.exp()
+        logits = self.loss.get_logits(images, texts, scale)
         right = torch.arange(len(images), device=images.device) + rank() * len(images)
-        loss = sum(functional.cross_entropy(rows, right) for rows in logits) / 2
-        if self.targets is not None:
-            apart = sum(divergence(rows, target) for rows, target in zip(logits, self.targets, strict=True)) / 2
-            loss = loss + self.distillation.weight * apart
-        return loss
+        contrast = sum(functional.cross_entropy(rows, right) for rows in logits)
+        if self.targets is None:
+            return contrast / 2
+        said, alpha = self.distillation, self.distillation.alpha
+        if self.target_scale is not None:
+            logits = self.loss.get_logits(images, texts, self.target_scale.exp())
+        apart = sum(divergence(rows, target) for rows, target in zip(logits, self.targets, strict=True))
+        return alpha * contrast + (1 - alpha) * said.weight * apart
 
     def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Optimizer, closure: Callable[[], Any] | None = None) -> None:
         super().optimizer_step(epoch, batch_idx, optimizer, closure)
         if self.teacher is not None:
-            follow(self.teacher, self.model, self.distillation.momentum)
+            follow(self.teacher, self.model, momentum_after(self.global_step + 1, self.distillation))
+
+    def figures(self) -> dict[tuple[str, str], float]:
+        found = super().figures()
+        if self.target_scale is not None:
+            found["logit scale", "exp, of the soft targets"] = float(self.target_scale.detach().exp())
+        return found
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_save_checkpoint(checkpoint)

@@ -17,17 +17,16 @@ from typing import Any
 
 from harness import Job
 from harness.errors import ParameterError
-from harness.torch.resume import check
-from harness.torch.seeds import seed_everything
 
 from . import efficiency
-from .checkpoint import KEY, description_of, load
-from .config import RESUMABLE, FinetuneConfig
+from .checkpoint import KEY, load
+from .config import FinetuneConfig
 from .dataloaders import datasets
 from .distillation import SelfDistillation
 from .encoders import from_wrapper, make_encoders, restored
+from .locking import lock
 from .model import Clip
-from .training_loop import fit, module_options, publish, sampler_of, warn_of_batch_norm
+from .training_loop import begin, fit, module_options, publish, result_of, sampler_of, warn_of_batch_norm
 
 
 def finetune(job: Job) -> Path:
@@ -42,18 +41,17 @@ def finetune(job: Job) -> Path:
         SystemExit: with 143, after a SIGTERM and a last checkpoint.
     """
     settings: FinetuneConfig = job.settings
-    check(job, RESUMABLE, description_of)
-    seed_everything(job.seed)
+    begin(job)
     clip, metadata = start(settings, job.init_from)
+    frozen = lock(clip.model, settings.lock)
     efficiency.apply(clip.model, settings.train)
     warn_of_batch_norm(clip, job)
-    training, heldout = datasets(clip, settings.data, job.dataset, job.seed, settings.train.batch_size)
+    training, heldout = datasets(clip, settings.data, job.dataset, job.seed, settings.train.batch_size, settings.augment)
     sampler = sampler_of(training, settings, job.seed)
-    options = module_options(clip, training, heldout, sampler, job)
+    options = module_options(clip, training, heldout, sampler, job, frozen)
     module = SelfDistillation(clip, metadata, settings.distillation, settings.optim, **options)
     trainer = fit(module, training, heldout, sampler, job)
-    result = {"model": clip.name, "steps": module.total_steps, **module.metrics}
-    return publish(trainer, {"state_dict": clip.model.state_dict(), KEY: metadata}, result, job)
+    return publish(trainer, {"state_dict": clip.model.state_dict(), KEY: metadata}, result_of(trainer, module), job)
 
 
 def start(settings: FinetuneConfig, init_from: Path | None) -> tuple[Clip, dict[str, Any]]:
@@ -63,7 +61,9 @@ def start(settings: FinetuneConfig, init_from: Path | None) -> tuple[Clip, dict[
         ParameterError: for a file of another kind.
     """
     if init_from is None:
-        return make_encoders(settings.image, settings.text, settings.width)
+        clip, metadata = make_encoders(settings.image, settings.text, settings.width)
+        clip.model.logit_scale.data.fill_(settings.distillation.logit_scale)
+        return clip, metadata
     state, description = load(init_from)
     if description.metadata.get("kind") == "encoders":
         return restored(description.metadata, state, init_from), dict(description.metadata)

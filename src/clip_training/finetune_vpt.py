@@ -16,18 +16,16 @@ from pathlib import Path
 
 from harness import Job
 from harness.errors import ParameterError
-from harness.torch.resume import check
-from harness.torch.seeds import seed_everything
 from harness.world import rank
 
 from . import efficiency
-from .checkpoint import KEY, description_of, save
-from .config import RESUMABLE, VptConfig
+from .checkpoint import KEY, save
+from .config import VptConfig
 from .model import Clip
 from .model_files import load_clip
 from .npz_pairs import npz_datasets
 from .prompts import Prompts, PromptTuning, add_prompts, learned, metadata_of, prompts_of
-from .training_loop import fit, module_options, publish, sampler_of
+from .training_loop import begin, fit, module_options, publish, result_of, sampler_of
 
 
 def finetune_vpt(job: Job) -> Path:
@@ -44,8 +42,7 @@ def finetune_vpt(job: Job) -> Path:
         SystemExit: with 143, after a SIGTERM and a last checkpoint.
     """
     settings: VptConfig = job.settings
-    check(job, RESUMABLE, description_of)
-    seed_everything(job.seed)
+    begin(job)
     if settings.optim.text_weights != "fp32":
         raise ParameterError(["optim.text_weights: must be fp32, because the text tower is frozen"])
     clip = load_clip(settings.model, job.init_from, settings.train.loss)
@@ -54,7 +51,7 @@ def finetune_vpt(job: Job) -> Path:
     if not (settings.model.pretrained or job.init_from or job.resume):
         job.report.text(f"{clip.name} has random weights, and they are frozen; use model.pretrained or init_from to load weights")
     efficiency.apply(clip.model, settings.train)
-    training, heldout = npz_datasets(clip, settings.data, job.dataset, job.seed, settings.train.batch_size)
+    training, heldout = npz_datasets(clip, settings.data, job.dataset, job.seed, settings.train.batch_size, settings.augment)
     sampler = sampler_of(training, settings, job.seed)
     options = module_options(clip, training, heldout, sampler, job)
     options["identity"] |= {"weights below the prompts": metadata["base"]}
@@ -66,9 +63,10 @@ def finetune_vpt(job: Job) -> Path:
     trainer = fit(module, training, heldout, sampler, job)
     state = clip.model.state_dict()
     if rank() == 0:
-        save(job.output_dir / "prompts.pt", learned(state), metadata | {"whole": False})
-        job.report.artifact("prompts", job.output_dir / "prompts.pt")
-    result = {"model": clip.name, "steps": module.total_steps, "parameters learned": sizes[True], **module.metrics}
+        name = "fast_dev_run-prompts" if settings.train.fast_dev_run else "prompts"
+        save(job.output_dir / f"{name}.pt", learned(state), metadata | {"whole": False})
+        job.report.artifact(name, job.output_dir / f"{name}.pt")
+    result = result_of(trainer, module) | {"parameters learned": sizes[True]}
     path = publish(trainer, {"state_dict": state, KEY: metadata}, result, job)
     job.report.text(f"{path} is the whole model, ready for evaluate; prompts.pt holds the prompts, for use with the same base weights only")
     return path

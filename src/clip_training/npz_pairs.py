@@ -12,9 +12,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from harness.errors import DataError
+from harness.errors import DataError, ParameterError
 
-from .config import DataConfig
+from .augmentation import varied
+from .config import AugmentConfig, DataConfig
 from .dataloaders import datasets
 from .file_trees import Folder
 from .model import Clip
@@ -77,14 +78,19 @@ class NpzHeldOut(HeldOut):
         return tensor
 
 
-def npz_datasets(clip: Clip, data: DataConfig, folder: Path | None, seed: int, batch_size: int = 0) -> tuple[Pairs, HeldOut]:
+def npz_datasets(
+    clip: Clip, data: DataConfig, folder: Path | None, seed: int, batch_size: int = 0, augment: AugmentConfig | None = None
+) -> tuple[Pairs, HeldOut]:
     """As `dataloaders.datasets`, except that a folder with npz/ and text/ gives its .npz files as the images.
 
     Raises:
+        ParameterError: also for an augmentation of images that are cropped and normalised already.
         DataError: also when no .npz file has a caption of its stem, or their size is not the model's.
     """
     if folder is None or not any((folder / "npz").glob("*.npz")):
-        return datasets(clip, data, folder, seed, batch_size)
+        return datasets(clip, data, folder, seed, batch_size, augment)
+    if changed := varied(augment):
+        raise ParameterError([f"{key}={value}: the images in {folder / 'npz'} were cropped in advance" for key, value in changed.items()])
     pairs, left_out = npz_pairs(folder, clip.size, data.encoding)
     check_size(pairs[0].image, clip)
     training, heldout = by_lists(pairs, Folder(folder), data.encoding) or drawn(pairs, data.heldout, data.split_seed, Folder(folder))

@@ -19,6 +19,7 @@ from torch.utils.data import Dataset
 from harness.errors import DataError
 from harness.torch.decoding import UndecodableError, decode
 
+from .augmentation import Augmentation
 from .file_trees import File
 from .texts import lines_of, text_of
 
@@ -92,13 +93,13 @@ def read_image(file: File) -> Image.Image:
         raise UnusableError(f"{file}: {error}") from error
 
 
-def random_crop_box(width: int, height: int, rng: np.random.Generator) -> tuple[int, int, int, int]:
-    """RandomResizedCrop(scale=(.75, 1), ratio=(1, 1)): left, top, right, bottom of a square of 75 to 100 % of the area.
+def random_crop_box(width: int, height: int, rng: np.random.Generator, area: float = 0.75) -> tuple[int, int, int, int]:
+    """RandomResizedCrop(scale=(area, 1), ratio=(1, 1)): left, top, right, bottom of a square of at least that share of the area.
 
     When ten such squares do not fit into the image, because it is far from square, this is the largest square in its middle.
     """
-    for area in rng.uniform(0.75, 1, 10) * width * height:
-        side = round(float(np.sqrt(area)))
+    for pixels in rng.uniform(area, 1, 10) * width * height:
+        side = round(float(np.sqrt(pixels)))
         if side <= min(width, height):
             left, top = int(rng.integers(width - side + 1)), int(rng.integers(height - side + 1))
             return left, top, left + side, top + side
@@ -135,6 +136,8 @@ class Pairs(Dataset[Sample | Skipped]):
 
     left_out: Sequence[str] = ()
     """Files that belong to no pair, and why."""
+    augmentation: Augmentation | None = None
+    """What happens to a crop; by default nothing."""
 
     def __init__(
         self, pairs: Sequence[Pair], tokenize: Callable[[str], Tensor], resample: Image.Resampling, size: int, *, seed: int, keep: bool
@@ -165,9 +168,11 @@ class Pairs(Dataset[Sample | Skipped]):
         raise DataError(f"none of {len(self)} pairs is usable; the first: {skipped[wanted]}")
 
     def augmented(self, image: Image.Image, rng: np.random.Generator) -> Tensor:
-        """(3, S, S) uint8: a random square of an image, scaled."""
-        width, height = image.size
-        return as_tensor(image.resize((self.size, self.size), self.resample, random_crop_box(width, height, rng), reducing_gap=None))
+        """(3, S, S) uint8: a random square of an image, scaled and varied."""
+        (width, height), more = image.size, self.augmentation
+        box = random_crop_box(width, height, rng, more.area if more else 0.75)
+        crop = image.resize((self.size, self.size), self.resample, box, reducing_gap=None)
+        return as_tensor(more(crop, rng) if more else crop)
 
     def read(self, index: int) -> tuple[Image.Image, list[str]]:
         if self.kept is not None and index in self.kept:

@@ -18,16 +18,15 @@ from pathlib import Path
 from torch import Tensor
 
 from harness import Job
-from harness.torch.resume import check
-from harness.torch.seeds import seed_everything
+from harness.errors import ParameterError
 
 from . import efficiency
-from .checkpoint import description_of
-from .config import RESUMABLE, TrainConfig
+from .config import TrainConfig
 from .contrastive_module import ContrastiveModule
 from .dataloaders import datasets
+from .locking import lock
 from .model import make_clip
-from .training_loop import fit, module_options, publish, sampler_of, warn_of_batch_norm
+from .training_loop import begin, fit, module_options, publish, result_of, sampler_of, warn_of_batch_norm
 
 
 def train(job: Job) -> Path:
@@ -42,20 +41,22 @@ def train(job: Job) -> Path:
         SystemExit: with 143, after a SIGTERM and a last checkpoint.
     """
     settings: TrainConfig = job.settings
-    check(job, RESUMABLE, description_of)
-    seed_everything(job.seed)
+    begin(job)
+    if settings.lock.text and settings.optim.text_weights != "fp32":
+        raise ParameterError(["optim.text_weights: must be fp32 with lock.text, which keeps the text tower's weights as they are"])
     clip = make_clip(settings.model, job.init_from, settings.train.loss)
     if not (settings.model.pretrained or job.init_from or job.resume):
-        job.report.text(f"{clip.name} starts from random weights")
+        locked = ", those that lock keeps included" if settings.lock.image or settings.lock.text else ""
+        job.report.text(f"{clip.name} starts from random weights{locked}")
+    frozen = lock(clip.model, settings.lock)
     efficiency.apply(clip.model, settings.train, settings.optim.text_weights)
     warn_of_batch_norm(clip, job)
-    training, heldout = datasets(clip, settings.data, job.dataset, job.seed, settings.train.batch_size)
+    training, heldout = datasets(clip, settings.data, job.dataset, job.seed, settings.train.batch_size, settings.augment)
     sampler = sampler_of(training, settings, job.seed)
-    options = module_options(clip, training, heldout, sampler, job)
+    options = module_options(clip, training, heldout, sampler, job, frozen)
     module = ContrastiveModule(clip, settings.optim, compiled=settings.train.compile, **options)
     trainer = fit(module, training, heldout, sampler, job)
-    result = {"model": clip.name, "steps": module.total_steps, **module.metrics}
-    return publish(trainer, plain(clip.model.state_dict()), result, job)
+    return publish(trainer, plain(clip.model.state_dict()), result_of(trainer, module), job)
 
 
 def plain(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

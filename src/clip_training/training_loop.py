@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as lightning
 import torch
+from torch import nn
 
 from harness import Job
+from harness.errors import ParameterError
 from harness.files import replaced
 from harness.torch.batchnorm import normalises_batches
-from harness.torch.callbacks import ReportTraining, SaveAndStop, SeedEachStep
+from harness.torch.callbacks import ReportTraining, SaveAndStop, SeedEachStep, StopEarly, ValidateWhereDue
 from harness.torch.finite import Finite
-from harness.torch.resume import stated
+from harness.torch.resume import check, stated
+from harness.torch.seeds import seed_everything
 from harness.torch.trainer import make_trainer
 from harness.world import rank, world_size
 
-from .batch_sampler import ResumableBatchSampler
-from .config import TrainingConfig
+from .batch_sampler import ResumableBatchSampler, share_of
+from .checkpoint import description_of
+from .config import LoopConfig, TrainingConfig, VptConfig, resumable
 from .contrastive_module import ContrastiveModule
 from .data_module import ModulePairs
 from .dataloaders import make_loaders
@@ -32,21 +36,47 @@ from .pairs import HeldOut, Pairs
 from .skipped import ListSkipped
 
 
+def begin(job: Job) -> None:
+    """Check the settings, and whether the run may resume where it is asked to, before anything is loaded; then seed it.
+
+    Raises:
+        ParameterError: for settings that contradict each other.
+        CheckpointError: for a checkpoint of another run.
+    """
+    loop: LoopConfig = job.settings.train
+    if loop.patience and not loop.limit_val_batches:
+        raise ParameterError([f"train.patience={loop.patience}: early stopping needs validation; train.limit_val_batches=0 turns it off"])
+    check(job, resumable(loop), description_of)
+    seed_everything(job.seed)
+
+
 def sampler_of(training: Pairs, settings: TrainingConfig, seed: int) -> ResumableBatchSampler:
     """This rank's batches. `fit` tells the sampler where to start, once there is a trainer."""
-    return ResumableBatchSampler(len(training), settings.train.batch_size, seed=seed, rank=rank(), ranks=world_size())
+    loop = settings.train
+    limit = loop.fast_dev_run or loop.limit_train_batches
+    sampler = ResumableBatchSampler(len(training), loop.batch_size, seed=seed, rank=rank(), ranks=world_size(), limit=limit)
+    if isinstance(loop.val_check_interval, int) and loop.val_check_interval > len(sampler) and not loop.fast_dev_run:
+        raise ParameterError([f"train.val_check_interval={loop.val_check_interval}: an epoch has only {len(sampler)} steps"])
+    return sampler
 
 
 def total_steps(sampler: ResumableBatchSampler, job: Job) -> int:
-    """Optimizer steps of the whole run. Reports a warm-up that is shortened to fit into them."""
+    """Optimizer steps of the whole run. Reports a limit that has no effect, and a warm-up that is shortened to fit."""
     settings: TrainingConfig = job.settings
-    total, stated = len(sampler) * settings.train.epochs, settings.optim.warmup
+    loop, stated = settings.train, settings.optim.warmup
+    total = whole = len(sampler) * (1 if loop.fast_dev_run else loop.epochs)
+    if loop.max_steps:
+        total = min(whole, loop.max_steps)
+    if loop.max_steps > whole:
+        job.report.text(f"train.max_steps={loop.max_steps} has no effect: train.epochs={loop.epochs} end the run after {whole} steps")
     if (warmup := warmup_within(stated, total)) != stated:
         job.report.text(f"optim.warmup={stated}: the run has {total} steps ({len(sampler)} per epoch), so it warms up for {warmup}")
     return total
 
 
-def module_options(clip: Clip, training: Pairs, heldout: HeldOut, sampler: ResumableBatchSampler, job: Job) -> dict[str, Any]:
+def module_options(
+    clip: Clip, training: Pairs, heldout: HeldOut, sampler: ResumableBatchSampler, job: Job, frozen: Sequence[nn.Module] = ()
+) -> dict[str, Any]:
     """The arguments that every training command passes to its ContrastiveModule."""
     settings: TrainingConfig = job.settings
     shown = settings.train.debug_images
@@ -58,6 +88,8 @@ def module_options(clip: Clip, training: Pairs, heldout: HeldOut, sampler: Resum
         "report": job.report,
         "loss": settings.train.loss,
         "micro_batch": settings.train.micro_batch,
+        "rates": None if isinstance(settings, VptConfig) else settings.rates,
+        "frozen": frozen,
         "gallery": partial(gallery, heldout, shown) if shown else None,
     }
 
@@ -90,8 +122,9 @@ def fit(module: ContrastiveModule, training: Pairs, heldout: HeldOut, sampler: R
         SystemExit: with 143, after a SIGTERM and a last checkpoint.
     """
     settings: TrainingConfig = job.settings
-    finite = Finite(job, settings.train.non_finite)
-    saving = SaveAndStop(job.checkpoints, settings.train.checkpoint_every, finite, stated(job))
+    loop = settings.train
+    finite = Finite(job, loop.non_finite)
+    saving = SaveAndStop(job.checkpoints, 0 if loop.fast_dev_run else loop.checkpoint_every, finite, stated(job))
     together = settings.train.batch_size * world_size()
     trainer = make_trainer(
         epochs=settings.train.epochs,
@@ -104,17 +137,28 @@ def fit(module: ContrastiveModule, training: Pairs, heldout: HeldOut, sampler: R
             finite,
             ReportTraining(job.report, settings.train.report_every, together, finite),
             ListSkipped(job.report, job.output_dir, training.left_out),
+            *early_stopping(loop, job),
+            ValidateWhereDue(),
             saving,
         ],
+        max_steps=loop.max_steps or -1,
+        limit_val_batches=loop.limit_val_batches,
+        val_check_interval=loop.val_check_interval,
+        fast_dev_run=loop.fast_dev_run,
+        gradient_clip_val=loop.clip or None,
+        gradient_clip_algorithm=loop.clip_by if loop.clip else None,
     )
     sampler.step = lambda: trainer.global_step
     job.report.text(
         f"{len(training)} training pairs, {len(heldout)} held out; {len(sampler)} steps of {together} pairs per epoch, "
-        f"{len(sampler) * settings.train.epochs} in all"
+        f"{module.total_steps} in all"
     )
+    if loop.fast_dev_run:
+        job.report.text(f"train.fast_dev_run={loop.fast_dev_run}: a dry run, which writes no checkpoint; its results say nothing")
     for note in training.notes() if isinstance(training, ModulePairs) else ():
         job.report.text(note)
     loaders = make_loaders(training, heldout, sampler, settings)
+    check_validation(len(loaders[1]), loop, job)
     if job.resume is None:
         trainer.validate(module, loaders[1], verbose=False)
     trainer.fit(module, *loaders, ckpt_path=job.resume, weights_only=True)
@@ -125,13 +169,47 @@ def fit(module: ContrastiveModule, training: Pairs, heldout: HeldOut, sampler: R
     return trainer
 
 
+def early_stopping(loop: LoopConfig, job: Job) -> list[StopEarly]:
+    """The callback that ends the run early, if that is asked for."""
+    if not loop.patience:
+        return []
+    mode = "min" if loop.monitor.startswith("loss") else "max"
+    return [StopEarly(job.report, monitor=loop.monitor, mode=mode, patience=loop.patience, min_delta=loop.min_delta)]
+
+
+def check_validation(batches: int, loop: LoopConfig, job: Job) -> None:
+    """Say how much of the held-out pairs is left by a limit.
+
+    Raises:
+        ParameterError: when nothing is left, although validation is not turned off.
+    """
+    limit = loop.fast_dev_run or loop.limit_val_batches
+    left = share_of(batches, limit)
+    if limit and not left:
+        raise ParameterError([f"train.limit_val_batches={limit}: leaves none of the {batches} batches of held-out pairs; 0 turns them off"])
+    if left < batches:
+        job.report.text(f"evaluates {left} of {batches} batches of held-out pairs per process; recall is over these only")
+
+
+def result_of(trainer: lightning.Trainer, module: ContrastiveModule) -> dict[str, Any]:
+    """What a run reports at its end: the model, its steps, why it ended early or that it was a dry run, and the last evaluation."""
+    early = trainer.early_stopping_callback
+    ended = {"finished early": early.stopping_reason_message} if isinstance(early, StopEarly) and early.stopped else {}
+    dry = {"fast_dev_run": int(trainer.fast_dev_run)} if trainer.fast_dev_run else {}
+    return {"model": module.name, "steps": trainer.global_step, **ended, **dry, **module.metrics}
+
+
 def publish(trainer: lightning.Trainer, weights: Mapping[str, Any], result: Mapping[str, Any], job: Job) -> Path:
-    """Write the final weights and report them with the result. When this returns, the file exists for every rank."""
-    path = job.output_dir / "weights.pt"
+    """Write the final weights and report them with the result. When this returns, the file exists for every rank.
+
+    A dry run's weights have another name, by which no run finds them.
+    """
+    name = "fast_dev_run" if trainer.fast_dev_run else "weights"
+    path = job.output_dir / f"{name}.pt"
     if rank() == 0:
         with replaced(path) as beside:
             torch.save(dict(weights), beside)
-        job.report.artifact("weights", path)
+        job.report.artifact(name, path)
         job.report.artifact("result", dict(result))
     job.report.flush()
     trainer.strategy.barrier()

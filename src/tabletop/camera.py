@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 
 import numpy as np
 import pybullet
 from PIL import Image, ImageFilter
+
+from .clutter import Pattern
 
 FIELD_OF_VIEW = 38.0  # degrees
 TARGET = (0.0, 0.0, 0.02)  # meters
@@ -41,14 +43,18 @@ class Camera:
     supersampling: int
     aspect: float = 1.0
     """Width of the image divided by its height."""
+    pattern: Pattern | None = None
 
     @classmethod
-    def draw(cls, rng: np.random.Generator, size: int, supersampling: int, aspect: float = 1.0, varied: bool = False) -> Camera:
+    def draw(
+        cls, rng: np.random.Generator, size: int, supersampling: int, aspect: float = 1.0, varied: bool = False, patterned: bool = False
+    ) -> Camera:
         """A random camera: near the usual pose, so that left stays left, or if `varied`, anywhere in front of the table."""
         yaw, pitch, distance = rng.uniform(*(VARIED if varied else USUAL))
         lamp = rng.uniform([-0.9, -0.7, 1.5], [0.9, 0.3, 1.9])
         table = np.array(TABLES[rng.integers(len(TABLES))]) + rng.uniform(-0.04, 0.04, 3)
-        return cls(float(yaw), -float(pitch), float(distance), tuple(lamp.tolist()), tuple(table.tolist()), size, supersampling, aspect)
+        place = (float(yaw), -float(pitch), float(distance), tuple(lamp.tolist()), tuple(table.tolist()))
+        return cls(*place, size, supersampling, aspect, Pattern.draw(rng, table.tolist()) if patterned else None)
 
     @property
     def width(self) -> int:
@@ -69,12 +75,17 @@ class Camera:
     def projection(self) -> list[float]:
         return list(pybullet.computeProjectionMatrixFOV(FIELD_OF_VIEW, self.width / self.size, 0.1, 4.0))
 
+    def column(self, position: Sequence[float]) -> float:
+        """Where a point in meters appears in the image: -1 at its left edge, 1 at its right one."""
+        x, _, _, w = np.reshape(self.projection, (4, 4)).T @ np.reshape(self.view, (4, 4)).T @ [*position, 1]
+        return float(x / w)
+
     def photograph(self, client: int, numbers: Mapping[int, int]) -> Photograph:
         """Render the bodies with PyBullet's software renderer, and the table top, an infinite plane, analytically.
 
         Args:
             client: PyBullet's client.
-            numbers: each body's value in the mask. A body without one is invisible.
+            numbers: each body's value in the mask, 0 if it belongs to no class. A body that is not named is invisible.
         """
         fine = (self.width * self.supersampling, self.size * self.supersampling)
         colour, bodies = render(client, self.view, self.projection, fine, self.lamp)
@@ -82,10 +93,11 @@ class Camera:
         for body, number in numbers.items():
             label[bodies == body] = number
         # Antialiasing: each pixel mixes the objects and the table by how many of its fine pixels each covers.
-        covered = block_sum((label > 0)[..., None].astype(np.uint16), self.supersampling) / self.supersampling**2
-        things = block_sum(colour * (label > 0)[..., None].astype(np.uint16), self.supersampling) / self.supersampling**2
+        shown = np.isin(bodies, list(numbers))[..., None].astype(np.uint16)
+        covered = block_sum(shown, self.supersampling) / self.supersampling**2
+        things = block_sum(colour * shown, self.supersampling) / self.supersampling**2
         image = things + (1 - covered) * self.table_top(client) * 255
-        return Photograph(np.rint(image.clip(0, 255)).astype(np.uint8), majority(label, self.supersampling, len(numbers)))
+        return Photograph(np.rint(image.clip(0, 255)).astype(np.uint8), majority(label, self.supersampling, max(numbers.values())))
 
     def table_top(self, client: int) -> np.ndarray:
         """The colors (H, W, 3) of the empty table, with the lamp's falloff and the objects' shadows.
@@ -107,9 +119,12 @@ class Camera:
         where = (seen[..., :2] / seen[..., 2:] * [1, -1] + 1) * side / 2
         x, y = np.clip(where.astype(int), 0, side - 1).transpose(2, 0, 1)
         light = 1 - 0.45 * np.asarray(shadow)[y, x] / 255
-        away = ground[..., :2] / ground[..., 2:] - np.array(self.lamp[:2]) * 0.3
-        light *= 1.12 / (1 + 0.9 * (away**2).sum(-1))
-        return np.asarray(light[..., None] * np.array(self.table))
+        points = ground[..., :2] / ground[..., 2:]
+        light *= 1.12 / (1 + 0.9 * ((points - np.array(self.lamp[:2]) * 0.3) ** 2).sum(-1))
+        if self.pattern is None:
+            return np.asarray(light[..., None] * np.array(self.table))
+        second = self.pattern.share(points)[..., None]
+        return np.asarray(light[..., None] * ((1 - second) * np.array(self.table) + second * np.array(self.pattern.colour)))
 
 
 TABLES = ((0.8, 0.68, 0.53), (0.66, 0.6, 0.57), (0.5, 0.53, 0.57), (0.33, 0.35, 0.4), (0.78, 0.78, 0.74))

@@ -31,6 +31,10 @@ from .formats.format import box_of
 from .language import relations
 from .scene import make_scene
 
+SCENES_PER_PROCESS = 256
+"""Scenes after which a process ends: each leaves about 1.4 MB behind."""
+CHUNK = 4
+"""Scenes handed to a process at a time."""
 UNSEEN = (
     "The multiset of (colour, shape) pairs in a held-out scene occurs in no scene of train; "
     "single colours, shapes, pairs and relations do. Which part a multiset belongs to is decided by its SHA-256."
@@ -56,14 +60,16 @@ def render(settings: RenderConfig, seed: int, output: Path, report: Report) -> P
     layout = FORMATS[settings.format](unfinished, settings, seed)
     notes = []
     digest = hashlib.sha256()
-    jobs = [(settings, seed, index, unfinished) for index in range(settings.n)]
-    with (unfinished / "scenes.jsonl").open("wb") as labels, mapping(settings.workers or len(os.sched_getaffinity(0))) as each:
-        for record, note in report.progress(each(write_scene, jobs), total=settings.n, description="scenes"):
+    jobs = [(settings, seed, index, part, unfinished) for index, part in settings.scenes()]
+    shown = set(range(0, settings.n, -(-settings.n // settings.debug_images))) if settings.debug_images else set()
+    with (unfinished / "scenes.jsonl").open("wb") as labels, mapping(settings.workers or len(os.sched_getaffinity(0)), settings.n) as each:
+        for number, (record, note) in enumerate(report.progress(each(write_scene, jobs), total=settings.n, description="scenes")):
             line = (json.dumps(record) + "\n").encode()
             labels.write(line)
             digest.update(line)
             notes.append((record["part"], note))
-            show(record, note, layout, report)
+            if number in shown:
+                show(record, note, layout, report)
     manifest = {
         "format": f"tabletop-{settings.format}/1",
         "scenes": settings.sizes,
@@ -80,13 +86,16 @@ def render(settings: RenderConfig, seed: int, output: Path, report: Report) -> P
 
 
 @contextmanager
-def mapping(workers: int) -> Iterator[Any]:
-    """An ordered map over `workers` new processes, or in this one."""
-    if workers == 1:
+def mapping(workers: int, count: int) -> Iterator[Any]:
+    """An ordered map of `count` scenes over `workers` new processes, or a few scenes in this one.
+
+    PyBullet never frees the meshes of a scene, so that a process ends after SCENES_PER_PROCESS scenes, and another takes its place.
+    """
+    if workers == 1 and count <= SCENES_PER_PROCESS:
         yield map
         return
-    with multiprocessing.get_context("spawn").Pool(workers) as pool:
-        yield lambda function, items: pool.imap(function, items, chunksize=4)
+    with multiprocessing.get_context("spawn").Pool(workers, maxtasksperchild=SCENES_PER_PROCESS // CHUNK) as pool:
+        yield lambda function, items: pool.imap(function, items, chunksize=CHUNK)
 
 
 @lru_cache
@@ -95,18 +104,17 @@ def client() -> int:
     return int(pybullet.connect(pybullet.DIRECT))
 
 
-def write_scene(job: tuple[RenderConfig, int, int, Path]) -> tuple[dict[str, Any], Any]:
+def write_scene(job: tuple[RenderConfig, int, int, str, Path]) -> tuple[dict[str, Any], Any]:
     """Make one scene, write its files, and return its record in scenes.jsonl and the format's note about it."""
-    settings, seed, index, folder = job
+    settings, seed, index, part, folder = job
     layout = FORMATS[settings.format](folder, settings, seed)
-    sample = make_sample(settings, seed, index, layout)
+    sample = make_sample(settings, seed, index, part, layout)
     files, note = layout.write(sample)
     return describe(sample, files), note
 
 
-def make_sample(settings: RenderConfig, seed: int, index: int, layout: Format) -> Sample:
-    """Scene number `index` of a dataset."""
-    part = settings.part(index)
+def make_sample(settings: RenderConfig, seed: int, index: int, part: str, layout: Format) -> Sample:
+    """Scene number `index` of a dataset, in one of its parts."""
     scene = make_scene(
         client(),
         [seed, index],
@@ -116,6 +124,7 @@ def make_sample(settings: RenderConfig, seed: int, index: int, layout: Format) -
         aspect=layout.aspect(index),
         shapes=settings.shapes,
         varied=settings.varied,
+        hard=settings.hard,
     )
     return Sample(scene, index, part, seed, settings)
 
@@ -145,10 +154,7 @@ def describe(sample: Sample, files: dict[str, str]) -> dict[str, Any]:
 
 
 def show(record: dict[str, Any], note: Any, layout: Format, report: Report) -> None:
-    """Report a scene with its labels if it is one of the `debug_images` spread over the dataset."""
-    settings = layout.settings
-    index, every = int(record["name"]), -(-settings.n // max(1, settings.debug_images))
-    if settings.debug_images and index % every == 0:
-        with Image.open(layout.root / record["image"]) as image:
-            picture = layout.picture(image, record, note)
-        report.image("scenes", f"{record['part']} {record['name']}", picture, 0)
+    """Report a scene with its labels."""
+    with Image.open(layout.root / record["image"]) as image:
+        picture = layout.picture(image, record, note)
+    report.image("scenes", f"{record['part']} {record['name']}", picture, 0)

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .language import Relation, article, name, relations, several
-from .scene import Scene, Thing
+from .language import CLEARLY, Relation, article, name, relations, several
+from .scene import TALL, Scene, Thing
 
-UPRIGHT = 0.5  # cosine of the tilt beyond which an object no longer stands
 CLEAR = 0.05  # meters by which an object must be nearer than all others
+RESTS = 0.004  # meters above the table up to which an object rests on it
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def observations(scene: Scene) -> list[Observation]:
     for thing in single:
         alone = all(apart(thing, other) for other in scene.things if other is not thing)
         found += [Observation((thing.number,), *told) for told in of_thing(thing, alone)]
-    return found + list(of_distance(scene, single))
+    return [*found, *of_distance(scene, single), *of_size(scene, single)]
 
 
 def of_support(relation: Relation) -> Iterator[Observation]:
@@ -61,19 +61,17 @@ def of_support(relation: Relation) -> Iterator[Observation]:
 def of_thing(thing: Thing, alone: bool) -> Iterator[tuple[str, str]]:
     """Clues and inferences about one object; `alone` if nothing can be on it, in it or next to it."""
     one, noun, shape = article(name(thing)), name(thing), thing.kind.shape
-    lean = uprightness(thing)
-    if shape in TALL and abs(lean) < UPRIGHT:
+    if shape in TALL and abs(thing.uprightness) < ON_ITS_SIDE:
         yield f"{one} lying on its side", f"The {noun} has fallen over."
-    elif shape in FIGURES and (lean > UPRIGHT or shape == "ball") and (alone or shape not in BARE):
+    elif shape in FIGURES and (thing.upright or shape == "ball") and (alone or shape not in BARE):
         clue, inference = FIGURES[shape]
         yield clue.format(one), inference.format(noun)
-    else:
+    elif thing.bottom < RESTS:
         yield one, f"Someone has left the {noun} on the table."
-    if thing.kind.size == "large":
-        yield article(f"large {noun}"), f"The {noun} takes up more room than a small one would."
 
 
-TALL = ("cylinder", "cone", "pyramid", "bottle", "cup")
+ON_ITS_SIDE = 0.5
+"""Cosine of the tilt below which a tall object, either way up, no longer stands."""
 FIGURES = {
     "cube": ("{} with nothing on it", "Something else could be stacked on the {}."),
     "cylinder": ("{} with nothing on it", "Something else could be stacked on the {}."),
@@ -90,12 +88,6 @@ FIGURES = {
 }
 BARE = ("cube", "cylinder", "plate", "bowl", "ball", "cup")
 """Shapes whose clue is true only if nothing is on them, in them or next to them."""
-
-
-def uprightness(thing: Thing) -> float:
-    """Cosine of the tilt: 1 upright, 0 on its side, -1 upside down."""
-    x, y, _, _ = thing.orientation
-    return 1 - 2 * (x * x + y * y)
 
 
 def apart(one: Thing, other: Thing) -> bool:
@@ -115,3 +107,14 @@ def of_distance(scene: Scene, single: list[Thing]) -> Iterator[Observation]:
         if thing.number == number and second - first > CLEAR:
             clue = f"{article(name(thing))} in front of everything else"
             yield Observation((number,), clue, f"The {name(thing)} is the easiest to reach from here.")
+
+
+def of_size(scene: Scene, single: list[Thing]) -> Iterator[Observation]:
+    """The object that is clearly the largest."""
+    if len(scene.things) < 2:
+        return
+    second, first = sorted(scene.things, key=lambda thing: thing.kind.extent)[-2:]
+    if first in single and first.kind.extent > CLEARLY * second.kind.extent:
+        yield Observation(
+            (first.number,), f"{article(name(first))} larger than everything else", f"The {name(first)} takes up the most room."
+        )

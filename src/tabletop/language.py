@@ -13,9 +13,9 @@ from itertools import permutations
 import numpy as np
 
 from .scene import Scene, Thing
-from .shapes import SIZES
 
 MARGIN = 0.03  # meters by which an object must be further left, or nearer, before a sentence says so
+CLEARLY = 1.25  # ratio of two extents beyond which one object is called larger than another
 WORDS = {
     "left": ("left of", "to the left of"),
     "right": ("right of", "to the right of"),
@@ -53,14 +53,17 @@ def relations(scene: Scene) -> Iterator[Relation]:
 
 
 def support_of(one: Thing, other: Thing) -> str | None:
-    """`on` or `in` if the center of `one` is above the area that `other` covers, and on top of or inside it."""
+    """`on` or `in` if the center of `one` is above the area that `other` covers, and on top of or inside it.
+
+    Only what stands upright is said to stand on something else, or to carry it.
+    """
     reach = np.hypot(*np.subtract(one.position, other.position)[:2])
     rise = one.position[2] - other.position[2]
     kind, below = one.kind, other.kind
     if below.form.hollow and reach < 0.5 * below.form.radius * below.unit and rise > 0:
         return "in"
     touching = below.form.height * below.unit / 2 + kind.form.height * kind.unit / 2
-    if below.form.flat_top and reach < below.form.radius * below.unit and abs(rise - touching) < 0.012:
+    if one.upright and other.upright and below.form.flat_top and reach < below.form.radius * below.unit and abs(rise - touching) < 0.012:
         return "on"
     return None
 
@@ -105,9 +108,8 @@ def joined(parts: Sequence[str]) -> str:
 
 
 def listing(scene: Scene) -> str:
-    """All objects, with equal ones counted together, ordered by the leftmost of them."""
-    right, _ = scene.camera.axes
-    counts = Counter(name(thing) for thing in sorted(scene.things, key=lambda thing: float(np.dot(thing.position[:2], right))))
+    """All objects, with equal ones counted together, ordered by the leftmost of them in the image."""
+    counts = Counter(name(thing) for thing in sorted(scene.things, key=lambda thing: scene.camera.column(thing.position)))
     return joined([several(noun, number) for noun, number in counts.items()]) + " on a table"
 
 
@@ -123,9 +125,11 @@ def counting(scene: Scene) -> str:
 
 
 def sizes(scene: Scene) -> str | None:
-    """The only large object among small ones, or the only small one among large ones; None if there is none."""
-    for size in SIZES:
-        of_size = [thing for thing in scene.things if thing.kind.size == size]
-        if len(of_size) == 1 < len(scene.things):
-            return f"{article(f'{size} {name(of_size[0])}')} among {NUMBERS[len(scene.things)]} objects"
+    """The object that is clearly larger, or smaller, than each of the others, by the ball that encloses it; None if there is none."""
+    if len(scene.things) < 2:
+        return None
+    least, *_, most = ordered = sorted(scene.things, key=lambda thing: thing.kind.extent)
+    for thing, size, rival in ((least, "small", ordered[1]), (most, "large", ordered[-2])):
+        if max(thing.kind.extent, rival.kind.extent) > CLEARLY * min(thing.kind.extent, rival.kind.extent):
+            return f"{article(f'{size} {name(thing)}')} among {NUMBERS[len(scene.things)]} objects"
     return None

@@ -14,6 +14,7 @@ import numpy as np
 import pybullet
 
 from .camera import Camera, Photograph
+from .clutter import TINT, draw_pieces
 from .config import BASIC
 from .errors import SceneError
 from .shapes import COLOURS, SHAPES, SIZES, Shape
@@ -26,6 +27,9 @@ ATTEMPTS = 400  # scenes drawn before giving up
 TABLE = 0.45  # meters: half of the table's depth
 HELDOUT_COMBINATIONS = 1 / 6  # of all combinations of objects
 REACH = 0.17  # meters from the table's center within which objects are placed; times `aspect` to the sides
+LYING = 0.15  # probability that a tall object is put down on its side, if objects may be rotated
+TALL = ("cylinder", "cone", "pyramid", "bottle", "cup")
+UPRIGHT = 0.9  # cosine of the tilt up to which an object stands
 MIN_SHARE = 0.0035  # smallest visible area of an object, as a share of the squared height of the image
 
 
@@ -45,6 +49,11 @@ class Kind:
     def unit(self) -> float:
         return SIZES[self.size]
 
+    @property
+    def extent(self) -> float:
+        """Diameter in meters of the smallest ball around the object that has its center."""
+        return float(2 * np.linalg.norm(self.form.mesh.vertices, axis=1).max() * self.unit)
+
 
 @dataclass(frozen=True)
 class Thing:
@@ -55,6 +64,23 @@ class Thing:
     position: tuple[float, float, float]
     orientation: tuple[float, float, float, float]
     """Quaternion x, y, z, w."""
+
+    @property
+    def uprightness(self) -> float:
+        """Cosine of the tilt: 1 upright, 0 on its side, -1 upside down."""
+        x, y, _, _ = self.orientation
+        return 1 - 2 * (x * x + y * y)
+
+    @property
+    def upright(self) -> bool:
+        return self.uprightness > UPRIGHT
+
+    @property
+    def bottom(self) -> float:
+        """Height in meters of its lowest point above the table."""
+        x, y, z, w = self.orientation
+        heights = self.kind.form.mesh.vertices @ [2 * (x * z - y * w), 2 * (y * z + x * w), self.uprightness]
+        return float(self.position[2] + heights.min() * self.kind.unit)
 
 
 @dataclass(frozen=True)
@@ -86,6 +112,7 @@ def make_scene(
     aspect: float = 1.0,
     shapes: Sequence[str] = BASIC,
     varied: bool = False,
+    hard: bool = False,
 ) -> Scene:
     """The scene of `seed`.
 
@@ -97,7 +124,8 @@ def make_scene(
         camera: the image's height in pixels, and its supersampling.
         aspect: the image's width divided by its height.
         shapes: shapes to choose from.
-        varied: whether objects are rotated about the vertical and the camera's pose varies widely.
+        varied: whether objects are rotated about the vertical, tall ones may lie on their sides, and the camera's pose varies widely.
+        hard: whether the table has a pattern, objects vary in color, and clutter lies among them and hides parts of them.
 
     Raises:
         SceneError: after a bounded number of attempts, which means that the settings leave no room.
@@ -108,20 +136,25 @@ def make_scene(
         kinds = draw_kinds(rng, objects, shapes)
         if is_heldout(kinds) != heldout:
             continue
-        places = draw_places(rng, kinds, reach)
+        lying = [varied and kind.shape in TALL and rng.uniform() < LYING for kind in kinds]
+        places = draw_places(rng, kinds, reach, lying)
         if places is None:
             continue
         table = empty_world(client, float(max(TABLE, reach[0] + REACH)))
         yaws = rng.uniform(-np.pi, np.pi, len(kinds)) if varied else np.zeros(len(kinds))
-        bodies = [drop(client, kind, place, yaw) for kind, place, yaw in zip(kinds, places, yaws, strict=True)]
-        if not settle(client, bodies):
+        colours = [draw_colour(rng, kind, hard) for kind in kinds]
+        bodies = [drop(client, *thing) for thing in zip(kinds, places, yaws, lying, colours, strict=True)]
+        taken = [(float(x), float(y), radius(*thing)) for (x, y, _), *thing in zip(places, kinds, lying, strict=True)]
+        clutter = [piece.add(client) for piece in draw_pieces(rng, taken, reach)] if hard else []
+        if not settle(client, [*bodies, *clutter]):
             continue
         things = tuple(settled(client, number, kind, body) for number, (kind, body) in enumerate(zip(kinds, bodies, strict=True), 1))
         if any((np.abs(thing.position[:2]) > 1.2 * reach).any() for thing in things):
             continue
         pybullet.removeBody(table, physicsClientId=client)  # the camera renders its top itself
-        view = Camera.draw(rng, *camera, aspect, varied)
-        photograph = view.photograph(client, {body: thing.number for body, thing in zip(bodies, things, strict=True)})
+        view = Camera.draw(rng, *camera, aspect, varied, hard)
+        numbers = dict.fromkeys(clutter, 0) | {body: thing.number for body, thing in zip(bodies, things, strict=True)}
+        photograph = view.photograph(client, numbers)
         pixels = np.bincount(photograph.mask.ravel(), minlength=len(things) + 1)[1:]
         if pixels.min() >= MIN_SHARE * camera[0] ** 2:
             return Scene(things, view, photograph)
@@ -135,15 +168,16 @@ def draw_kinds(rng: np.random.Generator, objects: tuple[int, int], shapes: Seque
     return [Kind(*(options[rng.integers(len(options))] for options in names)) for _ in range(count)]
 
 
-def draw_places(rng: np.random.Generator, kinds: Sequence[Kind], reach: np.ndarray) -> list[np.ndarray] | None:
+def draw_places(rng: np.random.Generator, kinds: Sequence[Kind], reach: np.ndarray, lying: Sequence[bool]) -> list[np.ndarray] | None:
     """Where each object is released: on the table away from the others, or sometimes above one that can carry it.
 
-    `reach` (2,) bounds x and y in meters, on both sides of the table's center.
+    `reach` (2,) bounds x and y in meters, on both sides of the table's center. What is `lying` neither carries nor is carried.
     """
     places: list[np.ndarray] = []
-    carriers: set[int] = set()
-    for kind in kinds:
-        carrier = draw_carrier(rng, kind, kinds[: len(places)], carriers)
+    carriers = {number for number, lies in enumerate(lying) if lies}
+    radii = [radius(kind, lies) for kind, lies in zip(kinds, lying, strict=True)]
+    for kind, own, lies in zip(kinds, radii, lying, strict=True):
+        carrier = None if lies else draw_carrier(rng, kind, kinds[: len(places)], carriers)
         if carrier is not None:
             carriers |= {carrier, len(places)}
             below = kinds[carrier]
@@ -151,14 +185,26 @@ def draw_places(rng: np.random.Generator, kinds: Sequence[Kind], reach: np.ndarr
             places.append(places[carrier] * [1, 1, 0] + [0, 0, height + 0.004])
             continue
         for _ in range(50):
-            place = np.array([*rng.uniform(-reach, reach), kind.form.height * kind.unit / 2 + 0.003])
-            apart = [kind.form.radius * kind.unit + other.form.radius * other.unit + 0.012 for other in kinds[: len(places)]]
+            rise = kind.form.radius if lies else kind.form.height / 2
+            place = np.array([*rng.uniform(-reach, reach), rise * kind.unit + 0.003])
+            apart = [own + other + 0.012 for other in radii[: len(places)]]
             if all(np.hypot(*(place - other)[:2]) > gap for other, gap in zip(places, apart, strict=True)):
                 places.append(place)
                 break
         else:
             return None
     return places
+
+
+def radius(kind: Kind, lies: bool) -> float:
+    """Half of the largest horizontal extent in meters, standing or lying on its side."""
+    return kind.unit * (max(kind.form.radius, kind.form.height / 2) if lies else kind.form.radius)
+
+
+def draw_colour(rng: np.random.Generator, kind: Kind, varies: bool) -> tuple[float, float, float]:
+    """An object's RGB in [0, 1], which may vary around that of its name."""
+    named = COLOURS[kind.colour]
+    return tuple((named + rng.uniform(-TINT, TINT, 3)).clip(0, 1).tolist()) if varies else named
 
 
 def draw_carrier(rng: np.random.Generator, kind: Kind, others: Sequence[Kind], taken: set[int]) -> int | None:
@@ -187,11 +233,13 @@ def empty_world(client: int, width: float = TABLE) -> int:
     return int(table)
 
 
-def drop(client: int, kind: Kind, place: np.ndarray, yaw: float) -> int:
-    """Add an object just above its place, rotated by `yaw` radians."""
+def drop(client: int, kind: Kind, place: np.ndarray, yaw: float, lying: bool, colour: tuple[float, float, float]) -> int:
+    """Add an object just above its place, rotated by `yaw` radians, and before that tilted by a right angle about x if it is lying."""
+    tilt = np.pi / 2 if lying else 0.0
+    turn = pybullet.getQuaternionFromEuler([tilt, 0, yaw])
     shape = kind.form.collision(client, kind.unit)
-    look = kind.form.visual(client, kind.unit, COLOURS[kind.colour])
-    body = int(pybullet.createMultiBody(0.1, shape, look, place.tolist(), [0, 0, np.sin(yaw / 2), np.cos(yaw / 2)], physicsClientId=client))
+    look = kind.form.visual(client, kind.unit, colour)
+    body = int(pybullet.createMultiBody(0.1, shape, look, place.tolist(), turn, physicsClientId=client))
     pybullet.changeDynamics(
         body,
         -1,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import graphlib
+import sys
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
@@ -57,8 +58,19 @@ def test_clearml_is_imported_in_the_few_places_that_speak_to_it() -> None:
     assert breaches(ROOT / "src/local_server", "clearml", "clearml_agent") == []
 
 
-def test_the_registry_imports_no_run_s_code_beyond_the_grammar() -> None:
-    assert breaches(ROOT / "registry", "torch", "clearml_tasks", *DOMAIN) == []
+def test_the_registry_imports_no_run_s_code_beyond_the_grammar_and_the_check_of_data() -> None:
+    assert {name for _, name in breaches(ROOT / "registry", "torch", "clearml_tasks", *DOMAIN)} == {"toolboxes.data"}
+
+
+def test_the_check_of_data_needs_what_the_registry_has_and_no_toolbox() -> None:
+    found = {name.partition(".")[0] for _, name in imports(ROOT / "src/toolboxes/data")}
+    assert found - sys.stdlib_module_names == {"harness", "numpy", "PIL"}
+    assert {name for _, name in breaches(ROOT / "src/toolboxes/data", "harness")} == {
+        "harness.errors",
+        "harness.files",
+        "harness.report",
+        "harness.yaml_file",
+    }
 
 
 def modules() -> dict[str, Path]:

@@ -38,7 +38,7 @@ def test_a_rendered_dataset_is_published_under_its_alias(entry: catalog.CatalogE
 
 
 def test_each_rendered_format_has_a_full_and_a_small_alias() -> None:
-    formats = ("pairs", "coco", "voc", "sherlock")
+    formats = ("pairs", "coco", "voc", "sherlock", "coco-hard", "voc-hard")
     assert {entry.alias for entry in tabletop()} == {f"tabletop-{name}{size}" for name in formats for size in ("", "-min")}
 
 

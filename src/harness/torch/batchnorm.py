@@ -12,8 +12,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 
 def normalises_batches(model: nn.Module) -> bool:
-    """Whether a sample's result depends on the other samples in its batch during training, through batch statistics."""
-    return any(isinstance(module, _BatchNorm) for module in model.modules())
+    """Whether a sample's result depends on the other samples in its batch, through batch statistics, given a model in training mode."""
+    return any(isinstance(module, _BatchNorm) and module.training for module in model.modules())
 
 
 @contextmanager

@@ -13,7 +13,8 @@ from typing import Any
 
 import lightning.pytorch as lightning
 import torch
-from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks import Callback, EarlyStopping
+from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 
 from harness import Job
 from harness.checkpoint import Checkpoints
@@ -106,6 +107,60 @@ def peak_memory() -> dict[tuple[str, str], float]:
     return found
 
 
+class ValidateWhereDue(Callback):
+    """A resumed run begins with the validation that was due at its checkpoint, which was written before it.
+
+    Lightning takes it as done. Then early stopping would not count it, and its point would be missing in the curves.
+    """
+
+    def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        if trainer.global_step and is_validation_due(trainer):
+            loop = trainer.fit_loop.epoch_loop.val_loop
+            loop.restarting = False
+            trainer.validating = True
+            loop.run()
+            trainer.training = True
+
+
+def is_validation_due(trainer: lightning.Trainer) -> bool:
+    """Whether Lightning validates right after the step that was the last one."""
+    in_epoch, interval, every = int(trainer.num_training_batches), trainer.val_check_batch, trainer.check_val_every_n_epoch
+    assert isinstance(interval, int)
+    assert every is not None
+    epochs, steps = divmod(trainer.global_step - 1, in_epoch)  # before that step
+    return bool(trainer.enable_validation) and (epochs + 1) % every == 0 and (steps + 1) % interval == 0
+
+
+class StopEarly(EarlyStopping):
+    """Lightning's, which also says why it stops, saves its decision, and keeps it when a stopped run is resumed.
+
+    Args:
+        report: where the reason goes.
+        options: EarlyStopping's.
+    """
+
+    def __init__(self, report: Report, **options: Any) -> None:
+        super().__init__(**options, check_on_train_epoch_end=False)
+        self.report = report
+
+    @property
+    def stopped(self) -> bool:
+        return self.stopping_reason is not EarlyStoppingReason.NOT_STOPPED
+
+    @property
+    def state_key(self) -> str:
+        return "StopEarly"
+
+    def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        trainer.should_stop = trainer.should_stop or self.stopped
+
+    def on_validation_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        if not self.stopped:
+            super().on_validation_end(trainer, module)
+            if self.stopped:
+                self.report.text(f"step {trainer.global_step}: finished early: {self.stopping_reason_message}")
+
+
 class SaveAndStop(Callback):
     """Saves the whole state at regular steps and at the end; after a SIGTERM, saves a last checkpoint and ends the run.
 
@@ -113,7 +168,7 @@ class SaveAndStop(Callback):
 
     Args:
         checkpoints: where they go; rank 0 writes.
-        every: optimizer steps between two checkpoints.
+        every: optimizer steps between two checkpoints; 0 saves none.
         finite: decides whether weights may be saved.
         settings: saved with the weights, see `resume.stated`.
     """
@@ -134,7 +189,7 @@ class SaveAndStop(Callback):
     def on_train_batch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule, *_: Any) -> None:
         self.stopped = bool(trainer.strategy.reduce_boolean_decision(self.asked, all=False))
         last = trainer.global_step >= trainer.estimated_stepping_batches
-        if self.stopped or last or trainer.global_step % self.every == 0:
+        if self.stopped or last or (self.every and trainer.global_step % self.every == 0):
             self.save(trainer)
         trainer.should_stop = trainer.should_stop or self.stopped
         if self.stopped and not last:
@@ -142,7 +197,7 @@ class SaveAndStop(Callback):
 
     def save(self, trainer: lightning.Trainer) -> None:
         """Write a checkpoint. Every rank must call this."""
-        if self.saved_at == trainer.global_step or not self.finite.can_be_kept(trainer):
+        if self.saved_at == trainer.global_step or not self.finite.can_be_kept(trainer) or not self.every:
             return
         self.saved_at = trainer.global_step
         if trainer.is_global_zero:
@@ -154,6 +209,8 @@ class SaveAndStop(Callback):
         checkpoint[SETTINGS] = self.settings
 
     def on_train_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        if trainer.should_stop and not self.stopped:  # early: a resumed run knows that it is at its end
+            self.save(trainer)
         self.restore()
 
     def on_exception(self, trainer: lightning.Trainer, module: lightning.LightningModule, exception: BaseException) -> None:

@@ -33,3 +33,5 @@ class Resumable:
     """The setting of the run's length, which may grow; the learning rate then follows the longer run's schedule."""
     free: frozenset[str]
     """Settings that do not change what is learned, except for rounding."""
+    limits: frozenset[str] = frozenset()
+    """Settings that cut the run short, which may grow too; 0 is no limit."""

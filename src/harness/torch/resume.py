@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from harness import Job
 from harness.checkpoint import owner
 from harness.errors import CheckpointError
 from harness.report import Report
-from harness.settings import flat
+from harness.settings import flat, leaves_of
 from harness.world import world_size
 
 from .config import Resumable
@@ -48,17 +49,25 @@ def check(job: Job, resumable: Resumable, describe: Callable[[Path], str]) -> No
     if job.resume is None:
         owner(job.output_dir, job.name, None)  # again, as a job made in Python has not passed the command line's check
         return
-    before, now = settings_in(job.resume, describe), stated(job)
-    changed = {key: f"{key} was {before.get(key)}, is now {value}" for key, value in now.items() if value != before.get(key)}
+    defaults = {key: leaf.default for key, leaf in leaves_of(type(job.settings)).items()}
+    before, now = {**defaults, **settings_in(job.resume, describe)}, stated(job)  # a setting that came later did what its default does
+    changed = {key: f"{key} was {before.get(key)}, is now {value}" for key, value in now.items() if differ(value, before.get(key))}
     if not now["init_from"]:
         changed.pop("init_from", None)  # the checkpoint holds the weights
-    longer = resumable.length in changed and now[resumable.length] > before.get(resumable.length, 0)
-    allowed = resumable.free | ({resumable.length} if longer else set())
-    refuse([text for key, text in changed.items() if key not in allowed])
+    longer = {key for key in resumable.limits if key in changed and (now[key] or math.inf) > (before[key] or math.inf)}
+    if resumable.length in changed and now[resumable.length] > before[resumable.length]:
+        longer.add(resumable.length)
+    refuse([text for key, text in changed.items() if key not in resumable.free | longer])
     if longer:
-        job.report.text(f"resume: {changed.pop(resumable.length)}: from here on the learning rate follows the schedule of the longer run")
+        told = "; ".join(changed.pop(key) for key in sorted(longer))
+        job.report.text(f"resume: {told}: from here on the learning rate follows the schedule of the longer run")
     if changed:
         job.report.text(f"resume: {'; '.join(changed.values())}: this does not affect what is learned, except for rounding")
+
+
+def differ(one: Any, other: Any) -> bool:
+    """Whether two values of a setting mean different things: of a number of batches, 1 is one batch, and 1.0 is all."""
+    return one != other or type(one) is not type(other)
 
 
 def settings_in(path: Path, describe: Callable[[Path], str]) -> Mapping[str, Any]:

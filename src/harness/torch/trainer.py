@@ -30,7 +30,7 @@ class DirectCheckpointIO(TorchCheckpointIO):
 
 
 def make_trainer(
-    *, epochs: int, validate_every: int, precision: str, deterministic: bool, output: Path, callbacks: Sequence[Callback]
+    *, epochs: int, validate_every: int, precision: str, deterministic: bool, output: Path, callbacks: Sequence[Callback], **options: Any
 ) -> lightning.Trainer:
     """A trainer on this rank's GPU, or on the CPU if there is none.
 
@@ -41,6 +41,7 @@ def make_trainer(
         deterministic: use only algorithms that give the same bits each time; slower on a GPU.
         output: the run's folder.
         callbacks: in the order in which they are called.
+        options: further ones of Lightning's Trainer.
     """
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", ".*does not have many workers.*")
@@ -70,4 +71,5 @@ def make_trainer(
         default_root_dir=output,
         plugins=[DirectCheckpointIO()],
         callbacks=list(callbacks),
+        **options,
     )

@@ -4,8 +4,8 @@ annotations/instances_{train,val}2017.json    categories are the shapes, in the 
 train2017/000000000001.jpg                    image `id` is the scene's index + 1
 val2017/...
 
-A segmentation is the exact mask as uncompressed run lengths, {"size": [height, width], "counts": [..]}: by columns from the top, starting
-with a run of zeros. An object's color and size are in the annotation's `attributes`.
+A segmentation is a list of polygons, the form that every toolbox reads. They run along the borders of pixels, so that they are the exact
+mask, in several parts or with holes too. An object's color and size are in the annotation's `attributes`.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from PIL import Image, ImageDraw
 
 from ..shapes import COLOURS
 from .format import Format, Sample, box_of
+from .outlines import polygons
 
 IDS_PER_IMAGE = 10  # more than a scene has objects
 
@@ -42,7 +42,7 @@ class Coco(Format):
                 "category_id": self.settings.shapes.index(thing.kind.shape) + 1,
                 "bbox": box_of(mask),
                 "area": int(mask.sum()),
-                "segmentation": {"size": list(mask.shape), "counts": run_lengths(mask)},
+                "segmentation": polygons(mask),
                 "iscrowd": 0,
                 "attributes": {"colour": thing.kind.colour, "size": thing.kind.size},
             }
@@ -65,28 +65,14 @@ class Coco(Format):
 
     def picture(self, image: Image.Image, record: dict[str, Any], note: dict[str, Any]) -> Image.Image:
         """Masks in the colors of their objects, boxes, and the names of the categories."""
-        pixels = np.array(image.convert("RGB"), float)
+        canvas = image.convert("RGB")
+        draw = ImageDraw.Draw(canvas, "RGBA")
         for annotation in note["annotations"]:
-            mask = decoded(annotation["segmentation"])
-            pixels[mask] = 0.5 * pixels[mask] + 127.5 * np.array(COLOURS[annotation["attributes"]["colour"]])
-        canvas = Image.fromarray(pixels.astype(np.uint8))
-        draw = ImageDraw.Draw(canvas)
+            red, green, blue = (round(255 * part) for part in COLOURS[annotation["attributes"]["colour"]])
+            for outline in annotation["segmentation"]:
+                draw.polygon(outline, fill=(red, green, blue, 128))
         for annotation in note["annotations"]:
             x, y, width, height = annotation["bbox"]
             draw.rectangle([x, y, x + width - 1, y + height - 1], outline="white")
             draw.text((x + 2, y + 1), self.settings.shapes[annotation["category_id"] - 1], "white")
         return canvas
-
-
-def run_lengths(mask: np.ndarray) -> list[int]:
-    """Run lengths of a mask (H, W) read column by column; the first run is of zeros and may be empty."""
-    flat = np.concatenate([[False], mask.ravel(order="F"), [False]])
-    changes = np.flatnonzero(flat[1:] != flat[:-1])
-    counts = np.diff(np.concatenate([[0], changes, [mask.size]]))
-    return list(counts[: len(changes) + (changes[-1] < mask.size)].tolist())
-
-
-def decoded(segmentation: dict[str, Any]) -> np.ndarray:
-    """The mask (H, W) given by run lengths."""
-    counts = segmentation["counts"]
-    return np.repeat(np.arange(len(counts)) % 2 == 1, counts).reshape(segmentation["size"], order="F")

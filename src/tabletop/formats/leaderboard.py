@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -53,20 +54,16 @@ def tests(cases: Sequence[Case], proposed: Mapping[str, Sequence[Box]], seed: in
 
 
 def splits(cases: Sequence[Case]) -> list[list[Case]]:
-    """Groups of up to SPLIT cases, each in the first group that has room and does not contain its inference.
+    """Groups of up to SPLIT cases, of sizes that differ by one at most.
 
-    An inference that occurred twice in a split would be correct for two regions, but count as correct for one.
+    An inference that occurred twice in a split would be correct for two regions, but count as correct for one. So equal inferences are
+    dealt out one after the other to different groups.
     """
-    groups: list[list[Case]] = []
-    texts: list[set[str]] = []
-    for case in cases:
-        free = (number for number, group in enumerate(groups) if len(group) < SPLIT and case.inference not in texts[number])
-        number = next(free, len(groups))
-        if number == len(groups):
-            groups.append([])
-            texts.append(set())
-        groups[number].append(case)
-        texts[number].add(case.inference)
+    often = Counter(case.inference for case in cases)
+    count = max(-(-len(cases) // SPLIT), *often.values(), 0)
+    groups: list[list[Case]] = [[] for _ in range(count)]
+    for number, case in enumerate(sorted(cases, key=lambda case: (-often[case.inference], case.inference))):
+        groups[number % count].append(case)
     return groups
 
 

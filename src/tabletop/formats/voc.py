@@ -5,6 +5,9 @@ SegmentationClass/2012_000001.png      a class per pixel in VOC's palette: 0 is 
 SegmentationObject/2012_000001.png     the same with instance numbers
 Annotations/2012_000001.xml            boxes, counted from 1, both ends included
 ImageSets/Segmentation/{train,val,trainval}.txt, and the same in ImageSets/Main
+
+Beside VOCdevkit, labels.txt names the values of the masks, from 0: the classes are not VOC's own. label_list.txt names the shapes alone, as
+detectors list them.
 """
 
 from __future__ import annotations
@@ -51,7 +54,10 @@ class Voc(Format):
             lines = "".join(f"{stem}\n" for part, stem in notes if part in members)
             for use in ("Segmentation", "Main"):
                 self.file(f"{FOLDER}/ImageSets/{use}/{name}.txt").write_text(lines)
-        return {"classes": ["background", *self.settings.shapes], "void": VOID}
+        classes = ["background", *self.settings.shapes]
+        for name, listed in (("labels.txt", classes), ("label_list.txt", self.settings.shapes)):
+            self.file(name).write_text("".join(f"{each}\n" for each in listed))
+        return {"classes": classes, "void": VOID}
 
     def picture(self, image: Image.Image, record: dict[str, Any], note: str) -> Image.Image:
         """The image and its classes, side by side."""

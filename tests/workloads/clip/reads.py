@@ -16,6 +16,8 @@ from torch import nn
 from transformers import BertConfig, BertModel, BertTokenizerFast
 
 QUICK = {"train.epochs": 1, "train.batch_size": 4, "optim.warmup": 0}
+CLIPPED = {"train.clip": 1.0, "train.patience": 3}
+LOCKED = {"lock.image": True, "lock.image_unlocked": 1, "lock.text": True, "lock.text_unlocked": 1}
 
 
 def runs(folder: Path) -> Iterator[dict[str, Any]]:
@@ -40,8 +42,9 @@ def runs(folder: Path) -> Iterator[dict[str, Any]]:
         "data.module_options": "{workers: 0}",
     }
     yield from streamed(pairs, folder, model)
-    yield {"command": "finetune", **data, **QUICK, **towers, "width": 24}
-    yield {"command": "finetune_vpt", **data, **QUICK, **model}
+    yield {"command": "train", **data, **QUICK, **model, **CLIPPED, **LOCKED, "augment.color_jitter": "[0.1, 0.1, 0.1]"}
+    yield {"command": "finetune", **data, **QUICK, **towers, **CLIPPED, "lock.image": True, "lock.text": True, "width": 24}
+    yield {"command": "finetune_vpt", **data, **QUICK, **model, **CLIPPED}
     yield {"command": "make_npz", **data, **model}
     yield {"command": "evaluate", **data, **towers, "init_from": weights, "zero_shot.classes": "[tabletop_colours]"}
     yield {"command": "evaluate", **data, **model}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 import torch
 from models import largest_difference
 from runs import run
-from two_ranks import SIZES, curves, gradients
+from two_ranks import SIZES, curves, finetuned, gradients
 
 from clip_training.optim import cosine_with_warmup
 from harness.checkpoint import find
@@ -20,10 +21,20 @@ from harness.report import Recorder
 
 
 @pytest.fixture(scope="module")
-def ranks(squares: Path, tiny_model: Path, undropped_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def odd(squares: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same pairs with one less of the 20 held out, which two ranks cannot share alike."""
+    folder = Path(shutil.copytree(squares, tmp_path_factory.mktemp("odd") / "squares"))
+    last = sorted((folder / "heldout").glob("*.txt"))[-1]
+    last.unlink()
+    last.with_suffix(".png").unlink()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def ranks(squares: Path, odd: Path, tiny_model: Path, undropped_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The output folder of two ranks on gloo, which were stopped by SIGTERM in their last, long run."""
     output = tmp_path_factory.mktemp("ranks")
-    program = [str(Path(__file__).with_name("two_ranks.py")), *map(str, (squares, output, tiny_model, undropped_model))]
+    program = [str(Path(__file__).with_name("two_ranks.py")), *map(str, (squares, output, tiny_model, undropped_model, odd))]
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", *program]
     with (
         (output / "log.txt").open("w") as log,
@@ -91,6 +102,21 @@ def test_curves_are_those_of_one_process_with_the_whole_batch(
         assert rest[key] == [point for point in whole[key] if point[0] > 3], key
     assert [step for step, _ in whole["loss", "train"]] == [2, 4, 6]
     assert len({value for _, value in whole[keys[1]]} - {0.0, 1.0}) > 1
+
+
+def test_both_end_early_with_the_weights_and_the_evaluation_of_one_process(
+    ranks: Path, odd: Path, undropped_model: Path, tmp_path: Path
+) -> None:
+    """Clipped, partly locked, and evaluated on 19 pairs, of which one rank has 10 and the other 9: each counts once."""
+    expected, points = finetuned(odd, tmp_path, undropped_model)
+    assert [step for step, _ in points["loss", "held out"]] == [0, 3, 6]
+    assert {round(1 / value) for _, value in points["recall@1", "chance"]} == {19}
+    for rank in (0, 1):
+        weights, shared = torch.load(ranks / f"finetuned-{rank}.pt", weights_only=True)
+        assert all(torch.allclose(weights[name], value, rtol=1e-3, atol=1e-5) for name, value in expected.items())
+        for key in (("loss", "held out"), ("recall@1", "image to text"), ("recall@5", "text to image"), ("recall@1", "chance")):
+            found = [(step, pytest.approx(value, rel=1e-4)) for step, value in points[key]]
+            assert shared.get(key, []) == (found if rank == 0 else []), key
 
 
 def test_sigterm_ends_both_ranks_at_one_step_with_a_checkpoint(ranks: Path, squares: Path, tiny_model: Path) -> None:

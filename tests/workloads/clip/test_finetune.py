@@ -174,7 +174,7 @@ def test_the_loss_is_contrastive_plus_divergence_from_the_teacher_s_targets(bert
     out = clip.model(normalised(images, module.mean, module.std), tokens)
     a, b, scale = out["image_features"], out["text_features"], out["logit_scale"]
     logits, right = scale * a @ b.T, torch.arange(6)
-    one, other = targets(a.detach(), b.detach(), 0.05, 3)
+    one, other = targets(a.detach(), b.detach(), settings.distillation)
     kl = sum((t * (t.log() - row.log_softmax(1))).sum(1).mean() for t, row in ((one, logits), (other, logits.T))) / 2
     ce = (functional.cross_entropy(logits, right) + functional.cross_entropy(logits.T, right)) / 2
     assert float(loss) == pytest.approx(float((ce + 2 * kl).detach()), rel=1e-5)
@@ -198,8 +198,10 @@ def test_it_learns_and_the_teacher_follows(squares: Path, bert: Path, tmp_path: 
 def test_a_resumed_run_ends_like_an_uninterrupted_one(
     micro_batch: int, squares: Path, bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """This includes the teacher and its targets."""
+    """This includes the teacher and its targets; with micro-batches, in OTTER's form, the temperature of its own, too."""
     options = {"train__micro_batch": micro_batch, "distillation__momentum": 0.5}
+    if micro_batch:
+        options |= {f"distillation__{name}": True for name in ("own_temperature", "remove_diagonal", "rows_first", "momentum_warmup")}
     unbroken = tuned(squares, tmp_path / "unbroken", bert, **options)
     with broken_off_at(3):
         tuned(squares, tmp_path / "broken", bert, **options)
@@ -208,6 +210,21 @@ def test_a_resumed_run_ends_like_an_uninterrupted_one(
     assert same(*last)
     with pytest.raises(CheckpointError, match=r"distillation\.momentum was 0\.5, is now 0\.999"):
         tuned(squares, tmp_path / "other", bert, resume=find(tmp_path / "unbroken"), train__micro_batch=micro_batch)
+
+
+def test_a_locked_image_encoder_stays_as_it_was_and_its_statistics_too(squares: Path, bert: Path, tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    start = timm.create_model("test_resnet", num_classes=1000).train()
+    start(torch.randn(4, 3, 32, 32))  # so that a batch is counted
+    torch.save(start.state_dict(), tmp_path / "classifier.pt")
+    options = {"image__pretrained": str(tmp_path / "classifier.pt"), "lock__image": True, "train__max_steps": 2}
+    weights = tuned(squares, tmp_path / "frozen", bert, lock__bn_stats=True, **options)
+    trunk = {name.removeprefix("visual.trunk."): value for name, value in weights.items() if name.startswith("visual.trunk.")}
+    assert any(name.endswith("num_batches_tracked") for name in trunk)
+    assert same(trunk, {name: start.state_dict()[name] for name in trunk})
+    moving = tuned(squares, tmp_path / "moving", bert, **options)
+    changed = {name.rpartition(".")[2] for name, value in trunk.items() if not torch.equal(moving[f"visual.trunk.{name}"], value)}
+    assert changed == {"running_mean", "running_var", "num_batches_tracked"}
 
 
 def test_the_file_alone_is_enough_to_rebuild_the_model(squares: Path, bert: Path, tmp_path: Path) -> None:

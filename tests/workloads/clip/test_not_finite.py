@@ -17,7 +17,7 @@ from support.scores import PATTERNS
 from support.training import job_in
 from torch.utils.data import DataLoader
 
-from clip_training.config import ExportConfig, ModelConfig, OptimConfig, TrainConfig
+from clip_training.config import MONITORS, ExportConfig, ModelConfig, OptimConfig, TrainConfig
 from clip_training.contrastive_module import ContrastiveModule
 from clip_training.dataloaders import datasets
 from clip_training.export import export
@@ -80,12 +80,16 @@ def test_non_finite_scores_are_never_right_in_training(squares: Path, tiny_model
     _, heldout = datasets(clip, settings.data, squares, 0)
     module = ContrastiveModule(clip, OptimConfig(), total_steps=1, heldout=heldout, batch_size=8, identity={}, report=report)
     module.trainer = type("Trainer", (), {"global_step": 0})()
+    watched: dict[str, float] = {}
+    module.log_dict = lambda values, **_: watched.update(values)
     for batch in DataLoader(heldout, batch_size=8, collate_fn=collate):
         module.training_step(batch, 0)
         with torch.no_grad():
             module.validation_step(batch, 0)
     with torch.no_grad():
         module.on_validation_epoch_end()
+    assert set(watched) == set(MONITORS)
+    assert all(math.isnan(value) for value in watched.values())  # so that early stopping ends the run
     found = all_that_is_reported(report) | {key: {value} for key, value in module.figures().items()}
     assert [*found.pop(("logit scale", "exp"))] == pytest.approx([1 / 0.07])  # which is one
     assert found.keys() >= {("recall@1", "image to text"), ("recall@1", "image to text, in its training batch")}

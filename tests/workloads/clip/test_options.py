@@ -54,7 +54,7 @@ def test_a_config_provides_the_settings_missing_from_the_command_line() -> None:
 def test_all_mistakes_are_listed_together_with_suggestions() -> None:
     with pytest.raises(ParameterError) as failure:
         given(
-            "--model_nam RN50 --foldr x --batchsize many --accumulate_grad_batches 4 --image_size 224 junk --gpus none --resize_ratio 0.5 "
+            "--model_nam RN50 --foldr x --batchsize many --accumulate_grad_batches 4 --image_size 224 junk --gpus none --shuffle 0 "
             "config=rn51 optim.state_dtype=int4 optim.lrr=1"
         )
     said = failure.value.problems
@@ -66,7 +66,7 @@ def test_all_mistakes_are_listed_together_with_suggestions() -> None:
         ("image_size", "the model's own"),
         ("'junk'", "write junk=VALUE"),
         ("nproc_per_node=none", "must be int"),
-        ("resize_ratio=0.5", "must be 0.75"),
+        ("shuffle=0", "must be True or 1"),
         ("config=rn51", "did you mean rn50?"),
         ("optim.state_dtype=int4", "one of fp32, bf16, int8"),
         ("optim.lrr", "did you mean optim.lr?"),

@@ -168,7 +168,7 @@ def test_only_the_settings_listed_here_may_differ(schema: type, tmp_path: Path) 
     no, told = refused(job_in(tmp_path, settings, resume=checkpoint), RESUMABLE)
     free = {"workers", "keep_in_memory", "cache_gb"}
     loop = {"micro_batch", "checkpointing", "channels_last", "compile", "deterministic", "non_finite"}
-    loop |= {"report_every", "validate_every", "checkpoint_every", "debug_images", "epochs"}
+    loop |= {"report_every", "validate_every", "val_check_interval", "limit_val_batches", "checkpoint_every", "debug_images", "epochs"}
     assert told == {f"data.{key}" for key in free} | {f"train.{key}" for key in loop}
     assert no == flat(settings).keys() - told
 

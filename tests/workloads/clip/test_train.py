@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from PIL import Image
 from runs import run
 from support.training import judged_by
 
-from clip_training.config import TrainConfig
+from clip_training.config import FinetuneConfig, TrainConfig
 from harness.params import describe
 from harness.report import Recorder
 from harness.settings import merge
@@ -78,10 +79,10 @@ def test_a_warm_up_longer_than_the_run_is_shortened_and_said(squares: Path, tiny
 
 @pytest.mark.parametrize("config", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
 def test_a_config_opens_with_its_command_and_is_valid(config: Path) -> None:
-    head = config.read_text().split("\nmodel:")[0]
-    assert all(line.startswith("#") for line in head.splitlines())
-    assert f"config={config.stem}" in head
-    merge(TrainConfig, config, ())
+    comments = list(takewhile(lambda line: line.startswith("#"), config.read_text().splitlines()))
+    commands = [line for line in comments if f"config={config.stem}" in line]
+    assert commands
+    merge(FinetuneConfig if "command=finetune" in commands[0] else TrainConfig, config, ())
 
 
 def test_every_setting_has_a_help_text() -> None:

@@ -1,4 +1,4 @@
-"""The program of each of the two ranks in test_distributed.py, started by torchrun: python two_ranks.py FOLDER OUTPUT MODEL"""
+"""The program of each of the two ranks in test_distributed.py, started by torchrun: python two_ranks.py FOLDER OUTPUT MODEL MODEL ODD"""
 
 from __future__ import annotations
 
@@ -83,7 +83,26 @@ def curves(folder: Path, output: Path, model: Path, loss: str) -> tuple[Curves, 
     return whole.scalars, rest.scalars
 
 
-def main(folder: Path, output: Path, model: Path, undropped: Path) -> None:
+def finetuned(folder: Path, output: Path, model: Path) -> tuple[dict[str, Tensor], Curves]:
+    """Weights and curves of a run that ends early: of batches of 10, clipped, with a locked image tower but for its projection."""
+    report = Recorder()
+    options = {
+        "train__batch_size": 10 // world_size(),
+        "train__limit_train_batches": 3,
+        "train__validate_every": 1,
+        "train__clip": 0.5,
+        "train__patience": 1,
+        "train__monitor": "loss/held out",
+        "train__min_delta": 1000.0,
+        "lock__image": True,
+        "lock__image_unlocked": 1,
+        "rates__layer_decay": 0.5,
+    }
+    weights = run(folder, output, model, report if rank() == 0 else Silent(), **options)
+    return weights, report.scalars
+
+
+def main(folder: Path, output: Path, model: Path, undropped: Path, odd: Path) -> None:
     dist.init_process_group("gloo")
     torch.save(
         {f"{loss} {size}": gradients(loss, size) for loss in ("clip", "siglip") for size in SIZES}, output / f"gradients-{rank()}.pt"
@@ -93,6 +112,7 @@ def main(folder: Path, output: Path, model: Path, undropped: Path) -> None:
     trained = [steps_of_training(folder, output / f"trained-{size}", undropped, size) for size in (0, 4)]
     torch.save(trained, output / f"trained-{rank()}.pt")
     torch.save({loss: curves(folder, output / loss, undropped, loss) for loss in ("clip", "siglip")}, output / f"curves-{rank()}.pt")
+    torch.save(finetuned(odd, output / "finetuned", undropped), output / f"finetuned-{rank()}.pt")
     report = Talking() if rank() == 0 else Silent()
     run(folder, output, model, report, train__batch_size=5, train__epochs=1)
     torch.save(report.scalars if isinstance(report, Talking) else {}, output / f"scalars-{rank()}.pt")

@@ -62,7 +62,7 @@ def scenes(made: Callable[[str], Path]) -> Callable[[str], list[Sample]]:
             manifest = json.loads((made(name) / "manifest.json").read_text())
             settings = RenderConfig(**manifest["settings"])
             layout = FORMATS[name](made(name), settings, manifest["seed"])
-            samples[name] = [make_sample(settings, manifest["seed"], index, layout) for index in range(settings.n)]
+            samples[name] = [make_sample(settings, manifest["seed"], index, part, layout) for index, part in settings.scenes()]
         return samples[name]
 
     return again

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +15,7 @@ from pycocotools.cocoeval import COCOeval
 
 from tabletop.config import SHAPE_NAMES
 from tabletop.formats import Sample
-from tabletop.formats.coco import decoded, run_lengths
+from tabletop.formats.outlines import polygons
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of pycocotools's
 PARTS = ("train", "val")
@@ -94,6 +93,9 @@ def test_things_hide_parts_of_others(scenes: Callable[[str], list[Sample]], labe
     assert overlapping > 0
 
 
+STRIPES = np.indices((6, 7)).sum(0) % 2 == 0
+
+
 @pytest.mark.parametrize(
     "mask",
     [
@@ -101,10 +103,22 @@ def test_things_hide_parts_of_others(scenes: Callable[[str], list[Sample]], labe
         pytest.param(np.eye(5, dtype=bool), id="starts and ends with a one"),
         pytest.param(~np.eye(5, dtype=bool), id="starts and ends with a zero"),
         pytest.param(np.pad(np.zeros((2, 2), bool), 2, constant_values=True), id="a hole"),
+        pytest.param(np.pad(np.pad([[True]], 1), 2, constant_values=True), id="an island in a hole"),
+        pytest.param(STRIPES, id="parts that touch at corners"),
         pytest.param(np.random.default_rng(0).random((17, 11)) < 0.5, id="noise"),
     ],
 )
-def test_run_lengths_are_those_that_coco_reads(mask: np.ndarray) -> None:
-    segmentation: dict[str, Any] = json.loads(json.dumps({"size": list(mask.shape), "counts": run_lengths(mask)}))
-    assert (coco_mask.decode(coco_mask.frPyObjects(segmentation, *mask.shape)) == mask).all()
-    assert (decoded(segmentation) == mask).all()
+def test_polygons_are_the_mask_to_the_pixel_as_coco_reads_them(mask: np.ndarray) -> None:
+    outlines = json.loads(json.dumps(polygons(mask)))
+    assert (coco_mask.decode(coco_mask.merge(coco_mask.frPyObjects(outlines, *mask.shape))) == mask).all()
+
+
+def test_a_part_has_one_polygon_and_its_holes_have_none() -> None:
+    mask = np.zeros((9, 20), bool)
+    mask[1:8, 1:8] = True
+    mask[3:5, 3:5] = mask[6, 6] = False
+    mask[2:4, 10:19] = True
+    ring, bar = polygons(mask)
+    assert bar == [10, 2, 19, 2, 19, 4, 10, 4]
+    assert len(ring) == 2 * (4 + 2 * (4 + 2))  # its corners, and for each hole its own and twice two where the line leaves and returns
+    assert polygons(np.zeros((3, 3), bool)) == []

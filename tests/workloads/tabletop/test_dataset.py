@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
+import os
 import shutil
 from collections import Counter
 from collections.abc import Callable
@@ -12,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
 from harness.cache import once
@@ -20,9 +23,13 @@ from harness.report import Recorder
 from harness.settings import merge
 from harness.tree import survey
 from tabletop.config import PARTS, SHAPE_NAMES, RenderConfig
-from tabletop.dataset import render
+from tabletop.dataset import mapping, render
 from tabletop.formats import FORMATS
+from tabletop.scene import TALL
 from tabletop.shapes import COLOURS, SHAPES
+
+ROOT = Path(__file__).parents[3]
+CATALOG: dict[str, Any] = yaml.safe_load((ROOT / "registry/catalog.yaml").read_text())
 
 
 def scenes_of(folder: Path) -> list[dict[str, Any]]:
@@ -32,6 +39,17 @@ def scenes_of(folder: Path) -> list[dict[str, Any]]:
 def digests(folder: Path) -> dict[str, str]:
     files = (path for path in sorted(folder.rglob("*")) if path.is_file())
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def settings_of(alias: str) -> RenderConfig:
+    """The settings with which the catalogue makes a dataset."""
+    build = dict(CATALOG[alias]["build"])
+    config = yaml.safe_load((ROOT / f"configs/tabletop/{build.pop('config')}.yaml").read_text())
+    return RenderConfig(**config | {key: value for key, value in build.items() if key not in ("workload", "command")})
+
+
+def process_of(_: int) -> int:
+    return os.getpid()
 
 
 def load(path: Path) -> np.ndarray:
@@ -160,6 +178,14 @@ def test_things_are_turned_and_cameras_moved_where_the_settings_say_so(made: Cal
     def distances(folder: Path) -> float:
         return float(np.ptp([scene["camera"]["distance"] for scene in scenes_of(folder)]))
 
+    def lying(folder: Path) -> int:
+        things = [thing for scene in scenes_of(folder) for thing in scene["objects"]]
+        return sum(
+            abs(1 - 2 * (x * x + y * y)) < 0.5 for x, y, _, _ in (thing["orientation"] for thing in things if thing["shape"] in TALL)
+        )
+
+    assert lying(pairs) == 0
+    assert lying(made("coco")) > 0
     assert turned(pairs) < 0.1
     assert turned(made("coco")) > 0.5
     assert distances(pairs) < 0.08
@@ -195,11 +221,12 @@ def test_some_scenes_are_shown_with_their_labels(tmp_path: Path, name: str) -> N
 
 
 def test_contradicting_settings_are_refused_all_at_once(tmp_path: Path) -> None:
-    settings = RenderConfig(format="sherlock", n=10, heldout=0.1, min_objects=5, name="../up", shapes=["cube", "cube"])
+    settings = RenderConfig(format="sherlock", n=10, heldout=0.1, part_of=5, min_objects=5, name="../up", shapes=["cube", "cube"])
     with pytest.raises(ParameterError) as refused:
         render(settings, 0, tmp_path, Recorder())
     assert refused.value.problems == [
         "min_objects=5 is greater than max_objects=4",
+        "part_of=5 is less than n=10",
         "name=../up: must consist of 3 to 100 letters, digits, underscores, dots and hyphens",
         "shapes=['cube', 'cube']: must name at least one shape, and none twice",
         "n=10 heldout=0.1: leaves no scenes for test, which format=sherlock needs",
@@ -224,6 +251,39 @@ def test_the_settings_know_every_format_and_shape() -> None:
 def test_every_scene_belongs_to_one_part() -> None:
     settings = RenderConfig(format="sherlock", n=11, heldout=0.5)
     assert settings.sizes == {"train": 5, "val": 3, "test": 3}
-    assert Counter(settings.part(index) for index in range(11)) == {"train": 5, "val": 3, "test": 3}
-    with pytest.raises(IndexError):
-        settings.part(11)
+    assert [number for number, _ in settings.scenes()] == list(range(11))
+    assert Counter(part for _, part in settings.scenes()) == {"train": 5, "val": 3, "test": 3}
+
+
+def test_a_part_of_a_dataset_has_the_first_scenes_of_each_of_its_parts(made: Callable[[str], Path], tmp_path: Path) -> None:
+    whole = made("coco")
+    settings = json.loads((whole / "manifest.json").read_text())["settings"] | {"n": 8, "part_of": 24}
+    part = render(RenderConfig(**settings, workers=1), 0, tmp_path, Recorder())
+    pictures = {name: digest for name, digest in digests(part).items() if name.endswith(".jpg")}
+    assert sorted(pictures) == [
+        *(f"train2017/{number:012d}.jpg" for number in (1, 2, 3, 4)),
+        *(f"val2017/{number:012d}.jpg" for number in (13, 14, 15, 16)),
+    ]
+    assert pictures.items() <= digests(whole).items()
+    assert {scene["name"]: scene for scene in scenes_of(part)}.items() <= {scene["name"]: scene for scene in scenes_of(whole)}.items()
+
+
+@pytest.mark.parametrize("alias", [name for name in CATALOG if name.endswith("-min")])
+def test_each_min_dataset_is_a_part_of_the_one_that_it_is_named_after(alias: str) -> None:
+    small, whole = (settings_of(name) for name in (alias, alias.removesuffix("-min")))
+    assert small.n < whole.n
+    assert set(small.scenes()) < set(whole.scenes())
+    assert dataclasses.replace(small, n=whole.n, part_of=None, name="") == dataclasses.replace(whole, name="")
+
+
+def test_processes_end_before_what_pybullet_keeps_fills_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After every SCENES_PER_PROCESS scenes another process takes over; the result is the same."""
+    monkeypatch.setattr("tabletop.dataset.SCENES_PER_PROCESS", 4)
+    settings = {"n": 9, "heldout": 0.3, "image_size": 32}
+    with mapping(1, 9) as each:
+        processes = list(each(process_of, range(9)))
+    assert len(set(processes)) == 3
+    several = render(RenderConfig(**settings, workers=1), 7, tmp_path / "several", Recorder())
+    monkeypatch.undo()
+    one = render(RenderConfig(**settings, workers=1), 7, tmp_path / "one", Recorder())
+    assert digests(several) == digests(one)

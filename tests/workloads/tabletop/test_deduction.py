@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pybullet
 import pytest
 
 from tabletop.camera import Camera, Photograph
@@ -56,6 +57,7 @@ def test_what_lies_in_a_bowl_was_put_away() -> None:
         ("bottle", UPRIGHT, "The red bottle would fall over if the table were bumped."),
         ("bottle", FALLEN, "The red bottle has fallen over."),
         ("cup", INVERTED, "Someone has left the red cup on the table."),
+        ("cylinder", FALLEN, "The red cylinder has fallen over."),
         ("cup", UPRIGHT, "The red cup could be filled."),
         ("ball", INVERTED, "The red ball would roll away if it were pushed."),
         ("cube", FALLEN, "Someone has left the red cube on the table."),
@@ -82,8 +84,33 @@ def test_the_nearest_thing_is_told_only_when_it_is_clearly_nearest() -> None:
     assert nearest(-0.03) == []
 
 
-def test_a_large_thing_takes_up_room() -> None:
-    assert "a large red ball" in told(scene(("red", "ball", (0, 0, 0.04), UPRIGHT), size="large"))
+def test_the_largest_thing_is_told_only_when_it_is_clearly_the_largest() -> None:
+    def largest(*shapes: str) -> list[str]:
+        things = (
+            (colour, shape, (0.2 * place, 0.0, 0.03), UPRIGHT)
+            for place, (colour, shape) in enumerate(zip(("red", "blue"), shapes, strict=False))
+        )
+        return [inference for clue, inference in told(scene(*things)).items() if "larger" in clue]
+
+    assert largest("ball", "plate") == ["The blue plate takes up the most room."]
+    assert largest("ball", "ball") == largest("cube", "plate") == largest("ball") == []
+
+
+def test_only_what_rests_on_the_table_was_left_on_it() -> None:
+    unit = SIZES["small"]
+    found = told(scene(("blue", "cube", (0, 0, unit / 2), UPRIGHT), ("red", "cube", (0.004, 0, 1.5 * unit), UPRIGHT)))
+    assert found["a blue cube"] == "Someone has left the blue cube on the table."
+    assert "a red cube" not in found
+
+
+@pytest.mark.parametrize("turn", [UPRIGHT, FALLEN, INVERTED, (0.1, -0.5, 0.7, 0.5)])
+@pytest.mark.parametrize("shape", ["bowl", "bottle", "star"])
+def test_the_lowest_point_is_that_of_the_turned_mesh(shape: str, turn: tuple[float, ...]) -> None:
+    """By PyBullet's own transformation of every corner."""
+    thing = Thing(1, Kind("red", shape, "large"), (0.1, -0.2, 0.3), turn)
+    corners = thing.kind.form.mesh.vertices * thing.kind.unit
+    heights = [pybullet.multiplyTransforms(thing.position, turn, corner.tolist(), UPRIGHT)[0][2] for corner in corners]
+    assert thing.bottom == pytest.approx(min(heights), abs=1e-6)  # single precision
 
 
 @pytest.mark.parametrize("seed", range(8))

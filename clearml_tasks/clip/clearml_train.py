@@ -38,6 +38,18 @@ def evaluate(job: harness.Job) -> None:
     evaluate(job)
 
 
+def embed(job: harness.Job) -> None:
+    from clip_training.embed import embed
+
+    embed(job)
+
+
+def search(job: harness.Job) -> None:
+    from clip_training.search import search
+
+    search(job)
+
+
 def export(job: harness.Job) -> None:
     from clip_training.export import export
 
@@ -45,4 +57,14 @@ def export(job: harness.Job) -> None:
 
 
 if __name__ == "__main__":
-    harness.main(__file__, train=train, finetune=finetune, finetune_vpt=finetune_vpt, make_npz=make_npz, evaluate=evaluate, export=export)
+    harness.main(
+        __file__,
+        train=train,
+        finetune=finetune,
+        finetune_vpt=finetune_vpt,
+        make_npz=make_npz,
+        evaluate=evaluate,
+        embed=embed,
+        search=search,
+        export=export,
+    )

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
-from torch.utils.data import Dataset
-
 from harness.errors import DataError, ParameterError
+from harness.params import nearest
 from harness.torch.decoding import image_suffixes
 
 from .file_trees import Folder
+from .listings import ImageFiles
 from .model import Clip
-from .pairs import Sample, Skipped, UnusableError, as_tensor, read_image
 from .zero_shot import ClassSet
 
 
@@ -23,7 +21,7 @@ def has_class_folders(folder: Path) -> bool:
     return bool(files) and all(name.suffix.lower() in suffixes and len(name.parts) > 1 for name in files)
 
 
-class ClassFolders(Dataset[Sample | Skipped]):
+class ClassFolders(ImageFiles):
     """Images in one sub-folder per class, prepared for evaluation. Unreadable images give the reason.
 
     Args:
@@ -45,20 +43,10 @@ class ClassFolders(Dataset[Sample | Skipped]):
         self.classes = classes or ClassSet("folders", {name: (name.replace("_", " "),) for name in names})
         number = {name: place for place, name in enumerate(self.classes.words)}
         if strangers := [name for name in names if name not in number]:
-            shown = ", ".join(strangers[:4])
+            shown = ", ".join(f"{name}{nearest(name, number)}" for name in strangers[:4])
             raise ParameterError([f"zero_shot.classes: {len(strangers)} sub-folders of {folder} are not in {self.classes.name}: {shown}"])
         suffixes = image_suffixes()
         found = [(folder / name / path, number[name]) for name in names for path in Folder(folder / name).names()]
         found = [(path, label) for path, label in found if path.suffix.lower() in suffixes]
-        self.paths, self.labels = [path for path, _ in found], [label for _, label in found]
-        self.transform, self.no_tokens = clip.transform, torch.empty(0, dtype=torch.int64)
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __getitem__(self, index: int) -> Sample | Skipped:
-        try:
-            image = read_image(self.paths[index])
-        except UnusableError as error:
-            return {index: str(error)}
-        return Sample(index, as_tensor(self.transform(image)), self.no_tokens, {})
+        super().__init__([path for path, _ in found], clip)
+        self.labels = [label for _, label in found]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ FORMATS = ("auto", "folder", "shards", "table")
 STATE_DTYPES = ("fp32", "bf16", "int8")
 """Of AdamW's statistics."""
 LOSSES = ("clip", "siglip")
+TABLES = (".npz", ".csv")
+"""Suffixes of tables of embeddings."""
 MONITORS = ("recall@1/image to text", "recall@1/text to image", "loss/held out")
 """What early stopping can watch, by the names of the reported scalars."""
 CLASS_SETS = {path.stem: path for path in sorted((Path(__file__).parent / "classes").glob("*.yaml"))}
@@ -47,6 +50,11 @@ def warmup_steps(default: int) -> int:
     meaning = "length of the learning rate's linear warm-up from 0; a run that is not longer warms up for a tenth of its steps"
     steps: int = setting(default, meaning, unit="optimizer steps", ge=0)
     return steps
+
+
+def problem_of_output(name: str) -> str | None:
+    """What is wrong with the name of a table to write, for checking settings."""
+    return None if not name or name.endswith(TABLES) else f"must end in {' or '.join(TABLES)}"
 
 
 @dataclass
@@ -245,7 +253,7 @@ class ZeroShotConfig:
 
     classes: list[str] = setting(
         [],
-        f"class sets: imagenet, {', '.join(CLASS_SETS)}, or YAML files (a list of classes, or a mapping of class to words); "
+        f"class sets: imagenet, {', '.join(CLASS_SETS)}, or files: text (one class per line), YAML or JSON (a list, or class: words); "
         "a pair belongs to the classes that its caption names; with folders of classes, the first set explains the folders' names",
     )
     templates: str = setting(
@@ -264,6 +272,55 @@ class EvaluateConfig:
     image: ImageEncoderConfig = field(default_factory=ImageEncoderConfig)
     """`image` and `text` describe the encoders in a CustomCLIPWrapper's file, which does not name them."""
     text: TextEncoderConfig = field(default_factory=TextEncoderConfig)
+
+
+@dataclass
+class EmbeddingConfig:
+    """How a model is run over many images or texts."""
+
+    batch_size: int = setting(64, "batch size of the model", unit="images or texts", ge=1)
+    workers: int = setting(4, "data-loading processes; 0 loads in the run's own process", ge=0)
+    precision: str = precision()
+
+
+@dataclass
+class EmbedConfig:
+    """All settings of `command=embed`."""
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    what: str = setting("images", "what to embed of the folder: its images, or the captions of its pairs", choices=("images", "captions"))
+    texts: str = setting("", "file of texts to embed, one per line, instead of a folder")
+    encoding: str = setting(Reading.encoding, "text encoding of texts and captions", check=problem_of_encoding)
+    output: str = setting(
+        "", "table to write: .npz (numpy's), or .csv for other programs; empty: embeddings.npz in the run's folder", check=problem_of_output
+    )
+    dtype: str = setting("fp32", "data type of the stored embeddings: 4 or 2 bytes per dimension", choices=("fp32", "fp16"))
+    embed: EmbeddingConfig = field(default_factory=EmbeddingConfig)
+    image: ImageEncoderConfig = field(default_factory=ImageEncoderConfig)
+    """As in EvaluateConfig, `image` and `text` describe the encoders in a CustomCLIPWrapper's file."""
+    text: TextEncoderConfig = field(default_factory=TextEncoderConfig)
+
+
+@dataclass
+class SearchConfig:
+    """All settings of `command=search`."""
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    table: str = setting("", "table of command=embed to search, or its run's folder, instead of a folder of images")
+    root: str = setting("", "folder of the table's images, if it is no longer where they were embedded", when="table")
+    query: str = setting("", "sentence to search by, or a .txt file with one per line")
+    query_image: str = setting("", "image file to search by, or a .txt file with one path per line")
+    k: int = setting(12, "number of results for each query", ge=1)
+    pictures: int = setting(12, "number of best images shown for each query", ge=0, le=60)
+    exact: bool = setting(False, "compare with every embedding; by default, tables of over 100,000 get an index, which may miss a few")
+    embed: EmbeddingConfig = field(default_factory=EmbeddingConfig)
+    image: ImageEncoderConfig = field(default_factory=ImageEncoderConfig)
+    text: TextEncoderConfig = field(default_factory=TextEncoderConfig)
+
+    def problems(self) -> Iterator[str]:
+        """What is missing in these settings."""
+        if not self.query and not self.query_image:
+            yield "query is required: a sentence, or a .txt file with one per line (or query_image=FILE)"
 
 
 @dataclass

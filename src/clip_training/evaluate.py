@@ -10,7 +10,6 @@ if __name__ == "__main__":  # before PyTorch is imported, so that a wrong comman
 
     enter("clip", "evaluate", __doc__)
 
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,14 +26,12 @@ from harness.torch.seeds import seed_everything
 from .class_folders import ClassFolders, has_class_folders
 from .config import EvaluateConfig
 from .dataloaders import datasets, heldout_loader
+from .embedder import Embedder, open_model
 from .gallery import class_gallery, gallery
-from .model import Clip, normalised
-from .model_files import load_clip
+from .model import Clip
 from .pairs import HeldOut, Skipped
 from .retrieval import KS, report_recall, retrieval
 from .zero_shot import Accuracy, ClassSet, accuracy, classifier, read_classes, read_templates
-
-AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def evaluate(job: Job) -> dict[str, Any]:
@@ -51,15 +48,15 @@ def evaluate(job: Job) -> dict[str, Any]:
     folder = job.dataset
     seed_everything(job.seed)
     templates = read_templates(settings.zero_shot.templates)
-    sets = [read_classes(source) for source in settings.zero_shot.classes]
-    clip = load_clip(settings.model, job.init_from, encoders=(settings.image, settings.text))
-    weights = str(job.init_from or settings.model.pretrained)
-    if not weights:
+    sets = [read_classes(source, settings.data.encoding) for source in settings.zero_shot.classes]
+    embedder = open_model(
+        job.init_from, settings.model.name, settings.model.pretrained, settings.evaluate.precision, (settings.image, settings.text)
+    )
+    clip, weights = embedder.clip, embedder.weights
+    if weights == "random":
         job.report.text(f"{clip.name} has random weights; use model.pretrained or init_from to load others")
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    clip.model.to(device).eval()
-    evaluation = Evaluation(clip, settings, device, job.report)
-    results: dict[str, Any] = {"model": clip.name, "weights": weights or "random", "precision": settings.evaluate.precision}
+    evaluation = Evaluation(embedder, settings, job.report)
+    results: dict[str, Any] = {"model": clip.name, "weights": weights, "precision": settings.evaluate.precision}
     with torch.inference_mode():
         kind = settings.evaluate.data
         if kind == "classes" or (kind == "auto" and folder is not None and has_class_folders(folder)):
@@ -90,9 +87,8 @@ def pairs_of(clip: Clip, settings: EvaluateConfig, folder: Path | None, seed: in
 class Evaluation:
     """Evaluates a model and reports the results."""
 
-    clip: Clip
+    embedder: Embedder
     settings: EvaluateConfig
-    device: torch.device
     report: Report
 
     def of_pairs(self, heldout: HeldOut, sets: list[ClassSet], templates: Any) -> dict[str, Any]:
@@ -134,11 +130,13 @@ class Evaluation:
         if count := self.settings.evaluate.debug_images:
             self.report.image("images with best classes", "gallery", class_gallery(folders, count, index.tolist(), result), 0)
         name = folders.classes.name
+        if absent := [each for number, each in enumerate(folders.classes.words) if number not in labels]:
+            self.report.text(f"{len(absent)} of {len(folders.classes.words)} classes of {name} have no image, e.g. {absent[0]}")
         return {"zero-shot": {name: self.reported(folders.classes, result, len(labels), len(folders) - len(labels))}}
 
     def classifier(self, classes: ClassSet, templates: Any) -> Tensor:
-        with self.precision():
-            return classifier(self.clip, classes, templates, self.device).float()
+        with self.embedder.autocast():
+            return classifier(self.embedder.clip, classes, templates, self.embedder.device).float()
 
     def reported(self, classes: ClassSet, result: Accuracy, count: int, left_out: int) -> dict[str, Any]:
         """Report an accuracy as scalars, a log line and a table by class, and return it as plain values."""
@@ -165,17 +163,14 @@ class Evaluation:
             DataError: when no image is readable.
         """
         loader = heldout_loader(data, self.settings.data, self.settings.evaluate.batch_size)
-        mean, std = (values.view(3, 1, 1).to(self.device) for values in (self.clip.mean, self.clip.std))
         rows: list[tuple[Tensor, Tensor, Tensor]] = []
         skipped: Skipped = {}
         for batch in self.report.progress(loader, total=len(loader), description="batches"):
             skipped |= batch.skipped
             if not len(batch.index):
                 continue
-            with self.precision():
-                images = self.clip.model.encode_image(normalised(batch.images.to(self.device), mean, std), normalize=True)
-                texts = self.clip.model.encode_text(batch.tokens.to(self.device), normalize=True) if with_texts else images[:, :0]
-            rows.append((batch.index, images.float(), texts.float()))
+            images = self.embedder.encode_images(batch.images)
+            rows.append((batch.index, images, self.embedder.encode_tokens(batch.tokens) if with_texts else images[:, :0]))
         first = next(iter(skipped.values()), "the dataset is empty")
         if not rows:
             raise DataError(f"none of the {len(data)} images to evaluate on is usable: {first}")
@@ -185,10 +180,6 @@ class Evaluation:
         if lost := int((~(images.isfinite().all(1) & texts.isfinite().all(1))).sum()):
             self.report.text(f"{lost} of {len(index)} images have non-finite embeddings, or their texts do; they count as never found")
         return index, images, texts
-
-    def precision(self) -> AbstractContextManager[Any]:
-        half = AUTOCAST.get(self.settings.evaluate.precision)
-        return torch.autocast(self.device.type, half) if half else nullcontext()
 
 
 def class_table(result: Accuracy) -> dict[str, Any]:

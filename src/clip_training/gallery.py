@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from PIL import Image
+from collections.abc import Sequence
 
-from harness.torch.pictures import INK, RIGHT, WRONG, Line, captioned, sheet
+from PIL import Image, ImageOps
+
+from harness.torch.pictures import INK, PAPER, RIGHT, WRONG, Line, captioned, sheet
 
 from .class_folders import ClassFolders
-from .pairs import HeldOut, read_image
+from .file_trees import File
+from .pairs import HeldOut, UnusableError, read_image
 from .retrieval import Retrieval
 from .zero_shot import Accuracy
 
 COLUMNS = 4
 WIDTH = 240
+SHOWN = 26
+"""Characters of a name that fit below an image."""
 NO_SCORE = "(no finite score)"
 
 
@@ -40,6 +45,24 @@ def class_gallery(folders: ClassFolders, count: int, indices: list[int], result:
         lines = [Line(found, RIGHT if found == right else WRONG, found == right), *([] if found == right else [Line(f"({right})")])]
         pictures.append(captioned(folders.transform(read_image(folders.paths[index])), lines, WIDTH))
     return sheet(pictures, COLUMNS)
+
+
+def best_gallery(query: str, image: Image.Image | None, matches: Sequence[tuple[File, str, float]]) -> Image.Image:
+    """A page of a query and its best matches in order, each with rank, score and the end of its name; first the query's image."""
+    pictures = [tile(image, [Line("the query")])] if image else []
+    for rank, (file, name, score) in enumerate(matches, 1):
+        lines = [Line(f"{rank}: {score:.3f}"), Line(name if len(name) <= SHOWN else f"…{name[1 - SHOWN :]}")]
+        try:
+            pictures.append(tile(read_image(file), lines))
+        except UnusableError:
+            pictures.append(tile(Image.new("RGB", (WIDTH, WIDTH), PAPER), [*lines, Line("(cannot be read)", WRONG)]))
+    page = sheet(pictures, COLUMNS)
+    return sheet([captioned(Image.new("RGB", (page.width, 1), PAPER), [Line(query)], page.width), page], 1)
+
+
+def tile(image: Image.Image, lines: Sequence[Line]) -> Image.Image:
+    """The whole image on a square, with lines below."""
+    return captioned(ImageOps.pad(image, (WIDTH, WIDTH), color=PAPER), lines, WIDTH)
 
 
 def spread(size: int, count: int) -> list[int]:

@@ -9,17 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from open_clip import IMAGENET_CLASSNAMES, OPENAI_IMAGENET_TEMPLATES, SIMPLE_IMAGENET_TEMPLATES, build_zero_shot_classifier
 from torch import Tensor
 
 from harness.errors import ParameterError
 from harness.params import nearest
 from harness.torch.scores import above_and_tied, best_of
+from harness.yaml_file import read_yaml
 
 from .config import CLASS_SETS
 from .model import Clip
 from .retrieval import chance_of
+from .texts import lines_of, text_of
 
 TEMPLATES: dict[str, Sequence[str | Callable[[str], str]]] = {
     "openai": OPENAI_IMAGENET_TEMPLATES,
@@ -29,6 +30,8 @@ TEMPLATES: dict[str, Sequence[str | Callable[[str], str]]] = {
 }
 """The paper's 80 templates, the 7 that its notebook found sufficient, a single one, and the bare name."""
 TOP = (1, 5)
+MARKED = (".yaml", ".yml", ".json")
+"""Suffixes of files of classes with a form; any other file is a list of lines."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +59,14 @@ def word_pattern(words: Sequence[str]) -> re.Pattern[str]:
     return re.compile(rf"(?<!\w)(?:{phrases})(?:e?s)?(?!\w)", re.IGNORECASE)
 
 
-def read_classes(source: str) -> ClassSet:
-    """A set of classes: `imagenet`, one of config.CLASS_SETS, or a YAML file with a list of names or a mapping of names to words.
+def read_classes(source: str, encoding: str = "utf-8") -> ClassSet:
+    """A set of classes: `imagenet`, one of config.CLASS_SETS, or a file.
+
+    A YAML or JSON file holds a list of names, or a mapping of names to words. Any other file is a list of one class per line, in which
+    blank lines and those that begin with # say nothing; `encoding` is its encoding.
 
     Raises:
-        ParameterError: when there is no such file, or it has other content.
+        ParameterError: when there is no such file, or it has other content; also when two classes are the same but for upper case.
     """
     if source == "imagenet":
         return ClassSet(source, {name: (name,) for name in dict.fromkeys(IMAGENET_CLASSNAMES)})
@@ -68,14 +74,31 @@ def read_classes(source: str) -> ClassSet:
     if not path.is_file():
         names = ["imagenet", *CLASS_SETS]
         raise ParameterError([f"zero_shot.classes={source}: neither a file nor one of {', '.join(names)}{nearest(source, names)}"])
+    marked = path.suffix.lower() in MARKED
     try:
-        stated = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ParameterError([f"zero_shot.classes={source}: cannot be read: {error}"]) from error
+        stated = read_yaml(path) if marked else listed(path, encoding)
+    except (OSError, ValueError) as error:
+        raise ParameterError([f"zero_shot.classes={source}: {error}"]) from error
     words = words_of(stated)
+    if words and (alike := names_alike([*stated])):
+        raise ParameterError([f"zero_shot.classes={source}: {len(alike)} classes are repeated: {'; '.join(alike[:3])}"])
     if len(words) < 2:
-        raise ParameterError([f"zero_shot.classes={source}: must be a YAML list of at least two classes, or a mapping of classes to words"])
+        form = "a YAML or JSON list of at least two classes, or a mapping of classes to words"
+        raise ParameterError([f"zero_shot.classes={source}: must be {form if marked else 'at least two classes, one per line'}"])
     return ClassSet(path.stem, words)
+
+
+def listed(path: Path, encoding: str) -> list[str]:
+    """The lines of a file, without comments."""
+    return [line for line in lines_of(text_of(path.read_bytes(), encoding)) if not line.startswith("#")]
+
+
+def names_alike(names: Sequence[Any]) -> list[str]:
+    """The names that are there several times, also with other upper case or spaces, each in all its forms."""
+    forms: dict[str, list[str]] = {}
+    for name in map(str, names):
+        forms.setdefault(" ".join(name.split()).casefold(), []).append(name)
+    return [" = ".join(several) for several in forms.values() if len(several) > 1]
 
 
 def words_of(stated: Any) -> dict[str, tuple[str, ...]]:

@@ -43,7 +43,9 @@ def run(script: Path, home: Path, *arguments: str, **more: str) -> tuple[int, st
     return done.returncode, done.stdout, done.stderr
 
 
+@pytest.mark.slow
 def test_a_run_by_hand_has_its_places_and_goes_on_in_its_folder(script: Path, home: Path) -> None:
+    """Slow: each of its runs is a program with ranks of its own."""
     code, out, err = run(script, home, "--steps", "2")
     assert code == 0, err
     assert "total 6" in out
@@ -56,8 +58,12 @@ def test_a_run_by_hand_has_its_places_and_goes_on_in_its_folder(script: Path, ho
     assert (code, "going on" in out, "step 1" in out) == (0, False, True)
 
 
+@pytest.mark.slow
 def test_a_folder_belongs_to_one_run(script: Path, home: Path) -> None:
-    """A run that continues another one's checkpoint in a folder that holds its own would remove what it saves: the steps are lower."""
+    """A run that continues another one's checkpoint in a folder that holds its own would remove what it saves: the steps are lower.
+
+    Slow: each of its runs is a program with ranks of its own.
+    """
     folder, other = home / "runs" / "of-9-0.0", home / "runs" / "of-2-0.0"
     assert run(script, home, "steps=9")[0] == run(script, home, "steps=2")[0] == 0
     first = json.loads((folder / "checkpoints" / "step=00000009.json").read_text())["run"]
@@ -82,7 +88,9 @@ def test_what_is_said_goes_before_the_declared_places(script: Path, home: Path) 
     assert f"results go to {home}/other/of-1-0.0;" in out
 
 
+@pytest.mark.slow
 def test_a_failure_of_the_run_before_is_not_taken_for_this_one_s(script: Path, home: Path) -> None:
+    """Slow: each of its runs is a program with ranks of its own."""
     assert run(script, home, "steps=2", "fail_at=2")[2] == "error: rank 0: ValueError: step 2 went wrong\n"
     code, _, err = run(script, home, "steps=2", "exit_code=7")
     assert code == 7

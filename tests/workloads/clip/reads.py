@@ -48,7 +48,20 @@ def runs(folder: Path) -> Iterator[dict[str, Any]]:
     yield {"command": "make_npz", **data, **model}
     yield {"command": "evaluate", **data, **towers, "init_from": weights, "zero_shot.classes": "[tabletop_colours]"}
     yield {"command": "evaluate", **data, **model}
+    yield from embedded(pairs, folder, {**towers, "init_from": weights}, model)
     yield {"command": "export", "init_from": folder / "outputs" / "further-1" / "weights.pt", "name": form}
+
+
+def embedded(pairs: Path, folder: Path, wrapped: dict[str, Any], model: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Tables of images, captions and texts, and searches in a table and in a folder."""
+    (folder / "texts.txt").write_text("a red square\na blue square\n")
+    table, here = folder / "table.npz", {"embed.workers": 0}
+    yield {"command": "embed", "dataset_path": pairs, "output": table, **wrapped, **here}
+    yield {"command": "embed", "texts": folder / "texts.txt", **model, **here}
+    yield {"command": "embed", "dataset_path": pairs, "what": "captions", **model, **here}
+    image = next(pairs.rglob("*.png"))
+    yield {"command": "search", "table": table, "root": pairs, "query": "a red square", "query_image": image, **wrapped}
+    yield {"command": "search", "dataset_path": pairs, "query": "a red square", **model, **here}
 
 
 def write_pairs(folder: Path) -> Path:

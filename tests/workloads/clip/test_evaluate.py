@@ -133,6 +133,18 @@ def test_data_without_matching_classes_are_an_error(squares: Path, tiny_model: P
         evaluated(squares, tmp_path, tiny_model, zero_shot__classes=[str(tmp_path / "cats.yaml")])
     with pytest.raises(ParameterError, match=r"2 sub-folders of .* are not in cats: heldout, train"):
         evaluated(squares, tmp_path, tiny_model, zero_shot__classes=[str(tmp_path / "cats.yaml")], evaluate__data="classes")
+    (tmp_path / "parts.txt").write_text("Train\nheldout\n")
+    with pytest.raises(ParameterError, match=r"1 sub-folders of .* are not in parts: train \(did you mean Train\?\)"):
+        evaluated(squares, tmp_path, tiny_model, zero_shot__classes=[str(tmp_path / "parts.txt")], evaluate__data="classes")
+
+
+def test_classes_of_a_list_without_a_folder_are_said(squares: Path, tiny_model: Path, tmp_path: Path) -> None:
+    """They stay among those that an image is compared with."""
+    (tmp_path / "parts.txt").write_text("train\nheldout\nother\n")
+    report, asked = Recorder(), {"zero_shot__classes": [str(tmp_path / "parts.txt")], "evaluate__data": "classes"}
+    results = evaluated(squares, tmp_path, tiny_model, report, **asked, zero_shot__templates="name")
+    assert results["zero-shot"]["parts"]["chance"]["1"] == pytest.approx(1 / 3)
+    assert any("1 of 3 classes of parts have no image, e.g. other" in text for text in report.texts)
 
 
 @pytest.mark.parametrize("whole", [True, False])

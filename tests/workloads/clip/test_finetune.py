@@ -287,7 +287,7 @@ def test_it_has_a_command_line(squares: Path, bert: Path, tmp_path: Path) -> Non
     assert len(list(tmp_path.glob("clip/finetune-*/weights.pt"))) == 1
 
 
-@pytest.mark.parametrize("module", ["train", "finetune", "finetune_vpt", "npz", "evaluate", "export"])
+@pytest.mark.parametrize("module", ["train", "finetune", "finetune_vpt", "npz", "evaluate", "embed", "search", "export"])
 def test_a_wrong_command_line_fails_before_pytorch_is_imported(module: str) -> None:
     assert tells_before(f"clip_training.{module}", "torch", "lightning", "open_clip")
 

@@ -39,10 +39,45 @@ def test_classes_are_read_from_lists_and_mappings(tmp_path: Path) -> None:
     assert len(read_classes("tabletop_objects").words) == 48
 
 
+@pytest.mark.parametrize("name", ["classes.txt", "classes.lst", "classes"])
+def test_a_plain_list_has_a_class_in_each_line(name: str, tmp_path: Path) -> None:
+    """What YAML would take for something else is a name here; blank lines and comments are none."""
+    (tmp_path / name).write_bytes("\ufeff# animals\r\npolar bear\r\n\r\nno\n  12: [cat\n".encode())
+    assert read_classes(str(tmp_path / name)) == ClassSet("classes", {text: (text,) for text in ("polar bear", "no", "12: [cat")})
+    (tmp_path / name).write_bytes("Bär\nWal\n".encode("latin-1"))
+    assert [*read_classes(str(tmp_path / name), "latin-1").words] == ["Bär", "Wal"]
+    with pytest.raises(ParameterError, match=r"is not utf-8 text .* set data\.encoding"):
+        read_classes(str(tmp_path / name))
+
+
+def test_json_is_read_as_yaml_is(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('["red", "green"]')
+    (tmp_path / "b.json").write_text('{"n01": "tench", "n02": ["goldfish", "carp"]}')
+    assert [*read_classes(str(tmp_path / "a.json")).words] == ["red", "green"]
+    assert read_classes(str(tmp_path / "b.json")).words["n02"] == ("goldfish", "carp")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("a.txt", "Cat\ndog\ncat\n"), ("a.yaml", "[Cat, dog, cat]"), ("a.yaml", "Cat: tom\ncat: tomcat"), ("a.txt", "Cat\ndog\nCat\n")],
+)
+def test_repeated_classes_are_an_error_that_names_them(name: str, content: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(ParameterError, match=r"1 classes are repeated: Cat = [Cc]at"):
+        read_classes(str(tmp_path / name))
+
+
+@pytest.mark.parametrize("content", ["", "\n# nothing\n", "one\n"])
+def test_a_plain_list_of_less_than_two_classes_is_refused(content: str, tmp_path: Path) -> None:
+    (tmp_path / "classes.txt").write_text(content)
+    with pytest.raises(ParameterError, match="must be at least two classes, one per line"):
+        read_classes(str(tmp_path / "classes.txt"))
+
+
 @pytest.mark.parametrize("content", ["[one]", "word", "a: []\nb: c", "a: {b: c}\nd: e", "- ''\n- b"])
 def test_a_file_of_another_form_is_refused(content: str, tmp_path: Path) -> None:
     (tmp_path / "classes.yaml").write_text(content)
-    with pytest.raises(ParameterError, match="must be a YAML list of at least two classes"):
+    with pytest.raises(ParameterError, match="must be a YAML or JSON list of at least two classes"):
         read_classes(str(tmp_path / "classes.yaml"))
 
 

@@ -85,7 +85,7 @@ def draw_pieces(rng: np.random.Generator, taken: Sequence[tuple[float, float, fl
     full = list(taken)
     for _ in range(rng.integers(BOARDS[0], BOARDS[1] + 1)):
         size = rng.uniform((0.05, 0.01, 0.05), (0.09, 0.014, 0.1))
-        x, y, radius = taken[rng.integers(len(taken))]
+        x, y, radius = taken[int(rng.integers(len(taken)))]
         toward = rng.uniform(-0.4, 0.4)  # the viewer, who stands at negative y
         away = radius + size[:2].max() / 2 + 2 * GAP
         put(rng, found, full, size, (x + away * np.sin(toward), y - away * np.cos(toward)), toward)

@@ -144,7 +144,7 @@ def make_scene(
         yaws = rng.uniform(-np.pi, np.pi, len(kinds)) if varied else np.zeros(len(kinds))
         colours = [draw_colour(rng, kind, hard) for kind in kinds]
         bodies = [drop(client, *thing) for thing in zip(kinds, places, yaws, lying, colours, strict=True)]
-        taken = [(float(x), float(y), radius(*thing)) for (x, y, _), *thing in zip(places, kinds, lying, strict=True)]
+        taken = [(float(x), float(y), radius(kind, lies)) for (x, y, _), kind, lies in zip(places, kinds, lying, strict=True)]
         clutter = [piece.add(client) for piece in draw_pieces(rng, taken, reach)] if hard else []
         if not settle(client, [*bodies, *clutter]):
             continue

@@ -14,12 +14,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import open_clip
-import torch
 from torch import Tensor
 
 from harness import Job
 from harness.errors import CheckpointError, ParameterError
-from harness.files import replaced, write_json
+from harness.files import write_json
+from harness.torch.saving import save_safetensors, save_whole
 from harness.torch.weights import check_numbers
 
 from .checkpoint import Description, fitted, load
@@ -103,13 +103,7 @@ def chosen(wanted: str, state: Mapping[str, Tensor], description: Description) -
 def write(path: Path, state: Mapping[str, Tensor]) -> None:
     """Write a state dict in the format of the file's suffix. The file appears whole or not at all."""
     plain = {key: value.contiguous().clone() for key, value in state.items()}  # safetensors refuses tensors that share memory
-    with replaced(path) as beside:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import save_file
-
-            save_file(plain, beside, {"format": "pt"})  # transformers refuses a file without this mark
-        else:
-            torch.save(plain, beside)
+    (save_safetensors if path.suffix == ".safetensors" else save_whole)(plain, path)
 
 
 def write_clip_model(folder: Path, state: Mapping[str, Tensor], name: str) -> Path:

@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as lightning
-import torch
 
 from harness import Job
-from harness.files import replaced
 from harness.torch.batchnorm import normalises_batches
 from harness.torch.callbacks import ReportTraining, SaveAndStop, SeedEachStep
 from harness.torch.finite import Finite
 from harness.torch.resume import stated
+from harness.torch.saving import save_whole
 from harness.torch.trainer import make_trainer
 from harness.world import rank, world_size
 
@@ -129,8 +128,7 @@ def publish(trainer: lightning.Trainer, weights: Mapping[str, Any], result: Mapp
     """Write the final weights and report them with the result. When this returns, the file exists for every rank."""
     path = job.output_dir / "weights.pt"
     if rank() == 0:
-        with replaced(path) as beside:
-            torch.save(dict(weights), beside)
+        save_whole(dict(weights), path)
         job.report.artifact("weights", path)
         job.report.artifact("result", dict(result))
     job.report.flush()

@@ -23,9 +23,6 @@ class Parts(Generic[Named]):
     unused: list[str]
     """Names of what is in neither."""
 
-    def __str__(self) -> str:
-        return f"not used are {', '.join(self.unused[:4])}{' ...' if len(self.unused) > 4 else ''}"
-
 
 def word_of(name: str, *, whole: bool = False) -> str:
     """The word for a part in a name, or nothing: train of `cc3m-train-0001.tar`. A name with words for both kinds of part has none.
@@ -40,6 +37,11 @@ def word_of(name: str, *, whole: bool = False) -> str:
     if not found or mixed or (whole and not re.fullmatch(rf"{found[0]}[\d._-]*", name.lower())):
         return ""
     return found[0]
+
+
+def preference(word: str) -> int:
+    """The place of a word for a part among those to evaluate on, the first one to be preferred; training parts come last."""
+    return (*HELD_OUT, *TRAINING).index(word)
 
 
 def parts_of(named: Mapping[str, Named], *, whole: bool = False) -> Parts[Named] | None:

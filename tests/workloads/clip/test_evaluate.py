@@ -131,8 +131,10 @@ def test_data_without_matching_classes_are_an_error(squares: Path, tiny_model: P
     (tmp_path / "cats.yaml").write_text("[cat, dog]")
     with pytest.raises(DataError, match=r"zero_shot\.classes=cats: no caption names a class: cat, dog"):
         evaluated(squares, tmp_path, tiny_model, zero_shot__classes=[str(tmp_path / "cats.yaml")])
-    with pytest.raises(ParameterError, match=r"2 sub-folders of .* are not in cats: heldout, train"):
-        evaluated(squares, tmp_path, tiny_model, zero_shot__classes=[str(tmp_path / "cats.yaml")], evaluate__data="classes")
+    (tmp_path / "data/red").mkdir(parents=True)
+    (tmp_path / "data/blue").mkdir()
+    with pytest.raises(ParameterError, match=r"2 sub-folders of .* are not in cats: blue, red"):
+        evaluated(tmp_path / "data", tmp_path, tiny_model, zero_shot__classes=[str(tmp_path / "cats.yaml")], evaluate__data="classes")
 
 
 @pytest.mark.parametrize("whole", [True, False])

@@ -31,7 +31,7 @@ from .model_files import metadata_in
 
 TWO = "two separately trained encoders, each with a projection and a bias, and the text encoder's own tokenizer"
 WITHOUT_FORM = {
-    "prompts": "a model with visual prompts, which are put in between the tokens of its image tower's blocks",
+    "prompts": "visual prompts, which are put in between the tokens of an image tower's blocks",
     "encoders": TWO,
     "custom_clip_wrapper": TWO,
 }

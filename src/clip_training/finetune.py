@@ -81,13 +81,15 @@ def start(settings: FinetuneConfig, init_from: Path | None) -> tuple[Clip, dict[
 
 
 def check_encoders(settings: FinetuneConfig, metadata: Mapping[str, Any], path: Path) -> None:
-    """Check that no setting asks for other encoders than those of a file, which cannot be changed; defaults ask for nothing.
+    """Check that no setting asks for other encoders than those of a file, which cannot be changed.
+
+    Defaults ask for nothing, and neither does text.encoder, which names a place: the file holds the text encoder itself.
 
     Raises:
         ParameterError: naming every such setting.
     """
     given, default = flat(settings), flat(FinetuneConfig())
-    other = described_otherwise(settings, metadata)
+    other = {key: value for key, value in described_otherwise(settings, metadata).items() if key != "text.encoder"}
     if problems := [f"{key}={given[key]}: {path} was trained with {value}" for key, value in other.items() if given[key] != default[key]]:
         raise ParameterError(problems)
 

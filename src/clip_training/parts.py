@@ -31,10 +31,11 @@ def word_of(name: str, *, whole: bool = False) -> str:
         name: of a folder, a table or a shard.
         whole: whether the name must be that word, with nothing but digits after it.
     """
-    words = re.findall(r"[a-z]+", name.lower().replace("held_out", "heldout").replace("held-out", "heldout"))
+    plain = re.sub("held[_-]out", "heldout", name.lower())
+    words: list[str] = re.findall("[a-z]+", plain)
     found = [word for word in words if word in (*TRAINING, *HELD_OUT)]
     mixed = len({word in TRAINING for word in found}) > 1
-    if not found or mixed or (whole and not re.fullmatch(rf"{found[0]}[\d._-]*", name.lower())):
+    if not found or mixed or (whole and not re.fullmatch(rf"{found[0]}[\d._-]*", plain)):
         return ""
     return found[0]
 

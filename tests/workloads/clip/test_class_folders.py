@@ -82,7 +82,7 @@ def test_what_systems_leave_behind_is_neither_class_nor_image(clip: Clip, tmp_pa
         ("train", "train", "train"),
         ("Val", "val", "val"),
         ("train2017", "train", "train"),
-        ("held_out", "heldout", ""),
+        ("held_out", "heldout", "heldout"),
         ("cc3m-validation-0000", "validation", ""),
         ("trainval", "", ""),
         ("train_val", "", ""),

@@ -99,7 +99,7 @@ class TestForms:
             read(folder, "filepath,title,title\na.png,one,two\n")
 
     def test_a_million_rows_take_seconds(self, tmp_path: Path) -> None:
-        """A tenth of them here. Python's csv alone takes 0.1 s; six times that would be a minute for ten million."""
+        """A tenth of them here, which take about 1.4 s of one core. What grows with the square of the rows would take minutes."""
         (tmp_path / "i").mkdir()
         for number in range(1000):
             (tmp_path / f"i/{number}.jpg").touch()
@@ -108,7 +108,7 @@ class TestForms:
         start = time.process_time()
         pairs = pairs_of(tmp_path)
         assert (len(pairs), len(pairs[0].read_captions())) == (1000, 100)
-        assert time.process_time() - start < 3
+        assert time.process_time() - start < 10
 
 
 def pair_captions(text: Path) -> tuple[str, ...]:

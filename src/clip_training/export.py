@@ -12,6 +12,7 @@ if __name__ == "__main__":  # before PyTorch is imported, so that a wrong comman
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import open_clip
 from torch import Tensor
@@ -54,20 +55,23 @@ def export(job: Job) -> Path:
         raise ParameterError(["init_from is required: the file to export, or a run's folder or task"])
     target = job.output_dir / ("huggingface" if settings.format == "huggingface" else "")
     check_output(str(job.output_dir), target)
-    check_plain(str(metadata_in(job.init_from).get("kind")), job.init_from)
-    state, description = load(job.init_from)
-    check_plain(description.kind, job.init_from)
+    try:
+        state, description = load(job.init_from)
+    except CheckpointError:
+        check_plain(metadata_in(job.init_from), job.init_from)  # prompts alone are no CLIP
+        raise
+    check_plain({"kind": description.kind, **description.metadata}, job.init_from)
     check_numbers(state, job.init_from)
     job.report.text(str(description))
     name, argument = chosen(settings.name, state, description)
     if description.towers:
         check_config(description.towers, open_clip.get_model_config(name), name, description.path)
-    target.mkdir(parents=True, exist_ok=True)
     if settings.format == "huggingface":
         path = write_clip_model(target, fitted(state, on_meta(name)), name)
         how = f"transformers.CLIPModel.from_pretrained({str(path)!r}), which is {name}"
     else:
         path = target / f"weights.{settings.format}"
+        target.mkdir(parents=True, exist_ok=True)
         write(path, fitted(state, on_meta(name)))
         added = f"open_clip.add_model_config({argument!r}); " if argument != name else ""
         how = f"{added}open_clip.create_model({name!r}, pretrained={str(path)!r})"
@@ -76,14 +80,14 @@ def export(job: Job) -> Path:
     return path
 
 
-def check_plain(kind: str, path: Path) -> None:
-    """Check that a file holds a model that other programs have.
+def check_plain(metadata: Mapping[str, Any], path: Path) -> None:
+    """Check that a file holds a model that other programs have, by what it states about itself.
 
     Raises:
         CheckpointError: for a model with prompts, or of two separate encoders.
     """
-    if kind in WITHOUT_FORM:
-        what = f"{WITHOUT_FORM[kind]}; neither open_clip nor Hugging Face's CLIPModel can express that"
+    if form := WITHOUT_FORM.get(str(metadata.get("kind"))):
+        what = f"{form}; neither open_clip nor Hugging Face's CLIPModel can express that"
         raise CheckpointError(f"{path} holds {what}. This project's commands take the file as it is, by init_from")
 
 
@@ -121,6 +125,7 @@ def write_clip_model(folder: Path, state: Mapping[str, Tensor], name: str) -> Pa
         CheckpointError: for a model that a CLIPModel cannot express.
     """
     renamed, config = to_clip_model(state, name), config_of(open_clip.get_model_config(name), name)
+    folder.mkdir(parents=True, exist_ok=True)
     write(folder / "model.safetensors", {key: value.float() for key, value in renamed.items()})
     write_json(folder / "config.json", config)
     return folder

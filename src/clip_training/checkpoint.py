@@ -14,11 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from harness.errors import CheckpointError
-from harness.files import replaced
+from harness.torch.saving import save_whole
 from harness.torch.torchscript import is_torchscript
 from harness.torch.weights import LIGHTNING, is_state_dict, only, read_file, state_dicts
 
@@ -214,8 +213,7 @@ def fitted(state: Mapping[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
 
 def save(path: Path, state: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
     """Write weights with metadata of plain types, which `load` returns. The file appears whole or not at all."""
-    with replaced(path) as beside:
-        torch.save({"state_dict": dict(state), KEY: dict(metadata)}, beside)
+    save_whole({"state_dict": dict(state), KEY: dict(metadata)}, path)
 
 
 def description_of(path: Path) -> str:

@@ -241,7 +241,11 @@ class EvaluationConfig:
         "kind of data: pairs, or classes (one sub-folder of images per class); auto detects it",
         choices=("auto", "pairs", "classes"),
     )
-    pairs: str = setting("heldout", "pairs to evaluate on: heldout (those that training holds out) or all", choices=("heldout", "all"))
+    pairs: str = setting(
+        "heldout",
+        "what to evaluate on: heldout (the pairs that training holds out; of folders of classes in train/ and val/, val) or all",
+        choices=("heldout", "all"),
+    )
     batch_size: int = setting(64, "batch size of the evaluation", unit="images", ge=1)
     precision: str = precision()
     debug_images: int = setting(12, "number of images shown with their best captions or classes", ge=0, le=60)

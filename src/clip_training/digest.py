@@ -27,7 +27,7 @@ def digest_of_pairs(pairs: Sequence[Pair]) -> str:
 def described(pairs: Sequence[Pair]) -> Iterator[bytes]:
     unread: list[Sequence[File]] = []
     for pair in pairs:
-        yield pair.stem.encode()
+        yield pair.stem.encode(errors="backslashreplace")  # names need not be UTF-8
         if isinstance(pair.captions, tuple):
             yield "\n".join(pair.captions).encode()
         files = [pair.image] if isinstance(pair.captions, tuple) else [pair.image, pair.captions]

@@ -60,7 +60,8 @@ def evaluate(job: Job) -> dict[str, Any]:
     with torch.inference_mode():
         kind = settings.evaluate.data
         if kind == "classes" or (kind == "auto" and folder is not None and has_class_folders(folder)):
-            results |= evaluation.of_class_folders(ClassFolders(folder, clip, sets[0] if sets else None), templates)
+            folders = ClassFolders(folder, clip, sets[0] if sets else None, settings.evaluate.pairs)
+            results |= evaluation.of_class_folders(folders, templates)
         else:
             results |= evaluation.of_pairs(pairs_of(clip, settings, folder, job.seed), sets, templates)
     write_json(job.output_dir / "results.json", results)
@@ -123,6 +124,8 @@ class Evaluation:
 
     def of_class_folders(self, folders: ClassFolders, templates: Any) -> dict[str, Any]:
         """Accuracy on the images in folders of classes."""
+        if folders.note:
+            self.report.text(folders.note)
         index, images, _ = self.embedded(folders, with_texts=False)
         labels = [folders.labels[i] for i in index.tolist()]
         scores = images @ self.classifier(folders.classes, templates)

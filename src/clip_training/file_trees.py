@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Protocol
 
@@ -36,6 +38,14 @@ class FileTree(ABC):
         """The file with that name, which need not exist."""
 
     @abstractmethod
+    def has(self, name: PurePosixPath) -> bool:
+        """Whether there is a file with that name, hidden or not."""
+
+    def within(self, name: PurePosixPath) -> PurePosixPath:
+        """An absolute name relative to the root, if it is below it; other names as they are."""
+        return name
+
+    @abstractmethod
     def below(self, part: str) -> FileTree:
         """The tree below a sub-folder."""
 
@@ -56,9 +66,19 @@ class FileTree(ABC):
         """`size` bytes of a file, or fewer at its end. Raises an OSError when they cannot be read."""
 
 
+LEFT_BY_SYSTEMS = frozenset({"__MACOSX", "Thumbs.db", "ehthumbs.db", "desktop.ini"})
+"""Files and folders that macOS and Windows leave in other people's folders."""
+
+
 def is_hidden(name: PurePosixPath) -> bool:
-    """Whether a file or one of its folders is hidden: .git, .ipynb_checkpoints, the ._x that macOS puts next to x."""
-    return any(part.startswith(".") for part in name.parts)
+    """Whether a file or one of its folders is hidden or left by a system: .git, .ipynb_checkpoints, the ._x that macOS puts next to x."""
+    return any(part.startswith(".") or part in LEFT_BY_SYSTEMS for part in name.parts)
+
+
+@lru_cache(maxsize=10_000)
+def resolved(folder: str) -> str:
+    """A folder's path without links; cached because many files share a folder."""
+    return os.path.realpath(folder)
 
 
 @dataclass(frozen=True)
@@ -72,11 +92,26 @@ class Folder(FileTree):
 
     def names(self) -> list[PurePosixPath]:
         """Includes files that cannot be read, which is reported when they are needed. Links to folders are followed."""
+        return list(self.listed)
+
+    @cached_property
+    def listed(self) -> list[PurePosixPath]:
+        """Listed once: a large folder takes minutes on some file systems, and a dataset does not change while it is used."""
         found = survey(self.root)
         return sorted(name for name in map(PurePosixPath, (*found.files, *found.lost)) if not is_hidden(name))
 
     def file(self, name: PurePosixPath) -> Path:
         return self.root / name
+
+    def has(self, name: PurePosixPath) -> bool:
+        return (self.root / name).is_file()
+
+    def within(self, name: PurePosixPath) -> PurePosixPath:
+        if not name.is_absolute():
+            return name
+        real = PurePosixPath(resolved(str(name.parent)), name.name)
+        root = resolved(str(self.root))
+        return real.relative_to(root) if real.is_relative_to(root) else real
 
     def below(self, part: str) -> Folder:
         return Folder(self.root / part)

@@ -12,11 +12,13 @@ if __name__ == "__main__":  # before PyTorch is imported, so that a wrong comman
 
     enter("clip", "finetune", __doc__)
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from harness import Job
 from harness.errors import ParameterError
+from harness.settings import flat
 
 from . import efficiency
 from .checkpoint import KEY, load
@@ -27,6 +29,9 @@ from .encoders import from_wrapper, make_encoders, restored
 from .locking import lock
 from .model import Clip
 from .training_loop import begin, fit, module_options, publish, result_of, sampler_of, warn_of_batch_norm
+
+FIXED = {"image": ("encoder", "size"), "text": ("encoder", "avg_word_embs", "context")}
+"""Settings of the encoders that a file of them states; the others say where weights come from."""
 
 
 def finetune(job: Job) -> Path:
@@ -43,6 +48,8 @@ def finetune(job: Job) -> Path:
     settings: FinetuneConfig = job.settings
     begin(job)
     clip, metadata = start(settings, job.init_from)
+    if other := described_otherwise(settings, metadata):
+        job.report.text(f"{job.init_from} states its encoders: used are {', '.join(f'{key}={value}' for key, value in other.items())}")
     frozen = lock(clip.model, settings.lock)
     efficiency.apply(clip.model, settings.train)
     warn_of_batch_norm(clip, job)
@@ -66,7 +73,33 @@ def start(settings: FinetuneConfig, init_from: Path | None) -> tuple[Clip, dict[
         return clip, metadata
     state, description = load(init_from)
     if description.metadata.get("kind") == "encoders":
+        check_encoders(settings, description.metadata, init_from)
         return restored(description.metadata, state, init_from), dict(description.metadata)
     if description.kind == "custom_clip_wrapper":
         return from_wrapper(settings.image, settings.text, state, init_from)
     raise ParameterError([f"init_from={init_from}: must come from an earlier finetune or from a CustomCLIPWrapper; {description}"])
+
+
+def check_encoders(settings: FinetuneConfig, metadata: Mapping[str, Any], path: Path) -> None:
+    """Check that no setting asks for other encoders than those of a file, which cannot be changed.
+
+    Defaults ask for nothing, and neither does text.encoder, which names a place: the file holds the text encoder itself.
+
+    Raises:
+        ParameterError: naming every such setting.
+    """
+    given, default = flat(settings), flat(FinetuneConfig())
+    other = {key: value for key, value in described_otherwise(settings, metadata).items() if key != "text.encoder"}
+    if problems := [f"{key}={given[key]}: {path} was trained with {value}" for key, value in other.items() if given[key] != default[key]]:
+        raise ParameterError(problems)
+
+
+def described_otherwise(settings: FinetuneConfig, metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """What a file states about its encoders, by setting, where the settings state something else."""
+    given = flat(settings)
+    stated = {"width": metadata["width"]}
+    stated |= {f"{part}.{key}": metadata[part][key] for part, keys in FIXED.items() for key in keys}
+    found = {key: value for key, value in stated.items() if given[key] != value}
+    if Path(given["text.encoder"]).name == Path(str(stated["text.encoder"])).name:
+        found.pop("text.encoder", None)  # in another place
+    return found

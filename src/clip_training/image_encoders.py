@@ -40,7 +40,12 @@ def from_timm(name: str, settings: ImageEncoderConfig) -> tuple[nn.Module, Prepr
 
     if not timm.is_model(name):
         raise ParameterError([f"image.encoder=timm/{name}: timm has no such model{nearest(name, timm.list_models())}"])
-    fixed = getattr(timm.get_pretrained_cfg(name), "fixed_input_size", False)
+    stated = timm.get_pretrained_cfg(name)
+    fixed = getattr(stated, "fixed_input_size", False)
+    _, height, width = getattr(stated, "input_size", (3, 0, 0))
+    if height != width and not settings.size:
+        what = f"its images of {height} x {width} pixels are not square; pairs are cropped to squares"
+        raise ParameterError([f"image.encoder=timm/{name}: {what}, so set image.size to a side that it accepts"])
     sized = {"img_size": settings.size} if settings.size and fixed else {}
     model = with_weights(settings, lambda pretrained: timm.create_model(name, pretrained=pretrained, **sized))
     config = timm.data.resolve_model_data_config(model)

@@ -41,17 +41,33 @@ def registered(name: str) -> str:
     the paper refers to. OpenAI's own program uses an approximation of GELU, so OpenAI's weights need `NAME-quickgelu`.
 
     Raises:
-        ParameterError: for an unknown name or a missing file.
+        ParameterError: for an unknown name, or a file that is missing or describes no model with square images.
     """
     open_clip.add_model_config(FOLDER)
     if name.endswith(".json"):
-        if not Path(name).is_file():
-            raise ParameterError([f"model.name={name}: there is no such file"])
+        if problem := problem_of_description(Path(name)):
+            raise ParameterError([f"model.name={name}: {problem}"])
         open_clip.add_model_config(Path(name))
         return Path(name).stem
     if plain(name) not in open_clip.list_models():
         raise ParameterError([f"model.name={name}: {problem_of_model(name) or 'names no model'}"])
     return plain(name)
+
+
+def problem_of_description(path: Path) -> str | None:
+    """What is wrong with a JSON file that describes a model; open_clip would ignore the file, or fail while building the model."""
+    if not path.is_file():
+        return "there is no such file"
+    try:
+        stated = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        return f"cannot be read as JSON: {error}"
+    if not isinstance(stated, dict) or (missing := sorted({"embed_dim", "vision_cfg", "text_cfg"} - stated.keys())):
+        return f"does not describe a model of open_clip: it has no {' and no '.join(missing) if isinstance(stated, dict) else 'entries'}"
+    size = stated["vision_cfg"].get("image_size", 224)
+    if isinstance(size, list) and len(set(size)) > 1:
+        return f"its images of {' x '.join(map(str, size))} pixels are no squares, to which pairs are cropped; image_size must be a number"
+    return None
 
 
 def activated(name: str, quick: bool | None) -> str:

@@ -24,6 +24,7 @@ from torch import Tensor
 from harness import Job
 from harness.errors import ParameterError
 from harness.files import replaced
+from harness.writable import check_output
 
 from .config import NpzConfig
 from .dataloaders import datasets
@@ -47,9 +48,11 @@ def make_npz(job: Job) -> Path:
     folder = job.dataset
     if settings.data.module:
         raise ParameterError(["data.module: cannot be used with make_npz, which needs image files and captions"])
+    out = Path(settings.out) if settings.out else job.output_dir / "data"
+    for name in FOLDERS:
+        check_output(settings.out, out / name, "out")
     clip = make_clip(settings.model)
     training, heldout = datasets(clip, settings.data, folder, job.seed)
-    out = Path(settings.out) if settings.out else job.output_dir / "data"
     in_place = folder is not None and out.resolve() == folder.resolve()
     for name in FOLDERS:
         (out / name).mkdir(parents=True, exist_ok=True)

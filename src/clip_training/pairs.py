@@ -67,6 +67,7 @@ def read_captions(file: File, key: str = "caption", encoding: str = "utf-8") -> 
         text = text_of(file.read_bytes(), encoding)
         if file.suffix.lower() == ".json":
             text = caption_in(json.loads(text), key)
+            text.encode()  # JSON can state halves of characters, which no tokenizer takes
     except (OSError, ValueError) as error:
         raise UnusableError(f"{file}: {error}") from error
     captions = lines_of(text)

@@ -57,6 +57,9 @@ class Stream(FileTree):
     def file(self, name: PurePosixPath) -> Object:
         return Object(self, name)
 
+    def has(self, name: PurePosixPath) -> bool:
+        return name in self.entries
+
     def below(self, part: str) -> Part:
         return Part(self, PurePosixPath(part))
 
@@ -115,6 +118,9 @@ class Part(FileTree):
 
     def file(self, name: PurePosixPath) -> Object:
         return self.whole.file(self.prefix / name)
+
+    def has(self, name: PurePosixPath) -> bool:
+        return self.whole.has(self.prefix / name)
 
     def below(self, part: str) -> Part:
         return Part(self.whole, self.prefix / part)

@@ -48,16 +48,23 @@ def text_of(content: bytes, encoding: str = "utf-8") -> str:
         text = content.decode(encoding).removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         raise ValueError(f"is not {encoding} text (at byte {error.start}); {advice(content)}") from error
+    if "\0" in text and content.count(0) <= len(content) // 4:  # of UTF-16 that can be taken for UTF-8, half of the bytes are NULs
+        raise ValueError(f"has a NUL, which is no character of a text, at byte {content.index(0)}")
     if "\0" in text:
         raise ValueError(f"is not {encoding} text (at byte {content.index(0)}); {advice(content)}")
     return text
 
 
 def advice(content: bytes) -> str:
-    likely = next((name for mark, name in MARKS.items() if content.startswith(mark)), None)
+    likely = marked(content)
     if likely is None and 0 in content:
         likely = "utf-16-le" if content.index(0) % 2 else "utf-16-be"
-    return f"it looks like data.encoding={likely}" if likely else "set data.encoding to its encoding, such as data.encoding=latin-1"
+    return f"it looks like data.encoding={likely}" if likely else "set data.encoding to its encoding, such as data.encoding=cp1252"
+
+
+def marked(content: bytes) -> str | None:
+    """The encoding that a byte order mark states, except UTF-8's; None without one."""
+    return next((name for mark, name in MARKS.items() if content.startswith(mark)), None)
 
 
 def lines_of(text: str) -> list[str]:

@@ -8,16 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as lightning
-import torch
 from torch import nn
 
 from harness import Job
 from harness.errors import ParameterError
-from harness.files import replaced
 from harness.torch.batchnorm import normalises_batches
 from harness.torch.callbacks import ReportTraining, SaveAndStop, SeedEachStep, StopEarly, ValidateWhereDue
 from harness.torch.finite import Finite
 from harness.torch.resume import check, stated
+from harness.torch.saving import save_whole
 from harness.torch.seeds import seed_everything
 from harness.torch.trainer import make_trainer
 from harness.world import rank, world_size
@@ -207,8 +206,7 @@ def publish(trainer: lightning.Trainer, weights: Mapping[str, Any], result: Mapp
     name = "fast_dev_run" if trainer.fast_dev_run else "weights"
     path = job.output_dir / f"{name}.pt"
     if rank() == 0:
-        with replaced(path) as beside:
-            torch.save(dict(weights), beside)
+        save_whole(dict(weights), path)
         job.report.artifact(name, path)
         job.report.artifact("result", dict(result))
     job.report.flush()

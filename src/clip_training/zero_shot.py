@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -102,12 +103,22 @@ def names_alike(names: Sequence[Any]) -> list[str]:
 
 
 def words_of(stated: Any) -> dict[str, tuple[str, ...]]:
-    """Words by class; empty when `stated` has another form."""
+    """Words by class; empty when `stated` has another form.
+
+    Raises:
+        ParameterError: for a word that YAML reads as a number, a date, or yes and no: templates need words.
+    """
     if isinstance(stated, list):
         stated = {name: name for name in stated}
     if not isinstance(stated, dict):
         return {}
     listed = {str(name): words if isinstance(words, list) else [words] for name, words in stated.items()}
+    if strange := [word for words in listed.values() for word in words if isinstance(word, int | float | date)]:
+        example = strange[0]
+        what = f"{example} is of the type {type(example).__name__} in YAML, and no word, so it names no class in a sentence"
+        raise ParameterError(
+            [f"zero_shot.classes: {what}; write words (for numbers of classes: {example}: word), or '{example}' in quotes"]
+        )
     if any(not words or not all(isinstance(word, str) and word.strip() for word in words) for words in listed.values()):
         return {}
     return {name: tuple(words) for name, words in listed.items()}
@@ -117,19 +128,24 @@ def read_templates(source: str) -> Sequence[str | Callable[[str], str]]:
     """Templates: a key of TEMPLATES, a template itself, or a file with one template per line. `{}` stands for the class.
 
     Raises:
-        ParameterError: for a template without `{}`, or a file that does not exist.
+        ParameterError: for a template without exactly one `{}`, or a file that does not exist or is not UTF-8.
     """
     if source in TEMPLATES:
         return TEMPLATES[source]
-    if "{}" in source:
-        return [source]
     path = Path(source)
-    if not path.is_file():
+    if "{" in source or "}" in source:
+        templates = [source]
+    elif not path.is_file():
         raise ParameterError([f"zero_shot.templates={source}: must be one of {', '.join(TEMPLATES)}, a sentence with {{}}, or a file"])
-    templates = [line.strip() for line in path.read_text("utf-8-sig").splitlines() if line.strip()]
-    wrong = [line for line in templates if line.count("{}") != 1 or line.replace("{}", "").count("{")]
+    else:
+        try:
+            templates = lines_of(text_of(path.read_bytes()))
+        except (OSError, ValueError) as error:
+            raise ParameterError([f"zero_shot.templates={source}: cannot be read: {error}"]) from error
+    wrong = [line for line in templates if line.count("{}") != 1 or re.search("[{}]", line.replace("{}", ""))]
     if wrong or not templates:
-        raise ParameterError([f"zero_shot.templates={source}: each line needs one {{}}: {wrong[0] if wrong else 'the file is empty'}"])
+        what = wrong[0] if wrong else "the file is empty"
+        raise ParameterError([f"zero_shot.templates={source}: each template needs one {{}} for the class, and no other braces: {what}"])
     return templates
 
 

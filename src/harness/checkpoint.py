@@ -68,7 +68,8 @@ class Checkpoints:
             }
             write_json(path.with_suffix(".json"), manifest)
         except OSError as error:
-            raise CheckpointError(f"checkpoint {path} could not be written: {error}; earlier checkpoints are kept") from error
+            why = error.strerror or error
+            raise CheckpointError(f"checkpoint {path} could not be written: {why}; earlier checkpoints are kept") from error
         whole = [
             each for each in self.newest_first() if each <= path and each.with_suffix(".json").exists()
         ]  # later steps do not make this one old; checkpoints of other programs have no manifest; both are left alone

@@ -51,6 +51,8 @@ def materialise(source: str | None, path: str | None) -> LocalDataset:
 
 
 def local(folder: Path) -> LocalDataset:
+    if folder.is_file():
+        raise DataError(f"dataset_path={folder}: is a file; name the folder that holds it: {folder.parent}")
     if not folder.is_dir():
         raise DataError(f"dataset_path={folder}: there is no such folder")
     if not any(folder.iterdir()):

@@ -170,7 +170,7 @@ def settle(declaration: Declaration, arguments: Arguments, tracked: Tracked | No
     reserved = arguments.reserved
     name = tracked.id if tracked else f"{arguments.command.name}-{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:4]}"
     output = output_of(declaration, arguments, name)
-    check_output(reserved["output_dir"], output)
+    check_output(reserved["output_dir"], output / CHECKPOINTS)
     last = local_run.last_checkpoint(arguments.folder, reserved["resume"]) if arguments.folder else None
     run = name if tracked and tracked.requeued else owner_of(output, name, reserved["resume"], last)
     wanted = {key: (arguments.datasets.get(key), reserved.get(path_key(key))) for key in declaration.datasets}

@@ -16,11 +16,16 @@ NAMED = ("LOGNAME", "USER", "LNAME", "USERNAME")
 """Variables that Python's getpass reads the user's name from."""
 
 
-def check_output(stated: str, output: Path) -> None:
+def check_output(stated: str, output: Path, key: str = "output_dir") -> None:
     """Check that files can be written below `output`, which need not exist yet.
 
+    Args:
+        stated: the value of the setting that names it.
+        output: the folder.
+        key: that setting.
+
     Raises:
-        ParameterError: nothing can be written there; it names `output_dir` as given, and the reason.
+        ParameterError: nothing can be written there; it names the setting as given, and the reason.
     """
     there = next(folder for folder in (output, *output.parents) if folder.exists())
     try:
@@ -28,7 +33,7 @@ def check_output(stated: str, output: Path) -> None:
             return
     except OSError as error:
         why = f"user {os.geteuid()} cannot write into {there} ({error.strerror})"
-        raise ParameterError([f"output_dir={stated}: {why}; choose a folder that this user can write to"]) from error
+        raise ParameterError([f"{key}={stated}: {why}; choose a folder that this user can write to"]) from error
 
 
 def settle_home(environment: MutableMapping[str, str]) -> None:

@@ -34,6 +34,12 @@ def test_a_place_that_is_taken_is_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "mine.txt").read_text() == "precious"
 
 
+def test_a_file_in_place_of_a_folder_is_told(tmp_path: Path) -> None:
+    (tmp_path / "pairs.csv").touch()
+    with pytest.raises(DataError, match=rf"pairs\.csv: is a file; name the folder that holds it: {tmp_path}$"):
+        materialise(None, str(tmp_path / "pairs.csv"))
+
+
 @pytest.mark.parametrize(("make", "told"), [(False, "there is no such folder"), (True, "the folder is empty")])
 def test_missing_and_empty_folders_are_told(tmp_path: Path, make: bool, told: str) -> None:
     folder = tmp_path / "x"

@@ -21,6 +21,7 @@ from harness.report import Report
 from harness.torch.callbacks import ReportTraining, SaveAndStop
 from harness.torch.distributed import gather_rows
 from harness.torch.resume import check_identity
+from harness.torch.saving import save_whole
 from harness.torch.schedule import scheduled
 from harness.torch.step_losses import StepLosses
 from harness.world import rank
@@ -180,8 +181,7 @@ class Validate(Callback):
         assert self.result is not None
         self.folder.mkdir(parents=True, exist_ok=True)
         content = {"state_dict": module.agent.state_dict(), "global_step": step, "val_loss": self.result.loss, KEY: module.description}
-        with replaced(self.folder / name) as beside:
-            torch.save(content, beside)
+        save_whole(content, self.folder / name)
 
 
 class KeepLast(Callback):

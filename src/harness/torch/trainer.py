@@ -17,6 +17,7 @@ from lightning.pytorch.strategies import DDPStrategy, Strategy
 from harness.world import local_world_size, world_size
 
 from .config import PRECISIONS
+from .saving import save
 
 
 class DirectCheckpointIO(TorchCheckpointIO):
@@ -26,7 +27,7 @@ class DirectCheckpointIO(TorchCheckpointIO):
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        torch.save(checkpoint, path)
+        save(checkpoint, Path(path))
 
 
 def make_trainer(

@@ -131,20 +131,31 @@ def test_data_without_matching_classes_are_an_error(squares: Path, tiny_model: P
     (tmp_path / "cats.yaml").write_text("[cat, dog]")
     with pytest.raises(DataError, match=r"zero_shot\.classes=cats: no caption names a class: cat, dog"):
         evaluated(squares, tmp_path, tiny_model, zero_shot__classes=[str(tmp_path / "cats.yaml")])
-    with pytest.raises(ParameterError, match=r"2 sub-folders of .* are not in cats: heldout, train"):
-        evaluated(squares, tmp_path, tiny_model, zero_shot__classes=[str(tmp_path / "cats.yaml")], evaluate__data="classes")
-    (tmp_path / "parts.txt").write_text("Train\nheldout\n")
-    with pytest.raises(ParameterError, match=r"1 sub-folders of .* are not in parts: train \(did you mean Train\?\)"):
-        evaluated(squares, tmp_path, tiny_model, zero_shot__classes=[str(tmp_path / "parts.txt")], evaluate__data="classes")
+    folders = class_folders(squares, tmp_path / "data", "red", "blue")
+    with pytest.raises(ParameterError, match=r"2 sub-folders of .* are not in cats: blue, red"):
+        evaluated(folders, tmp_path, tiny_model, zero_shot__classes=[str(tmp_path / "cats.yaml")], evaluate__data="classes")
+    (tmp_path / "colours.txt").write_text("Red\nblue\n")
+    with pytest.raises(ParameterError, match=r"1 sub-folders of .* are not in colours: red \(did you mean Red\?\)"):
+        evaluated(folders, tmp_path, tiny_model, zero_shot__classes=[str(tmp_path / "colours.txt")], evaluate__data="classes")
+
+
+def class_folders(squares: Path, folder: Path, *names: str) -> Path:
+    """A folder with sub-folders of these names, an image in each."""
+    images = sorted(squares.rglob("*.png"))
+    for name, image in zip(names, images, strict=False):
+        (folder / name).mkdir(parents=True)
+        shutil.copy(image, folder / name)
+    return folder
 
 
 def test_classes_of_a_list_without_a_folder_are_said(squares: Path, tiny_model: Path, tmp_path: Path) -> None:
     """They stay among those that an image is compared with."""
-    (tmp_path / "parts.txt").write_text("train\nheldout\nother\n")
-    report, asked = Recorder(), {"zero_shot__classes": [str(tmp_path / "parts.txt")], "evaluate__data": "classes"}
-    results = evaluated(squares, tmp_path, tiny_model, report, **asked, zero_shot__templates="name")
-    assert results["zero-shot"]["parts"]["chance"]["1"] == pytest.approx(1 / 3)
-    assert any("1 of 3 classes of parts have no image, e.g. other" in text for text in report.texts)
+    (tmp_path / "colours.txt").write_text("red\nblue\nother\n")
+    report, asked = Recorder(), {"zero_shot__classes": [str(tmp_path / "colours.txt")], "evaluate__data": "classes"}
+    folders = class_folders(squares, tmp_path / "data", "red", "blue")
+    results = evaluated(folders, tmp_path, tiny_model, report, **asked, zero_shot__templates="name")
+    assert results["zero-shot"]["colours"]["chance"]["1"] == pytest.approx(1 / 3)
+    assert any("1 of 3 classes of colours have no image, e.g. other" in text for text in report.texts)
 
 
 @pytest.mark.parametrize("whole", [True, False])

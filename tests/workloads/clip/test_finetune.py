@@ -120,6 +120,7 @@ def test_an_image_encoder_of_any_library(encoder: str, size: int, width: int | N
         ({"encoder": "timm/resnet5O"}, {}, r"timm has no such model \(did you mean resnet5"),
         ({"encoder": "torchvision/resnet5"}, {}, r"torchvision has no such classifier \(did you mean"),
         ({"encoder": "open_clip/ViT-B-32", "pretrained": "default"}, {}, "set a tag or a file, or leave it empty"),
+        ({"encoder": "timm/vit_base_patch16_sapiens2", "size": 0}, {}, r"its images of 1024 x 768 pixels are not square"),
         ({"pretrained": "nowhere.pt"}, {}, r"image\.pretrained=nowhere\.pt: no such file"),
         ({"encoder": "timm/test_vit.r160_in1k", "size": 41}, {}, r"image\.size=41: .* does not accept this size"),
         ({}, {"encoder": ""}, r"text\.encoder is required"),
@@ -246,6 +247,24 @@ def test_the_file_alone_is_enough_to_rebuild_the_model(squares: Path, bert: Path
     assert all(
         torch.allclose(again[key], value, atol=1e-6) for key, value in weights.items() if value.is_floating_point() and "running" not in key
     )
+
+
+def test_a_file_s_encoders_are_not_overruled_and_what_it_states_is_told(squares: Path, bert: Path, tmp_path: Path) -> None:
+    """They were ignored without a word: a run that asked for the pooled output trained the mean of the words."""
+    tuned(squares, tmp_path / "run", bert, train__epochs=1)
+    weights, other = tmp_path / "run" / "weights.pt", {"text__avg_word_embs": False, "width": 48, "image__size": 64}
+    with pytest.raises(ParameterError) as error:
+        tuned(squares, tmp_path / "no", bert, init_from=weights, **other)
+    assert error.value.problems == [
+        f"width=48: {weights} was trained with 24",
+        f"image.size=64: {weights} was trained with 32",
+        f"text.avg_word_embs=False: {weights} was trained with True",
+    ]
+    report = Recorder()
+    tuned(
+        squares, tmp_path / "again", "elsewhere", report, init_from=weights, width=512, train__epochs=1
+    )  # the default, which asks nothing
+    assert f"{weights} states its encoders: used are width=24, text.encoder={bert}" in report.texts
 
 
 def test_a_file_with_paths_outside_its_folder_is_refused(squares: Path, bert: Path, tmp_path: Path) -> None:

@@ -185,6 +185,13 @@ def frozen(folder: Path | None, output: Path, model: Path, **options: Any) -> Pa
     return make_npz(job_in(output, merge(NpzConfig, None, stated.items()), folder))
 
 
+def test_a_file_in_place_of_its_folder_is_told_before_a_model_is_made(squares: Path, tmp_path: Path) -> None:
+    (tmp_path / "frozen").mkdir()
+    (tmp_path / "frozen/npz").write_text("")
+    with pytest.raises(ParameterError, match=rf"^out={tmp_path}/frozen: user \d+ cannot write into .*/npz \(Not a directory\)"):
+        frozen(squares, tmp_path / "run", Path("nothing.json"), out=str(tmp_path / "frozen"))
+
+
 def test_prepared_images_equal_the_model_s_inputs(squares: Path, models: Path, base: Path, tmp_path: Path) -> None:
     """Tuning on them gives the same result as tuning on the images, prepared as for evaluation."""
     model = models / "test-deep.json"

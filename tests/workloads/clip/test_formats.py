@@ -12,16 +12,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from forms import FORMS, as_table, files_of, write_tar
+from forms import FORMS, files_of, write_tar
 from PIL import ExifTags, Image
 from runs import run, same
 from support.other_user import as_nobody, shared_folder
 
-from clip_training.formats import pairs_of, split
+from clip_training.formats import pairs_of
 from clip_training.pairs import Pair, UnusableError
-from clip_training.texts import Reading
 from harness.checkpoint import find
-from harness.errors import DataError, ParameterError
+from harness.errors import DataError
 
 
 @pytest.fixture(autouse=True)
@@ -196,62 +195,3 @@ class TestShards:
             for name in ("theirs", "ours"):
                 assert as_nobody(lambda place=folder / name: [pair.read_captions() for pair in pairs_of(place)]) == [[name]]
             assert len(list((folder / "cache/shards").glob("*.json"))) == 1
-
-
-class TestTables:
-    @pytest.mark.parametrize(("name", "mark"), [("t.csv", ","), ("t.csv", "\t"), ("t.csv", ";"), ("t.tsv", "\t"), ("T.CSV", ",")])
-    def test_the_separator_is_detected(self, name: str, mark: str, squares: Path, tmp_path: Path) -> None:
-        as_table(squares / "heldout", tmp_path, name, mark=mark)
-        assert contents(pairs_of(tmp_path)) == contents(pairs_of(squares / "heldout"))
-
-    def test_columns_can_be_named(self, squares: Path, tmp_path: Path) -> None:
-        as_table(squares / "heldout", tmp_path, columns=("image", "text"))
-        assert contents(pairs_of(tmp_path, reading=Reading("image", "text"))) == contents(pairs_of(squares / "heldout"))
-        with pytest.raises(ParameterError) as error:
-            pairs_of(tmp_path, "table")
-        assert error.value.problems == [
-            f"data.image_column=filepath data.caption_column=title: no table in {tmp_path} has both; "
-            "pairs.csv has the columns number, image, text"
-        ]
-
-    def test_rows_with_the_same_image_are_its_captions_and_quoted_fields_may_hold_newlines(self, tmp_path: Path) -> None:
-        Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
-        text = 'filepath,title\na.png,"first, with a comma"\nb.png,\n,lost\na.png,"second\nthird"\na.png\n'
-        (tmp_path / "t.csv").write_text("\ufeff" + text, "utf-8")
-        one, other = pairs_of(tmp_path)
-        assert one.read_captions() == ["first, with a comma", "second", "third"]
-        with pytest.raises(UnusableError, match=r"b\.png: has no caption"):
-            other.read_captions()
-        with pytest.raises(UnusableError, match=r"b\.png"):
-            other.read_image()
-
-    def test_absolute_paths_are_accepted_and_paths_out_of_the_folder_are_not(self, squares: Path, tmp_path: Path) -> None:
-        image, _ = files_of(squares / "heldout")[0]
-        (tmp_path / "t.csv").write_text(f"filepath,title\n{image},absolute\n")
-        assert pairs_of(tmp_path)[0].read_image().size == (40, 40)
-        (tmp_path / "t.csv").write_text("filepath,title\n../x.png,outside\n")
-        with pytest.raises(DataError, match=r"1 images are outside its folder, e\.g\. \.\./x\.png"):
-            pairs_of(tmp_path)
-
-    @pytest.mark.parametrize("content", ["filepath,title\n", "filepath,title\n,lost\n"])
-    def test_a_table_without_rows_is_an_error(self, content: str, tmp_path: Path) -> None:
-        (tmp_path / "t.csv").write_text(content)
-        with pytest.raises(DataError, match="holds no row"):
-            pairs_of(tmp_path)
-
-    def test_a_table_that_is_not_text_is_an_error(self, tmp_path: Path) -> None:
-        (tmp_path / "t.csv").write_bytes(b"filepath,title\n\xff\xfe,x\n")
-        with pytest.raises(DataError, match=r"t\.csv cannot be read as a table"):
-            pairs_of(tmp_path)
-
-    def test_a_folder_of_pairs_may_hold_an_unrelated_table(self, squares: Path, tmp_path: Path) -> None:
-        FORMS["folder"](squares / "heldout", tmp_path)
-        (tmp_path / "metadata.csv").write_text("scene,seed\n1,2\n")
-        assert contents(pairs_of(tmp_path)) == contents(pairs_of(squares / "heldout"))
-
-    def test_tables_named_train_and_heldout_state_the_split(self, squares: Path, tmp_path: Path) -> None:
-        for part in ("train", "heldout"):
-            as_table(squares / part, tmp_path, f"{part}.csv")
-        training, heldout = split(tmp_path, 0.5, 0)
-        assert (len(training), len(heldout)) == (60, 20)
-        assert contents(heldout) == contents(pairs_of(squares / "heldout"))

@@ -23,7 +23,7 @@ from clip_training.known_models import registered
 from clip_training.model import make_clip
 from clip_training.model_files import load_clip
 from harness.checkpoint import find_weights
-from harness.errors import CheckpointError
+from harness.errors import CheckpointError, ParameterError
 from harness.report import Recorder
 
 WORDS = {"vocab_size": 1000, "hidden_size": 32, "intermediate_size": 96, "num_hidden_layers": 3, "num_attention_heads": 4}
@@ -216,5 +216,17 @@ class TestExport:
     def test_prompted_models_and_pairs_of_encoders_are_refused(self, kind: str, what: str, tmp_path: Path) -> None:
         state = make_clip(ModelConfig(model_file(tmp_path))).model.state_dict()
         torch.save({"state_dict": state, "clip_training": {"kind": kind}}, tmp_path / "w.pt")
-        with pytest.raises(CheckpointError, match=what):
+        with pytest.raises(CheckpointError, match=rf"{what}.*; neither open_clip nor .* can express that\. This project's commands take"):
             export(job_in(tmp_path / "out", ExportConfig(format="huggingface"), init_from=tmp_path / "w.pt"))
+
+    def test_prompts_without_their_model_are_refused_as_what_they_are(self, tmp_path: Path) -> None:
+        """As finetune_vpt writes prompts.pt: no CLIP, and not a damaged file either."""
+        content = {"state_dict": {"visual.prompts.tokens": torch.zeros(1, 2, 3)}, "clip_training": {"kind": "prompts", "whole": False}}
+        torch.save(content, tmp_path / "prompts.pt")
+        with pytest.raises(CheckpointError, match=r"prompts\.pt holds visual prompts, which are put in between"):
+            export(job_in(tmp_path / "out", ExportConfig(), init_from=tmp_path / "prompts.pt"))
+
+    def test_a_file_in_place_of_the_folder_is_told_before_anything_is_read(self, tmp_path: Path) -> None:
+        (tmp_path / "huggingface").write_text("")
+        with pytest.raises(ParameterError, match=r"cannot write into .*/huggingface \(Not a directory\)"):
+            export(job_in(tmp_path, ExportConfig(format="huggingface"), init_from=tmp_path / "nowhere.pt"))

@@ -36,6 +36,24 @@ def test_a_wrong_name_gets_a_suggestion(tiny_model: Path) -> None:
     assert registered("tabletop-tiny") == "tabletop-tiny"
 
 
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("{torn", "cannot be read as JSON"),
+        ("[1]", "does not describe a model of open_clip: it has no entries"),
+        ('{"embed_dim": 32, "text_cfg": {}}', "does not describe a model of open_clip: it has no vision_cfg"),
+        (
+            '{"embed_dim": 32, "text_cfg": {}, "vision_cfg": {"image_size": [64, 32]}}',
+            "its images of 64 x 32 pixels are no squares, to which pairs are cropped; image_size must be a number",
+        ),
+    ],
+)
+def test_a_file_that_describes_no_usable_model_is_told_before_one_is_built(content: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / "own.json").write_text(content)
+    with pytest.raises(ParameterError, match=rf"model\.name={tmp_path}/own\.json: {told}"):
+        make_clip(ModelConfig(name=str(tmp_path / "own.json")))
+
+
 @dataclass(frozen=True)
 class Paper:
     """A model as Radford et al. 2021 state it in tables 1, 19 and 20."""

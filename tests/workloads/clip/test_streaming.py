@@ -165,11 +165,18 @@ class TestWhatGoesWrong:
             pairs[0].read_image()
         assert pairs[1].read_image().size == (40, 40)
 
-    def test_a_table_may_name_missing_images(self, store: Store) -> None:
-        bucket = store.bucket(**{"t.csv": b"filepath,title\nnowhere.png,text\n"})
-        (pair,) = pairs_of(Stream(f"s3://{bucket}", LIMIT))
-        with pytest.raises(UnusableError, match=r"nowhere\.png: there is no such object"):
-            pair.read_image()
+    def test_a_table_may_name_missing_images_and_full_addresses(self, store: Store) -> None:
+        """Known by the listing of the store: nothing but the table is fetched."""
+        bucket = store.bucket(**{"a.png": b"an image", "t.csv": b""})
+        rows = f"filepath,title\nnowhere.png,text\ns3://{bucket}/a.png,one\n./a.png,two\ns3://elsewhere/a.png,three\n"
+        store.client.put_object(Bucket=bucket, Key="t.csv", Body=rows.encode())
+        left_out: list[str] = []
+        (pair,) = pairs_of(Stream(f"s3://{bucket}", LIMIT), left_out=left_out)
+        assert (str(pair.image), pair.read_captions()) == (f"s3://{bucket}/a.png", ["one", "two"])
+        assert [line.partition(": line ")[2].partition(",")[0] for line in left_out] == [
+            "2: nowhere.png is not there",
+            "5: s3://elsewhere/a.png is an address",
+        ]
 
     def test_a_store_that_does_not_answer_ends_the_run(self, few: str, monkeypatch: pytest.MonkeyPatch) -> None:
         """It is no damage of a sample: skipping all of them would hide it."""

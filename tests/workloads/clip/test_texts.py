@@ -36,11 +36,12 @@ def test_a_byte_order_mark_is_not_part_of_a_caption(encoding: str) -> None:
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (CAPTION.encode("latin-1"), r"is not utf-8 text \(at byte 2\); set data\.encoding to its encoding, such as data\.encoding=latin-1"),
+        (CAPTION.encode("latin-1"), r"is not utf-8 text \(at byte 2\); set data\.encoding to its encoding, such as data\.encoding=cp1252"),
         (CAPTION.encode("utf-16"), r"is not utf-8 text \(at byte 0\); it looks like data\.encoding=utf-16"),
         ("\ufeffa".encode("utf-32-be"), r"it looks like data\.encoding=utf-32"),
         (b"a\0 \0b\0", r"is not utf-8 text \(at byte 1\); it looks like data\.encoding=utf-16-le"),
         (b"\0a\0b", r"it looks like data\.encoding=utf-16-be"),
+        (b"one\0NUL in a text", r"has a NUL, which is no character of a text, at byte 3"),
     ],
 )
 def test_a_recognisable_encoding_is_suggested(content: bytes, told: str, tmp_path: Path) -> None:
@@ -62,13 +63,14 @@ def test_shards_and_tables_are_read_in_it_too(tmp_path: Path) -> None:
     members += [("b.png", picture.getvalue()), ("b.json", f'{{"caption": "{CAPTION}"}}'.encode("cp1252"))]
     write_tar(tmp_path / "shards/0.tar", members)
     (tmp_path / "table").mkdir()
+    (tmp_path / "table/größe.png").write_bytes(picture.getvalue())
     with (tmp_path / "table/pairs.csv").open("w", encoding="cp1252", newline="") as handle:
         csv.writer(handle).writerows([["filepath", "title"], ["größe.png", CAPTION]])
     reading = Reading(encoding="cp1252")
     assert [pair.read_captions() for pair in pairs_of(tmp_path / "shards", reading=reading)] == [[CAPTION]] * 2
     (pair,) = pairs_of(tmp_path / "table", reading=reading)
     assert (Path(str(pair.image)).name, pair.read_captions()) == ("größe.png", [CAPTION])
-    with pytest.raises(DataError, match=r"pairs\.csv cannot be read as a table: is not utf-8 text .*data\.encoding=latin-1"):
+    with pytest.raises(DataError, match=r"pairs\.csv cannot be read as a table: is not utf-8 text .*data\.encoding=cp1252"):
         pairs_of(tmp_path / "table")
 
 
@@ -88,7 +90,7 @@ def test_a_run_uses_the_encoding_and_lists_files_in_another(squares: Path, tiny_
         else:
             target.mkdir(parents=True)
     (tmp_path / "data/train/alone.txt").write_text("no picture")
-    with pytest.raises(DataError, match=r"none of 60 pairs is usable; .*such as data\.encoding=latin-1"):
+    with pytest.raises(DataError, match=r"none of 60 pairs is usable; .*such as data\.encoding=cp1252"):
         run(tmp_path / "data", tmp_path / "utf-8", tiny_model, train__epochs=1)
     report = Recorder()
     run(tmp_path / "data", tmp_path / "latin-1", tiny_model, report, train__epochs=1, data__encoding="latin-1")

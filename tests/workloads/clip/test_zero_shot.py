@@ -81,6 +81,32 @@ def test_a_file_of_another_form_is_refused(content: str, tmp_path: Path) -> None
         read_classes(str(tmp_path / "classes.yaml"))
 
 
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("[0, 1]", "0 is of the type int"),
+        ("[true, false]", "True is of the type bool"),
+        ("a: [1.5]\nb: c", "1.5 is of the type float"),
+        ("[2020-01-01, b]", "2020-01-01 is of the type date"),
+    ],
+)
+def test_numbers_are_no_classes(content: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / "classes.yaml").write_text(content)
+    with pytest.raises(ParameterError, match=rf"zero_shot\.classes: {told} in YAML, and no word, so it names no class in a sentence"):
+        read_classes(str(tmp_path / "classes.yaml"))
+    (tmp_path / "classes.yaml").write_text("0: tench\n1: goldfish")
+    assert read_classes(str(tmp_path / "classes.yaml")).words == {"0": ("tench",), "1": ("goldfish",)}
+
+
+@pytest.mark.parametrize("template", ["{} {}", "{0}", "a {", "a {} and {x}", "a } {}", "{{}}"])
+def test_a_template_has_one_place_for_the_class(template: str, tmp_path: Path) -> None:
+    with pytest.raises(ParameterError, match=r"each template needs one \{\} for the class, and no other braces"):
+        read_templates(template)
+    (tmp_path / "mine.txt").write_text(f"a {{}}.\n{template}\n")
+    with pytest.raises(ParameterError, match=r"each template needs one \{\} for the class, and no other braces"):
+        read_templates(str(tmp_path / "mine.txt"))
+
+
 def test_a_misspelt_name_gets_a_suggestion() -> None:
     with pytest.raises(ParameterError, match=r"neither a file nor one of imagenet, .*did you mean tabletop_colours"):
         read_classes("tabletop_colors")
@@ -92,7 +118,7 @@ def test_templates_are_named_given_or_read_from_a_file(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("a {}.\n\nsome {}s\n")
     assert read_templates(str(tmp_path / "mine.txt")) == ["a {}.", "some {}s"]
     (tmp_path / "wrong.txt").write_text("a {}\na thing\n")
-    with pytest.raises(ParameterError, match=r"each line needs one \{\}: a thing"):
+    with pytest.raises(ParameterError, match=r"each template needs one \{\} for the class, and no other braces: a thing"):
         read_templates(str(tmp_path / "wrong.txt"))
     with pytest.raises(ParameterError, match="must be one of openai, simple"):
         read_templates("opnai")

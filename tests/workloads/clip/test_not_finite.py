@@ -103,7 +103,7 @@ def test_non_finite_scores_are_never_right_in_evaluation(
     folders: bool, squares: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """This covers retrieval and zero-shot classification: everything reported, and every share in the results."""
-    monkeypatch.setattr("clip_training.evaluate.load_clip", lambda *_, **__: spoilt(tiny_model))
+    monkeypatch.setattr("clip_training.embedder.load_clip", lambda *_, **__: spoilt(tiny_model))
     (tmp_path / "inner.yaml").write_text("[red, green, blue, yellow, white]")
     options = {"zero_shot__classes": [str(tmp_path / "inner.yaml")], "zero_shot__templates": "name"}
     data, report = squares, Recorder()

@@ -95,7 +95,7 @@ def overlay(
         arrow(pictures[0], pick, place, zoom, (0.0, yaw))
     for heat, (truth, choice) in zip(maps, pixels, strict=True):
         pictures.append(marked(heated(colours, heat), truth, choice, zoom))
-    lines = [Line(instruction), Line("pick", mark=right[0]), Line("place", mark=right[1])]
+    lines = [Line(instruction), Line("middle: where to pick", mark=right[0]), Line("right: where to place", mark=right[1])]
     return captioned(sheet(pictures, 3), lines, WIDTH)
 
 

@@ -214,7 +214,7 @@ def test_an_episode_s_info_holds_the_bodies_as_the_original_s_does(bench: Bench)
     assert {body: (position, quaternion) for body, (position, quaternion, _) in info.items()} == {
         body: (pytest.approx(position), pytest.approx(quaternion)) for body, (position, quaternion) in there.items()
     }
-    assert [0.1, 0.1, 0.04] in [size for _, _, size in info.values()]  # the block's, an L of that size
+    assert [0.08, 0.08, 0.04] in [size for _, _, size in info.values()]  # the block's, an L of that size
 
 
 def test_without_save_results_no_file_is_written(bench: Bench) -> None:

@@ -11,8 +11,8 @@ from .rules import said
 from .task import Task
 
 DESCRIPTION = """\
-Lists the names of the tasks. The objects of the packing-{seen,unseen}-google-objects tasks are stand-ins here, put together from solids; the
-setting `assets` of `demos` and `eval` takes a folder of the scans."""
+Lists the names of the tasks. The objects of the packing-{seen,unseen}-google-objects tasks are stand-ins here, put together from solids;
+the setting `assets` of `demos` and `eval` takes a folder of the scans."""
 
 
 def main(arguments: list[str] | None = None) -> int:

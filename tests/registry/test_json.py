@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.annotated import Coco
 from support.command_line import Registry
 from support.server import LocalServer
 
@@ -18,8 +19,21 @@ from registry.cli import cli
 pytestmark = pytest.mark.filterwarnings("ignore::pyparsing.warnings.PyparsingDeprecationWarning")  # of the SDK's
 TEXT = (Path(__file__).resolve().parents[2] / "docs/json.md").read_text()
 SHOWN = {title: json.loads(value) for title, value in re.findall(r"^## registry (.*?) --json\n.*?```json\n(.*?)```", TEXT, re.M | re.S)}
-OPEN = {"datasets", "settings", "scalars", "not_finite", "limits", "smoke", "aliases", "fixed", "refused"}
-"""Keys whose values have names that the workload chooses."""
+OPEN = {
+    "datasets",
+    "settings",
+    "scalars",
+    "not_finite",
+    "limits",
+    "smoke",
+    "aliases",
+    "fixed",
+    "refused",
+    "splits",
+    "of_class",
+    "masks_read",
+}
+"""Keys whose values have names that the workload, or the data, chooses."""
 
 
 def same_shape(found: Any, shown: Any, place: str = "") -> None:
@@ -56,6 +70,9 @@ def lines(clone: Path, server: LocalServer, embedded: Server, queue: Queue) -> d
     first, second = run_of(server, "0.1"), run_of(server, "0.2")
     hidden = embedded.project("[ClearML] public-dataset/.datasets/json")
     embedded.call("tasks.create", name="json", type="data_processing", project=hidden, system_tags=["dataset"])
+    animals = Coco(clone / "animals")
+    for stated in animals.files.values():
+        stated["categories"].append({"id": 4, "name": "background"})
     (clone / "docker/toy/Dockerfile").write_text("ARG BASE_IMAGE=debian:12\nFROM ${BASE_IMAGE}\n")
     return {
         "list": ("list",),
@@ -64,6 +81,7 @@ def lines(clone: Path, server: LocalServer, embedded: Server, queue: Queue) -> d
         "compare TASK...": ("compare", first, second),
         "queue list": ("queue", "list"),
         "dataset list": ("dataset", "list"),
+        "dataset check FOLDER_OR_ID": ("dataset", "check", str(animals.save())),
         "image list": ("image", "list"),
     }
 
@@ -92,6 +110,14 @@ def test_every_command_with_json_is_covered() -> None:
 
 @pytest.mark.usefixtures("no_server")
 def test_errors_go_to_stderr(clone: Path, registry: Registry) -> None:
-    for line in (["show", "nobody"], ["status"], ["compare", "x"], ["queue", "list"], ["dataset", "list"], ["image", "list", "nobody"]):
+    for line in (
+        ["show", "nobody"],
+        ["status"],
+        ["compare", "x"],
+        ["queue", "list"],
+        ["dataset", "list"],
+        ["dataset", "check", "nothing"],
+        ["image", "list", "nobody"],
+    ):
         outcome = registry(*line, "--json")
         assert (outcome.code in {1, 2}, outcome.out, outcome.err.startswith("error: ")) == (True, "", True)

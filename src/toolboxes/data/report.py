@@ -95,12 +95,12 @@ def facts(split: Split) -> dict[str, Any]:
         areas = np.array([thing.box[2] * thing.box[3] if thing.area is None else thing.area for thing in split.things])
         counts = Counter(split.categories[thing.category].name for thing in split.things)
         found |= {
-            "annotated images": len({thing.picture for thing in split.things}),
+            "annotated_images": len({thing.picture for thing in split.things}),
             "objects": len(split.things),
             "crowds": sum(thing.crowd for thing in split.things),
-            "with mask": sum(thing.segmentation is not None for thing in split.things),
+            "with_mask": sum(thing.segmentation is not None for thing in split.things),
             "areas": {"small": int((areas < SMALL).sum()), "medium": int(((areas >= SMALL) & (areas <= LARGE)).sum())},
-            "of class": {category.name: counts[category.name] for category in split.categories},
+            "of_class": {category.name: counts[category.name] for category in split.categories},
         }
         found["areas"]["large"] = len(areas) - sum(found["areas"].values())
     return found

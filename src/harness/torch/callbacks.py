@@ -52,13 +52,14 @@ class ReportTraining(Callback):
     def __init__(self, report: Report, every: int, items_per_step: int, finite: Finite) -> None:
         self.report, self.every, self.items_per_step, self.finite, self.series = report, every, items_per_step, finite, finite.series
         self.losses = StepLosses()
-        self.since = self.rate = 0.0
+        self.since = self.paused = self.rate = 0.0
+        self.steps = 0
         self.bar: Iterator[int] = iter(())
 
     def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         total = int(trainer.estimated_stepping_batches)
         self.bar = iter(self.report.progress(range(trainer.global_step, total), total=total - trainer.global_step, description="steps"))
-        self.since = time.perf_counter()
+        self.steps, self.since = 0, time.perf_counter()
 
     def on_train_batch_start(self, trainer: lightning.Trainer, *_: Any) -> None:
         self.rate = float(trainer.optimizers[0].param_groups[0]["lr"])  # after the step it is the next step's
@@ -66,22 +67,24 @@ class ReportTraining(Callback):
     def on_train_batch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule, outputs: Any, *_: Any) -> None:
         next(self.bar, None)
         self.losses.add(outputs["loss"])
+        self.steps += 1
         step = trainer.global_step
         if step % self.every == 0:
             seconds = time.perf_counter() - self.since
             self.report.scalar("loss", self.series, self.finite.mean(self.losses.over_ranks()), step)
             self.report.scalar("learning rate", "lr", self.rate, step)
-            self.report.scalar("samples per second", self.series, len(self.losses) * self.items_per_step / seconds, step)
+            self.report.scalar("samples per second", self.series, self.steps * self.items_per_step / seconds, step)
             figures: dict[tuple[str, str], float] = getattr(module, "figures", dict)()
             for (title, series), value in {**figures, **peak_memory()}.items():
                 self.report.scalar(title, series, value, step)
             self.losses.clear()
-            self.since = time.perf_counter()
+            self.steps, self.since = 0, time.perf_counter()
+
+    def on_validation_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        self.paused = time.perf_counter()
 
     def on_validation_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        if trainer.training:
-            self.losses.clear()  # time spent on validation does not count as training time
-            self.since = time.perf_counter()
+        self.since += time.perf_counter() - self.paused  # validation is not training time
 
     def on_train_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         for _ in self.bar:

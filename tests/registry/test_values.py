@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -99,7 +100,7 @@ def test_every_entry_point_makes_the_same_run(
     (line,) = [registry("enqueue", "toy", "--queue", queue.name, *tokens, "--dry-run").out]
     (submitted,) = registry("enqueue", "toy", "--queue", queue.name, *tokens).lines
     shutil.rmtree(echo.parents[2] / ".venvs")  # runs take this python then
-    command = str(Path(sys.executable).with_name("clearml-task"))
+    command = shlex.quote(str(Path(sys.executable).with_name("clearml-task")))
     done = subprocess.run(line.replace("clearml-task", command, 1), shell=True, env=server.env, capture_output=True, text=True)
     printed = re.findall(r"New task created id=(\w+)", done.stdout)
     assert printed, done.stdout + done.stderr

@@ -6,6 +6,7 @@ Slow: the agent takes 5 s to start, and each task as long. All tasks of the modu
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -41,7 +42,7 @@ class House:
         (self.clone / "docker/toy/Dockerfile").write_text("ARG BASE_IMAGE=python:3.11-slim-bookworm\nFROM ${BASE_IMAGE}\n")
         python = self.clone / ".venvs/toy/bin/python"
         python.parent.mkdir(parents=True)
-        python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+        python.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n')
         python.chmod(0o755)
         shutil.copytree(THIRD_PARTY, self.other)
         git(self.other, "init", "-q", "-b", "main")

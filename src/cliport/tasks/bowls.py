@@ -11,8 +11,8 @@ from cliport.sim.shapes import bowl, box
 
 from . import language
 from .colors import ALL, COLORS, Color, draw
+from .differences import DRAWN_COLORS, Difference
 from .goal import Goal, Piece, any_to_any
-from .rules import DRAWN_COLORS, Difference
 from .task import Task
 
 if TYPE_CHECKING:

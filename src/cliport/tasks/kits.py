@@ -15,8 +15,8 @@ from cliport.sim.shapes.kits import BOARD, HEIGHT, LONG, OUTLINE_HEIGHT, ROUND, 
 from . import language
 from .catalog import MODES, choose
 from .colors import COLORS, draw
+from .differences import SHUFFLED_COLORS, Difference
 from .goal import FULL_TURN, Goal, Piece
-from .rules import SHUFFLED_COLORS, Difference
 from .task import Task
 
 if TYPE_CHECKING:

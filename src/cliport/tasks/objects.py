@@ -11,7 +11,7 @@ from pathlib import Path
 from cliport.sim.shapes import Shape
 
 from .catalog import choose
-from .rules import Difference
+from .differences import Difference
 from .scans import scanned
 from .standins import stand_in
 

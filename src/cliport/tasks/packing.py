@@ -19,10 +19,10 @@ from ..errors import NoRoomError
 from . import language
 from .boxes import DEPTH, GAP, add_container, cells
 from .colors import COLORS, draw, palette
+from .differences import Difference
 from .goal import ORIGIN, Goal, Piece, Zone, box_points
 from .kits import OUTLINES, shapes
 from .objects import STAND_INS, named_object, objects
-from .rules import Difference
 from .task import Task
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from cliport.sim.shapes import box, pallet
 
 from . import language
 from .colors import SHADES, random_brown
+from .differences import Difference
 from .goal import Goal, Piece, Zone, box_points
-from .rules import Difference
 from .task import Task
 
 if TYPE_CHECKING:

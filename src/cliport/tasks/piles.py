@@ -11,8 +11,8 @@ from cliport.sim.shapes import MARK_COLOR, box, zone
 
 from . import language
 from .colors import COLORS, Color, draw
+from .differences import DRAWN_COLORS, Difference
 from .goal import Goal, Piece, Zone, any_to_any, box_points
-from .rules import DRAWN_COLORS, Difference
 from .task import Task
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ from ..data.episode import NO_INSTRUCTION
 from ..errors import NoRoomError, TaskError
 from ..scoring import SOLVED
 from .colors import palette
+from .differences import Difference
 from .goal import Goal, Piece, remainder
 from .oracle import Oracle
-from .rules import Difference
 
 if TYPE_CHECKING:
     from cliport.sim.environment import Environment

@@ -13,8 +13,8 @@ from cliport.sim.shapes.geometry import box_solid, cylinder_solid
 
 from . import language
 from .colors import COLORS, STAND_BROWNS, draw
+from .differences import DRAWN_COLORS
 from .goal import Goal, Piece
-from .rules import DRAWN_COLORS
 from .task import Task
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from cliport.sim.shapes.geometry import box_solid
 
 from . import language
 from .colors import COLORS, STAND_BROWNS, draw
+from .differences import SHUFFLED_COLORS
 from .goal import Goal, Piece, any_to_any
-from .rules import SHUFFLED_COLORS
 from .task import Task
 
 if TYPE_CHECKING:

@@ -335,7 +335,7 @@ def test_an_odd_value_anywhere_ends_no_check_and_no_drawing(key: str, tmp_path: 
             coco.files["train"][key][0] = {**sound, name: value}
             report = check(coco.save())
             report.stated()
-            assert "val: images 2" in "\n".join(report.lines())
+            assert "val: images 2, annotated images 2" in "\n".join(report.lines())
             assert len(list(pictures(report.dataset, "val", 1))) == 1
             list(pictures(report.dataset, "train", 1))
 

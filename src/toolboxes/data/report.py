@@ -53,7 +53,8 @@ class Report:
             void = "" if dataset.void is None else f"; void: {dataset.void}"
             yield f"{len(dataset.values)} values of masks: {', '.join(dataset.values)}{void}"
         for split in dataset.splits.values():
-            yield f"{split.name}: {', '.join(f'{key} {value}' for key, value in told(facts(split)).items())} ({split.source})"
+            numbers = (f"{key.replace('_', ' ')} {value}" for key, value in told(facts(split)).items())
+            yield f"{split.name}: {', '.join(numbers)} ({split.source})"
         for name, count in self.masks_read.items():
             whole = sum(picture.label is not None for picture in dataset.splits[name].pictures)
             if count < whole:

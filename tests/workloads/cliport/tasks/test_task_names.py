@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 
@@ -99,10 +100,10 @@ def test_the_command_names_an_unknown_task(capsys: pytest.CaptureFixture[str]) -
     assert "align-rope" in capsys.readouterr().err
 
 
-def test_the_help_says_that_named_objects_are_not_scans(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_help_says_what_named_objects_are(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--help"])
-    assert "not scans" in capsys.readouterr().out
+    assert "are stand-ins here, put together from solids" in " ".join(capsys.readouterr().out.split())
 
 
 def test_names_and_groups_need_neither_torch_nor_pybullet() -> None:
@@ -111,6 +112,6 @@ def test_names_and_groups_need_neither_torch_nor_pybullet() -> None:
 
 
 def test_a_closed_pipe_is_not_an_error() -> None:
-    program = f"{sys.executable} -m cliport.tasks --groups | true"
+    program = f"{shlex.quote(sys.executable)} -m cliport.tasks --groups | true"
     done = subprocess.run(["bash", "-c", program], capture_output=True, text=True, check=True)
     assert done.stderr == ""
